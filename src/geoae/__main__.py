@@ -1,0 +1,6 @@
+"""``python -m geoae``."""
+
+from geoae.cli import main
+
+if __name__ == "__main__":
+    main()

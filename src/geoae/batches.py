@@ -1,0 +1,76 @@
+"""Tiles on their way to the network: read, hole-filled and in model units, a little ahead of it."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.diagnose import Read
+from geoae.plan import TilePlan
+from geoae.radiometry import fill
+from geoae.scale import Scale
+
+__all__ = ["Tile", "ahead", "in_groups", "read_tile"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tile:
+    """Tile (``row``, ``col``): ``pixels`` (band, H, W) in DN, ``mask`` of the same shape or None
+    where all are valid, ``model`` (component, H, W) or None where no pixel is valid."""
+
+    row: int
+    col: int
+    pixels: NDArray[np.generic]
+    mask: NDArray[np.bool_] | None
+    model: NDArray[np.float32] | None
+
+
+def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> Tile:
+    """Read one tile of ``plan``. Its holes are filled from valid pixels up to a halo away, which may
+    lie outside the tile: every tile that sees a hole sees the same filling."""
+    window = plan.window(row, col)
+    pixels, mask = read(window)
+    if mask is None:
+        return Tile(row, col, pixels, None, scale.to_model(pixels))
+    if not mask.any():
+        return Tile(row, col, pixels, mask, None)
+    apron = window.grown(plan.halo)
+    wide, wide_mask = read(apron)
+    assert wide_mask is not None
+    filled = fill(wide, wide_mask, plan.halo, scale.offset)
+    inside = (slice(None), *window.slices(apron.row, apron.col))
+    return Tile(row, col, pixels, mask, scale.to_model(filled[inside]))
+
+
+def in_groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+    """Lists of ``size`` items, the last perhaps shorter."""
+    group: list[T] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def ahead(executor: Executor, function: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[R]:
+    """``map(function, items)`` in order, with up to ``depth`` calls under way in ``executor``."""
+    running: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            running.append(executor.submit(function, item))
+            if len(running) > depth:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        for future in running:
+            future.cancel()

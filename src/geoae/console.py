@@ -1,0 +1,112 @@
+"""What people see: progress, summaries, tables."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from geoae.inspection import Inspection
+from geoae.job import Progress as Done
+from geoae.report import RestoreReport
+
+if TYPE_CHECKING:
+    from geoae.weights import Card
+
+__all__ = ["progress", "say", "show_inspection", "show_models", "summary"]
+
+# Seconds between the lines of a log.
+LOG_EVERY = 30.0
+
+
+def say(text: str) -> None:
+    """One line for people, on standard output."""
+    print(text, flush=True)
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
+    """A bar with rate and time left on a terminal, a line now and then in a log."""
+    if quiet:
+        yield lambda done: None
+    elif sys.stderr.isatty():
+        columns = (
+            TextColumn("restoring"), BarColumn(), TextColumn("{task.completed}/{task.total} tiles"),
+            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("restore", total=None, rate="")
+            began = time.monotonic()
+
+            def show(done: Done) -> None:
+                rate = (done.done - done.resumed) / (time.monotonic() - began)
+                bar.update(task, completed=done.done, total=done.total, rate=f"{rate:.1f} tiles/s")
+
+            yield show
+    else:
+        last = time.monotonic()
+
+        def log(done: Done) -> None:
+            nonlocal last
+            if time.monotonic() - last >= LOG_EVERY:
+                last = time.monotonic()
+                print(f"geoae: {done.done} of {done.total} tiles", file=sys.stderr, flush=True)
+
+        yield log
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """At most four figures, then how many more."""
+    shown = ", ".join(f"{value:.3g}" for value in values[:4])
+    return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+
+
+def summary(report: RestoreReport) -> None:
+    """One line at the end, and one for each band that was copied."""
+    for band, reason in report.copied.items():
+        say(f"band {band} copied untouched: {reason}")
+    if report.status == "skipped":
+        say(f"{report.target}: already restored with this model and these options; nothing to do")
+        return
+    tiles = f"{report.tiles_computed} tiles" + (f" ({report.tiles_empty} empty)" if report.tiles_empty else "")
+    if report.slabs_resumed:
+        tiles += f", {report.slabs_resumed} slabs from an earlier run"
+    say(
+        f"{report.target}: {report.height} x {report.width} x {len(report.bands) + len(report.copied)}, {tiles}, "
+        f"{report.seconds:.1f} s, {report.megapixels_per_second:.2f} Mpx/s, "
+        f"noise {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} DN, model {report.model}"
+    )
+
+
+def show_inspection(found: Inspection, as_json: bool) -> None:
+    """A scene, its bands and its plan."""
+    if as_json:
+        say(found.model_dump_json(indent=2))
+        return
+    say(f"{found.source}: {found.driver}, {found.height} x {found.width} x {found.count} {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid")
+    table = Table("band", "name", "nodata", "mean", "spread", "noise DN", "SNR", "treatment")
+    for band in found.bands:
+        figures = (f"{value:.4g}" if value is not None else "" for value in (band.mean, band.spread, band.sigma, band.snr))
+        table.add_row(str(band.index), band.name, "" if band.nodata is None else f"{band.nodata:g}", *figures, band.treatment)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    plan = found.plan
+    say(
+        f"plan: {plan.tiles} tiles of {plan.tile[0]} x {plan.tile[1]} px, overlap {plan.overlap}, {plan.slabs} slabs, "
+        f"about {plan.memory_mib} MiB of memory, {plan.disk_mib} MiB of disk while running, "
+        f"about {plan.seconds:.0f} s with model {plan.model} on {plan.setting}"
+    )
+    if found.restored_with:
+        say(f"already restored by geoae {found.restored_with.get('VERSION')} with model {found.restored_with.get('MODEL')}")
+
+
+def show_models(cards: Sequence["Card"]) -> None:
+    """The shipped models, and the test double."""
+    table = Table("name", "what it is", "halo px", "kFLOP/px", "parameters")
+    for card in cards:
+        table.add_row(card.name, card.description, str(card.halo), f"{card.kflop_per_pixel:g}", f"{card.parameters:,}")
+    table.add_row("identity", "changes nothing, bit for bit; for trying the pipeline", "8", "0", "0")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -1,0 +1,95 @@
+"""Scene-wide facts from one bounded, deterministic sample of windows."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.noise import estimate_noise
+from geoae.scale import Scale
+from geoae.window import Window
+
+__all__ = ["Facts", "Read", "Samples", "sample", "windows"]
+
+Read = Callable[[Window], tuple[NDArray[np.generic], NDArray[np.bool_] | None]]
+Samples = list[tuple[NDArray[np.generic], NDArray[np.bool_]]]
+
+SIDE = 192
+GRID = 4
+# Where the first windows hold almost no valid pixel, finer grids of smaller ones look for some.
+FEW = 1024
+
+
+def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list[Window]:
+    """At most ``grid`` x ``grid`` windows of at most ``side`` px, evenly spread over the scene.
+
+    A scene no larger than they are together is covered whole.
+    """
+
+    def starts(size: int) -> list[tuple[int, int]]:
+        count = min(grid, -(-size // side))
+        edges = np.linspace(0, size, count + 1).astype(int)
+        length = int(min(side, np.diff(edges).max()))
+        return [(int(min((a + b - length) // 2, size - length)), length) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+    return [Window(row, col, h, w) for row, h in starts(height) for col, w in starts(width)]
+
+
+def sample(read: Read, height: int, width: int) -> Samples:
+    """Pixels and mask ``(band, row, col)`` of the windows from which all facts are drawn."""
+    found: Samples = []
+    for side, grid in ((SIDE, GRID), (SIDE // 4, GRID * 4)):
+        found = []
+        for window in windows(height, width, side, grid):
+            pixels, mask = read(window)
+            found.append((pixels, np.ones(pixels.shape, dtype=bool) if mask is None else mask))
+        if sum(int(mask.any(axis=0).sum()) for _, mask in found) >= FEW:
+            break
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """``mean`` (band,), ``covariance`` (band, band) and noise ``sigma`` (band,) of a scene, in DN;
+    ``digest`` of the sample they come from and the share of ``valid`` pixels in it."""
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    digest: str
+    valid: float
+
+    @classmethod
+    def of(cls, samples: Samples, sigma: float | None = None) -> Self:
+        """Facts of a sample; ``sigma`` in DN replaces the estimate for all bands."""
+        bands = len(samples[0][0])
+        digest = hashlib.sha256()
+        for pixels, mask in samples:
+            digest.update(np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes() + np.packbits(mask).tobytes())
+        noise = estimate_noise(samples) if sigma is None else np.full(bands, sigma)
+        valid = np.mean([mask.mean() for _, mask in samples])
+        return cls(*_moments(samples), noise, digest.hexdigest(), float(valid))
+
+    @classmethod
+    def none(cls) -> Self:
+        """Facts of a scene without a band to restore."""
+        return cls(np.zeros(0), np.zeros((0, 0)), np.zeros(0), "", 0.0)
+
+    def scale(self, group: int) -> Scale:
+        """The map to model units for a network that takes ``group`` components at once."""
+        return Scale.principal(self.mean, self.covariance, self.sigma, group)
+
+
+def _moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and covariance over pixels valid in all bands; without any, of each band by itself."""
+    valid = [pixels[:, mask.all(axis=0)].astype(np.float64) for pixels, mask in samples]
+    joint = np.concatenate(valid, axis=1)
+    if joint.shape[1] > 1:
+        return joint.mean(axis=1), np.atleast_2d(np.cov(joint, bias=True))
+    bands = range(len(samples[0][0]))
+    each = [np.concatenate([pixels[b][mask[b]] for pixels, mask in samples]).astype(np.float64) for b in bands]
+    mean = np.array([values.mean() if values.size else 0.0 for values in each])
+    return mean, np.diag([values.var() if values.size else 0.0 for values in each])

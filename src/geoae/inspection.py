@@ -1,0 +1,127 @@
+"""What a scene is and what restoring it would take, without writing anything."""
+
+import time
+
+import numpy as np
+import rasterio
+from pydantic import BaseModel, ConfigDict, Field
+
+from geoae.job import Job, Prepared, prepare
+
+__all__ = ["BandFacts", "Inspection", "PlanFacts", "inspect"]
+
+# Python with torch and GDAL, before the first tile.
+BASE_MIB = 450
+
+
+class BandFacts(BaseModel):
+    """One band; figures in DN, None where the band is not restored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    name: str
+    nodata: float | None
+    treatment: str
+    mean: float | None = None
+    spread: float | None = Field(None, description="standard deviation")
+    sigma: float | None = Field(None, description="noise")
+    snr: float | None = Field(None, description="spread over noise")
+
+
+class PlanFacts(BaseModel):
+    """How the scene would be restored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    setting: str
+    tiles: int
+    tile: tuple[int, int]
+    overlap: int
+    slabs: int
+    memory_mib: int
+    disk_mib: int
+    seconds: float = Field(description="estimate from one timed forward pass")
+
+
+class Inspection(BaseModel):
+    """Everything ``geoae inspect`` shows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    driver: str
+    height: int
+    width: int
+    count: int
+    dtype: str
+    crs: str
+    pixel_size: tuple[float, float] | None
+    valid_percent: float = Field(description="of the sampled pixels")
+    bands: list[BandFacts]
+    plan: PlanFacts
+    restored_with: dict[str, str] = Field(description="provenance, where the scene is an output of geoae")
+
+
+def inspect(job: Job) -> Inspection:
+    """Look at ``job.source`` as a run would. Raises a ``GeoaeError``."""
+    prepared = prepare(job)
+    scene = prepared.scene
+    with rasterio.open(scene.source) as dataset:
+        names = [name or "" for name in dataset.descriptions]
+        nodata = dataset.nodatavals
+        tags = dataset.tags(ns="GEOAE")
+    return Inspection(
+        source=scene.source, driver=scene.driver, height=scene.height, width=scene.width, count=scene.count, dtype=scene.dtype,
+        crs=scene.crs, pixel_size=scene.pixel_size, valid_percent=100 * prepared.facts.valid, bands=_bands(prepared, names, nodata),
+        plan=_plan(prepared), restored_with=tags,
+    )  # fmt: skip
+
+
+def _bands(prepared: Prepared, names: list[str], nodata: tuple[float | None, ...]) -> list[BandFacts]:
+    scene, facts = prepared.scene, prepared.facts
+    found = []
+    for index, (name, none) in enumerate(zip(names, nodata, strict=True), start=1):
+        if index in scene.copied:
+            found.append(BandFacts(index=index, name=name, nodata=none, treatment=f"copied: {scene.copied[index]}"))
+            continue
+        at = scene.bands.index(index)
+        spread, sigma = float(np.sqrt(facts.covariance[at, at])), float(facts.sigma[at])
+        snr = spread / sigma if sigma else None
+        found.append(
+            BandFacts(
+                index=index, name=name, nodata=none, treatment="restored", mean=facts.mean[at], spread=spread, sigma=sigma, snr=snr
+            )
+        )
+    return found
+
+
+def _plan(prepared: Prepared) -> PlanFacts:
+    scene, work = prepared.scene, prepared.work
+    plan, bands = work.plan, len(scene.bands)
+    tile = plan.rows.tile * plan.cols.tile
+    pixel = np.dtype(scene.dtype).itemsize * bands
+    # Tiles read ahead and written behind in DN and in model units, one network pass, the strip.
+    ahead = 4 * work.tiles_per_batch * tile * (pixel + 8 * bands)
+    strip = 4 * bands * plan.rows.overlap * plan.cols.size
+    activations = 0 if work.restorer.digest == "identity" else tile * 4 * 64
+    return PlanFacts(
+        model=work.restorer.name, setting=work.restorer.setting, tiles=plan.tiles, tile=(plan.rows.tile, plan.cols.tile),
+        overlap=plan.rows.overlap, slabs=len(list(plan.slabs())), memory_mib=BASE_MIB + (ahead + strip + activations >> 20),
+        disk_mib=-(-scene.height * scene.width * pixel // 2**20), seconds=_seconds(prepared),
+    )  # fmt: skip
+
+
+def _seconds(prepared: Prepared) -> float:
+    """Time of one tile through the network, times the tiles."""
+    work = prepared.work
+    if not prepared.scene.bands:
+        return 0.0
+    shape = (work.groups, work.restorer.channels, work.plan.rows.tile, work.plan.cols.tile)
+    pixels = np.zeros(shape, np.float32)
+    sigma = np.full(shape[:2], 0.1, np.float32)
+    work.restorer(pixels, sigma)  # the first pass prepares kernels
+    started = time.monotonic()
+    work.restorer(pixels, sigma)
+    return (time.monotonic() - started) * work.plan.tiles

@@ -1,0 +1,19 @@
+"""Networks: ``(B, C, H, W)`` and a noise level in, a residual of the same shape out.
+
+A network is a ``torch.nn.Module`` with ``forward(pixels, sigma)`` and three class facts:
+
+* ``multiple``: height and width must be divisible by it; it is also the total down-sampling, so
+  the network is shift-consistent only in steps of it;
+* ``field``: the theoretical half receptive field in pixels, an upper bound of the halo;
+* it predicts the *noise*: ``restored = pixels - forward(pixels, sigma)``.
+
+``ARCHITECTURES`` is what a model's card may name. A new network is one file here and one line there.
+"""
+
+from geoae.networks.res_cae import ResCAE
+
+__all__ = ["ARCHITECTURES", "ResCAE"]
+
+ARCHITECTURES = {
+    "res_cae": ResCAE,
+}

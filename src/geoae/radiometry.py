@@ -1,0 +1,94 @@
+"""What keeps pixels true: filling holes before the network, subtracting the residual after it."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+__all__ = ["fill", "subtract"]
+
+Pixels = NDArray[np.generic]
+Mask = NDArray[np.bool_]
+
+
+def fill(pixels: Pixels, mask: Mask, reach: int, rest: NDArray[np.float64]) -> Pixels:
+    """Replace invalid pixels by means of valid neighbours, so that no hole has an edge.
+
+    Normalised averaging (Knutsson and Westin, CVPR 1993) over boxes of doubling side up to
+    ``2 reach + 1``: each invalid pixel takes the mean of the valid ones in the smallest box that
+    holds any; farther than ``reach`` from all, the band's ``rest`` value. ``pixels`` and ``mask``
+    (band, row, col); returns float64 for 32-bit and wider types, float32 otherwise.
+    """
+    exact = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+    filled = np.where(mask, pixels, 0).astype(exact)
+    same = bool((mask == mask[:1]).all())
+    shares: list[NDArray[np.float32]] = []
+    for band, valid in enumerate(mask):
+        if not same or band == 0:
+            shares = [ndimage.uniform_filter(valid.astype(np.float32), side, mode="constant") for side in _sides(reach)]
+        centred = np.where(valid, filled[band] - rest[band], 0).astype(np.float32)
+        open_ = ~valid
+        for side, share in zip(_sides(reach), shares, strict=True):
+            near = open_ & (share > 0.5 / side**2)
+            if near.any():
+                mean = ndimage.uniform_filter(centred, side, mode="constant")[near] / share[near]
+                filled[band][near] = mean + rest[band]
+                open_ &= ~near
+        filled[band][open_] = rest[band]
+    return filled
+
+
+def _sides(reach: int) -> list[int]:
+    """Odd sides 3, 5, 9, .. and finally ``2 reach + 1``."""
+    halves = [1]
+    while halves[-1] * 2 < reach:
+        halves.append(halves[-1] * 2)
+    return [2 * half + 1 for half in (*halves, max(reach, 1))]
+
+
+def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, nodata: float | int | None) -> Pixels:
+    """``pixels - residual`` in the dtype of ``pixels``: rounded, saturating, invalid bits untouched.
+
+    ``pixels`` (row, col) in DN, ``residual`` (row, col) in DN, ``mask`` True where valid (None: all
+    are). A valid pixel that would land on ``nodata`` takes the next value on the side it came from.
+    Where the residual is zero the result is the same bits for every dtype.
+    """
+    kind = pixels.dtype
+    if np.issubdtype(kind, np.floating):
+        restored = (pixels - residual.astype(kind)).astype(kind)
+    elif kind.itemsize == 8:
+        restored = _subtract_wide(pixels, residual)
+    else:
+        exact = np.float32 if kind.itemsize <= 2 else np.float64
+        limits = np.iinfo(kind)
+        restored = np.clip(np.rint(pixels.astype(exact) - residual), limits.min, limits.max).astype(kind)
+    if nodata is not None and not np.isnan(nodata):
+        restored = _beside(restored, residual, nodata)
+    return restored if mask is None else np.where(mask, restored, pixels)
+
+
+def _subtract_wide(pixels: Pixels, residual: NDArray[np.float32]) -> Pixels:
+    """64-bit integers: float64 cannot hold them, so the rounded residual is subtracted as one."""
+    limits = np.iinfo(pixels.dtype)
+    whole = np.clip(np.rint(residual.astype(np.float64)), -(2.0**62), 2.0**62).astype(np.int64)
+    down = np.maximum(whole, 0).astype(pixels.dtype)
+    up = np.maximum(-whole, 0).astype(pixels.dtype)
+    lowered = np.where(pixels < limits.min + down, limits.min, pixels - down)
+    return np.where(lowered > limits.max - up, limits.max, lowered + up).astype(pixels.dtype)
+
+
+def _beside(restored: Pixels, residual: NDArray[np.float32], nodata: float | int) -> Pixels:
+    """Move values that equal ``nodata`` one step back towards where the residual took them from.
+
+    Valid pixels never held nodata, so those with a zero residual cannot be among them.
+    """
+    hit = restored == nodata
+    if not hit.any():
+        return restored
+    kind = restored.dtype
+    if np.issubdtype(kind, np.floating):
+        target = np.where(residual > 0, np.inf, -np.inf).astype(kind)
+        return np.where(hit, np.nextafter(restored, target), restored).astype(kind)
+    limits = np.iinfo(kind)
+    up = (residual > 0) & (restored < limits.max) | (restored == limits.min)
+    step = np.where(up, restored + np.ones((), kind), restored - np.ones((), kind))
+    return np.where(hit, step, restored).astype(kind)

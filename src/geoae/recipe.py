@@ -1,0 +1,53 @@
+"""How scenes of a kind are tiled and restored, as TOML; what a recipe leaves out, the card decides."""
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geoae.errors import RecipeError
+from geoae.resources import shipped
+
+__all__ = ["Recipe", "explain"]
+
+
+class Recipe(BaseModel):
+    """Options shared by scenes of one kind. A flag beats a recipe, a recipe beats the card."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str = ""
+    model: str | None = Field(None, description="shipped model's name, or path of a model folder")
+    sigma: Annotated[float, Field(ge=0)] | Literal["auto"] | None = Field(None, description="noise in DN, or auto")
+    tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
+    overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
+    bands: list[int] | None = Field(None, min_length=1, description="1-based bands to restore; others are copied")
+    profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
+    ramp: Literal["linear", "smooth"] | None = Field(None, description="shape of the blend between tiles")
+
+    @classmethod
+    def read(cls, name: str) -> Self:
+        """The recipe of a shipped name or of a TOML file; raises ``RecipeError``."""
+        inside = shipped("tiles") / f"{name}.toml"
+        path = inside if inside.exists() else Path(name)
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text()))
+        except OSError as error:
+            names = ", ".join(sorted(file.stem for file in shipped("tiles").glob("*.toml")))
+            raise RecipeError(f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: not TOML: {error}") from error
+        except ValidationError as error:
+            raise RecipeError(f"{path}: {explain(error, cls)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first thing wrong, on one line; an unknown key names the nearest known one."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained", "float")))
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(where, model.model_fields, 1)
+        return f"unknown key {where}" + (f"; did you mean {near[0]}?" if near else f"; known are {', '.join(model.model_fields)}")
+    return f"{where} = {first['input']!r}: {first['msg'].lower()}"

@@ -1,0 +1,35 @@
+"""What a run did, in figures."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["RestoreReport"]
+
+
+class RestoreReport(BaseModel):
+    """The result of one restoration; ``--report`` writes it as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["restored", "skipped"] = Field(description="skipped: the target already was this very result")
+    source: str
+    target: str
+    model: str
+    digest: str
+    setting: str = Field(description="device type, precision, runtime, batch")
+    fingerprint: str
+    height: int
+    width: int
+    bands: list[int] = Field(description="restored, 1-based")
+    copied: dict[int, str] = Field(description="bands copied untouched, with the reason")
+    tile: tuple[int, int] = Field(description="height and width in pixels")
+    overlap: int
+    tiles: int
+    tiles_computed: int = Field(description="by this run; a resumed run computes what was missing")
+    tiles_empty: int = Field(description="without a valid pixel, hence not computed")
+    slabs_resumed: int = Field(description="found finished from an earlier run")
+    seconds: float
+    megapixels_per_second: float
+    sigma_before: list[float] = Field(description="noise of each restored band, in DN")
+    sigma_after: list[float] = Field(description="the same estimate on the output, in DN")

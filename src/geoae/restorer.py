@@ -1,0 +1,61 @@
+"""What the engine asks of a model, and the test double that answers it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Identity", "Restorer"]
+
+Array = NDArray[np.float32]
+
+
+class Restorer(Protocol):
+    """Array in, array out; the engine knows nothing else of a model.
+
+    ``name`` and ``digest`` say which it is; ``channels``: components it takes at once;
+    ``multiple``, ``halo``: what the plan must respect; ``setting``: device type, precision, runtime
+    and batch, for the record.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def multiple(self) -> int: ...
+    @property
+    def halo(self) -> int: ...
+    @property
+    def setting(self) -> str: ...
+
+    def batch(self, height: int, width: int) -> int:
+        """Samples of ``height`` x ``width`` that one call is best given."""
+        ...
+
+    def __call__(self, pixels: Array, sigma: Array) -> Array:
+        """Noise of ``pixels`` ``(B, C, H, W)``, given its deviation ``(B, C)``; model units."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Finds no noise: what goes in comes out, bit for bit. Tests the pipeline without a network."""
+
+    name: str = "identity"
+    digest: str = "identity"
+    channels: int = 1
+    multiple: int = 8
+    halo: int = 8
+    setting: str = "numpy"
+
+    def batch(self, height: int, width: int) -> int:
+        """One call is as good as another."""
+        return 1
+
+    def __call__(self, pixels: Array, sigma: Array) -> Array:
+        """Zeros in the shape of ``pixels``."""
+        return np.zeros_like(pixels)

@@ -1,0 +1,82 @@
+"""DN to model units and back: one affine map a scene, fixed before the first tile."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Scale"]
+
+Floats = NDArray[np.float64]
+
+# Four standard deviations of a group's leading component span one model unit.
+SPREAD = 4.0
+# A band whose noise is below this part of its own spread is whitened as if it had that much:
+# keeps the map finite for noiseless and for constant bands.
+LEAST_NOISE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """``model = forward @ (DN - offset)``; the residual returns as ``inverse @ residual``.
+
+    ``offset`` (band,) in DN; ``forward`` (component, band); ``inverse`` (band, component);
+    ``sigma`` (component,) noise of each component in model units. The number of components is a
+    multiple of the group the network takes at once; those past the bands are zero.
+    """
+
+    offset: Floats
+    forward: Floats
+    inverse: Floats
+    sigma: Floats
+
+    @classmethod
+    def principal(cls, mean: Floats, covariance: Floats, sigma: Floats, group: int) -> Self:
+        """Principal components of the noise-whitened scene, in groups of ``group``.
+
+        Maximum noise fraction ordering (Green et al., IEEE TGRS 26(1), 1988): with
+        ``D = diag(sigma)`` the eigenvectors of ``D^-1 covariance D^-1`` are orthogonal, so white
+        noise that is independent from band to band stays so, of equal strength in every component,
+        while what the bands share gathers in the first ones. ``mean`` (band,), ``covariance``
+        (band, band) of the noisy scene, ``sigma`` (band,), all in DN. Each group shares one gain,
+        which brings its leading component to ``1 / SPREAD`` standard deviation.
+        """
+        bands = len(mean)
+        spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        white = np.maximum(sigma, LEAST_NOISE * spread)
+        white = np.where(white > 0.0, white, 1.0)
+        variances, vectors = np.linalg.eigh(covariance / np.outer(white, white))
+        order = np.argsort(variances)[::-1]
+        variances, vectors = variances[order], _fix_signs(vectors[:, order])
+        lead = np.sqrt(np.maximum(variances[np.arange(bands) // group * group], 0.0))
+        gain = np.where(lead > 0.0, 1.0 / (SPREAD * np.where(lead > 0.0, lead, 1.0)), 1.0)
+        components = -(-bands // group) * group
+        forward = np.zeros((components, bands))
+        inverse = np.zeros((bands, components))
+        forward[:bands] = gain[:, None] * vectors.T / white
+        inverse[:, :bands] = white[:, None] * vectors / gain
+        return cls(mean, forward, inverse, np.sqrt(forward**2 @ sigma**2))
+
+    def to_model(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+        """``(band, row, col)`` in DN to ``(component, row, col)`` float32 in model units.
+
+        Invalid pixels must have been filled: everything here is finite arithmetic.
+        """
+        # float32 holds 16-bit DN exactly; wider types are centred in float64 first.
+        exact = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+        centred = pixels.astype(exact) - self.offset.astype(exact)[:, None, None]
+        flat = centred.reshape(len(pixels), -1).astype(np.float32, copy=False)
+        model = self.forward.astype(np.float32) @ flat
+        return model.reshape(-1, *pixels.shape[1:])
+
+    def to_native(self, residual: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``(component, row, col)`` residual in model units to ``(band, row, col)`` in DN."""
+        native = self.inverse.astype(np.float32) @ residual.reshape(len(residual), -1)
+        return native.reshape(-1, *residual.shape[1:])
+
+
+def _fix_signs(vectors: Floats) -> Floats:
+    """An eigenvector's sign is arbitrary: make its largest entry positive, on every machine."""
+    largest = np.abs(vectors).argmax(axis=0)
+    return vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])])

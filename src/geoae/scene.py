@@ -1,0 +1,198 @@
+"""The raster: what it is, which of its bands are measurements, and windows of its pixels."""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from geoae.errors import InputError, ReadError
+from geoae.window import Window, reflect
+
+__all__ = ["Reader", "Scene"]
+
+DTYPES = {
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
+}  # fmt: skip
+# Names under which products ship masks, classes and quality flags.
+NOT_MEASURED = re.compile(
+    r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
+)
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
+    """``source`` as a dataset; whatever goes wrong becomes an ``InputError``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.open(source)
+        except RasterioError as error:
+            raise InputError(f"{source}: cannot be opened as a raster ({_line(error)}); check the path and the format") from error
+        with dataset:
+            yield dataset
+
+
+def _line(error: BaseException) -> str:
+    """The innermost message of an error chain, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A raster as far as restoring it is concerned.
+
+    ``bands``: 1-based bands that are restored; ``copied``: the others, each with the reason;
+    ``nodata`` of each restored band; ``masked``: whether any pixel may be invalid; ``identity``: a
+    digest of structure, metadata and, for a local file, size and time of change.
+    """
+
+    source: str
+    height: int
+    width: int
+    count: int
+    dtype: str
+    bands: tuple[int, ...]
+    copied: dict[int, str]
+    nodata: tuple[float | int | None, ...]
+    masked: bool
+    driver: str
+    crs: str
+    pixel_size: tuple[float, float] | None
+    identity: str
+
+    @classmethod
+    def open(cls, source: str, only: tuple[int, ...] | None = None) -> Self:
+        """Describe ``source``; restore ``only`` these bands, copy the others.
+
+        Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
+        bands, bands that do not exist).
+        """
+        with _opened(source) as dataset:
+            if dataset.count == 0:
+                inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
+                raise InputError(f"{source}: holds no raster band{inside}")
+            dtype = _one_dtype(source, dataset)
+            copied = _copied(dataset, only)
+            bands = tuple(band for band in dataset.indexes if band not in copied)
+            flags = dataset.mask_flag_enums
+            masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands) or dtype.startswith("float")
+            georeferenced = not dataset.transform.is_identity
+            return cls(
+                source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
+                bands=bands, copied=copied, nodata=tuple(dataset.nodatavals[band - 1] for band in bands),
+                masked=masked, driver=dataset.driver, crs=_crs_name(dataset),
+                pixel_size=dataset.res if georeferenced else None, identity=_identity(source, dataset),
+            )  # fmt: skip
+
+    @contextmanager
+    def reader(self) -> Iterator["Reader"]:
+        """A handle of its own: GDAL datasets must not be shared between threads."""
+        with _opened(self.source) as dataset:
+            yield Reader(self, dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Windows of a scene's restored bands, in DN, through one GDAL handle."""
+
+    scene: Scene
+    dataset: rasterio.DatasetReader
+
+    def read(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
+        """Pixels ``(band, height, width)`` and their mask (None: all valid).
+
+        A window may reach beyond the scene, which continues as its own reflection. Raises
+        ``ReadError`` with the window that would not read.
+        """
+        scene = self.scene
+        rows = reflect(window.row, window.height, scene.height)
+        cols = reflect(window.col, window.width, scene.width)
+        inner = Window(int(rows.min()), int(cols.min()), int(np.ptp(rows)) + 1, int(np.ptp(cols)) + 1)
+        pixels, mask = self._read_inside(inner)
+        if inner != window:
+            index = (slice(None), (rows - inner.row)[:, None], (cols - inner.col)[None, :])
+            pixels, mask = pixels[index], None if mask is None else mask[index]
+        return pixels, mask
+
+    def _read_inside(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
+        scene = self.scene
+        area = RasterWindow(window.col, window.row, window.width, window.height)
+        try:
+            pixels = self.dataset.read(list(scene.bands), window=area)
+            if not scene.masked:
+                return pixels, None
+            mask = self.dataset.read_masks(list(scene.bands), window=area) != 0
+        except RasterioError as error:
+            raise ReadError(
+                f"{scene.source}: rows {window.row}..{window.stop_row - 1}, columns {window.col}..{window.stop_col - 1} "
+                f"cannot be read ({_line(error)}); the file is damaged or its storage is failing"
+            ) from error
+        if pixels.dtype.kind == "f":
+            mask &= np.isfinite(pixels)
+        return pixels, None if mask.all() else mask
+
+
+def _one_dtype(source: str, dataset: rasterio.DatasetReader) -> str:
+    dtypes = sorted(set(dataset.dtypes))
+    if len(dtypes) > 1:
+        raise InputError(f"{source}: bands of several types ({', '.join(dtypes)}); split them into one file a type")
+    if dtypes[0] not in DTYPES:
+        raise InputError(f"{source}: {dtypes[0]} data cannot be restored; convert it first, complex SAR to amplitude")
+    return str(dtypes[0])
+
+
+def _copied(dataset: rasterio.DatasetReader, only: tuple[int, ...] | None) -> dict[int, str]:
+    """Bands that are not restored, with the reason."""
+    missing = sorted(set(only or ()) - set(dataset.indexes))
+    if missing:
+        raise InputError(f"{dataset.name}: has bands 1 to {dataset.count}, not {missing[0]}; correct --bands")
+    reasons = {band: reason for band in dataset.indexes if (reason := _not_measured(dataset, band))}
+    if only is not None:
+        reasons |= {band: "not among --bands" for band in dataset.indexes if band not in only and band not in reasons}
+    return reasons
+
+
+def _not_measured(dataset: rasterio.DatasetReader, band: int) -> str | None:
+    """Why ``band`` is no measurement, or None where it is one."""
+    interp = dataset.colorinterp[band - 1]
+    if interp is ColorInterp.palette:
+        return "palette"
+    if interp is ColorInterp.alpha:
+        return "alpha"
+    if dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS") == "1":
+        return "1-bit mask"
+    name = (dataset.descriptions[band - 1] or "").lower().replace("_", " ")
+    return "quality or class band" if NOT_MEASURED.search(name) else None
+
+
+def _crs_name(dataset: rasterio.DatasetReader) -> str:
+    crs = dataset.crs or dataset.gcps[1]
+    if not crs:
+        return "none"
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else (crs.to_wkt().split('"')[1] if '"' in crs.to_wkt() else "custom")
+
+
+def _identity(source: str, dataset: rasterio.DatasetReader) -> str:
+    path = Path(source)
+    stat = path.stat() if path.is_file() else None
+    spaces = {None, *dataset.tag_namespaces()} - {"DERIVED_SUBDATASETS"}
+    facts = (
+        dataset.shape, dataset.dtypes, dataset.nodatavals, dataset.descriptions, str(dataset.crs), tuple(dataset.transform),
+        sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces),
+        (stat.st_size, stat.st_mtime_ns) if stat else None,
+    )  # fmt: skip
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
