@@ -1,7 +1,7 @@
 """geoae restores noisy satellite scenes: a GeoTIFF in, a GeoTIFF out, nothing else changed.
 
-    import geoae
-    report = geoae.restore("scene.tif", "scene_restored.tif")
+import geoae
+report = geoae.restore("scene.tif", "scene_restored.tif")
 """
 
 from typing import TYPE_CHECKING, Any

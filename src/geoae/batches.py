@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,20 @@ R = TypeVar("R")
 @dataclass(frozen=True, eq=False, slots=True)
 class Tile:
     """Tile (``row``, ``col``): ``pixels`` (band, H, W) in DN, ``mask`` of the same shape or None
-    where all are valid, ``model`` (component, H, W) or None where no pixel is valid."""
+    where all are valid, ``model`` (component, H, W) or None where no pixel is valid.
+    """
 
     row: int
     col: int
-    pixels: NDArray[np.generic]
+    pixels: NDArray[Any]
     mask: NDArray[np.bool_] | None
     model: NDArray[np.float32] | None
 
 
 def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> Tile:
     """Read one tile of ``plan``. Its holes are filled from valid pixels up to a halo away, which may
-    lie outside the tile: every tile that sees a hole sees the same filling."""
+    lie outside the tile: every tile that sees a hole sees the same filling.
+    """
     window = plan.window(row, col)
     pixels, mask = read(window)
     if mask is None:

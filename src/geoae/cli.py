@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from geoae.errors import GeoaeError
+from geoae.errors import GeoaeError, OutputError
 
 __all__ = ["main"]
 
@@ -59,11 +59,15 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("source", metavar="INPUT")
-@click.option("-o", "--output", "target", metavar="OUTPUT", help="By default INPUT's name with _restored.tif, beside it.")
+@click.option(
+    "-o", "--output", "target", metavar="OUTPUT", help="By default INPUT's name with _restored.tif, beside it."
+)
 @_with_options
 @click.option("--overwrite", is_flag=True, help="Replace an output that is another result.")
 @click.option("--fresh", is_flag=True, help="Discard what an interrupted run left.")
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH.json", help="Write all figures.")
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH.json", help="Write all figures."
+)
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     """Restore one scene."""
@@ -74,7 +78,10 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     with progress(quiet) as on_progress:
         result = run(job, on_progress)
     if report:
-        report.write_text(result.model_dump_json(indent=2) + "\n")
+        try:
+            report.write_text(result.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            raise OutputError(f"{report}: cannot be written ({error.strerror}); give --report another path") from error
     if not quiet:
         summary(result)
 
@@ -103,12 +110,15 @@ def models() -> None:
 
 @cli.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("geoae-demo"), show_default=True)
-def demo(out: Path) -> None:
+@click.option(
+    "--scene", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A scene of yours, not PyPI's."
+)
+def demo(out: Path, scene: Path | None) -> None:
     """Add known noise to a real scene, restore it, and show picture and figures."""
     from geoae.console import say
     from geoae.demo import run_demo
 
-    run_demo(out, say)
+    run_demo(out, say, scene)
 
 
 def _tune_process() -> None:

@@ -87,11 +87,17 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
     if as_json:
         say(found.model_dump_json(indent=2))
         return
-    say(f"{found.source}: {found.driver}, {found.height} x {found.width} x {found.count} {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid")
+    say(
+        f"{found.source}: {found.driver}, {found.height} x {found.width} x {found.count} {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid"
+    )
     table = Table("band", "name", "nodata", "mean", "spread", "noise DN", "SNR", "treatment")
     for band in found.bands:
-        figures = (f"{value:.4g}" if value is not None else "" for value in (band.mean, band.spread, band.sigma, band.snr))
-        table.add_row(str(band.index), band.name, "" if band.nodata is None else f"{band.nodata:g}", *figures, band.treatment)
+        figures = (
+            f"{value:.4g}" if value is not None else "" for value in (band.mean, band.spread, band.sigma, band.snr)
+        )
+        table.add_row(
+            str(band.index), band.name, "" if band.nodata is None else f"{band.nodata:g}", *figures, band.treatment
+        )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     plan = found.plan
     say(
@@ -100,7 +106,9 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
         f"about {plan.seconds:.0f} s with model {plan.model} on {plan.setting}"
     )
     if found.restored_with:
-        say(f"already restored by geoae {found.restored_with.get('VERSION')} with model {found.restored_with.get('MODEL')}")
+        say(
+            f"already restored by geoae {found.restored_with.get('VERSION')} with model {found.restored_with.get('MODEL')}"
+        )
 
 
 def show_models(cards: Sequence["Card"]) -> None:

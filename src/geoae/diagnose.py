@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,10 @@ from geoae.noise import estimate_noise
 from geoae.scale import Scale
 from geoae.window import Window
 
-__all__ = ["Facts", "Read", "Samples", "sample", "windows"]
+__all__ = ["Facts", "Read", "Samples", "enough", "grids", "sample", "windows"]
 
-Read = Callable[[Window], tuple[NDArray[np.generic], NDArray[np.bool_] | None]]
-Samples = list[tuple[NDArray[np.generic], NDArray[np.bool_]]]
+Read = Callable[[Window], tuple[NDArray[Any], NDArray[np.bool_] | None]]
+Samples = list[tuple[NDArray[Any], NDArray[np.bool_]]]
 
 SIDE = 192
 GRID = 4
@@ -33,7 +34,7 @@ def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list
         count = min(grid, -(-size // side))
         edges = np.linspace(0, size, count + 1).astype(int)
         length = int(min(side, np.diff(edges).max()))
-        return [(int(min((a + b - length) // 2, size - length)), length) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [(int(min((a + b - length) // 2, size - length)), length) for a, b in pairwise(edges)]
 
     return [Window(row, col, h, w) for row, h in starts(height) for col, w in starts(width)]
 
@@ -41,20 +42,31 @@ def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list
 def sample(read: Read, height: int, width: int) -> Samples:
     """Pixels and mask ``(band, row, col)`` of the windows from which all facts are drawn."""
     found: Samples = []
-    for side, grid in ((SIDE, GRID), (SIDE // 4, GRID * 4)):
+    for grid in grids():
         found = []
-        for window in windows(height, width, side, grid):
+        for window in windows(height, width, *grid):
             pixels, mask = read(window)
             found.append((pixels, np.ones(pixels.shape, dtype=bool) if mask is None else mask))
-        if sum(int(mask.any(axis=0).sum()) for _, mask in found) >= FEW:
+        if enough(found):
             break
     return found
+
+
+def grids() -> list[tuple[int, int]]:
+    """Side and count of the windows to look through, the next where the last were nearly empty."""
+    return [(SIDE, GRID), (SIDE // 4, GRID * 4)]
+
+
+def enough(samples: Samples) -> bool:
+    """Whether a sample holds valid pixels worth measuring."""
+    return sum(int(mask.any(axis=0).sum()) for _, mask in samples) >= FEW
 
 
 @dataclass(frozen=True, eq=False)
 class Facts:
     """``mean`` (band,), ``covariance`` (band, band) and noise ``sigma`` (band,) of a scene, in DN;
-    ``digest`` of the sample they come from and the share of ``valid`` pixels in it."""
+    ``digest`` of the sample they come from and the share of ``valid`` pixels in it.
+    """
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]

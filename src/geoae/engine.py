@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ __all__ = ["Sink", "Work", "restore_slabs"]
 class Sink(Protocol):
     """Where the finished pixels of a slab go."""
 
-    def write(self, window: Window, pixels: NDArray[np.generic]) -> None:
+    def write(self, window: Window, pixels: NDArray[Any]) -> None:
         """``pixels`` (band, height, width) of ``window``, in scene coordinates."""
         ...
 
@@ -91,7 +91,9 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
     stacked = models[0] if len(models) == 1 else np.concatenate(models)
     residuals = iter(work.restorer(stacked, sigma).reshape(len(models), *shape))
     return (
-        np.zeros((len(work.scale.sigma), *shape[2:]), np.float32) if tile.model is None else next(residuals).reshape(components)
+        np.zeros((len(work.scale.sigma), *shape[2:]), np.float32)
+        if tile.model is None
+        else next(residuals).reshape(components)
         for tile in batch
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import rasterio
 from pydantic import BaseModel, ConfigDict, Field
 
-from geoae.job import Job, Prepared, prepare
+from geoae.order import Job, Prepared, prepare
 
 __all__ = ["BandFacts", "Inspection", "PlanFacts", "inspect"]
 
@@ -91,7 +91,14 @@ def _bands(prepared: Prepared, names: list[str], nodata: tuple[float | None, ...
         snr = spread / sigma if sigma else None
         found.append(
             BandFacts(
-                index=index, name=name, nodata=none, treatment="restored", mean=facts.mean[at], spread=spread, sigma=sigma, snr=snr
+                index=index,
+                name=name,
+                nodata=none,
+                treatment="restored",
+                mean=facts.mean[at],
+                spread=spread,
+                sigma=sigma,
+                snr=snr,
             )
         )
     return found

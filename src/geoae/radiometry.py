@@ -1,12 +1,14 @@
 """What keeps pixels true: filling holes before the network, subtracting the residual after it."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 __all__ = ["fill", "subtract"]
 
-Pixels = NDArray[np.generic]
+Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 

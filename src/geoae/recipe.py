@@ -20,12 +20,17 @@ class Recipe(BaseModel):
 
     description: str = ""
     model: str | None = Field(None, description="shipped model's name, or path of a model folder")
-    sigma: Annotated[float, Field(ge=0)] | Literal["auto"] | None = Field(None, description="noise in DN, or auto")
+    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None = Field(None, description="noise in DN, or auto")
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     bands: list[int] | None = Field(None, min_length=1, description="1-based bands to restore; others are copied")
     profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
     ramp: Literal["linear", "smooth"] | None = Field(None, description="shape of the blend between tiles")
+
+    @property
+    def known_sigma(self) -> float | None:
+        """Noise in DN where it was given, None where it is to be estimated."""
+        return self.sigma if isinstance(self.sigma, float) else None
 
     @classmethod
     def read(cls, name: str) -> Self:
@@ -36,7 +41,9 @@ class Recipe(BaseModel):
             return cls.model_validate(tomllib.loads(path.read_text()))
         except OSError as error:
             names = ", ".join(sorted(file.stem for file in shipped("tiles").glob("*.toml")))
-            raise RecipeError(f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file") from error
+            raise RecipeError(
+                f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file"
+            ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path}: not TOML: {error}") from error
         except ValidationError as error:
@@ -46,8 +53,12 @@ class Recipe(BaseModel):
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first thing wrong, on one line; an unknown key names the nearest known one."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained", "float")))
+    where = ".".join(
+        str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained", "float"))
+    )
     if first["type"] == "extra_forbidden":
         near = get_close_matches(where, model.model_fields, 1)
-        return f"unknown key {where}" + (f"; did you mean {near[0]}?" if near else f"; known are {', '.join(model.model_fields)}")
+        return f"unknown key {where}" + (
+            f"; did you mean {near[0]}?" if near else f"; known are {', '.join(model.model_fields)}"
+        )
     return f"{where} = {first['input']!r}: {first['msg'].lower()}"

@@ -20,17 +20,34 @@ class Restorer(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the model."""
+        ...
+
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """Digest of its weights."""
+        ...
+
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """Components it takes at once."""
+        ...
+
     @property
-    def multiple(self) -> int: ...
+    def multiple(self) -> int:
+        """Divisor of tile sides and of the stride."""
+        ...
+
     @property
-    def halo(self) -> int: ...
+    def halo(self) -> int:
+        """Distance in pixels from which an input still counts."""
+        ...
+
     @property
-    def setting(self) -> str: ...
+    def setting(self) -> str:
+        """Device type, precision, runtime and batch."""
+        ...
 
     def batch(self, height: int, width: int) -> int:
         """Samples of ``height`` x ``width`` that one call is best given."""

@@ -1,7 +1,7 @@
 """DN to model units and back: one affine map a scene, fixed before the first tile."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class Scale:
         inverse[:, :bands] = white[:, None] * vectors / gain
         return cls(mean, forward, inverse, np.sqrt(forward**2 @ sigma**2))
 
-    def to_model(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+    def to_model(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """``(band, row, col)`` in DN to ``(component, row, col)`` float32 in model units.
 
         Invalid pixels must have been filled: everything here is finite arithmetic.
@@ -78,5 +78,7 @@ class Scale:
 
 def _fix_signs(vectors: Floats) -> Floats:
     """An eigenvector's sign is arbitrary: make its largest entry positive, on every machine."""
+    if not vectors.size:
+        return vectors
     largest = np.abs(vectors).argmax(axis=0)
     return vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])])

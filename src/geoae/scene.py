@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import rasterio
@@ -38,7 +38,9 @@ def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
         try:
             dataset = rasterio.open(source)
         except RasterioError as error:
-            raise InputError(f"{source}: cannot be opened as a raster ({_line(error)}); check the path and the format") from error
+            raise InputError(
+                f"{source}: cannot be opened as a raster ({_line(error)}); check the path and the format"
+            ) from error
         with dataset:
             yield dataset
 
@@ -111,7 +113,7 @@ class Reader:
     scene: Scene
     dataset: rasterio.DatasetReader
 
-    def read(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
+    def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Pixels ``(band, height, width)`` and their mask (None: all valid).
 
         A window may reach beyond the scene, which continues as its own reflection. Raises
@@ -127,7 +129,7 @@ class Reader:
             pixels, mask = pixels[index], None if mask is None else mask[index]
         return pixels, mask
 
-    def _read_inside(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
+    def _read_inside(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         scene = self.scene
         area = RasterWindow(window.col, window.row, window.width, window.height)
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import rasterio
@@ -31,7 +31,7 @@ class PartWriter:
     slab: Slab
     dataset: rasterio.io.DatasetWriter
 
-    def write(self, window: Window, pixels: NDArray[np.generic]) -> None:
+    def write(self, window: Window, pixels: NDArray[Any]) -> None:
         """``pixels`` (band, height, width) in the source's dtype."""
         area = RasterWindow(window.col, window.row - self.slab.window.row, window.width, window.height)
         self.dataset.write(pixels, window=area)
@@ -66,7 +66,9 @@ class PartStore:
         except Timeout as error:
             raise BusyError(f"{folder}: another run is writing this target; wait for it or stop it") from error
         except OSError as error:
-            raise OutputError(f"{error.filename or folder}: cannot be written ({error.strerror}); free space or choose another -o") from error
+            raise OutputError(
+                f"{error.filename or folder}: cannot be written ({error.strerror}); free space or choose another -o"
+            ) from error
 
     def path(self, slab: Slab) -> Path:
         """Where ``slab`` is, once finished."""
@@ -94,7 +96,9 @@ class PartStore:
                 yield PartWriter(slab, dataset)
             # GDAL may swallow a failed flush at close; a part that is short must not count.
             if draft.stat().st_size < size:
-                raise OutputError(f"{draft}: only {draft.stat().st_size} of {size} bytes could be written; free disk space and run again")
+                raise OutputError(
+                    f"{draft}: only {draft.stat().st_size} of {size} bytes could be written; free disk space and run again"
+                )
             with draft.open("rb") as file:
                 os.fsync(file.fileno())
             draft.replace(final)

@@ -46,7 +46,7 @@ class Card(BaseModel):
     parameters: int
     kflop_per_pixel: float = Field(description="of one group of components; 1 MAC = 2 FLOP")
     digest: str = Field(description="sha256 of the weights file")
-    trained_on: list[str] = Field(default_factory=list, description="scenes, with their licence in docs/models.md")
+    trained_on: list[str] = Field(default_factory=list, description="patterns of the training scenes, below their folder")
     figures: dict[str, Any] = Field(default_factory=dict, description="what was measured, where and how")
     limits: list[str] = Field(default_factory=list, description="when not to use it")
     licence: str = "Apache-2.0"
@@ -80,7 +80,7 @@ def model_folder(name: str) -> Path:
     raise ModelError(f"{name}: no such model; shipped are {names}, or give the path of a model folder")
 
 
-def save(folder: Path, network: nn.Module, **facts: Any) -> Card:
+def save(folder: Path, network: nn.Module, /, **facts: Any) -> Card:
     """Write ``network`` and its card into ``folder``: halo, size and digest are measured here."""
     folder.mkdir(parents=True, exist_ok=True)
     network = network.float().eval()
@@ -119,7 +119,9 @@ def load(name: str, *, device: str = "auto", precision: str = "auto", batch_size
     folder = model_folder(name)
     card = Card.read(folder)
     if card.architecture not in ARCHITECTURES:
-        raise ModelError(f"{folder}: unknown architecture {card.architecture}; this geoae knows {', '.join(ARCHITECTURES)}")
+        raise ModelError(
+            f"{folder}: unknown architecture {card.architecture}; this geoae knows {', '.join(ARCHITECTURES)}"
+        )
     path = folder / WEIGHTS
     if not path.exists():
         raise ModelError(f"{folder}: has a card but no {WEIGHTS}; copy the whole model folder")
@@ -129,7 +131,9 @@ def load(name: str, *, device: str = "auto", precision: str = "auto", batch_size
         network = ARCHITECTURES[card.architecture](**card.network)
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, TypeError) as error:
-        raise ModelError(f"{path}: does not fit {card.architecture} as the card describes it ({str(error).splitlines()[0]})") from error
+        raise ModelError(
+            f"{path}: does not fit {card.architecture} as the card describes it ({str(error).splitlines()[0]})"
+        ) from error
     return TorchRestorer(card, network.eval(), _device(device), precision, batch_size)
 
 
@@ -142,7 +146,9 @@ def _device(name: str) -> torch.device:
     except RuntimeError as error:
         raise DeviceError(f"{name}: no such device; use auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"{name}: not on this machine, which has {torch.cuda.device_count()} GPUs; use --device cpu or auto")
+        raise DeviceError(
+            f"{name}: not on this machine, which has {torch.cuda.device_count()} GPUs; use --device cpu or auto"
+        )
     return device
 
 
@@ -155,7 +161,9 @@ def _bf16_is_faster(device: torch.device) -> bool:
 class TorchRestorer:
     """Runs a network over batches on one device; the residual is float32 whatever the precision."""
 
-    def __init__(self, card: Card, network: nn.Module, device: torch.device, precision: str, batch_size: int | None) -> None:
+    def __init__(
+        self, card: Card, network: nn.Module, device: torch.device, precision: str, batch_size: int | None
+    ) -> None:
         self.name, self.digest = card.name, card.digest
         self.channels, self.multiple, self.halo = card.channels, card.multiple, card.halo
         self.card, self.device = card, device
@@ -170,7 +178,8 @@ class TorchRestorer:
 
     def batch(self, height: int, width: int) -> int:
         """Samples a call is best given: one forward pass on a CPU, four on a GPU, so that copies
-        run beside the computation."""
+        run beside the computation.
+        """
         return self._forward_size(height, width) * (4 if self.device.type == "cuda" else 1)
 
     def _forward_size(self, height: int, width: int) -> int:
@@ -194,7 +203,9 @@ class TorchRestorer:
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     height, width = pixels.shape[2:]
-                    raise DeviceError(f"{self.device}: out of memory at one tile of {height} x {width} px; give a smaller --tile") from error
+                    raise DeviceError(
+                        f"{self.device}: out of memory at one tile of {height} x {width} px; give a smaller --tile"
+                    ) from error
                 self._batch_size = size // 2
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
@@ -222,7 +233,9 @@ class TorchRestorer:
         for index, part in enumerate(parts):
             batch, level = (tensor.pin_memory() for tensor in _padded(pixels[part], sigma[part], size))
             with torch.cuda.stream(streams[index % 2]) as _:
-                found = self._forward(batch.to(self.device, non_blocking=True), level.to(self.device, non_blocking=True))
+                found = self._forward(
+                    batch.to(self.device, non_blocking=True), level.to(self.device, non_blocking=True)
+                )
                 host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
                 host.copy_(found, non_blocking=True)
             running.append((part, host, streams[index % 2]))

@@ -23,7 +23,8 @@ MAX_SIGMA = 60 / 255
 @dataclass(frozen=True, eq=False)
 class TrainingScene:
     """One clean scene: ``pixels`` (band, row, col) float32, ``valid`` (row, col) bool in all bands,
-    ``spread`` (band,) its 0.5..99.5 percentile range, mean and covariance over valid pixels."""
+    ``spread`` (band,) its 0.5..99.5 percentile range, mean and covariance over valid pixels.
+    """
 
     pixels: NDArray[np.float32]
     valid: NDArray[np.bool_]
@@ -69,7 +70,9 @@ class Chips(IterableDataset[tuple[Tensor, Tensor]]):
     restoring. Noise itself is added by the training step.
     """
 
-    def __init__(self, scenes: Sequence[TrainingScene], weights: Sequence[float], size: int, group: int, seed: int) -> None:
+    def __init__(
+        self, scenes: Sequence[TrainingScene], weights: Sequence[float], size: int, group: int, seed: int
+    ) -> None:
         self.scenes, self.size, self.group, self.seed = scenes, size, group, seed
         self.share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
 

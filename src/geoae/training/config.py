@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,7 +29,7 @@ class TrainConfig(BaseModel):
     name: str
     description: str
     architecture: str = "res_cae"
-    network: dict[str, int | list[int]] = Field(default_factory=dict, description="arguments of the network")
+    network: dict[str, Any] = Field(default_factory=dict, description="arguments of the network")
     seed: int = 0
     chip: int = Field(96, gt=0, description="side of a chip in pixels")
     batch_size: int = Field(16, gt=0)
@@ -39,6 +39,8 @@ class TrainConfig(BaseModel):
     learning_rate: float = Field(1e-3, gt=0)
     ema: float = Field(0.999, gt=0, lt=1, description="decay of the averaged weights")
     precision: str = Field("bf16-mixed", description="Lightning's name of a precision")
+    tile: int = Field(1536, gt=0, description="largest tile side by default, for the card")
+    limits: list[str] = Field(default_factory=list, description="when not to use the model, for the card")
     validation: list[str] = Field(description="files kept out of training, below the scenes folder")
     exclude: list[str] = Field(default_factory=list, description="files of the same ground as validation's")
     groups: list[SceneGroup]

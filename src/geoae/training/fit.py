@@ -1,4 +1,7 @@
-"""The training run: ``python -m geoae.training.fit CONFIG.toml --scenes DIR --work DIR``."""
+"""The training run: ``python -m geoae.training.fit CONFIG.toml --scenes DIR --work DIR``.
+
+The finished model, card and weights, is written beside the config.
+"""
 
 import argparse
 import logging
@@ -18,8 +21,9 @@ from geoae.errors import TrainingError
 from geoae.networks import ARCHITECTURES
 from geoae.training.chips import Chips, TrainingScene
 from geoae.training.config import SceneGroup, TrainConfig
+from geoae.weights import Card, save
 
-__all__ = ["Denoiser", "fit"]
+__all__ = ["Denoiser", "export", "fit"]
 
 VALIDATION_SAMPLES = 96
 
@@ -143,8 +147,20 @@ def fit(config: TrainConfig, scenes: Path, work: Path, threads: int | None = Non
         default_root_dir=work,
     )
     loader = DataLoader(chips, batch_size=config.batch_size, num_workers=1, prefetch_factor=8)
-    trainer.fit(module, loader, _validation(config, scenes), ckpt_path=last if last.exists() else None, weights_only=False)
+    trainer.fit(
+        module, loader, _validation(config, scenes), ckpt_path=last if last.exists() else None, weights_only=False
+    )
     return last
+
+
+def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
+    """Write the averaged weights of ``checkpoint`` as a model ``folder``: card and safetensors."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    network = ARCHITECTURES[config.architecture](**config.network)
+    network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
+    facts = {"name": config.name, "description": config.description, "architecture": config.architecture}
+    trained_on = [pattern for group in config.groups for pattern in group.files]
+    return save(folder, network, **facts, network=config.network, tile=config.tile, trained_on=trained_on, limits=config.limits)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -155,7 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO)
-    fit(TrainConfig.read(options.config), options.scenes, options.work)
+    config = TrainConfig.read(options.config)
+    export(config, fit(config, options.scenes, options.work), options.config.parent)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""How near an estimate is to the truth: PSNR and SSIM of rasters with holes."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["psnr", "ssim"]
+
+Pixels = NDArray[np.generic]
+Mask = NDArray[np.bool_]
+Peak = float | Sequence[float]
+
+# Side of the Gaussian window of sigma 1.5 that Wang et al. use.
+SSIM_WINDOW = 11
+
+
+def psnr(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) -> float:
+    """Peak signal-to-noise ratio in dB, ``10 log10(peak**2 / mean squared error)``, mean over bands.
+
+    ``truth`` and ``estimate`` (band, row, col) in the same units as ``peak``, the span of values: one
+    for all bands or one for each. ``mask`` (band, row, col) or (row, col), True where pixels count.
+    Infinite where both are equal; bands without a pixel that counts are left out, NaN where all are.
+    """
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    def of(true: "Tensor", guess: "Tensor", span: float, valid: Mask) -> float:
+        return float(peak_signal_noise_ratio(guess[valid], true[valid], data_range=span))
+
+    return _mean_over_bands(of, truth, estimate, peak, mask)
+
+
+def ssim(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) -> float:
+    """Structural similarity, 1 where both are equal, mean over bands.
+
+    Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 13(4), 2004: Gaussian window of 11 px and sigma 1.5,
+    K1 = 0.01, K2 = 0.03, reflected at the border. Arguments as for ``psnr``; a window that touches a
+    pixel which does not count does not count either, so holes cannot raise or lower the figure.
+    Sides of 6 px or more.
+    """
+    from scipy import ndimage
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    def of(true: "Tensor", guess: "Tensor", span: float, valid: Mask) -> float:
+        whole = ndimage.binary_erosion(valid, np.ones((SSIM_WINDOW, SSIM_WINDOW)), border_value=1)
+        _, each = structural_similarity_index_measure(
+            guess[None, None], true[None, None], data_range=span, return_full_image=True
+        )
+        return float(each[0, 0][whole].mean())
+
+    return _mean_over_bands(of, truth, estimate, peak, mask)
+
+
+def _mean_over_bands(
+    metric: Callable[["Tensor", "Tensor", float, Mask], float],
+    truth: Pixels,
+    estimate: Pixels,
+    peak: Peak,
+    mask: Mask | None,
+) -> float:
+    """Mean of ``metric`` over the bands where it is defined."""
+    import torch
+
+    if truth.shape != estimate.shape:
+        raise ValueError(f"truth of shape {truth.shape} and estimate of shape {estimate.shape} cannot be compared")
+    valid = np.broadcast_to(True if mask is None else mask, truth.shape).copy()  # torch wants to be able to write
+    spans = np.broadcast_to(np.asarray(peak, dtype=np.float64), len(truth))
+    figures = []
+    for true, guess, span, counts in zip(truth, estimate, spans, valid, strict=True):
+        # Holes may hold NaN, which a window or a product with zero would spread.
+        bands = [torch.from_numpy(np.where(counts, band, 0).astype(np.float64)) for band in (true, guess)]
+        figure = metric(bands[0], bands[1], float(span), counts)
+        if not np.isnan(figure):
+            figures.append(figure)
+    return float(np.mean(figures)) if figures else float("nan")

@@ -1,0 +1,135 @@
+"""A restoration as an order of strings and numbers, and all that follows from it before any work."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geoae.diagnose import Facts, sample
+from geoae.engine import Work
+from geoae.errors import RecipeError
+from geoae.plan import TilePlan
+from geoae.recipe import Recipe, explain
+from geoae.restorer import Identity, Restorer
+from geoae.scene import Scene
+
+__all__ = ["ALGORITHM", "Job", "Prepared", "is_local", "load_restorer", "merged", "plan_for", "prepare"]
+
+# Raised whenever the same order would give other pixels.
+ALGORITHM = 1
+DEFAULT_MODEL = "res-cae"
+IDENTITY_TILE = 1024
+# A tile in model units with its residual: what bounds memory for scenes of very many bands.
+TILE_BYTES = 256 << 20
+
+
+class Job(BaseModel):
+    """One scene to restore. Everything is a string or a number, so it travels to any worker."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(description="scene to restore: anything GDAL opens by name")
+    target: str | None = Field(None, description="file to write; by default NAME_restored.tif beside the source")
+    model: str | None = Field(None, description="shipped model's name, or path of a model folder")
+    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None = Field(None, description="noise in DN, or auto")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="arithmetic of the network")
+    recipe: str | None = Field(None, description="shipped recipe's name, or path of a TOML file")
+    tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
+    overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
+    batch_size: int | None = Field(None, gt=0, description="samples of one forward pass")
+    bands: list[int] | None = Field(None, min_length=1, description="1-based bands to restore; others are copied")
+    profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
+    overwrite: bool = Field(False, description="replace a target that is another result")
+    fresh: bool = Field(False, description="discard what an interrupted run left")
+
+    @classmethod
+    def checked(cls, **options: object) -> Self:
+        """A job from options of people; raises ``RecipeError`` with the first that is wrong."""
+        try:
+            return cls.model_validate(options)
+        except ValidationError as error:
+            raise RecipeError(explain(error, cls)) from error
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Prepared:
+    """A job decided in full: what is read, with which plan, map and model."""
+
+    job: Job
+    options: Recipe
+    scene: Scene
+    facts: Facts
+    work: Work
+
+    @property
+    def target(self) -> str:
+        """Where the result goes."""
+        return self.job.target or _default_target(self.job.source)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of all that decides the result: input, model, options, algorithm."""
+        plan = self.work.plan
+        decided = (
+            ALGORITHM, self.scene.identity, self.facts.digest, self.scene.bands, self.facts.sigma.tolist(), self.work.restorer.digest,
+            plan, self.work.ramp, self.job.precision, self.options.profile,
+        )  # fmt: skip
+        return hashlib.sha256(repr(decided).encode()).hexdigest()
+
+
+def prepare(job: Job) -> Prepared:
+    """Read what ``job`` names and decide everything; touches no output. Raises a ``GeoaeError``."""
+    options = merged(job)
+    scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands))
+    restorer = load_restorer(job)
+    facts = Facts.none()
+    if scene.bands:
+        with scene.reader() as reader:
+            facts = Facts.of(sample(reader.read, scene.height, scene.width), options.known_sigma)
+    plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))
+    work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
+    return Prepared(job, options, scene, facts, work)
+
+
+def is_local(name: str) -> bool:
+    """Whether ``name`` is a path of this machine rather than something only GDAL knows to open."""
+    return not name.startswith("/vsi") and "://" not in name
+
+
+def _default_target(source: str) -> str:
+    if not is_local(source):
+        raise RecipeError(f"{source}: is not a local file, so there is no folder beside it; name the output with -o")
+    path = Path(source)
+    return str(path.with_name(f"{path.stem}_restored.tif"))
+
+
+def merged(job: Job) -> Recipe:
+    """The recipe with the job's own options over it and the defaults under it."""
+    recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
+    asked = job.model_dump(include={"model", "sigma", "tile", "overlap", "bands", "profile"}, exclude_none=True)
+    defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}
+    return Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
+
+
+def load_restorer(job: Job) -> Restorer:
+    """The model that ``job`` names, on the device it names. Raises ``ModelError``, ``DeviceError``."""
+    model = merged(job).model
+    if model == "identity":
+        return Identity()
+    from geoae.weights import load  # torch loads only where a network runs
+
+    return load(str(model), device=job.device, precision=job.precision, batch_size=job.batch_size)
+
+
+def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:
+    """The plan of a scene: the asked or the card's tile, less where many bands would make it heavy."""
+    card = getattr(restorer, "card", None)
+    heaviest = int((TILE_BYTES / (8 * max(bands, 1))) ** 0.5)
+    least = 4 * (restorer.halo + restorer.multiple)
+    tile = options.tile or max(min(card.tile if card else IDENTITY_TILE, heaviest), least)
+    return TilePlan.fitted(
+        height, width, tile=tile, overlap=options.overlap, halo=restorer.halo, multiple=restorer.multiple
+    )

@@ -1,0 +1,87 @@
+"""Slabs over the workers of a Dask cluster, where one is active."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from geoae.diagnose import Facts
+from geoae.engine import Work, restore_slabs
+from geoae.order import Job, Prepared, load_restorer
+from geoae.plan import Slab, TilePlan
+from geoae.restorer import Restorer
+from geoae.scene import Scene
+from geoae.tilestore import PartStore
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["active_client", "cached_restorer", "restore_spread"]
+
+# Tasks a worker: more balance the load better, but each computes a row of tiles for its lead-in.
+TASKS_PER_WORKER = 2
+
+
+def active_client() -> "Client | None":
+    """The ``dask.distributed.Client`` of this process, if it has one: the whole switch from a laptop
+    to a cluster.
+    """
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
+
+
+def restore_spread(
+    client: "Client",
+    prepared: Prepared,
+    store: PartStore,
+    runs: Sequence[Sequence[Slab]],
+    on_tile: Callable[[bool], None],
+) -> None:
+    """Restore ``runs`` of consecutive slabs on the workers, which write their parts to ``store``.
+
+    Every worker must see the source and the store's folder under the same names.
+    """
+    from dask import delayed
+    from distributed import as_completed
+
+    workers = max(1, len(client.scheduler_info()["workers"]))
+    length = -(-sum(map(len, runs)) // (TASKS_PER_WORKER * workers))
+    scene, work = prepared.scene, prepared.work
+    common = (prepared.job.model_dump_json(), scene, work.plan, prepared.facts, work.ramp, store)
+    tasks = [delayed(_restore_run, pure=False)(*common, piece) for run in runs for piece in _pieces(run, length)]
+    futures = client.compute(tasks)
+    try:
+        for future in as_completed(futures):
+            for computed in future.result():
+                on_tile(computed)
+    finally:
+        client.cancel(futures)
+
+
+def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
+    for start in range(0, len(slabs), length):
+        yield slabs[start : start + length]
+
+
+@lru_cache(maxsize=2)
+def cached_restorer(order: str) -> Restorer:
+    """One restorer a process and model, however many slabs it computes; ``order``: a job as JSON."""
+    return load_restorer(Job.model_validate_json(order))
+
+
+def _restore_run(
+    order: str, scene: Scene, plan: TilePlan, facts: Facts, ramp: str, store: PartStore, slabs: Sequence[Slab]
+) -> list[bool]:
+    """On a worker: restore consecutive slabs; for each tile, whether it was computed."""
+    restorer: Any = cached_restorer(order)
+    work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, ramp)
+    tiles: list[bool] = []
+    with scene.reader() as reader:
+        restore_slabs(work, reader.read, slabs, store.writer, tiles.append)
+    return tiles

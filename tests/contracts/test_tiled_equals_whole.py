@@ -1,0 +1,96 @@
+"""The promise of the house: a scene restored in tiles is the scene restored whole."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from geoae.engine import Work, restore_slabs
+from geoae.networks import ARCHITECTURES
+from geoae.networks.halo import measure_halo
+from geoae.plan import TilePlan
+from geoae.weights import Card, TorchRestorer, load, shipped_models
+from tests.doubles import Parts, randomised, reader, unscaled
+
+TOLERANCE = 1e-4
+# Smaller than the defaults, to be quick; the field is that of the default network.
+SMALL = {"res_cae": {"channels": 2, "widths": (8, 12, 16)}}
+SIZES = [(437, 610), (1, 611), (263, 97)]
+WHOLE = 100_000
+
+
+@cache
+def random_model(architecture: str) -> TorchRestorer:
+    """A network with random weights and a residual of some tenths of a model unit."""
+    network = randomised(ARCHITECTURES[architecture](**SMALL.get(architecture, {})))
+    halo = measure_halo(network, network.channels, network.multiple)
+    card = Card.model_construct(
+        name="random", digest="", channels=network.channels, multiple=network.multiple, halo=halo
+    )
+    return TorchRestorer(card, network, torch.device("cpu"), "fp32", None)
+
+
+@cache
+def restorer(name: str) -> TorchRestorer:
+    return random_model(name) if name in ARCHITECTURES else load(name, device="cpu", precision="fp32")
+
+
+def scene(restorer: TorchRestorer, height: int, width: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    rows, cols = np.mgrid[:height, :width] / 17.0
+    hills = 0.5 + 0.25 * np.sign(np.sin(rows + cols * 0.3)) * np.cos(cols)
+    return (hills + 0.2 * rng.normal(size=(restorer.channels, height, width))).astype(np.float32)
+
+
+def restored(restorer: TorchRestorer, pixels: np.ndarray, tile: int, halo: int, mask=None) -> np.ndarray:
+    """DN are model units here, so the residual is not rounded on its way out."""
+    plan = TilePlan.fitted(*pixels.shape[1:], tile=tile, halo=halo, multiple=restorer.multiple)
+    work = Work(plan, unscaled(len(pixels), sigma=0.2), restorer, [None] * len(pixels))
+    parts = Parts(pixels.shape, pixels.dtype)
+    restore_slabs(work, reader(pixels, mask), list(plan.slabs()), parts)
+    return parts.pixels
+
+
+def tiles(restorer: TorchRestorer) -> list[int]:
+    """The least that the halo allows and two more."""
+    multiple = restorer.multiple
+    least = 2 * (-(-(2 * restorer.halo + 1) // multiple) * multiple)
+    return [least, least + 5 * multiple, least + 15 * multiple]
+
+
+models = pytest.mark.parametrize("name", [*ARCHITECTURES, *(card.name for card in shipped_models())])
+
+
+@models
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_tiled_equals_whole(name, size):
+    model = restorer(name)
+    pixels = scene(model, *size)
+    whole = restored(model, pixels, WHOLE, model.halo)
+    assert np.abs(whole - pixels).std() > 100 * TOLERANCE, "the residual is too small to tell"
+    for tile in tiles(model)[: 3 if size == SIZES[0] else 1]:
+        np.testing.assert_allclose(restored(model, pixels, tile, model.halo), whole, rtol=0, atol=TOLERANCE)
+
+
+@models
+def test_tiled_equals_whole_around_holes(name):
+    model = restorer(name)
+    pixels = scene(model, 263, 310)
+    mask = np.random.default_rng(1).random(pixels.shape[1:]) > 0.01
+    mask[100:200, 80:230] = False
+    mask = np.broadcast_to(mask, pixels.shape)
+    pixels[~mask] = np.nan
+    whole = restored(model, pixels, WHOLE, model.halo, mask)
+    np.testing.assert_allclose(restored(model, pixels, tiles(model)[0], model.halo, mask), whole, rtol=0, atol=TOLERANCE)
+
+
+@models
+def test_a_halo_that_is_too_small_shows(name):
+    """Else the tests above could not fail."""
+    model = restorer(name)
+    pixels = scene(model, 263, 310)
+    whole = restored(model, pixels, WHOLE, model.halo)
+    wrong = restored(model, pixels, tiles(model)[0], 0)
+    inside = (slice(None), slice(model.halo, -model.halo), slice(model.halo, -model.halo))
+    assert np.abs(wrong - whole)[inside].max() > 10 * TOLERANCE

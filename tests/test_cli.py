@@ -1,0 +1,312 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from click.testing import CliRunner
+
+from geoae.cli import cli, main
+from tests.rasters import noise, read, texture, write
+
+RESTORE_OPTIONS = [
+    "-o", "--output", "--model NAME|PATH", "--sigma auto|DN", "--device auto|cpu|cuda|cuda:N", "--precision", "auto|fp32|bf16",
+    "--recipe NAME|PATH", "--tile", "--overlap", "--batch-size", "--bands 1,2,3", "--profile", "cog|gtiff", "--overwrite",
+    "--fresh", "--report PATH.json", "--quiet",
+]  # fmt: skip
+
+
+@pytest.fixture
+def scene(tmp_path, monkeypatch):
+    """A noisy scene ``s.tif`` in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    pixels = texture(3, 90, 130) + noise((3, 90, 130), 20)
+    return write(tmp_path / "s.tif", pixels.astype(np.uint16))
+
+
+@pytest.fixture
+def geoae(monkeypatch, capsys):
+    """The command in this process: exit code, lines of standard output, lines of standard error."""
+    monkeypatch.setattr("geoae.cli._tune_process", lambda: None)  # would outlive the test
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*words: str) -> tuple[int, list[str], list[str]]:
+        monkeypatch.setattr(sys, "argv", ["geoae", *words])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), err.splitlines()
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def restore(geoae, scene):
+    """``geoae restore s.tif --model identity`` and more words."""
+    return lambda *words: geoae("restore", "s.tif", "--model", "identity", *words)
+
+
+def process(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+# --- as a program -------------------------------------------------------------------------------
+
+
+def test_program_restores_and_says_so_in_one_line(scene, tmp_path):
+    done = process("-m", "geoae", "restore", "s.tif", "--model", "identity", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("s_restored.tif: 90 x 130 x 3, 1 tiles, ")
+    assert done.stdout.count("\n") == 1
+    assert (read("s_restored.tif") == read(scene)).all()
+
+
+def test_program_fails_in_one_line_without_traceback(tmp_path):
+    done = process("-m", "geoae", "restore", "missing.tif", "--model", "identity", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("geoae: missing.tif: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_program_knows_wrong_usage(tmp_path):
+    done = process("-m", "geoae", "restore", "--tyle", "3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--tile" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_import_is_light(tmp_path):
+    heavy = (
+        "import sys, geoae; print([m for m in ('torch', 'prefect', 'rasterio', 'dask', 'scipy') if m in sys.modules])"
+    )
+    assert process("-c", heavy, cwd=tmp_path).stdout.strip() == "[]"
+    # Of the process's own time, so that a busy machine does not count.
+    took = "import time; t = time.process_time(); import geoae; print(time.process_time() - t)"
+    assert float(process("-c", took, cwd=tmp_path).stdout) < 1.0
+
+
+def test_command_line_loads_no_torch_for_help(tmp_path):
+    look = "import sys\nfrom geoae.cli import main\nsys.argv = ['geoae', 'restore', '--help']\n"
+    look += "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules, 'rasterio' in sys.modules)"
+    assert process("-c", look, cwd=tmp_path).stdout.splitlines()[-1] == "False False"
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_option():
+    shown = CliRunner().invoke(cli, ["restore", "--help"], terminal_width=200)
+    assert shown.exit_code == 0
+    assert [option for option in RESTORE_OPTIONS if option not in shown.output] == []
+    assert "INPUT" in shown.output
+
+
+@pytest.mark.parametrize("command", ["restore", "inspect", "models", "demo"])
+def test_every_command_has_help(command):
+    shown = CliRunner().invoke(cli, [command, "-h"])
+    assert shown.exit_code == 0
+    assert shown.output.startswith("Usage: ")
+
+
+def test_version(geoae):
+    code, out, _ = geoae("--version")
+    assert code == 0
+    assert "version" in out[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["restore"], ["polish", "s.tif"], ["restore", "s.tif", "--bands", "one"], ["restore", "s.tif", "--sigma", "much"],
+        ["restore", "s.tif", "--tile", "0"], ["restore", "s.tif", "--overlap", "-3"], ["restore", "s.tif", "--batch-size", "0"],
+        ["restore", "s.tif", "--profile", "png"], ["restore", "s.tif", "--precision", "fp8"], ["restore", "s.tif", "t.tif"],
+    ],
+)  # fmt: skip
+def test_usage_errors_exit_with_2(geoae, words):
+    code, out, err = geoae(*words)
+    assert code == 2
+    assert out == []
+    assert err[0].startswith("Usage: ")
+
+
+# --- restore ------------------------------------------------------------------------------------
+
+
+def test_summary_and_default_name(restore, scene):
+    code, out, err = restore()
+    assert (code, err) == (0, [])
+    assert out[-1].startswith("s_restored.tif: 90 x 130 x 3, 1 tiles, ")
+    assert out[-1].endswith("DN, model identity")
+    assert (read("s_restored.tif") == read(scene)).all()
+
+
+def test_output_by_name_and_quiet(restore):
+    assert restore("-o", "mine.tif", "--quiet") == (0, [], [])
+    assert Path("mine.tif").exists()
+    assert not Path("s_restored.tif").exists()
+
+
+def test_second_run_has_nothing_to_do(restore):
+    restore()
+    before = Path("s_restored.tif").stat().st_mtime_ns
+    code, out, err = restore()
+    assert (code, err) == (0, [])
+    assert out == ["s_restored.tif: already restored with this model and these options; nothing to do"]
+    assert Path("s_restored.tif").stat().st_mtime_ns == before
+
+
+def test_report_is_the_run_as_json(restore):
+    restore("--report", "run.json", "--bands", "1,3", "--tile", "64")
+    report = json.loads(Path("run.json").read_text())
+    assert (report["status"], report["source"], report["target"]) == ("restored", "s.tif", "s_restored.tif")
+    assert (report["height"], report["width"], report["bands"]) == (90, 130, [1, 3])
+    assert report["copied"] == {"2": "not among --bands"}
+    assert report["tiles"] == report["tiles_computed"] > 1
+    assert len(report["sigma_before"]) == len(report["sigma_after"]) == 2
+    restore("--report", "run.json", "--bands", "1,3", "--tile", "64")
+    assert json.loads(Path("run.json").read_text())["status"] == "skipped"
+
+
+def test_options_reach_the_run(restore):
+    code, out, _ = restore("--sigma", "12.5", "--profile", "gtiff", "--bands", "2", "--recipe", "landsat-30m")
+    assert code == 0
+    assert out[:2] == ["band 1 copied untouched: not among --bands", "band 3 copied untouched: not among --bands"]
+    assert "noise 12.5 -> " in out[2]
+    with rasterio.open("s_restored.tif") as dataset:
+        assert dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG"
+        assert dataset.tags(ns="GEOAE")["RECIPE"] == "landsat-30m"
+
+
+def test_foreign_output_needs_overwrite(restore, scene):
+    Path("s_restored.tif").write_bytes(scene.read_bytes())
+    code, _, err = restore()
+    assert (code, len(err)) == (1, 1)
+    assert "s_restored.tif: exists" in err[0]
+    assert "--overwrite" in err[0]
+    assert Path("s_restored.tif").read_bytes() == scene.read_bytes()
+    assert restore("--overwrite")[0] == 0
+    assert Path("s_restored.tif").read_bytes() != scene.read_bytes()
+
+
+def test_other_options_are_another_result(restore):
+    restore()
+    assert restore("--sigma", "5")[0] == 1
+    assert restore("--sigma", "5", "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-o", "s.tif"], ["s.tif: is the input itself", "-o"]),
+        (["-o", "s.tif", "--overwrite"], ["s.tif: is the input itself"]),
+        (["-o", "nowhere/r.tif"], ["nowhere: no such folder"]),
+        (["--tile", "40", "--overlap", "64"], ["tile of 40 px", "overlap of 64 px", "--tile 128"]),
+        (["--overlap", "4"], ["overlap of", "halo of 8 px", "--overlap 24"]),
+        (["--bands", "1,7"], ["s.tif: has bands 1 to 3, not 7", "--bands"]),
+        (["--bands", "0"], ["not 0"]),
+        (["--sigma", "-1"], ["sigma = -1.0"]),
+        (["--sigma", "nan"], ["sigma = nan"]),
+        (["--sigma", "inf"], ["sigma = inf"]),
+        (["--device", "gpu"], ["device = 'gpu'"]),
+        (["--model", "res-cea"], ["res-cea: no such model", "identity"]),
+        (["--recipe", "moon"], ["moon: no such recipe", "sentinel2-10m"]),
+        (["--recipe", "wrong.toml"], ["wrong.toml: unknown key tyle; did you mean tile?"]),
+        (["--recipe", "broken.toml"], ["broken.toml: not TOML"]),
+        (["--recipe", "s.tif"], ["s.tif: not TOML"]),
+        (["--report", "nowhere/r.json"], ["nowhere/r.json: cannot be written", "--report"]),
+    ],
+    ids=lambda value: " ".join(value) if value[0].startswith("-") else "",
+)  # fmt: skip
+def test_errors_are_one_line_with_the_cure(restore, scene, words, said):
+    Path("wrong.toml").write_text("tyle = 256\n")
+    Path("broken.toml").write_text("tile: 256\n")
+    before = scene.read_bytes()
+    code, out, err = restore(*words)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("geoae: ")
+    assert [part for part in said if part not in err[0]] == []
+    assert scene.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["missing.tif", "text.tif", "empty.tif", "."])
+def test_what_is_no_raster_is_refused(geoae, scene, name):
+    Path("text.tif").write_text("not a raster\n")
+    Path("empty.tif").touch()
+    for command in ("restore", "inspect"):
+        code, out, err = geoae(command, name, "--model", "identity")
+        assert (code, out, len(err)) == (1, [], 1)
+        assert err[0].startswith(f"geoae: {name}: cannot be opened as a raster")
+
+
+def test_a_truncated_raster_leaves_no_output(restore, scene):
+    scene.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
+    code, _, err = restore()
+    assert (code, len(err)) == (1, 1)
+    assert "cannot be read" in err[0]
+    assert not Path("s_restored.tif").exists()
+
+
+def test_cuda_that_is_not_there(geoae, scene):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    from geoae.networks import ResCAE
+    from geoae.weights import save
+
+    network = ResCAE(channels=1, widths=(2, 2, 2))
+    arguments = {"channels": 1, "widths": (2, 2, 2)}
+    save(Path("small"), network, name="small", description="", architecture="res_cae", network=arguments, tile=256)
+    for device in ("cuda", "cuda:1"):
+        code, _, err = geoae("restore", "s.tif", "--model", "small", "--device", device)
+        assert (code, len(err)) == (1, 1)
+        assert device in err[0]
+        assert not Path("s_restored.tif").exists()
+
+
+# --- the other commands -------------------------------------------------------------------------
+
+
+def test_inspect_shows_bands_and_plan(geoae, scene):
+    code, out, err = geoae("inspect", "s.tif", "--model", "identity")
+    assert (code, err) == (0, [])
+    assert out[0] == "s.tif: GTiff, 90 x 130 x 3 uint16, CRS EPSG:32633, 100.0 % valid"
+    assert sum("restored" in line for line in out) == 3
+    assert out[-1].startswith("plan: 1 tiles of ")
+    assert [path.name for path in Path().iterdir()] == ["s.tif"]
+
+
+def test_inspect_as_json(geoae, scene):
+    code, out, _ = geoae("inspect", "s.tif", "--model", "identity", "--bands", "2", "--json")
+    found = json.loads("\n".join(out))
+    assert code == 0
+    assert (found["height"], found["width"], found["count"], found["dtype"]) == (90, 130, 3, "uint16")
+    assert [band["treatment"].split(":")[0] for band in found["bands"]] == ["copied", "restored", "copied"]
+    assert found["bands"][1]["sigma"] == pytest.approx(20, rel=0.25)
+    assert found["plan"]["model"] == "identity"
+
+
+def test_inspect_knows_an_output_of_ours(geoae, restore):
+    restore()
+    assert geoae("inspect", "s_restored.tif", "--model", "identity")[1][-1].startswith("already restored by geoae ")
+
+
+def test_models_are_listed(geoae):
+    code, out, _ = geoae("models")
+    assert code == 0
+    assert any("identity" in line for line in out)
+
+
+def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
+    monkeypatch.setattr("geoae.order.DEFAULT_MODEL", "identity")
+    code, out, err = geoae("demo", "--out", "show", "--scene", "s.tif")
+    assert (code, err) == (0, [])
+    assert out[-1] == "show/demo.png: before and after"
+    code, out, err = geoae("demo", "--scene", "missing.tif", "--out", "show")
+    assert (code, out, len(err)) == (1, [], 1)

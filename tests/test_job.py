@@ -1,0 +1,366 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
+from rasterio.enums import ColorInterp
+from rasterio.rpc import RPC
+from rasterio.transform import Affine
+
+import geoae
+from geoae.errors import BusyError, InputError, OutputError
+from geoae.job import Job, Progress, run
+from geoae.order import prepare
+from tests.rasters import SHARED, masks, noise, read, texture, write
+
+DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
+
+
+def identity(source: Path, target: Path, **options: object) -> geoae.report.RestoreReport:
+    return geoae.restore(source, target, model="identity", **options)
+
+
+def any_pixels(dtype: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Any value the type can hold, its extremes included."""
+    rng = np.random.default_rng(seed)
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        pixels = rng.normal(0, 10.0 ** rng.integers(-3, 6), shape).astype(kind)
+        pixels.flat[: min(3, pixels.size)] = [0.0, -0.0, 1e30][: min(3, pixels.size)]
+        return pixels
+    limits = np.iinfo(kind)
+    pixels = rng.integers(limits.min, limits.max, shape, dtype=kind, endpoint=True)
+    pixels.flat[: min(2, pixels.size)] = [limits.min, limits.max][: min(2, pixels.size)]
+    return pixels
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    dtype=st.sampled_from(DTYPES), bands=st.integers(1, 5), height=st.integers(1, 129), width=st.integers(1, 129),
+    profile=st.sampled_from(["cog", "gtiff"]), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_identity_is_bit_for_bit(tmp_path, dtype, bands, height, width, profile, seed):
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    pixels = any_pixels(dtype, (bands, height, width), seed)
+    write(source, pixels)
+    identity(source, target, profile=profile, tile=64, overwrite=True)
+    assert read(target).tobytes() == pixels.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_identity_keeps_holes(tmp_path, dtype):
+    pixels = any_pixels(dtype, (2, 150, 170), 3)
+    nodata = float("nan") if dtype.startswith("float") else int(pixels[0, 5, 5])
+    pixels[:, 40:90, 30:100] = nodata
+    source = write(tmp_path / "in.tif", pixels, nodata=nodata)
+    identity(source, tmp_path / "out.tif", tile=64)
+    assert read(tmp_path / "out.tif").tobytes() == pixels.tobytes()
+    assert np.array_equal(masks(tmp_path / "out.tif"), masks(source))
+
+
+def dress(dataset: rasterio.io.DatasetWriter) -> None:
+    dataset.descriptions = ("Blue", "Green")
+    dataset.scales, dataset.offsets, dataset.units = (1e-4, 2e-4), (-0.1, 0.0), ("reflectance", "reflectance")
+    dataset.update_tags(ACQUIRED="2026-05-01", AREA_OR_POINT="Point")
+    dataset.update_tags(ns="MISSION", ORBIT="42")
+    dataset.update_tags(1, WAVELENGTH="490")
+
+
+GCPS = [
+    GroundControlPoint(r, c, x=14 + c / 1e3, y=50 - r / 1e3, z=0.0) for r, c in [(0, 0), (0, 79), (69, 0), (69, 79)]
+]
+RPCS = RPC(
+    height_off=100, height_scale=50, lat_off=50, lat_scale=1, line_den_coeff=[1.0] + [0.0] * 19, line_num_coeff=[0.0, 1.0] + [0.0] * 18,
+    line_off=35, line_scale=35, long_off=14, long_scale=1, samp_den_coeff=[1.0] + [0.0] * 19, samp_num_coeff=[0.0, 0.0, 1.0] + [0.0] * 17,
+    samp_off=40, samp_scale=40,
+)  # fmt: skip
+GEOREFERENCES = {
+    "rotated": {"transform": Affine(8, 6, 399960, 6, -8, 4200000)},
+    "south-up": {"transform": Affine(10, 0, 399960, 0, 10, 4100000)},
+    "gcps": {"transform": None, "crs": "EPSG:4326", "gcps": GCPS},
+    "rpcs": {"transform": None, "crs": None, "rpcs": RPCS},
+    "none": {"transform": None, "crs": None},
+}
+
+
+@pytest.mark.parametrize("profile", ["cog", "gtiff"])
+@pytest.mark.parametrize("georeference", GEOREFERENCES)
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_nothing_but_pixels_may_change(tmp_path, georeference, profile):
+    settings = GEOREFERENCES[georeference]
+    source = write(tmp_path / "in.tif", any_pixels("uint16", (2, 70, 80), 4), **settings)
+    with rasterio.open(source, "r+") as dataset:
+        dress(dataset)
+    identity(source, tmp_path / "out.tif", profile=profile)
+    with rasterio.open(source) as before, rasterio.open(tmp_path / "out.tif") as after:
+        for fact in (
+            "crs",
+            "transform",
+            "nodatavals",
+            "dtypes",
+            "descriptions",
+            "scales",
+            "offsets",
+            "units",
+            "colorinterp",
+            "rpcs",
+        ):
+            assert getattr(after, fact) == getattr(before, fact), fact
+        assert [point.asdict() | {"id": ""} for point in after.gcps[0]] == [
+            point.asdict() | {"id": ""} for point in before.gcps[0]
+        ]
+        assert after.tags() | before.tags() == after.tags()
+        assert after.tags(ns="MISSION") == before.tags(ns="MISSION")
+        assert after.tags(1) == before.tags(1)
+
+
+@pytest.mark.parametrize("profile", ["cog", "gtiff"])
+def test_masks_and_alpha_survive(tmp_path, profile):
+    pixels = any_pixels("uint8", (4, 90, 90), 5)
+    pixels[3] = np.where(np.mgrid[:90, :90][0] > 30, 255, 0)
+    alpha = write(tmp_path / "alpha.tif", pixels, photometric="RGB", alpha="yes")
+    report = identity(alpha, tmp_path / "alpha_out.tif", profile=profile)
+    assert report.copied == {4: "alpha"}
+    assert read(tmp_path / "alpha_out.tif").tobytes() == pixels.tobytes()
+    assert rasterio.open(tmp_path / "alpha_out.tif").colorinterp[3] is ColorInterp.alpha
+    masked = write(tmp_path / "masked.tif", pixels[:3])
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(masked, "r+") as dataset:
+        dataset.write_mask(pixels[3] > 0)
+    identity(masked, tmp_path / "masked_out.tif", profile=profile)
+    assert np.array_equal(masks(tmp_path / "masked_out.tif"), masks(masked))
+
+
+def test_a_palette_is_copied_and_said(tmp_path):
+    pixels = np.arange(64, dtype=np.uint8).reshape(1, 8, 8) % 4
+    source = write(tmp_path / "in.tif", pixels, photometric="palette")
+    with rasterio.open(source, "r+") as dataset:
+        dataset.write_colormap(1, {value: (value, 10 * value, 0, 255) for value in range(4)})
+    report = identity(source, tmp_path / "out.tif")
+    assert report.copied == {1: "palette"}
+    assert read(tmp_path / "out.tif").tobytes() == pixels.tobytes()
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.colormap(1)[3] == (3, 30, 0, 255)
+
+
+def test_complex_data_is_a_clear_error(tmp_path):
+    source = write(tmp_path / "in.tif", np.ones((1, 8, 8), np.complex64))
+    with pytest.raises(InputError, match="complex64 data cannot be restored"):
+        identity(source, tmp_path / "out.tif")
+    assert not (tmp_path / "out.tif").exists()
+
+
+class Dimmer:
+    """Takes 30 % of the contrast away, from a neighbourhood of 5 x 5: a restorer that does something."""
+
+    name, digest, channels, multiple, halo, setting = "dimmer", "dimmer", 4, 8, 2, "numpy"
+
+    def batch(self, height: int, width: int) -> int:
+        return 1
+
+    def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        from scipy import ndimage
+
+        return 0.3 * (pixels - ndimage.uniform_filter(pixels, (0, 0, 5, 5)))
+
+
+@pytest.fixture
+def dimmer(monkeypatch):
+    monkeypatch.setattr("geoae.order.load_restorer", lambda job: Dimmer())
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_holes_never_reach_valid_pixels(tmp_path, dimmer, dtype):
+    clean = (texture(3, 200, 210) + noise((3, 200, 210), 30)).astype(dtype)
+    hole = np.zeros((200, 210), bool)
+    hole[60:120, 50:130] = hole[0:3] = hole[150, 150] = True
+    results = []
+    for index, value in enumerate([0, 65535, np.nan] if dtype == "float32" else [0, 65535, 7]):
+        pixels = np.where(hole, np.asarray(value).astype(dtype), clean)
+        source = write(tmp_path / f"in{index}.tif", pixels, nodata=value)
+        geoae.restore(source, tmp_path / f"out{index}.tif", tile=64)
+        restored, valid = read(tmp_path / f"out{index}.tif"), masks(tmp_path / f"out{index}.tif") > 0
+        assert np.array_equal(valid, np.broadcast_to(~hole, valid.shape))
+        assert restored[:, hole].tobytes() == pixels[:, hole].tobytes()
+        results.append(restored[:, ~hole])
+    assert (results[0] != clean[:, ~hole]).any()
+    assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+
+
+def test_empty_tiles_are_never_computed(tmp_path):
+    pixels = texture(2, 400, 400).astype(np.uint16)
+    pixels[:, :300] = 0
+    report = identity(write(tmp_path / "in.tif", pixels, nodata=0), tmp_path / "out.tif", tile=64)
+    plan = prepare(Job(source=str(tmp_path / "in.tif"), model="identity", tile=64)).work.plan
+    empty = sum(plan.rows.start(i) + plan.rows.tile <= 300 for i in range(plan.rows.count)) * plan.cols.count
+    assert report.tiles_empty == empty > 0
+    assert report.tiles_computed == plan.tiles - empty
+
+
+def test_same_result_is_skipped_and_another_refused(tmp_path):
+    source, target = write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)), tmp_path / "out.tif"
+    assert identity(source, target).status == "restored"
+    before = target.stat().st_mtime_ns
+    assert identity(source, target).status == "skipped"
+    with pytest.raises(OutputError, match="--overwrite"):
+        identity(source, target, bands=[1], sigma=3.0)
+    assert target.stat().st_mtime_ns == before
+    assert identity(source, target, sigma=3.0, overwrite=True).status == "restored"
+    target.write_text("precious notes")
+    with pytest.raises(OutputError, match="--overwrite"):
+        identity(source, target)
+    assert target.read_text() == "precious notes"
+
+
+def test_input_is_never_the_output(tmp_path):
+    source = write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16))
+    bytes_before = source.read_bytes()
+    with pytest.raises(OutputError, match="is the input itself"):
+        identity(source, source, overwrite=True)
+    assert source.read_bytes() == bytes_before
+
+
+def test_only_the_asked_bands_change(tmp_path, dimmer):
+    pixels = (texture(3, 100, 100) + noise((3, 100, 100), 30)).astype(np.int16)
+    report = geoae.restore(write(tmp_path / "in.tif", pixels), tmp_path / "out.tif", bands=[2])
+    restored = read(tmp_path / "out.tif")
+    assert report.bands == [2]
+    assert np.array_equal(restored[[0, 2]], pixels[[0, 2]])
+    assert (restored[1] != pixels[1]).mean() > 0.5
+
+
+def test_two_runs_for_one_target_never_both_write(tmp_path):
+    source, target = write(tmp_path / "in.tif", texture(1, 300, 300).astype(np.uint16)), tmp_path / "out.tif"
+
+    def second(_: Progress) -> None:
+        with pytest.raises(BusyError, match="another run"):
+            identity(source, target, tile=64)
+
+    run(Job(source=str(source), target=str(target), model="identity", tile=64), second)
+    assert target.exists()
+
+
+def test_provenance_is_in_the_output(tmp_path):
+    source, target = write(tmp_path / "in.tif", texture(2, 50, 50).astype(np.uint16)), tmp_path / "out.tif"
+    report = identity(source, target)
+    with rasterio.open(target) as dataset:
+        tags = dataset.tags(ns="GEOAE")
+    assert tags["FINGERPRINT"] == report.fingerprint
+    assert tags["MODEL"] == "identity"
+    assert tags["SOURCE"] == "in.tif"
+
+
+def test_a_remote_target_gets_the_finished_file(tmp_path):
+    source = write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16))
+    assert identity(source, "/vsimem/geoae_remote.tif").status == "restored"
+    assert np.array_equal(read("/vsimem/geoae_remote.tif"), read(source))
+    assert identity(source, "/vsimem/geoae_remote.tif").status == "skipped"
+
+
+def test_a_zipped_scene_is_restored(tmp_path):
+    source = write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16))
+    shutil.make_archive(str(tmp_path / "scene"), "zip", tmp_path, "in.tif")
+    identity(f"/vsizip/{tmp_path}/scene.zip/in.tif", tmp_path / "out.tif")
+    assert np.array_equal(read(tmp_path / "out.tif"), read(source))
+
+
+def test_unwritable_places_are_one_line(tmp_path):
+    source = write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16))
+    with pytest.raises(OutputError, match="no such folder"):
+        identity(source, tmp_path / "absent" / "out.tif")
+    with pytest.raises(OutputError, match="cannot be written"):
+        identity(source, Path("/proc/out.tif"))
+
+
+RUN = """
+import os, signal, sys
+import geoae.job, geoae.order
+from tests.test_job import Dimmer
+geoae.order.load_restorer = lambda job: Dimmer()
+kill_after = int(sys.argv[3])
+def on_progress(progress):
+    if kill_after and progress.done - progress.resumed >= kill_after:
+        os.kill(os.getpid(), signal.SIGKILL)
+report = geoae.job.run(geoae.job.Job(source=sys.argv[1], target=sys.argv[2], tile=64), on_progress)
+print(report.model_dump_json())
+"""
+
+
+def killed_run(source: Path, target: Path, after: int) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-c", RUN, str(source), str(target), str(after)]
+    return subprocess.run(arguments, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, dimmer):
+    source = write(tmp_path / "in.tif", (texture(2, 500, 300) + noise((2, 500, 300), 30)).astype(np.uint16))
+    undisturbed = json.loads(killed_run(source, tmp_path / "whole.tif", 0).stdout)
+    per_slab = prepare(Job(source=str(source), tile=64)).work.plan.cols.count
+    for after in (1, per_slab * 2 + 3, undisturbed["tiles"] - 1):
+        target = tmp_path / f"killed{after}.tif"
+        assert killed_run(source, target, after).returncode == -signal.SIGKILL
+        assert not target.exists()
+        parts = list((tmp_path / f".{target.name}.geoae").glob("slab-*.tif"))
+        stamps = {part: part.stat().st_mtime_ns for part in parts}
+        resumed = json.loads(killed_run(source, target, 0).stdout)
+        assert resumed["slabs_resumed"] == len(stamps)
+        assert resumed["tiles_computed"] == undisturbed["tiles"] - len(stamps) * per_slab
+        assert read(target).tobytes() == read(tmp_path / "whole.tif").tobytes()
+        assert not (tmp_path / f".{target.name}.geoae").exists()
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(tmp_path):
+    source = write(tmp_path / "in.tif", (texture(2, 700, 500) + noise((2, 700, 500), 30)).astype(np.uint16))
+    killed_run(source, tmp_path / "whole.tif", 0)
+    truth, rng = read(tmp_path / "whole.tif").tobytes(), np.random.default_rng(7)
+    target = tmp_path / "out.tif"
+    arguments = [sys.executable, "-c", RUN, str(source), str(target), "0"]
+    for _ in range(20):
+        process = subprocess.Popen(
+            arguments, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(rng.uniform(0.3, 4.0))
+        process.kill()
+        process.wait()
+        if target.exists():
+            assert read(target).tobytes() == truth
+            target.unlink()
+    assert killed_run(source, target, 0).returncode == 0
+    assert read(target).tobytes() == truth
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="a small disk needs mount")
+def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        pixels = any_pixels("uint16", (4, 900, 900), 6)
+        with pytest.raises(OutputError, match="free"):
+            identity(write(tmp_path / "in.tif", pixels), disk / "out.tif")
+        assert not [
+            path
+            for path in disk.rglob("*")
+            if path.is_file() and path.suffix in {".tif", ".part"} and "slab" not in path.name
+        ]
+    finally:
+        subprocess.run(["umount", disk], check=False)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared is absent")
+def test_a_jpeg2000_scene_comes_out_as_it_was(tmp_path):
+    source = SHARED / "scenes/real_noise/s2_10m_T33UUU_20160529_clouds_1band.jp2"
+    identity(source, tmp_path / "out.tif")
+    assert np.array_equal(read(tmp_path / "out.tif"), read(source))
