@@ -139,14 +139,14 @@ def test_what_holes_hold_changes_no_valid_pixel_and_comes_back(dtype, values):
     assert results[0] != pixels[mask].tobytes()
 
 
-class Stop(Exception):
+class StopError(Exception):
     """What is thrown into the engine."""
 
 
 def run_into(work: Work, read, parts: Parts, step: int) -> None:
-    """Restore, expecting ``Stop``; no part may be committed that is not complete."""
+    """Restore, expecting ``StopError``; no part may be committed that is not complete."""
     slabs = list(work.plan.slabs(step))
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         restore_slabs(work, read, slabs, parts)
     for slab in slabs:
         if slab.index in parts.committed:
@@ -161,7 +161,7 @@ def failing(function, count: int):
 
     def wrapped(*args):
         if next(calls) == count:
-            raise Stop
+            raise StopError
         return function(*args)
 
     return wrapped
@@ -173,7 +173,7 @@ def test_an_error_of_the_reader_comes_out_and_commits_nothing_unfinished(at, ste
     pixels = scene()
     parts = Parts(pixels.shape, pixels.dtype)
     run_into(work_on(pixels), failing(reader(pixels), at), parts, step)
-    assert all(isinstance(error, Stop) for _, error in parts.failed)
+    assert all(isinstance(error, StopError) for _, error in parts.failed)
 
 
 @dataclass
@@ -186,7 +186,7 @@ class Faulty(Blur):
     def __call__(self, pixels, sigma):
         self.calls += 1
         if self.calls > self.at:
-            raise Stop
+            raise StopError
         return super().__call__(pixels, sigma)
 
 
@@ -196,7 +196,7 @@ def test_an_error_of_the_restorer_comes_out_and_the_open_part_sees_it(at, step):
     pixels = scene()
     parts = Parts(pixels.shape, pixels.dtype)
     run_into(work_on(pixels, Faulty(at=at)), reader(pixels), parts, step)
-    assert all(isinstance(error, Stop) for _, error in parts.failed)
+    assert all(isinstance(error, StopError) for _, error in parts.failed)
     assert set(parts.opened) == set(parts.committed) | {index for index, _ in parts.failed}
 
 
@@ -208,7 +208,7 @@ def test_an_error_of_the_sink_comes_out_wherever_it_strikes(step):
     for at in range(plan.tiles):
         parts = Parts(pixels.shape, pixels.dtype, fail=failing(lambda window: None, at))
         run_into(work_on(pixels, Blur(samples=8)), reader(pixels), parts, step)
-        assert [error for _, error in parts.failed if isinstance(error, Stop)], "the part sees the error"
+        assert [error for _, error in parts.failed if isinstance(error, StopError)], "the part sees the error"
 
 
 def test_a_part_that_cannot_be_opened_stops_the_run():
@@ -217,11 +217,11 @@ def test_a_part_that_cannot_be_opened_stops_the_run():
 
     def sink(slab):
         if slab.index == 1:
-            raise Stop
+            raise StopError
         return parts(slab)
 
     work = work_on(pixels, Blur(samples=8))
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         restore_slabs(work, reader(pixels), list(work.plan.slabs()), sink)
     assert parts.opened == parts.committed == [0]
     assert (parts.written[: work.plan.rows.completed(0)[1]] == 1).all()

@@ -82,7 +82,9 @@ def test_slabs_are_whole_rows_of_tiles_and_cover_the_scene_once(request, step):
     assert [slab.index for slab in slabs] == list(range(len(slabs)))
     assert [row for slab in slabs for row in range(slab.first, slab.stop)] == list(range(plan.rows.count))
     assert all(slab.stop - slab.first == step for slab in slabs[:-1])
-    assert [row for slab in slabs for row in range(slab.window.row, slab.window.stop_row)] == list(range(request["height"]))
+    assert [row for slab in slabs for row in range(slab.window.row, slab.window.stop_row)] == list(
+        range(request["height"])
+    )
     assert all((slab.window.col, slab.window.width) == (0, request["width"]) for slab in slabs)
     for slab in slabs:
         done = [plan.completed(row, 0) for row in range(slab.first, slab.stop)]
@@ -92,7 +94,9 @@ def test_slabs_are_whole_rows_of_tiles_and_cover_the_scene_once(request, step):
 @given(st.integers(0, 60), st.sampled_from([1, 2, 8]), st.integers(0, 200))
 def test_an_overlap_that_does_not_exceed_two_halos_is_refused(halo, multiple, overlap):
     assume(up(overlap, multiple) <= 2 * halo)
-    with pytest.raises(RecipeError, match=rf"overlap of {up(overlap, multiple)} px.*--overlap {up(2 * halo + 1, multiple)}"):
+    with pytest.raises(
+        RecipeError, match=rf"overlap of {up(overlap, multiple)} px.*--overlap {up(2 * halo + 1, multiple)}"
+    ):
         TilePlan.fitted(500, 500, tile=10_000, overlap=overlap, halo=halo, multiple=multiple)
 
 

@@ -24,7 +24,9 @@ def scale_of(pixels: np.ndarray, sigma: np.ndarray | float, group: int) -> Scale
 
 
 @settings(max_examples=50)
-@given(bands=st.integers(1, 13), group=st.integers(1, 6), sigma=st.sampled_from([0.0, 0.01, 30.0]), seed=st.integers(0, 99))
+@given(
+    bands=st.integers(1, 13), group=st.integers(1, 6), sigma=st.sampled_from([0.0, 0.01, 30.0]), seed=st.integers(0, 99)
+)
 def test_the_way_there_and_back_loses_nothing(bands, group, sigma, seed):
     pixels = scene(bands, seed, max(sigma, 1.0)).astype(np.float32)
     scale = scale_of(pixels, sigma, group)

@@ -144,7 +144,7 @@ def test_a_card_with_impossible_facts_is_refused(folder, facts):
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():
-    with pytest.raises(ModelError, match="no-such-model.*identity"):
+    with pytest.raises(ModelError, match=r"no-such-model.*identity"):
         load("no-such-model")
 
 

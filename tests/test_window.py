@@ -34,7 +34,9 @@ def test_window_edges():
 @given(*[st.integers(-20, 20)] * 2, *[st.integers(0, 30)] * 2, *[st.integers(1, 20)] * 2)
 def test_clipped_keeps_exactly_the_pixels_inside(row, col, height, width, tall, wide):
     clipped = Window(row, col, height, width).clipped(tall, wide)
-    inside = [(r, c) for r in range(row, row + height) for c in range(col, col + width) if 0 <= r < tall and 0 <= c < wide]
+    inside = [
+        (r, c) for r in range(row, row + height) for c in range(col, col + width) if 0 <= r < tall and 0 <= c < wide
+    ]
     rows, cols = range(clipped.row, clipped.stop_row), range(clipped.col, clipped.stop_col)
     assert [(r, c) for r in rows for c in cols] == inside
     assert 0 <= clipped.row <= tall

@@ -65,7 +65,8 @@ def _patches(samples: Samples) -> Floats:
 @lru_cache(maxsize=1)
 def _gradients() -> tuple[Floats, float]:
     """All first differences of a patch, ``(difference, pixel)``, and the energy that unit noise
-    stays below with ``CONFIDENCE`` (gamma distribution matched in its first two moments)."""
+    stays below with ``CONFIDENCE`` (gamma distribution matched in its first two moments).
+    """
     index = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
     ends = [(index[:, :-1], index[:, 1:]), (index[:-1], index[1:])]
     first, second = (np.concatenate([pair[i].ravel() for pair in ends]) for i in (0, 1))

@@ -33,7 +33,9 @@ class Job(BaseModel):
     source: str = Field(description="scene to restore: anything GDAL opens by name")
     target: str | None = Field(None, description="file to write; by default NAME_restored.tif beside the source")
     model: str | None = Field(None, description="shipped model's name, or path of a model folder")
-    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None = Field(None, description="noise in DN, or auto")
+    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None = Field(
+        None, description="noise in DN, or auto"
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="arithmetic of the network")
     recipe: str | None = Field(None, description="shipped recipe's name, or path of a TOML file")

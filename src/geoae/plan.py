@@ -99,8 +99,8 @@ class TilePlan:
                 f"give --tile {2 * overlap} or more, or leave it out"
             )
         tile, pad = tile // multiple * multiple, _up(halo, multiple)
-        axes = (Axis.fitted(size, tile, overlap, pad, multiple) for size in (height, width))
-        return cls(*axes, halo, multiple)
+        rows, cols = (Axis.fitted(size, tile, overlap, pad, multiple) for size in (height, width))
+        return cls(rows, cols, halo, multiple)
 
     def window(self, row: int, col: int) -> Window:
         """What tile (``row``, ``col``) covers, in scene coordinates; may reach beyond the scene."""

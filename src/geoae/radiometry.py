@@ -56,7 +56,7 @@ def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, n
     """
     kind = pixels.dtype
     if np.issubdtype(kind, np.floating):
-        restored = (pixels - residual.astype(kind)).astype(kind)
+        restored = np.subtract(pixels, residual, dtype=kind)
     elif kind.itemsize == 8:
         restored = _subtract_wide(pixels, residual)
     else:

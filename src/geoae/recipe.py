@@ -20,7 +20,9 @@ class Recipe(BaseModel):
 
     description: str = ""
     model: str | None = Field(None, description="shipped model's name, or path of a model folder")
-    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None = Field(None, description="noise in DN, or auto")
+    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None = Field(
+        None, description="noise in DN, or auto"
+    )
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     bands: list[int] | None = Field(None, min_length=1, description="1-based bands to restore; others are copied")

@@ -46,7 +46,9 @@ class Card(BaseModel):
     parameters: int
     kflop_per_pixel: float = Field(description="of one group of components; 1 MAC = 2 FLOP")
     digest: str = Field(description="sha256 of the weights file")
-    trained_on: list[str] = Field(default_factory=list, description="patterns of the training scenes, below their folder")
+    trained_on: list[str] = Field(
+        default_factory=list, description="patterns of the training scenes, below their folder"
+    )
     figures: dict[str, Any] = Field(default_factory=dict, description="what was measured, where and how")
     limits: list[str] = Field(default_factory=list, description="when not to use it")
     licence: str = "Apache-2.0"
@@ -168,7 +170,7 @@ class TorchRestorer:
         self.channels, self.multiple, self.halo = card.channels, card.multiple, card.halo
         self.card, self.device = card, device
         self.precision = ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
-        self._network = network.to(device, memory_format=torch.channels_last)
+        self._network = network.to(device).to(memory_format=torch.channels_last)
         self._batch_size = batch_size
 
     @property

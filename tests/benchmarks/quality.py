@@ -32,7 +32,8 @@ def measure(name: str, sigma: int, folder: Path, model: str | None) -> dict[str,
     """PSNR, SSIM, worst bias of a band's mean in percent, and noise estimate in 255ths of the span."""
     scene = protocol.load(name)
     estimate, found = restored(scene, sigma, folder, model)
-    means = scene.pixels[:, scene.valid].mean(axis=1), estimate[:, scene.valid].mean(axis=1)
+    given = protocol.noisy(scene, sigma)
+    means = given[:, scene.valid].mean(axis=1), estimate[:, scene.valid].mean(axis=1)
     bias = 100 * np.abs(means[1] - means[0]) / np.abs(means[0])
     level = 255 * np.mean(np.array(found) / scene.span)
     return protocol.score(scene, estimate) | {"bias": float(bias.max()), "sigma": float(level)}

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+
 from tests.benchmarks import protocol
 from tests.benchmarks.protocol import Pixels, Truth
 

@@ -82,7 +82,9 @@ def test_tiled_equals_whole_around_holes(name):
     mask = np.broadcast_to(mask, pixels.shape)
     pixels[~mask] = np.nan
     whole = restored(model, pixels, WHOLE, model.halo, mask)
-    np.testing.assert_allclose(restored(model, pixels, tiles(model)[0], model.halo, mask), whole, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(
+        restored(model, pixels, tiles(model)[0], model.halo, mask), whole, rtol=0, atol=TOLERANCE
+    )
 
 
 @models

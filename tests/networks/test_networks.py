@@ -47,7 +47,9 @@ def test_a_fresh_network_finds_no_noise(name):
 def test_gradients_reach_every_parameter(network):
     pixels = noisy(network, 64, 64)
     network.train()
-    (network(pixels, level(network)) * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
+    (
+        network(pixels, level(network)) * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(1))
+    ).sum().backward()
     dead = [name for name, value in network.named_parameters() if value.grad is None or not value.grad.abs().max() > 0]
     assert not dead
 
@@ -63,7 +65,7 @@ def test_safetensors_round_trip(network, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(GATED))
 def test_without_noise_a_gated_network_finds_exactly_none(name):
-    network = randomised(ARCHITECTURES[name]())
+    network = randomised(ARCHITECTURES[name](channels=2))
     sigma = level(network)
     sigma[:, 0] = 0
     with torch.inference_mode():

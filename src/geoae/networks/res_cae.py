@@ -27,7 +27,7 @@ class ResBlock(nn.Module):
 
 
 class ResCAE(nn.Module):
-    """Residual autoencoder on groups of ``channels`` bands, told the noise level of each.
+    """Residual autoencoder on ``channels`` components at once, told the noise level of each.
 
     A pixel-unshuffle stem works at half the side (Shi et al., CVPR 2016; FFDNet, Zhang et al., TIP
     2018), two strided convolutions lead to the bottleneck at 1/8, two transposed ones back; the
@@ -43,7 +43,7 @@ class ResCAE(nn.Module):
 
     def __init__(
         self,
-        channels: int = 4,
+        channels: int = 1,
         widths: tuple[int, int, int] = (32, 64, 128),
         blocks: tuple[int, int, int, int, int] = (1, 1, 1, 1, 1),
     ) -> None:
@@ -64,8 +64,8 @@ class ResCAE(nn.Module):
         self.merge2 = nn.Conv2d(2 * middle, middle, 1)
         self.merge1 = nn.Conv2d(2 * fine, fine, 1)
         self.head = nn.Conv2d(fine, 4 * channels, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
         """Residual ``(B, C, H, W)`` of ``pixels`` ``(B, C, H, W)`` in model units.

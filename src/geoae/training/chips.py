@@ -46,7 +46,7 @@ class TrainingScene:
         """Read ``path``; raises ``TrainingError`` where no chip of ``size`` px fits."""
         with rasterio.open(path) as dataset:
             pixels = dataset.read().astype(np.float32)
-            valid = (dataset.read_masks() != 0).all(axis=0) & np.isfinite(pixels).all(axis=0)
+            valid: NDArray[np.bool_] = (dataset.read_masks() != 0).all(axis=0) & np.isfinite(pixels).all(axis=0)
         # Collars of zeros that no mask declares are flat: nothing to learn there.
         valid &= ~(pixels == 0).all(axis=0)
         if min(pixels.shape[1:]) < size or valid.sum() < size * size:
@@ -59,7 +59,8 @@ class TrainingScene:
         even = self.pixels[:, : height // 2 * 2, : width // 2 * 2]
         means = even.reshape(bands, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
         valid = self.valid[: height // 2 * 2, : width // 2 * 2]
-        return self.from_pixels(means, valid.reshape(height // 2, 2, width // 2, 2).all(axis=(1, 3)))
+        blocks = valid.reshape(height // 2, 2, width // 2, 2)
+        return self.from_pixels(means, np.all(blocks, axis=(1, 3)))
 
 
 class Chips(IterableDataset[tuple[Tensor, Tensor]]):
@@ -96,7 +97,7 @@ class Chips(IterableDataset[tuple[Tensor, Tensor]]):
         first = 0 if groups == 1 or rng.random() < 0.6 else int(rng.integers(1, groups))
         chosen = slice(first * self.group, (first + 1) * self.group)
         signs = rng.choice([-1.0, 1.0], (self.group, 1, 1))
-        clean = np.rot90(model[chosen] * signs, rng.integers(4), axes=(1, 2))
+        clean = np.rot90(model[chosen] * signs, int(rng.integers(4)), axes=(1, 2))
         clean = clean[:, ::-1] if rng.random() < 0.5 else clean
         level = scale.sigma[chosen].reshape(-1, 1, 1)
         return torch.from_numpy(clean.astype(np.float32)), torch.from_numpy(level.astype(np.float32))

@@ -133,7 +133,7 @@ def fit(config: TrainConfig, scenes: Path, work: Path, threads: int | None = Non
     chips = Chips(members, weights, config.chip, _group(config), seed=config.seed * 1_000_003 + done)
     trainer = lightning.Trainer(
         max_steps=config.steps,
-        precision=config.precision,  # type: ignore[arg-type]
+        precision=config.precision,
         gradient_clip_val=1.0,
         callbacks=[
             EMAWeightAveraging(decay=config.ema),
