@@ -30,7 +30,7 @@ def scene(tmp_path, monkeypatch):
 @pytest.fixture
 def geoae(monkeypatch, capsys):
     """The command in this process: exit code, lines of standard output, lines of standard error."""
-    monkeypatch.setattr("geoae.cli._tune_process", lambda: None)  # would outlive the test
+    monkeypatch.setattr("geoae.cli.tune_process", lambda: None)  # would outlive the test
     before = signal.getsignal(signal.SIGTERM)
 
     def call(*words: str) -> tuple[int, list[str], list[str]]:

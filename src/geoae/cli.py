@@ -10,7 +10,7 @@ import click
 
 from geoae.errors import GeoaeError, OutputError
 
-__all__ = ["main"]
+__all__ = ["main", "tune_process"]
 
 
 def _bands(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
@@ -121,7 +121,7 @@ def demo(out: Path, scene: Path | None) -> None:
     run_demo(out, say, scene)
 
 
-def _tune_process() -> None:
+def tune_process() -> None:
     """Memory settings of this process alone: what an import must not do to another program.
 
     glibc maps and faults in every activation anew unless told to keep freed memory (1.15 to 1.5
@@ -146,7 +146,7 @@ def _terminate(number: int, frame: object) -> NoReturn:
 
 def main() -> None:
     """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted."""
-    _tune_process()
+    tune_process()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli.main(standalone_mode=False)

@@ -26,13 +26,16 @@ from geoae.weights import Card, save
 __all__ = ["Denoiser", "export", "fit"]
 
 VALIDATION_SAMPLES = 96
+# Noise in model units below which an error no longer weighs more: half a grey level of 255.
+FAINT = 2e-3
 
 
 class Denoiser(lightning.LightningModule):
     """Supervised denoising of chips whose clean version is known.
 
-    Loss: Charbonnier of (residual - noise), each sample divided by the root of its noise level, so
-    that faint and strong noise weigh alike (the error of a denoiser grows slower than the noise).
+    Loss: root mean square of (residual - noise) / sigma of each sample, so that faint and strong
+    noise, smooth and rough ground weigh alike. The squares keep the mean: their optimum is the
+    conditional mean, where that of absolute values would shift skewed scenes towards their median.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -51,13 +54,13 @@ class Denoiser(lightning.LightningModule):
         generator = torch.Generator(clean.device).manual_seed(self.config.seed * 1_000_003 + self.global_step)
         noise = sigma * torch.randn(clean.shape, generator=generator, device=clean.device)
         noisy = (clean + noise).contiguous(memory_format=torch.channels_last)
-        error = self.network(noisy, sigma) - noise
+        error = (self.network(noisy, sigma) - noise) / sigma.clamp(min=FAINT)
+        # Components past a scene's bands are empty and do not count.
         present = (sigma > 0).float()
-        level = sigma.amax(dim=1, keepdim=True)
-        charbonnier = (error**2 + 1e-6).sqrt() / (level + 0.004).sqrt()
-        loss = (charbonnier * present).mean(dim=(2, 3)).sum(dim=1) / present.sum(dim=(1, 2, 3)).clamp(min=1)
-        self.log("loss", loss.mean(), prog_bar=True)
-        return loss.mean()
+        square = (error**2 * present).mean(dim=(2, 3)).sum(dim=1) / present.sum(dim=(1, 2, 3)).clamp(min=1)
+        loss = (square + 1e-4).sqrt().mean()
+        self.log("loss", loss, prog_bar=True)
+        return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """Mean gain in dB over the noisy chips."""
@@ -112,7 +115,7 @@ def _validation(config: TrainConfig, folder: Path) -> DataLoader[tuple[Tensor, T
 
 
 def _group(config: TrainConfig) -> int:
-    channels = config.network.get("channels", 4)
+    channels = config.network.get("channels", 1)
     assert isinstance(channels, int)
     return channels
 

@@ -1,0 +1,50 @@
+"""Time and memory, as ratios against floors measured in the same run, as Markdown and JSON.
+
+    python -m tests.benchmarks.run [--only speed,memory] [--side 4096] [--large 16384] [--peers-python PATH]
+
+Quality has a command of its own: ``python -m tests.benchmarks.quality``.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from geoae.cli import tune_process
+from tests.benchmarks import memory, speed
+
+OUT = Path(".benchmarks")
+TARGETS = {
+    "geoae / floor": "at most 1.3", "command / floor": "at most 1.3",
+    "opensr-utils / geoae": "at least 1.5", "pytorch-toolbelt / geoae": "at least 1.5",
+    "large / small": "at most 1.15",
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="speed,memory")
+    parser.add_argument("--side", type=int, default=4096)
+    parser.add_argument("--large", type=int, default=16384)
+    parser.add_argument("--peers-python", type=Path, default=os.environ.get("GEOAE_PEERS_PYTHON"))
+    options = parser.parse_args()
+    tune_process()  # as the command does: floor and geoae on the same terms
+    if not options.peers_python:
+        print("no --peers-python: peers are left out, see tests/benchmarks/README.md")
+    figures: dict[str, dict[str, float | str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        if "speed" in options.only:
+            figures["speed"] = speed.measure(Path(folder), options.side, options.peers_python)
+        if "memory" in options.only:
+            figures["memory"] = memory.measure(Path(folder), options.side, options.large)
+    print("| figure | measured | target |\n| --- | --- | --- |")
+    for name, value in (pair for group in figures.values() for pair in group.items()):
+        shown = value if isinstance(value, str) else f"{value:.2f}"
+        print(f"| {name} | {shown} | {TARGETS.get(name, '')} |")
+    OUT.mkdir(exist_ok=True)
+    (OUT / "run.json").write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

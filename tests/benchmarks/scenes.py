@@ -1,0 +1,46 @@
+"""A large scene of real pixels: what time and memory are measured on."""
+
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from tests.benchmarks.protocol import SCENES
+
+SOURCE = SCENES / "landsat_peru_2020_4band.tif"
+BANDS = 4
+BLOCK = 512
+NOISE = 0.05  # of a band's standard deviation
+
+
+def mosaic(path: Path, side: int) -> Path:
+    """``side`` x ``side`` x 4 uint16 in DN of 0..10000: real pixels, mirrored as often as it takes, with noise."""
+    with rasterio.open(SOURCE) as dataset:
+        pixels = dataset.read().astype(np.float32)
+    pixels *= 8000 / np.percentile(pixels, 99.5)
+    spread = NOISE * pixels.std(axis=(1, 2))[:, None, None]
+    profile = {"driver": "GTiff", "count": BANDS, "height": side, "width": side, "dtype": "uint16"}
+    tiling = {
+        "tiled": True,
+        "blockxsize": BLOCK,
+        "blockysize": BLOCK,
+        "compress": "zstd",
+        "predictor": 2,
+        "bigtiff": "if_safer",
+    }
+    where = {"crs": "EPSG:32618", "transform": Affine(10, 0, 399960, 0, -10, 4200000)}
+    rng = np.random.default_rng(0)
+    with rasterio.Env(GDAL_CACHEMAX=96), rasterio.open(path, "w", **profile, **tiling, **where) as dataset:
+        for row in range(0, side, BLOCK):
+            rows = _mirrored(row, min(BLOCK, side - row), pixels.shape[1])
+            strip = pixels[:, rows][:, :, _mirrored(0, side, pixels.shape[2])]
+            strip += spread * rng.standard_normal(strip.shape, dtype=np.float32)
+            dataset.write(np.clip(np.rint(strip), 1, 10_000).astype(np.uint16), window=Window(0, row, side, len(rows)))
+    return path
+
+
+def _mirrored(start: int, length: int, size: int) -> np.ndarray:
+    places = np.arange(start, start + length) % (2 * size)
+    return np.minimum(places, 2 * size - 1 - places)

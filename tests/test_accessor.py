@@ -1,0 +1,88 @@
+import dask
+import dask.array
+import numpy as np
+import pytest
+import rioxarray
+import xarray
+
+import geoae
+import geoae.accessor
+from geoae.errors import InputError, RecipeError
+from geoae.networks import ResCAE
+from geoae.weights import save
+from tests.doubles import randomised
+from tests.rasters import noise, read, texture, write
+
+
+@pytest.fixture
+def scene(tmp_path):
+    pixels = (texture(3, 300, 260) + noise((3, 300, 260), 25)).astype(np.uint16)
+    pixels[:, 100:140, 50:90] = 0
+    return write(tmp_path / "in.tif", pixels, nodata=0)
+
+
+@pytest.fixture
+def model(tmp_path):
+    network = randomised(ResCAE(channels=1, widths=(4, 6, 8), blocks=(1, 0, 0, 0, 0)))
+    folder = tmp_path / "model"
+    save(folder, network, name="small", description="a test's", architecture="res_cae",
+         network={"channels": 1, "widths": [4, 6, 8], "blocks": [1, 0, 0, 0, 0]}, tile=128)  # fmt: skip
+    return str(folder)
+
+
+def lazily(scene) -> xarray.DataArray:
+    return rioxarray.open_rasterio(scene, chunks={"y": 100, "x": 90})
+
+
+def test_it_equals_what_the_command_writes(scene, model, tmp_path):
+    geoae.restore(scene, tmp_path / "out.tif", model=model, precision="fp32")
+    restored = lazily(scene).geoae.restore(model=model, precision="fp32").compute(scheduler="synchronous")
+    assert (restored.values != read(scene)).mean() > 0.5
+    assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
+
+
+def test_it_is_the_same_array_otherwise(scene):
+    array = lazily(scene).assign_attrs(mission="any")
+    restored = array.geoae.restore(model="identity")
+    xarray.testing.assert_identical(restored.compute(), array.compute())
+    assert restored.rio.crs == array.rio.crs
+    assert restored.rio.nodata == array.rio.nodata
+    assert restored.rio.transform() == array.rio.transform()
+
+
+def test_nothing_is_computed_before_it_is_asked_for(model):
+    blocks = []
+
+    def block(block_id):
+        blocks.append(block_id)
+        return np.full((1, 100, 100), 500, np.uint16)
+
+    pixels = dask.array.map_blocks(block, chunks=((1,), (100,) * 20, (100,) * 2), dtype=np.uint16)
+    array = xarray.DataArray(pixels, dims=("band", "y", "x"))
+    restored = array.geoae.restore(model=model, tile=128)
+    assert isinstance(restored.data, dask.array.Array)
+    assert not blocks
+    restored[:, :10].compute(scheduler="synchronous")
+    seen = {row for _, row, _ in blocks}
+    assert seen
+    sampled = {row for _, row, _ in blocks if row > 12}
+    assert len(sampled) <= 6, "far rows are read for the scene's facts only"
+
+
+def test_two_dimensions_and_some_bands(scene):
+    array = lazily(scene)
+    assert array[0].geoae.restore(model="identity").shape == (300, 260)
+    restored = array.geoae.restore(model="identity", bands=[2])
+    assert np.array_equal(restored.values, array.values)
+
+
+def test_what_cannot_be_restored_is_said(scene):
+    array = lazily(scene)
+    with pytest.raises(InputError, match="complex"):
+        array.astype(complex).geoae.restore(model="identity")
+    with pytest.raises(InputError, match="cannot be restored"):
+        array.expand_dims("time").geoae.restore(model="identity")
+    with pytest.raises(InputError, match="bands 1 to 3"):
+        array.geoae.restore(model="identity", bands=[4])
+    with pytest.raises(RecipeError, match="did you mean tile"):
+        array.geoae.restore(tiel=128)

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import rasterio
+
+import geoae
+from geoae.inspection import inspect
+from geoae.job import Job
+from tests.rasters import noise, texture, write
+
+
+@pytest.fixture
+def scene(tmp_path):
+    pixels = (texture(3, 400, 300) + noise((3, 400, 300), 20)).astype(np.uint16)
+    path = write(tmp_path / "in.tif", pixels, nodata=0)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("red", "nir", "QA_PIXEL")
+    return path
+
+
+def test_bands_noise_and_treatment(scene):
+    found = inspect(Job(source=str(scene), model="identity"))
+    red, nir, quality = found.bands
+    assert (red.name, nir.name) == ("red", "nir")
+    assert [red.sigma, nir.sigma] == pytest.approx([20, 20], rel=0.1)
+    assert red.snr == pytest.approx(red.spread / red.sigma)
+    assert quality.treatment == "copied: quality or class band"
+    assert quality.sigma is None
+    assert (found.height, found.width, found.count, found.crs) == (400, 300, 3, "EPSG:32633")
+
+
+def test_the_plan_is_the_one_a_run_follows(scene, tmp_path):
+    plan = inspect(Job(source=str(scene), model="identity", tile=96)).plan
+    report = geoae.restore(scene, tmp_path / "out.tif", model="identity", tile=96)
+    assert (plan.tiles, plan.tile, plan.overlap) == (report.tiles, report.tile, report.overlap)
+    assert not list(tmp_path.glob(".*")), "looking leaves nothing behind"
+
+
+def test_an_output_of_geoae_is_recognised(scene, tmp_path):
+    geoae.restore(scene, tmp_path / "out.tif", model="identity")
+    assert inspect(Job(source=str(tmp_path / "out.tif"), model="identity")).restored_with["MODEL"] == "identity"

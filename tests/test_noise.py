@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import rasterio
+
+from geoae.diagnose import sample
+from geoae.noise import estimate_noise
+from tests.doubles import reader
+from tests.rasters import SHARED, noise, texture
+
+SCENES = ["wv2_rotterdam_pan3.tif", "l8_224078_20200518_rgb_30m.tif", "neon_harv/harv_025.tif"]
+
+
+def whole(pixels: np.ndarray, mask: np.ndarray | None = None) -> list:
+    return [(pixels, np.ones(pixels.shape, bool) if mask is None else mask)]
+
+
+@pytest.mark.parametrize("bands", [1, 4])
+@pytest.mark.parametrize("sigma", [3.0, 10.0, 25.0, 100.0])
+def test_white_noise_on_texture_is_found_within_ten_percent(bands, sigma):
+    pixels = texture(bands, 256, 256) + noise((bands, 256, 256), sigma)
+    assert estimate_noise(whole(pixels)) == pytest.approx(np.full(bands, sigma), rel=0.1)
+
+
+def test_each_band_has_its_own_noise():
+    sigma = np.array([4.0, 40.0, 12.0])
+    pixels = texture(3, 256, 256) + noise((3, 256, 256), 1.0) * sigma[:, None, None]
+    assert estimate_noise(whole(pixels)) == pytest.approx(sigma, rel=0.1)
+
+
+def test_noise_scales_with_the_pixels():
+    pixels = texture(2, 200, 200) + noise((2, 200, 200), 10)
+    assert estimate_noise(whole(50 * pixels + 3)) == pytest.approx(50 * estimate_noise(whole(pixels)), rel=1e-6)
+
+
+def test_what_is_invalid_does_not_count():
+    pixels = texture(1, 200, 200) + noise((1, 200, 200), 10)
+    mask = np.ones(pixels.shape, bool)
+    mask[:, 50:90, 60:120] = False
+    found = []
+    for value in (0.0, 1e9):
+        pixels[~mask] = value
+        found.append(estimate_noise(whole(pixels, mask)))
+    assert np.array_equal(*found)
+    assert found[0] == pytest.approx([10], rel=0.1)
+
+
+@pytest.mark.parametrize("shape", [(2, 100, 100), (1, 1, 1), (3, 4, 200), (1, 8, 8)])
+def test_constant_or_tiny_scenes_have_no_noise(shape):
+    assert not estimate_noise(whole(np.full(shape, 7.0))).any()
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared is absent")
+@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("level", [15, 25, 50])
+def test_real_ground_does_not_pass_for_noise(name, level):
+    """Truth is the root of what was added squared plus the scene's own floor squared."""
+    with rasterio.open(SHARED / "scenes/train" / name) as dataset:
+        pixels = dataset.read()[:, :768, :768].astype(np.float64)
+    span = np.subtract(*np.percentile(pixels, [99.5, 0.5], axis=(1, 2)))
+    added = level / 255 * span
+
+    def estimated(scene: np.ndarray) -> np.ndarray:
+        return estimate_noise(sample(reader(scene), *scene.shape[1:]))
+
+    floor = estimated(pixels)
+    truth = np.hypot(added, floor)
+    assert estimated(pixels + noise(pixels.shape, 1.0) * added[:, None, None]) == pytest.approx(truth, rel=0.1)

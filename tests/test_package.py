@@ -1,0 +1,62 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.rasters import noise, read, texture, write
+
+ROOT = Path(__file__).parents[1]
+IMPORT = """
+import time, sys
+began = time.process_time()
+import geoae
+print(time.process_time() - began, *[name for name in ("torch", "prefect", "xarray", "rasterio") if name in sys.modules])
+"""
+
+
+def python(*arguments: object, cwd: Path = ROOT, **environment: str) -> str:
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_is_quick_and_loads_nothing_heavy():
+    seconds, *loaded = python("-c", IMPORT).split()
+    assert not loaded
+    assert float(seconds) < 1
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """geoae as an installed wheel, in a folder far from the repository."""
+    folder = tmp_path_factory.mktemp("installed")
+    python("-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, ROOT)
+    return folder
+
+
+def works(cwd: Path, **environment: str) -> None:
+    """Models and recipes are found, and a scene is restored with both."""
+    scene = write(cwd / "scene.tif", (texture(2, 90, 90) + noise((2, 90, 90), 25)).astype(np.uint16))
+    assert "res-cae" in python("-m", "geoae", "models", cwd=cwd, **environment)
+    python(
+        "-m", "geoae", "restore", "scene.tif", "--recipe", "landsat-30m", "--report", "r.json", cwd=cwd, **environment
+    )
+    assert json.loads((cwd / "r.json").read_text())["model"] == "res-cae"
+    assert read(cwd / "scene_restored.tif").std() < read(scene).std()
+
+
+@pytest.mark.slow
+def test_a_wheel_works_in_another_folder(wheel, tmp_path):
+    where = python("-c", "import geoae; print(geoae.__file__)", cwd=tmp_path, PYTHONPATH=str(wheel)).strip()
+    assert Path(where).is_relative_to(wheel)
+    assert (wheel / "geoae" / "_shipped" / "models" / "res-cae" / "weights.safetensors").exists()
+    works(tmp_path, PYTHONPATH=str(wheel))
+
+
+def test_the_checkout_works_from_another_folder(tmp_path):
+    works(tmp_path, PYTHONPATH=str(ROOT / "src"))

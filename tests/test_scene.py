@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import rasterio
+from rasterio.windows import Window as RasterWindow
+
+from geoae.errors import InputError, ReadError
+from geoae.scene import Scene
+from geoae.window import Window
+from tests.doubles import DTYPES, pixels_of
+from tests.rasters import SHARED, texture, write
+
+PYTHON_VRT = """<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Float32" band="1"
+subClass="VRTDerivedRasterBand"><PixelFunctionType>run</PixelFunctionType><PixelFunctionLanguage>Python
+</PixelFunctionLanguage><PixelFunctionCode><![CDATA[
+def run(in_ar, out_ar, *args, **kwargs):
+    open({marker!r}, "w").close()
+]]></PixelFunctionCode></VRTRasterBand></VRTDataset>"""
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_windows_are_what_rasterio_reads(tmp_path, dtype):
+    path = write(tmp_path / "in.tif", pixels_of(dtype, (3, 40, 50)))
+    scene = Scene.open(str(path))
+    with scene.reader() as reader, rasterio.open(path) as oracle:
+        pixels, mask = reader.read(Window(7, 9, 20, 30))
+        assert pixels.tobytes() == oracle.read(window=RasterWindow(9, 7, 30, 20)).tobytes()
+    assert mask is None
+    assert scene.dtype == dtype
+    assert scene.bands == (1, 2, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 5), (17, 30)])
+def test_a_scene_continues_as_its_reflection(tmp_path, size):
+    pixels = pixels_of("int16", (2, *size))
+    with Scene.open(str(write(tmp_path / "in.tif", pixels))).reader() as reader:
+        found, _ = reader.read(Window(-20, -20, size[0] + 40, size[1] + 40))
+    assert np.array_equal(found, np.pad(pixels, ((0, 0), (20, 20), (20, 20)), mode="reflect"))
+
+
+@pytest.mark.parametrize("nodata", [7.0, float("nan")])
+def test_valid_is_the_mask_of_the_band_and_finite(tmp_path, nodata):
+    pixels = texture(2, 30, 30).astype(np.float32)
+    pixels[0, 3, 4], pixels[1, 5, 6], pixels[1, 8, 8] = nodata, np.nan, np.inf
+    with Scene.open(str(write(tmp_path / "in.tif", pixels, nodata=nodata))).reader() as reader:
+        _, mask = reader.read(Window(0, 0, 30, 30))
+    expected = np.ones((2, 30, 30), bool)
+    expected[0, 3, 4] = expected[1, 5, 6] = expected[1, 8, 8] = False
+    assert np.array_equal(mask, expected)
+
+
+def test_undeclared_zeros_are_data(tmp_path):
+    scene = Scene.open(str(write(tmp_path / "in.tif", np.zeros((1, 9, 9), np.uint16))))
+    with scene.reader() as reader:
+        assert reader.read(Window(0, 0, 9, 9))[1] is None
+
+
+def test_bands_that_are_no_measurements_are_copied(tmp_path):
+    path = write(tmp_path / "in.tif", np.ones((4, 8, 8), np.uint16))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("red", "QA_PIXEL", "mass", "cloud_mask")
+    scene = Scene.open(str(path))
+    assert scene.bands == (1, 3)
+    assert scene.copied == {2: "quality or class band", 4: "quality or class band"}
+    assert Scene.open(str(path), (3,)).copied[1] == "not among --bands"
+
+
+def test_identity_follows_file_and_facts(tmp_path):
+    path = write(tmp_path / "in.tif", np.ones((1, 8, 8), np.uint16))
+    first = Scene.open(str(path)).identity
+    assert Scene.open(str(path)).identity == first
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(ACQUIRED="today")
+    assert Scene.open(str(path)).identity != first
+
+
+def refused(source: object, words: str, **options: object) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        Scene.open(str(source), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_cannot_be_restored_is_one_line(tmp_path):
+    refused(tmp_path / "absent.tif", "cannot be opened")
+    (tmp_path / "notes.tif").write_text("not a raster")
+    refused(tmp_path / "notes.tif", "check the path")
+    refused(write(tmp_path / "complex.tif", np.ones((1, 8, 8), np.complex64)), "complex64 data cannot be restored")
+    refused(write(tmp_path / "in.tif", np.ones((2, 8, 8), np.uint8)), "bands 1 to 2, not 5", only=(1, 5))
+
+
+def test_a_damaged_block_is_named(tmp_path):
+    path = write(tmp_path / "in.tif", pixels_of("uint16", (1, 64, 64)), tiled=True, blockxsize=16, blockysize=16)
+    path.write_bytes(path.read_bytes()[:-3000])
+    with Scene.open(str(path)).reader() as reader, pytest.raises(ReadError, match=r"rows 48\.\.63, columns 0\.\.63"):
+        reader.read(Window(48, 0, 16, 64))
+
+
+def test_python_in_a_vrt_never_runs(tmp_path):
+    marker, path = tmp_path / "ran", tmp_path / "trap.vrt"
+    path.write_text(PYTHON_VRT.format(marker=str(marker)))
+    with pytest.raises(InputError), Scene.open(str(path)).reader() as reader:
+        reader.read(Window(0, 0, 4, 4))
+    assert not marker.exists()
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared is absent")
+def test_a_real_landsat_scene_is_described():
+    scene = Scene.open(str(SHARED / "scenes/train/l8_224078_20200518_rgb_30m.tif"))
+    assert (scene.count, scene.crs[:4], scene.bands) == (3, "EPSG", (1, 2, 3))

@@ -1,0 +1,66 @@
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from geoae.errors import TrainingError
+from geoae.training.chips import Chips, TrainingScene
+from tests.rasters import texture, write
+
+
+def scene(bands: int, seed: int = 0) -> TrainingScene:
+    pixels = texture(bands, 80, 90, seed).astype(np.float32)
+    return TrainingScene.from_pixels(pixels, np.ones((80, 90), bool))
+
+
+@pytest.mark.parametrize("group", [1, 4])
+def test_samples_are_in_model_units_with_a_noise_level_in_range(group):
+    chips = Chips([scene(1), scene(6)], [1, 1], size=32, group=group, seed=0)
+    levels = []
+    for clean, sigma in islice(chips, 60):
+        assert clean.shape == (group, 32, 32)
+        assert sigma.shape == (group, 1, 1)
+        assert clean.abs().max() < 10
+        assert sigma.min() >= 0
+        assert sigma.max() <= 0.25 + 1e-6, "a component is scaled to a quarter, its noise included"
+        levels.append(float(sigma.max()))
+    assert min(levels) < 0.08 < 0.15 < max(levels)
+
+
+def test_the_same_seed_gives_the_same_samples():
+    def drawn(seed: int) -> bytes:
+        chips = Chips([scene(3)], [1], size=16, group=1, seed=seed)
+        return b"".join(clean.numpy().tobytes() + sigma.numpy().tobytes() for clean, sigma in islice(chips, 5))
+
+    assert drawn(3) == drawn(3) != drawn(4)
+
+
+def test_weights_say_how_often_a_scene_is_drawn():
+    flat = TrainingScene.from_pixels(np.zeros((1, 40, 40), np.float32), np.ones((40, 40), bool))
+    chips = Chips([flat, scene(1)], [3, 1], size=16, group=1, seed=0)
+    share = np.mean([not clean.any() for clean, _ in islice(chips, 300)])
+    assert 0.65 < share < 0.85
+
+
+def test_holes_are_filled_and_avoided(tmp_path):
+    pixels = texture(2, 100, 100).astype(np.uint16)
+    pixels[:, :, :50] = 0
+    read = TrainingScene.read(write(tmp_path / "in.tif", pixels, nodata=0), 32)
+    assert not read.valid[:, :50].any()
+    assert read.valid[:, 50:].all()
+    assert read.pixels.min() > 500, "no hole stays"
+    windows = [Chips([read], [1], 32, 1, 0)._window(read, np.random.default_rng(seed)) for seed in range(30)]
+    assert np.mean([read.valid[window].all() for window in windows]) > 0.5
+
+
+def test_halving_averages_two_by_two():
+    whole = scene(2)
+    half = whole.halved()
+    np.testing.assert_allclose(half.pixels[:, 3, 4], whole.pixels[:, 6:8, 8:10].mean(axis=(1, 2)), rtol=1e-6)
+    assert half.pixels.shape == (2, 40, 45)
+
+
+def test_a_scene_too_small_is_said(tmp_path):
+    path = write(tmp_path / "in.tif", texture(1, 20, 200).astype(np.uint16))
+    with pytest.raises(TrainingError, match="too small for chips of 32 px"):
+        TrainingScene.read(path, 32)
