@@ -46,18 +46,27 @@ def measure_clean(name: str, folder: Path, model: str | None) -> float:
     return protocol.score(scene, estimate)["psnr"]
 
 
+def peers_of(name: str, sigma: int) -> dict[str, float]:
+    """PSNR of the peers that were measured on this scene, in dB."""
+    found = PEERS.get(name, {}).get(str(sigma), {})
+    return {column: found[column]["psnr"] for column in COLUMNS if column in found}
+
+
 def table(model: str | None, folder: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """All figures, printed as they come."""
+    """All figures, printed as Markdown as they come."""
     figures: dict[str, dict[str, dict[str, float]]] = {}
-    print(f"{'scene':36} sigma  geoae   " + " ".join(f"{column:>11}" for column in COLUMNS) + "  estimated  bias %")
+    heads = ["scene", "noise", "geoae", *COLUMNS, "SSIM", "noise found", "bias %"]
+    print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
     for name in protocol.VALIDATION:
         figures[name] = {"clean": {"psnr": measure_clean(name, folder, model)}}
-        print(f"{name[-36:]:36} clean {figures[name]['clean']['psnr']:6.2f}", flush=True)
+        print(f"| {name} | clean | {figures[name]['clean']['psnr']:.2f} |{' |' * (len(heads) - 3)}", flush=True)
         for sigma in protocol.SIGMAS:
             own = figures[name][str(sigma)] = measure(name, sigma, folder, model)
-            peers = [PEERS[name][str(sigma)].get(column, {}).get("psnr") for column in COLUMNS]
-            shown = " ".join(f"{'' if peer is None else f'{peer:.2f}':>11}" for peer in peers)
-            print(f"{'':36} {sigma:5} {own['psnr']:6.2f}   {shown}  {own['sigma']:9.2f}  {own['bias']:.4f}", flush=True)
+            peers = peers_of(name, sigma)
+            shown = [f"{peers[column]:.2f}" if column in peers else "" for column in COLUMNS]
+            psnr = f"{own['psnr']:.2f}"
+            last = [f"{own['ssim']:.3f}", f"{own['sigma']:.1f}", f"{own['bias']:.3f}"]
+            print(f"| {name} | {sigma} | {' | '.join([psnr, *shown, *last])} |", flush=True)
     return figures
 
 
@@ -68,15 +77,16 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = table(options.model, Path(folder))
-    gains = {column: [] for column in COLUMNS[:2]}
-    for name, scene in figures.items():
-        for sigma in map(str, protocol.SIGMAS):
-            for column in gains:
-                if column in PEERS[name][sigma]:
-                    gains[column].append(scene[sigma]["psnr"] - PEERS[name][sigma][column]["psnr"])
-    for column, values in gains.items():
-        print(f"over {column}: mean {np.mean(values):+.2f} dB, least {min(values):+.2f} dB, {len(values)} pairs")
-    print("clean scenes: least", min(scene["clean"]["psnr"] for scene in figures.values()))
+    pairs = [
+        (scene[str(sigma)]["psnr"], peers_of(name, sigma))
+        for name, scene in figures.items()
+        for sigma in protocol.SIGMAS
+    ]
+    for column in COLUMNS:
+        gains = [own - peers[column] for own, peers in pairs if column in peers]
+        if gains:
+            print(f"over {column}: mean {np.mean(gains):+.2f} dB, least {min(gains):+.2f} dB, {len(gains)} pairs")
+    print(f"clean scenes: least {min(scene['clean']['psnr'] for scene in figures.values()):.2f} dB")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -5,25 +5,29 @@ from torch import Tensor, nn
 
 __all__ = ["ResCAE"]
 
+LEAK = 0.1
+
 
 class ResBlock(nn.Module):
-    """``x + conv(relu(conv(x)))`` without normalisation (Lim et al., EDSR, CVPRW 2017).
+    """``x + conv(leaky_relu(conv(x)))`` without normalisation (Lim et al., EDSR, CVPRW 2017).
 
-    Batch statistics would tie a pixel to its whole tile; without them the field stays finite.
+    Batch statistics would tie a pixel to its whole tile; without them the field stays finite. But
+    without them, plain ReLUs die in training: all those of the inner levels did, unnoticed by the
+    loss, hence the leak.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="relu")
+        nn.init.kaiming_normal_(self.conv1.weight, LEAK, nonlinearity="leaky_relu")
         nn.init.kaiming_normal_(self.conv2.weight, nonlinearity="linear")
         with torch.no_grad():
             self.conv2.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, width, H, W)`` to the same shape."""
-        return x + self.conv2(torch.relu(self.conv1(x)))
+        return x + self.conv2(nn.functional.leaky_relu(self.conv1(x), LEAK))
 
 
 class ResCAE(nn.Module):

@@ -137,7 +137,7 @@ def fit(config: TrainConfig, scenes: Path, work: Path, threads: int | None = Non
     trainer = lightning.Trainer(
         max_steps=config.steps,
         precision=config.precision,
-        gradient_clip_val=1.0,
+        gradient_clip_val=0.5,
         callbacks=[
             EMAWeightAveraging(decay=config.ema),
             ModelCheckpoint(work, save_last=True, save_top_k=0, every_n_train_steps=1000),
