@@ -23,7 +23,7 @@ def pixels(draw, kinds=INTEGERS):
     """A dtype, a value it can hold and a float32 residual."""
     dtype = draw(st.sampled_from(kinds))
     limits = np.iinfo(dtype)
-    span = min(limits.max, 2**40)
+    span = float(np.float32(min(limits.max, 2**40)))
     value = draw(st.sampled_from(extremes(dtype)) | st.integers(limits.min, limits.max))
     residual = draw(st.floats(-3.0, 3.0, width=32) | st.floats(-2.0 * span, 2.0 * span, width=32))
     return dtype, value, residual

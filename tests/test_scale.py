@@ -67,7 +67,7 @@ def test_what_the_bands_share_gathers_in_the_first_components_at_one_spread():
     model = scale_of(pixels, 10.0, 4).to_model(pixels)
     spread = model.std(axis=(1, 2))
     assert spread[0] == pytest.approx(1 / SPREAD, rel=1e-3)
-    assert spread[4] == pytest.approx(1 / SPREAD, rel=1e-3)
+    assert spread[4] == pytest.approx(1 / SPREAD, rel=0.05), "noise: its sampled spread is off by a few percent"
     assert spread[1] > 10 * spread[2], "two sources, then noise"
     assert abs(model[:8].mean(axis=(1, 2))).max() < 1e-3
 

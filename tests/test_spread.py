@@ -39,17 +39,13 @@ def test_a_cluster_gives_the_same_pixels(scene, model, tmp_path, request):  # no
 
 
 def test_work_is_done_by_the_workers(client, scene, tmp_path):
-    before = {
-        worker: state["metrics"].get("cpu") is not None for worker, state in client.scheduler_info()["workers"].items()
-    }
-    assert len(before) == 2
     geoae.restore(scene, tmp_path / "out.tif", model="identity", tile=64)
     told = client.run(lambda dask_worker: dask_worker.state.executed_count)
     assert all(count > 0 for count in told.values())
 
 
 def test_a_failure_on_a_worker_is_one_line(client, tmp_path):
-    pixels = (texture(1, 700, 200) + noise((1, 700, 200), 25)).astype(np.uint16)
+    pixels = (texture(1, 900, 200) + noise((1, 900, 200), 25)).astype(np.uint16)
     path = write(tmp_path / "in.tif", pixels, tiled=True, blockxsize=16, blockysize=16)
     # A corner that no sampled window covers: what is wrong shows on a worker first.
     path.write_bytes(path.read_bytes()[:-200])

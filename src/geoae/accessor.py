@@ -41,15 +41,16 @@ class GeoaeAccessor:
         """The restored array, lazily: same dimensions, coordinates, attributes, dtype and nodata.
 
         ``options`` as for ``geoae.restore``, without those about files. Noise and map to model
-        units are one node of the graph, each row of slabs another. Raises ``InputError`` for other
+        units are one node of the graph, drawn from windows all over the array; each slab is another. Raises ``InputError`` for other
         dimensions or complex data, ``RecipeError`` for options that do not fit.
         """
         job = Job.checked(source=str(self._array.name or "DataArray"), **options)
-        array = self._array if self._array.ndim == 3 else self._array.expand_dims("band")
-        if array.ndim != 3 or array.dtype.kind not in "iuf":
+        array = self._array
+        if array.ndim not in (2, 3) or array.dtype.kind not in "iuf":
             raise InputError(
                 f"{job.source}: {array.dims} of {array.dtype} cannot be restored; give real (band, y, x) or (y, x)"
             )
+        array = array if array.ndim == 3 else array.expand_dims("band")
         restored = _restored(job, dask.array.asarray(array.data), self._array.rio.nodata)
         return self._array.copy(data=restored.reshape(self._array.shape))
 

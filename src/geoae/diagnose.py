@@ -34,7 +34,7 @@ def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list
         count = min(grid, -(-size // side))
         edges = np.linspace(0, size, count + 1).astype(int)
         length = int(min(side, np.diff(edges).max()))
-        return [(int(min((a + b - length) // 2, size - length)), length) for a, b in pairwise(edges)]
+        return [(int(np.clip((a + b - length) // 2, 0, size - length)), length) for a, b in pairwise(edges)]
 
     return [Window(row, col, h, w) for row, h in starts(height) for col, w in starts(width)]
 

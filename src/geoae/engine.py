@@ -106,6 +106,7 @@ class _WriteBehind:
         self._pool = ThreadPoolExecutor(1, "geoae-write")
         self._open = ExitStack()
         self._running: list[Future[None]] = []
+        self._broken = False
         self._slab: Slab | None = None
         self._target: Sink | None = None
 
@@ -133,6 +134,16 @@ class _WriteBehind:
             self._running.pop(0).result()
 
     def _finish(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
+        """One tile; after a failure none of those queued behind it, which would complete its part."""
+        if self._broken:
+            return
+        try:
+            self._write(work, tile, residual)
+        except BaseException:
+            self._broken = True
+            raise
+
+    def _write(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
         while self._slab is None or tile.row >= self._slab.stop:
             self._open.close()
             self._slab = next(self._slabs)

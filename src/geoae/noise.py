@@ -109,7 +109,7 @@ def _without_shared_texture(patches: Floats, alone: Floats) -> Floats:
     estimates = np.empty(bands)
     for band in range(bands):
         others = np.arange(bands) != band
-        ridge = 1e-9 * np.trace(covariance) * np.eye(bands - 1)
+        ridge = (1e-9 * np.trace(covariance) or 1.0) * np.eye(bands - 1)
         gain = np.linalg.solve(covariance[np.ix_(others, others)] + ridge, covariance[others, band])
         residual = white[band] - np.tensordot(gain, white[others], axes=1)
         estimates[band] = _weak_texture(residual) / np.sqrt(1.0 + gain @ gain)

@@ -56,13 +56,14 @@ def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, n
     """
     kind = pixels.dtype
     if np.issubdtype(kind, np.floating):
-        restored = np.subtract(pixels, residual, dtype=kind)
+        # A residual of -0.0 would turn a pixel of -0.0 into 0.0.
+        restored = np.subtract(pixels, residual + np.float32(0), dtype=kind)
     elif kind.itemsize == 8:
         restored = _subtract_wide(pixels, residual)
     else:
         exact = np.float32 if kind.itemsize <= 2 else np.float64
         limits = np.iinfo(kind)
-        restored = np.clip(np.rint(pixels.astype(exact) - residual), limits.min, limits.max).astype(kind)
+        restored = np.clip(np.rint(np.subtract(pixels, residual, dtype=exact)), limits.min, limits.max).astype(kind)
     if nodata is not None and not np.isnan(nodata):
         restored = _beside(restored, residual, nodata)
     return restored if mask is None else np.where(mask, restored, pixels)

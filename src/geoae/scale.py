@@ -49,8 +49,9 @@ class Scale:
         variances, vectors = np.linalg.eigh(covariance / np.outer(white, white))
         order = np.argsort(variances)[::-1]
         variances, vectors = variances[order], _fix_signs(vectors[:, order])
-        lead = np.sqrt(np.maximum(variances[np.arange(bands) // group * group], 0.0))
-        gain = np.where(lead > 0.0, 1.0 / (SPREAD * np.where(lead > 0.0, lead, 1.0)), 1.0)
+        # No component can hold less than its noise; one that seems to is not blown up.
+        lead = np.sqrt(np.maximum(variances[np.arange(bands) // group * group], 1.0))
+        gain = 1.0 / (SPREAD * lead)
         components = -(-bands // group) * group
         forward = np.zeros((components, bands))
         inverse = np.zeros((bands, components))

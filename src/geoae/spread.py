@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from geoae.diagnose import Facts
 from geoae.engine import Work, restore_slabs
+from geoae.errors import GeoaeError
 from geoae.order import Job, Prepared, load_restorer
 from geoae.plan import Slab, TilePlan
 from geoae.restorer import Restorer
@@ -82,6 +83,12 @@ def _restore_run(
     restorer: Any = cached_restorer(order)
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, ramp)
     tiles: list[bool] = []
-    with scene.reader() as reader:
-        restore_slabs(work, reader.read, slabs, store.writer, tiles.append)
-    return tiles
+    try:
+        with scene.reader() as reader:
+            restore_slabs(work, reader.read, slabs, store.writer, tiles.append)
+    except GeoaeError as error:
+        # Without its cause: GDAL's errors cannot be pickled.
+        failure = type(error)(str(error))
+    else:
+        return tiles
+    raise failure

@@ -60,6 +60,8 @@ class Card(BaseModel):
             return cls.model_validate_json((folder / CARD).read_text())
         except OSError as error:
             raise ModelError(f"{folder}: has no {CARD}; a model is a folder with {CARD} and {WEIGHTS}") from error
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{folder / CARD}: is not text; copy the model folder again") from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -132,7 +134,7 @@ def load(name: str, *, device: str = "auto", precision: str = "auto", batch_size
     try:
         network = ARCHITECTURES[card.architecture](**card.network)
         network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError, TypeError) as error:
+    except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path}: does not fit {card.architecture} as the card describes it ({str(error).splitlines()[0]})"
         ) from error

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoae.errors import TrainingError
 
-__all__ = ["SceneGroup", "TrainConfig"]
+__all__ = ["Leaves", "SceneGroup", "TrainConfig"]
 
 
 class SceneGroup(BaseModel):
@@ -19,6 +19,17 @@ class SceneGroup(BaseModel):
     files: list[str] = Field(description="glob patterns below the scenes folder")
     weight: float = Field(1.0, gt=0, description="share of the samples, relative to the other groups")
     halve: bool = Field(False, description="also offer each scene in means of 2 x 2 pixels")
+
+
+class Leaves(BaseModel):
+    """Synthetic scenes without noise of their own, beside the real ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: int = Field(0, ge=0, description="number of scenes")
+    bands: int = Field(4, gt=0)
+    side: int = Field(448, gt=0, description="side of a scene in pixels")
+    weight: float = Field(1.0, gt=0, description="share of the samples, relative to the groups")
 
 
 class TrainConfig(BaseModel):
@@ -44,6 +55,7 @@ class TrainConfig(BaseModel):
     validation: list[str] = Field(description="files kept out of training, below the scenes folder")
     exclude: list[str] = Field(default_factory=list, description="files of the same ground as validation's")
     groups: list[SceneGroup]
+    leaves: Leaves = Leaves()
 
     @classmethod
     def read(cls, path: Path) -> Self:

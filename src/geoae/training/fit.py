@@ -21,6 +21,7 @@ from geoae.errors import TrainingError
 from geoae.networks import ARCHITECTURES
 from geoae.training.chips import Chips, TrainingScene
 from geoae.training.config import SceneGroup, TrainConfig
+from geoae.training.leaves import dead_leaves
 from geoae.weights import Card, save
 
 __all__ = ["Denoiser", "export", "fit"]
@@ -103,6 +104,11 @@ def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[
         area = np.sqrt([member.valid.sum() for member in members])
         scenes += members
         weights += list(group.weight * area / area.sum())
+    leaves = config.leaves
+    for rng in np.random.default_rng(config.seed).spawn(leaves.count):
+        pixels = dead_leaves(rng, leaves.bands, leaves.side)
+        scenes.append(TrainingScene.from_pixels(pixels, np.ones(pixels.shape[1:], dtype=bool)))
+        weights.append(leaves.weight / leaves.count)
     return scenes, weights
 
 
