@@ -10,6 +10,7 @@ LEAST = 'name = "a"\ndescription = "b"\nsteps = 10\ncooldown = 5\nvalidation = [
 def test_the_config_of_a_shipped_model_is_read():
     config = TrainConfig.read(shipped("models") / "res-cae" / "train.toml")
     assert config.name == "res-cae"
+    assert config.leaves.count > 0
     assert set(config.validation).isdisjoint(config.exclude)
 
 

@@ -15,7 +15,7 @@ def config(**changes: object) -> TrainConfig:
     settings = {
         "name": "tiny", "description": "a test's", "network": NETWORK, "chip": 32, "batch_size": 4, "steps": 60,
         "cooldown": 20, "warmup": 5, "learning_rate": 3e-3, "ema": 0.9, "precision": "32-true",
-        "validation": ["kept.tif"], "groups": [SceneGroup(files=["*.tif"])],
+        "validation": ["kept.tif"], "leaves": {"count": 1, "bands": 2, "side": 64}, "groups": [SceneGroup(files=["*.tif"])],
     }  # fmt: skip
     return TrainConfig.model_validate(settings | changes)
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 __all__ = ["ResCAE"]
 
 LEAK = 0.1
+FAINT = 5e-3
 
 
 class ResBlock(nn.Module):
@@ -85,4 +86,4 @@ class ResCAE(nn.Module):
         x = self.mid(self.down2(skip2))
         x = self.dec2(self.merge2(torch.cat([self.up2(x), skip2], dim=1)))
         x = self.dec1(self.merge1(torch.cat([self.up1(x), skip1], dim=1)))
-        return sigma * nn.functional.pixel_shuffle(self.head(x), 2).float()
+        return sigma / (sigma + FAINT) * nn.functional.pixel_shuffle(self.head(x), 2).float()
