@@ -4,7 +4,7 @@ from geoae.errors import TrainingError
 from geoae.resources import shipped
 from geoae.training.config import TrainConfig
 
-LEAST = 'name = "a"\ndescription = "b"\nsteps = 10\ncooldown = 5\nvalidation = []\n[[groups]]\nfiles = ["*.tif"]\n'
+LEAST = 'name = "a"\ndescription = "b"\ncycles = [10]\nvalidation = []\n[[groups]]\nfiles = ["*.tif"]\n'
 
 
 def test_the_config_of_a_shipped_model_is_read():
@@ -18,7 +18,7 @@ def test_the_config_of_a_shipped_model_is_read():
     ("text", "words"),
     [
         ("stepz = 3\n" + LEAST, "stepz"),
-        (LEAST.replace("10", "-1"), "steps"),
+        (LEAST.replace("10", "-1"), "cycles.0"),
         ("chip = 'x'\n" + LEAST, "chip"),
         ("=", "TOML"),
     ],

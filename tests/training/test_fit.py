@@ -13,8 +13,8 @@ NETWORK = {"channels": 1, "widths": [8, 8, 8], "blocks": [1, 0, 0, 0, 0]}
 
 def config(**changes: object) -> TrainConfig:
     settings = {
-        "name": "tiny", "description": "a test's", "network": NETWORK, "chip": 32, "batch_size": 4, "steps": 60,
-        "cooldown": 20, "warmup": 5, "learning_rate": 3e-3, "ema": 0.9, "precision": "32-true",
+        "name": "tiny", "description": "a test's", "network": NETWORK, "chip": 32, "batch_size": 4, "cycles": [60],
+        "warmup": 5, "learning_rate": 3e-3, "ema": 0.9, "precision": "32-true",
         "validation": ["kept.tif"], "leaves": {"count": 1, "bands": 2, "side": 64}, "groups": [SceneGroup(files=["*.tif"])],
     }  # fmt: skip
     return TrainConfig.model_validate(settings | changes)
@@ -43,8 +43,8 @@ def test_a_trained_model_restores_a_scene_it_has_not_seen(scenes, tmp_path):
 
 @pytest.mark.slow
 def test_a_finished_run_goes_on_from_its_checkpoint(scenes, tmp_path):
-    fit(config(steps=20, cooldown=5), scenes, tmp_path / "work")
-    last = fit(config(steps=30, cooldown=5), scenes, tmp_path / "work")
+    fit(config(cycles=[20]), scenes, tmp_path / "work")
+    last = fit(config(cycles=[20, 10]), scenes, tmp_path / "work")
     assert torch.load(last, weights_only=False)["global_step"] == 30
 
 

@@ -37,8 +37,9 @@ class ResCAE(nn.Module):
     A pixel-unshuffle stem works at half the side (Shi et al., CVPR 2016; FFDNet, Zhang et al., TIP
     2018), two strided convolutions lead to the bottleneck at 1/8, two transposed ones back; the
     encoder's outputs are concatenated to the decoder (Ronneberger et al., 2015). The output is
-    multiplied by sigma: the network predicts noise of unit variance, so where sigma is zero the
-    residual is exactly zero.
+    gated by ``sigma / (sigma + FAINT)``: where sigma is zero the residual is exactly zero, and
+    above faint noise the gate is open. A plain product with sigma would leave the network a gain
+    of one over sigma to learn, which it does to a tenth only.
 
     ``widths``: feature channels at 1/2, 1/4 and 1/8; ``blocks``: residual blocks on each of the
     five levels from the encoder's first to the decoder's last.

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from geoae.errors import TrainingError
 
@@ -44,8 +44,7 @@ class TrainConfig(BaseModel):
     seed: int = 0
     chip: int = Field(96, gt=0, description="side of a chip in pixels")
     batch_size: int = Field(16, gt=0)
-    steps: int = Field(gt=0)
-    cooldown: int = Field(gt=0, description="last steps, over which the learning rate falls to zero")
+    cycles: list[PositiveInt] = Field(min_length=1, description="steps of each cycle of the learning rate")
     warmup: int = Field(500, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     ema: float = Field(0.999, gt=0, lt=1, description="decay of the averaged weights")

@@ -73,12 +73,20 @@ class Denoiser(lightning.LightningModule):
         self.log("gain_db", 10 * torch.log10(ratio[torch.isfinite(ratio)]).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW; warm-up, constant, then linear to zero, so that a longer run shares its beginning."""
+        """AdamW with warm restarts, so that a run that ended goes on where another cycle is added.
+
+        Each cycle warms up, holds, and falls to zero over its second half (restarts: Loshchilov and
+        Hutter, SGDR, ICLR 2017; the shape: Zhai et al., Scaling Vision Transformers, CVPR 2022).
+        """
         config = self.config
         optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, weight_decay=1e-4)
 
         def factor(step: int) -> float:
-            return min(1.0, (step + 1) / config.warmup, max(0.0, (config.steps - step) / config.cooldown))
+            for length in config.cycles:
+                if step < length:
+                    return min(1.0, (step + 1) / config.warmup, 2 * (length - step) / length)
+                step -= length
+            return 0.0
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -141,7 +149,7 @@ def fit(config: TrainConfig, scenes: Path, work: Path, threads: int | None = Non
     # The stream of samples is a function of the step at which the run (re)starts.
     chips = Chips(members, weights, config.chip, _group(config), seed=config.seed * 1_000_003 + done)
     trainer = lightning.Trainer(
-        max_steps=config.steps,
+        max_steps=sum(config.cycles),
         precision=config.precision,
         gradient_clip_val=0.5,
         callbacks=[
