@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import geoae
 from geoae.errors import TrainingError
@@ -46,6 +47,25 @@ def test_a_finished_run_goes_on_from_its_checkpoint(scenes, tmp_path):
     fit(config(cycles=[20]), scenes, tmp_path / "work")
     last = fit(config(cycles=[20, 10]), scenes, tmp_path / "work")
     assert torch.load(last, weights_only=False)["global_step"] == 30
+
+
+@pytest.mark.slow
+def test_a_run_may_start_from_a_model(scenes, tmp_path):
+    export(config(), fit(config(), scenes, tmp_path / "first"), tmp_path / "model")
+    # One step at a rate of nearly nothing: what comes out is what it started from.
+    more = config(cycles=[1], learning_rate=1e-12, start=str(tmp_path / "model"))
+    card = export(more, fit(more, scenes, tmp_path / "second"), tmp_path / "more")
+    first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("model", "more"))
+    assert card.trained_on == ["*.tif"]
+    assert all(torch.allclose(first[key], second[key], atol=1e-9) for key in first)
+
+
+@pytest.mark.slow
+def test_a_start_of_another_network_is_said(scenes, tmp_path):
+    export(config(), fit(config(cycles=[1]), scenes, tmp_path / "work"), tmp_path / "model")
+    other = config(start=str(tmp_path / "model"), network=NETWORK | {"widths": [4, 8, 8]})
+    with pytest.raises(TrainingError, match="same network"):
+        fit(other, scenes, tmp_path / "second")
 
 
 def test_scenes_that_are_not_there_are_said(tmp_path):

@@ -41,6 +41,7 @@ class TrainConfig(BaseModel):
     description: str
     architecture: str = "res_cae"
     network: dict[str, Any] = Field(default_factory=dict, description="arguments of the network")
+    start: str | None = Field(None, description="model the weights begin with: a shipped name, or a model folder")
     seed: int = 0
     chip: int = Field(96, gt=0, description="side of a chip in pixels")
     batch_size: int = Field(16, gt=0)

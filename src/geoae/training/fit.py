@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,7 +23,7 @@ from geoae.networks import ARCHITECTURES
 from geoae.training.chips import Chips, TrainingScene
 from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.leaves import dead_leaves
-from geoae.weights import Card, save
+from geoae.weights import WEIGHTS, Card, model_folder, save
 
 __all__ = ["Denoiser", "export", "fit"]
 
@@ -120,6 +121,19 @@ def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[
     return scenes, weights
 
 
+def _start(config: TrainConfig) -> dict[str, Tensor]:
+    """The weights of the model that ``config.start`` names; raises ``ModelError``, ``TrainingError``."""
+    assert config.start is not None
+    folder = model_folder(config.start)
+    card = Card.read(folder)
+    if (card.architecture, card.network) != (config.architecture, config.network):
+        raise TrainingError(
+            f"{folder}: is {card.architecture} {card.network}, but the config asks for"
+            f" {config.architecture} {config.network}; give start and config the same network"
+        )
+    return load_file(folder / WEIGHTS)
+
+
 def _validation(config: TrainConfig, folder: Path) -> DataLoader[tuple[Tensor, Tensor]]:
     """A fixed set of chips of the scenes kept out, in batches."""
     scenes = [TrainingScene.read(folder / name, config.chip) for name in config.validation]
@@ -145,6 +159,8 @@ def fit(config: TrainConfig, scenes: Path, work: Path, threads: int | None = Non
     members, weights = _load(config, scenes)
     last = work / "last.ckpt"
     module = Denoiser(config)
+    if config.start:
+        module.network.load_state_dict(_start(config))
     done = torch.load(last, map_location="cpu", weights_only=False)["global_step"] if last.exists() else 0
     # The stream of samples is a function of the step at which the run (re)starts.
     chips = Chips(members, weights, config.chip, _group(config), seed=config.seed * 1_000_003 + done)
