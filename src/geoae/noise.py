@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 __all__ = ["estimate_noise"]
 
@@ -75,7 +75,7 @@ def _gradients() -> tuple[Floats, float]:
     operator[np.arange(len(first)), second] = 1.0
     energy = operator.T @ operator
     mean, variance = np.trace(energy), 2.0 * np.trace(energy @ energy)
-    return operator, float(stats.gamma.ppf(CONFIDENCE, mean**2 / variance, scale=variance / mean))
+    return operator, float(special.gammaincinv(mean**2 / variance, CONFIDENCE) * variance / mean)
 
 
 def _weak_texture(patches: Floats) -> float:

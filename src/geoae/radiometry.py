@@ -63,7 +63,8 @@ def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, n
     else:
         exact = np.float32 if kind.itemsize <= 2 else np.float64
         limits = np.iinfo(kind)
-        restored = np.clip(np.rint(np.subtract(pixels, residual, dtype=exact)), limits.min, limits.max).astype(kind)
+        exactly = np.subtract(pixels, residual, dtype=exact)
+        restored = np.clip(np.rint(exactly, out=exactly), limits.min, limits.max, out=exactly).astype(kind)
     if nodata is not None and not np.isnan(nodata):
         restored = _beside(restored, residual, nodata)
     return restored if mask is None else np.where(mask, restored, pixels)

@@ -1,5 +1,6 @@
-"""Peak memory of the command on a large scene against a small one."""
+"""Peak memory of the command on a large scene against a small one: ``... memory FOLDER SMALL LARGE``, as JSON."""
 
+import json
 import os
 import subprocess
 import sys
@@ -30,3 +31,8 @@ def measure(folder: Path, small: int, large: int) -> dict[str, float | str]:
         for path in folder.glob("scene*"):
             path.unlink()
     return {f"peak MiB at {small}": peaks[0], f"peak MiB at {large}": peaks[1], "large / small": peaks[1] / peaks[0]}
+
+
+if __name__ == "__main__":
+    folder, small, large = sys.argv[1:]
+    print(json.dumps(measure(Path(folder), int(small), int(large))))

@@ -90,6 +90,11 @@ class PerBand(torch.nn.Module):
         return (bands - self.network(bands, sigma)).reshape(pixels.shape)
 
 
+def _untuned() -> dict[str, str]:
+    """The environment without what geoae's command sets for itself."""
+    return {key: value for key, value in os.environ.items() if key not in ("OPENBLAS_NUM_THREADS", "GDAL_CACHEMAX")}
+
+
 def peer_seconds(python: Path, scene: Path) -> Iterator[tuple[str, float]]:
     """File to file, by each peer, in a process of its own."""
     network = scene.with_name("network.pt")
@@ -100,7 +105,7 @@ def peer_seconds(python: Path, scene: Path) -> Iterator[tuple[str, float]]:
     traced.save(str(network))
     for peer in PEERS:
         command = [str(python), "-m", "tests.benchmarks.speed_peers", peer, str(scene), "--network", str(network)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=_untuned())
         yield peer, json.loads(done.stdout.strip().splitlines()[-1])["seconds"]
 
 
