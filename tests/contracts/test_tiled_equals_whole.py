@@ -15,7 +15,11 @@ from tests.doubles import Parts, randomised, reader, unscaled
 
 TOLERANCE = 1e-4
 # Smaller than the defaults, to be quick; the field is that of the default network.
-SMALL = {"res_cae": {"channels": 2, "widths": (8, 12, 16)}}
+SMALL = {
+    "nafnet": {"channels": 2, "widths": (8, 12, 16), "blocks": (1, 1, 1, 1, 1)},
+    "res_cae": {"channels": 2, "widths": (8, 12, 16)},
+    "smp": {"depth": 2},
+}
 SIZES = [(437, 610), (1, 611), (263, 97)]
 WHOLE = 100_000
 
@@ -23,6 +27,7 @@ WHOLE = 100_000
 @cache
 def random_model(architecture: str) -> TorchRestorer:
     """A network with random weights and a residual of some tenths of a model unit."""
+    torch.manual_seed(0)
     network = randomised(ARCHITECTURES[architecture](**SMALL.get(architecture, {})))
     halo = measure_halo(network, network.channels, network.multiple)
     card = Card.model_construct(
@@ -68,7 +73,7 @@ def test_tiled_equals_whole(name, size):
     model = restorer(name)
     pixels = scene(model, *size)
     whole = restored(model, pixels, WHOLE, model.halo)
-    assert np.abs(whole - pixels).std() > 100 * TOLERANCE, "the residual is too small to tell"
+    assert np.abs(whole - pixels).mean() > 100 * TOLERANCE, "the residual is too small to tell"
     for tile in tiles(model)[: 3 if size == SIZES[0] else 1]:
         np.testing.assert_allclose(restored(model, pixels, tile, model.halo), whole, rtol=0, atol=TOLERANCE)
 

@@ -5,7 +5,10 @@ import pytest
 
 from geoae.errors import TrainingError
 from geoae.training.chips import Chips, TrainingScene
+from geoae.training.config import Drawn
 from tests.rasters import texture, write
+
+WHITE = [Drawn(kind="gaussian", sigma=[0, 60])]
 
 
 def scene(bands: int, seed: int = 0) -> TrainingScene:
@@ -15,10 +18,10 @@ def scene(bands: int, seed: int = 0) -> TrainingScene:
 
 @pytest.mark.parametrize("group", [1, 4])
 def test_samples_are_in_model_units_with_a_noise_level_in_range(group):
-    chips = Chips([scene(1), scene(6)], [1, 1], size=32, group=group, seed=0)
+    chips = Chips([scene(1), scene(6)], [1, 1], WHITE, size=32, group=group, seed=0)
     levels = []
-    for clean, sigma in islice(chips, 60):
-        assert clean.shape == (group, 32, 32)
+    for noisy, clean, sigma in islice(chips, 60):
+        assert noisy.shape == clean.shape == (group, 32, 32)
         assert sigma.shape == (group, 1, 1)
         assert clean.abs().max() < 10
         assert sigma.min() >= 0
@@ -29,16 +32,40 @@ def test_samples_are_in_model_units_with_a_noise_level_in_range(group):
 
 def test_the_same_seed_gives_the_same_samples():
     def drawn(seed: int) -> bytes:
-        chips = Chips([scene(3)], [1], size=16, group=1, seed=seed)
-        return b"".join(clean.numpy().tobytes() + sigma.numpy().tobytes() for clean, sigma in islice(chips, 5))
+        chips = Chips([scene(3)], [1], WHITE, size=16, group=1, seed=seed)
+        return b"".join(array.numpy().tobytes() for sample in islice(chips, 5) for array in sample)
 
     assert drawn(3) == drawn(3) != drawn(4)
 
 
+@pytest.mark.parametrize("group", [1, 3])
+def test_the_level_is_what_the_noise_is(group):
+    """In every component, whatever turn the sample took."""
+    chips = Chips([scene(3)], [1], [Drawn(kind="gaussian", sigma=[20, 60])], size=64, group=group, seed=0)
+    for noisy, clean, sigma in islice(chips, 12):
+        there = (sigma > 0).flatten()
+        assert there.any()
+        found = (noisy - clean).std(dim=(1, 2))[there]
+        np.testing.assert_allclose(found, sigma.flatten()[there], rtol=0.05)
+
+
+def test_the_level_counts_what_is_lost_without_noise():
+    drawn = [Drawn(kind="blur", mtf=0.1)]
+    noisy, clean, sigma = next(iter(Chips([scene(1)], [1], drawn, size=64, group=1, seed=0)))
+    assert float(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
+
+
+def test_degradations_follow_each_other_and_their_share():
+    steps = [Drawn(kind="gaussian", sigma=20), Drawn(kind="quantisation", step=64, share=0.5)]
+    chips = Chips([scene(1)], [1], steps, size=32, group=1, seed=0)
+    values = [len(np.unique(noisy)) for noisy, _, _ in islice(chips, 60)]
+    assert 0.3 < np.mean([count < 20 for count in values]) < 0.7
+
+
 def test_weights_say_how_often_a_scene_is_drawn():
     flat = TrainingScene.from_pixels(np.zeros((1, 40, 40), np.float32), np.ones((40, 40), bool))
-    chips = Chips([flat, scene(1)], [3, 1], size=16, group=1, seed=0)
-    share = np.mean([not clean.any() for clean, _ in islice(chips, 300)])
+    chips = Chips([flat, scene(1)], [3, 1], WHITE, size=16, group=1, seed=0)
+    share = np.mean([not clean.any() for _, clean, _ in islice(chips, 300)])
     assert 0.65 < share < 0.85
 
 
@@ -49,7 +76,7 @@ def test_holes_are_filled_and_avoided(tmp_path):
     assert not read.valid[:, :50].any()
     assert read.valid[:, 50:].all()
     assert read.pixels.min() > 500, "no hole stays"
-    windows = [Chips([read], [1], 32, 1, 0)._window(read, np.random.default_rng(seed)) for seed in range(30)]
+    windows = [Chips([read], [1], WHITE, 32, 1, 0)._window(read, np.random.default_rng(seed)) for seed in range(30)]
     assert np.mean([read.valid[window].all() for window in windows]) > 0.5
 
 
@@ -58,6 +85,12 @@ def test_halving_averages_two_by_two():
     half = whole.halved()
     np.testing.assert_allclose(half.pixels[:, 3, 4], whole.pixels[:, 6:8, 8:10].mean(axis=(1, 2)), rtol=1e-6)
     assert half.pixels.shape == (2, 40, 45)
+
+
+def test_a_damaged_scene_is_said(tmp_path):
+    (tmp_path / "in.tif").write_bytes(b"II*\0 and no more")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        TrainingScene.read(tmp_path / "in.tif", 32)
 
 
 def test_a_scene_too_small_is_said(tmp_path):

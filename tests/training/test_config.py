@@ -1,10 +1,13 @@
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from geoae.errors import TrainingError
+from geoae.degradations import DEGRADATIONS, Gaussian
+from geoae.errors import GeoaeError, TrainingError
 from geoae.resources import shipped
-from geoae.training.config import TrainConfig
+from geoae.training.config import Drawn, TrainConfig
 
-LEAST = 'name = "a"\ndescription = "b"\ncycles = [10]\nvalidation = []\n[[groups]]\nfiles = ["*.tif"]\n'
+LEAST = 'name = "a"\ncycles = [10]\nvalidation = ["b.tif"]\n[[groups]]\nfiles = ["*.tif"]\n'
 
 
 def test_the_config_of_a_shipped_model_is_read():
@@ -18,6 +21,10 @@ def test_the_config_of_a_shipped_model_is_read():
     ("text", "words"),
     [
         ("stepz = 3\n" + LEAST, "stepz"),
+        ("learning_rat = 3\n" + LEAST, "did you mean learning_rate"),
+        ("loss = 'l3'\n" + LEAST, "not among relative, l1"),
+        ("architecture = 'unet'\n" + LEAST, "not among cae"),
+        ("[[degradations]]\nkind = 'fog'\n".join(["", LEAST]), "fog"),
         (LEAST.replace("10", "-1"), "cycles.0"),
         ("chip = 'x'\n" + LEAST, "chip"),
         ("=", "TOML"),
@@ -34,3 +41,34 @@ def test_a_wrong_config_is_one_line_that_names_the_key(tmp_path, text, words):
 def test_a_config_that_is_absent_is_said(tmp_path):
     with pytest.raises(TrainingError, match="cannot be read"):
         TrainConfig.read(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"kind": "fog"}, "no degradation fog; known are gaussian"),
+        ({"kind": "gaussian", "sigm": 3}, "gaussian has no sigm; it has sigma"),
+        ({"kind": "gaussian"}, "missing"),
+        ({"kind": "speckle", "looks": [0, 4]}, "more than 0"),
+        ({"kind": "gaussian", "sigma": 3, "share": 2}, "share"),
+    ],
+)
+def test_a_wrong_degradation_is_refused_before_training(parameters, words):
+    with pytest.raises((ValidationError, GeoaeError), match=words):
+        Drawn.model_validate(parameters)
+
+
+def test_a_pair_is_a_range_and_varies_from_band_to_band_now_and_then():
+    rng = np.random.default_rng(0)
+    drawn = [Drawn(kind="gaussian", sigma=[10, 20]).draw(rng, 3) for _ in range(200)]
+    assert all(isinstance(degrade, Gaussian) for degrade in drawn)
+    values = np.concatenate([np.atleast_1d(degrade.sigma) for degrade in drawn])
+    assert values.min() >= 10
+    assert values.max() <= 20
+    assert values.std() > 2
+    assert 0.2 < np.mean([isinstance(degrade.sigma, tuple) for degrade in drawn]) < 0.4
+
+
+def test_what_is_no_range_stays():
+    stripes = Drawn(kind="stripes", sigma=4, axis="row", detectors=16).draw(np.random.default_rng(0), 2)
+    assert stripes == DEGRADATIONS["stripes"](4, 0.0, "row", 16)

@@ -1,6 +1,6 @@
 """Networks: ``(B, C, H, W)`` and a noise level in, a residual of the same shape out.
 
-A network is a ``torch.nn.Module`` with ``forward(pixels, sigma)`` and three class facts:
+A network is a ``torch.nn.Module`` with ``forward(pixels, sigma)`` and three facts:
 
 * ``multiple``: height and width must be divisible by it; it is also the total down-sampling, so
   the network is shift-consistent only in steps of it;
@@ -10,10 +10,20 @@ A network is a ``torch.nn.Module`` with ``forward(pixels, sigma)`` and three cla
 ``ARCHITECTURES`` is what a model's card may name. A new network is one file here and one line there.
 """
 
+from geoae.networks.cae import CAE
+from geoae.networks.nafnet import NAFNet
 from geoae.networks.res_cae import ResCAE
+from geoae.networks.skip_cae import SkipCAE
+from geoae.networks.smp import SMP
+from geoae.networks.variational_cae import VariationalCAE
 
-__all__ = ["ARCHITECTURES", "ResCAE"]
+__all__ = ["ARCHITECTURES", "CAE", "SMP", "NAFNet", "ResCAE", "SkipCAE", "VariationalCAE"]
 
 ARCHITECTURES = {
+    "cae": CAE,
+    "nafnet": NAFNet,
     "res_cae": ResCAE,
+    "skip_cae": SkipCAE,
+    "smp": SMP,
+    "variational_cae": VariationalCAE,
 }

@@ -1,13 +1,19 @@
-"""The halo of a network, measured."""
+"""How far a network sees: its theoretical field, and the halo that counts in practice."""
+
+import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["measure_halo"]
+__all__ = ["measure_field", "measure_halo"]
 
 TOLERANCE = 1e-5
 # Noise levels that training covers, in model units, and the one that reaches farthest.
 LEVELS = (0.02, 0.1, 0.25)
+# Half the side of the input on which a halo is looked for, at least.
+LEAST = 128
+# A field that reaches farther than this is taken for infinite.
+FARTHEST = 512
 
 
 @torch.inference_mode()
@@ -15,22 +21,78 @@ def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0
     """Distance in pixels beyond which an input changes the output by less than 1e-5 model units.
 
     Everything beyond a border is replaced by something else (other noise, an adversarial checker of
-    full contrast, a bright step) and the change is followed inwards, for every phase of the border
-    on the network's grid and for faint to strong noise, in float32.
+    full contrast, a bright step) and the change is followed inwards from either side, for every phase
+    of the border on the network's grid and for faint to strong noise, in float32.
     """
     generator = torch.Generator().manual_seed(seed)
-    side, middle = 256, 128
+    field = int(network.field)  # type: ignore[arg-type]
+    middle = max(LEAST, -(-field // multiple) * multiple)
+    side, width = 2 * middle, max(64, 2 * multiple)
     farthest = 0
     for level in LEVELS:
         sigma = torch.full((1, channels, 1, 1), level)
-        base = 0.5 * torch.rand((1, channels, 64, side), generator=generator)
+        base = 0.5 * torch.rand((1, channels, width, side), generator=generator)
         base += level * torch.randn(base.shape, generator=generator)
-        checker = ((torch.arange(64)[:, None] + torch.arange(side)[None, :]) % 2).float().expand_as(base)
+        checker = ((torch.arange(width)[:, None] + torch.arange(side)[None, :]) % 2).float().expand_as(base)
         for other in (base.roll(64, -1).flip(-2), checker * 2 - 1, torch.full_like(base, 2.0)):
-            for phase in range(0, multiple, 3):
-                border = middle + phase
-                changed = torch.cat([base[..., :border], other[..., border:]], dim=-1)
-                change = (network(base, sigma) - network(changed, sigma)).abs().amax(dim=(0, 1, 2))[:border]
-                reached = torch.nonzero(change >= TOLERANCE)
-                farthest = max(farthest, border - int(reached[0]) if len(reached) else 0)
+            for border in range(middle, middle + multiple):
+                leftwards = torch.cat([base[..., :border], other[..., border:]], dim=-1)
+                rightwards = torch.cat([other[..., :border], base[..., border:]], dim=-1)
+                moved = [_moved(network, base, changed, sigma) for changed in (leftwards, rightwards)]
+                farthest = max(farthest, border - _first(moved[0][:border]), _last(moved[1][border:]) + 1)
     return farthest
+
+
+def _moved(network: nn.Module, base: Tensor, changed: Tensor, sigma: Tensor) -> Tensor:
+    """Which columns of the output differ."""
+    return (network(base, sigma) - network(changed, sigma)).abs().amax(dim=(0, 1, 2)) >= TOLERANCE
+
+
+def _first(columns: Tensor) -> int:
+    """The first that is true, or their number."""
+    reached = torch.nonzero(columns)
+    return int(reached[0]) if len(reached) else len(columns)
+
+
+def _last(columns: Tensor) -> int:
+    """The last that is true, or -1."""
+    reached = torch.nonzero(columns)
+    return int(reached[-1]) if len(reached) else -1
+
+
+def measure_field(network: nn.Module, channels: int, multiple: int) -> int:
+    """Half receptive field in pixels: the farthest input whose derivative is not zero.
+
+    In a copy where nothing can cancel: weights positive, maxima as means. Raises ``ValueError``
+    where the field is not finite.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        return _farthest(_linearised(network), channels, multiple)
+
+
+def _farthest(linear: nn.Module, channels: int, multiple: int) -> int:
+    side = 2 * (-(-FARTHEST // multiple) * multiple) + multiple
+    sigma = torch.full((1, channels, 1, 1), 0.1, dtype=torch.float64)
+    farthest = 0
+    for phase in range(multiple):
+        pixels = torch.ones((1, channels, 2 * multiple, side), dtype=torch.float64, requires_grad=True)
+        centre = side // 2 // multiple * multiple + phase
+        out: Tensor = linear(pixels, sigma)
+        (gradient,) = torch.autograd.grad(out[..., centre].sum(), pixels)
+        reached = torch.nonzero(gradient.abs().amax(dim=(0, 1, 2)))[:, 0]
+        farthest = max(farthest, int((reached - centre).abs().max()))
+    if farthest >= FARTHEST - multiple:
+        raise ValueError("has no finite field: it pools, attends or normalises over the whole tile")
+    return farthest
+
+
+def _linearised(network: nn.Module) -> nn.Module:
+    twin = copy.deepcopy(network).double().eval()
+    for parent in list(twin.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.MaxPool2d):
+                setattr(parent, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding))
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.copy_(parameter.abs() + 1e-3)
+    return twin

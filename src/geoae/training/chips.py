@@ -1,6 +1,7 @@
 """Training samples: clean chips in model units, cut at random from real scenes held in memory."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,25 +10,32 @@ import numpy as np
 import rasterio
 import torch
 from numpy.typing import NDArray
+from rasterio.errors import RasterioError
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from geoae.errors import TrainingError
 from geoae.scale import Scale
+from geoae.training.config import Drawn
 
 __all__ = ["Chips", "TrainingScene"]
 
-MAX_SIGMA = 60 / 255
+Floats = NDArray[np.float64]
+# Degraded and clean chip, and noise level.
+Sample = tuple[Tensor, Tensor, Tensor]
+
+GREYS = 255
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingScene:
     """One clean scene: ``pixels`` (band, row, col) float32, ``valid`` (row, col) bool in all bands,
-    ``spread`` (band,) its 0.5..99.5 percentile range, mean and covariance over valid pixels.
+    ``low`` and ``spread`` (band,) of its 0.5..99.5 percentile range, mean and covariance over valid pixels.
     """
 
     pixels: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    low: NDArray[np.float64]
     spread: NDArray[np.float64]
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
@@ -39,14 +47,17 @@ class TrainingScene:
         low, high = np.percentile(values, [0.5, 99.5], axis=1)
         filled = np.where(valid, pixels, values.mean(axis=1, dtype=np.float64)[:, None, None])
         covariance = np.atleast_2d(np.cov(values))
-        return cls(filled.astype(np.float32), valid, high - low, values.mean(axis=1), covariance)
+        return cls(filled.astype(np.float32), valid, low, high - low, values.mean(axis=1), covariance)
 
     @classmethod
     def read(cls, path: Path, size: int) -> Self:
-        """Read ``path``; raises ``TrainingError`` where no chip of ``size`` px fits."""
-        with rasterio.open(path) as dataset:
-            pixels = dataset.read().astype(np.float32)
-            valid: NDArray[np.bool_] = (dataset.read_masks() != 0).all(axis=0) & np.isfinite(pixels).all(axis=0)
+        """Read ``path``; raises ``TrainingError`` where it will not read or no chip of ``size`` px fits."""
+        try:
+            with rasterio.open(path) as dataset:
+                pixels = dataset.read().astype(np.float32)
+                valid: NDArray[np.bool_] = (dataset.read_masks() != 0).all(axis=0) & np.isfinite(pixels).all(axis=0)
+        except RasterioError as error:
+            raise TrainingError(f"{path}: cannot be read ({error}); leave it out of the config") from error
         # Collars of zeros that no mask declares are flat: nothing to learn there.
         valid &= ~(pixels == 0).all(axis=0)
         if min(pixels.shape[1:]) < size or valid.sum() < size * size:
@@ -63,44 +74,63 @@ class TrainingScene:
         return self.from_pixels(means, np.all(blocks, axis=(1, 3)))
 
 
-class Chips(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless ``(clean, sigma)`` pairs: ``(C, size, size)`` in model units and ``(C, 1, 1)``.
+class Chips(IterableDataset[Sample]):
+    """Endless ``(noisy, clean, sigma)``: ``(C, size, size)`` in model units twice, and ``(C, 1, 1)``.
 
-    A sample draws a scene by weight, a subset of its bands, a noise level, the principal components
-    that this noise would give the scene, and one group of them, as ``Scale.principal`` does when
-    restoring. Noise itself is added by the training step.
+    A sample draws a scene by weight, a subset of its bands, a window, the degradations, the principal
+    components that their noise would give the scene, and one group of them, as ``Scale.principal``
+    does when restoring. ``sigma`` is the root mean square of what the degradations are expected to do.
     """
 
     def __init__(
-        self, scenes: Sequence[TrainingScene], weights: Sequence[float], size: int, group: int, seed: int
+        self,
+        scenes: Sequence[TrainingScene],
+        weights: Sequence[float],
+        degradations: Sequence[Drawn],
+        size: int,
+        group: int,
+        seed: int,
     ) -> None:
-        self.scenes, self.size, self.group, self.seed = scenes, size, group, seed
+        self.scenes, self.degradations, self.size, self.group, self.seed = scenes, degradations, size, group, seed
         self.share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Sample]:
         worker = get_worker_info()
-        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        rank = int(os.environ.get("LOCAL_RANK", 0))  # set by Lightning for each process of a run
+        rng = np.random.default_rng([self.seed, worker.id if worker else 0, rank])
         while True:
             yield self.draw(rng)
 
-    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, rng: np.random.Generator) -> Sample:
         """One sample."""
         scene = self.scenes[rng.choice(len(self.scenes), p=self.share)]
         bands = _some_bands(len(scene.pixels), rng)
-        sigma = rng.uniform(0.0, MAX_SIGMA) * scene.spread[bands]
-        if len(bands) > 1 and rng.random() < 0.3:
-            sigma = sigma * np.exp(rng.normal(0.0, 0.3, len(bands)))
-        noisy = scene.covariance[np.ix_(bands, bands)] + np.diag(sigma**2)
-        scale = Scale.principal(scene.mean[bands], noisy, sigma, self.group)
-        model = scale.to_model(scene.pixels[bands][:, *self._window(scene, rng)])
-        groups = len(model) // self.group
+        clean = scene.pixels[bands][:, *self._window(scene, rng)].astype(np.float64)
+        noisy, sigma = self._degraded(clean, scene.low[bands], scene.spread[bands], rng)
+        covariance = scene.covariance[np.ix_(bands, bands)] + np.diag(sigma**2)
+        scale = Scale.principal(scene.mean[bands], covariance, sigma, self.group)
+        groups = len(scale.sigma) // self.group
         first = 0 if groups == 1 or rng.random() < 0.6 else int(rng.integers(1, groups))
         chosen = slice(first * self.group, (first + 1) * self.group)
-        signs = rng.choice([-1.0, 1.0], (self.group, 1, 1))
-        clean = np.rot90(model[chosen] * signs, int(rng.integers(4)), axes=(1, 2))
-        clean = clean[:, ::-1] if rng.random() < 0.5 else clean
-        level = scale.sigma[chosen].reshape(-1, 1, 1)
-        return torch.from_numpy(clean.astype(np.float32)), torch.from_numpy(level.astype(np.float32))
+        turn = _turn(rng, rng.choice([-1.0, 1.0], (self.group, 1, 1)))
+        level = torch.from_numpy(scale.sigma[chosen].reshape(-1, 1, 1).astype(np.float32))
+        return turn(scale.to_model(noisy)[chosen]), turn(scale.to_model(clean)[chosen]), level
+
+    def _degraded(self, clean: Floats, low: Floats, spread: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """``clean`` (band, row, col) after this sample's degradations, and the deviation (band,) they are
+        expected to cause; all in DN, though degradations see 255ths of the spread.
+        """
+        unit = np.where(spread > 0, spread, 1.0)[:, None, None] / GREYS
+        start = noisy = (clean - low[:, None, None]) / unit
+        expected, variance = start, np.zeros_like(start)
+        for drawn in self.degradations:
+            degrade = drawn.draw(rng, len(clean))
+            if degrade is not None:
+                expected, added = degrade.moments(expected)
+                variance = variance + added
+                noisy = degrade(noisy, rng)
+        sigma = np.sqrt(((expected - start) ** 2 + variance).mean(axis=(1, 2)))
+        return noisy * unit + low[:, None, None], sigma * unit[:, 0, 0]
 
     def _window(self, scene: TrainingScene, rng: np.random.Generator) -> tuple[slice, slice]:
         """A window, at best wholly valid (the best of eight tries)."""
@@ -123,3 +153,14 @@ def _some_bands(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
     kind = rng.random()
     number = 1 if count == 1 or kind < 0.3 else count if kind < 0.7 else int(rng.integers(2, count + 1))
     return rng.permutation(count)[:number]
+
+
+def _turn(rng: np.random.Generator, signs: Floats) -> Callable[[NDArray[np.float32]], Tensor]:
+    """One of the eight turns and flips, and signs of the components, the same for every array given."""
+    quarter, flip = int(rng.integers(4)), rng.random() < 0.5
+
+    def turn(pixels: NDArray[np.float32]) -> Tensor:
+        turned = np.rot90(pixels * signs, quarter, axes=(1, 2))
+        return torch.from_numpy((turned[:, ::-1] if flip else turned).astype(np.float32))
+
+    return turn

@@ -1,14 +1,25 @@
 """What a training run is told, as TOML."""
 
 import tomllib
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
+from geoae.degradations import DEGRADATIONS, Degradation
+from geoae.degradations.values import PerBand
 from geoae.errors import TrainingError
+from geoae.networks import ARCHITECTURES
+from geoae.recipe import explain
+from geoae.training.losses import LOSSES
 
-__all__ = ["Leaves", "SceneGroup", "TrainConfig"]
+__all__ = ["Drawn", "Leaves", "SceneGroup", "TrainConfig"]
+
+# Share of the samples in which a parameter varies from band to band, and by which factor (log-normal).
+VARIED = 0.3
+VARIATION = 0.3
 
 
 class SceneGroup(BaseModel):
@@ -32,13 +43,69 @@ class Leaves(BaseModel):
     weight: float = Field(1.0, gt=0, description="share of the samples, relative to the groups")
 
 
+class Drawn(BaseModel):
+    """A degradation of which each sample draws its own: ``kind``, and that kind's parameters.
+
+    Units of 255ths of a band's 0.5..99.5 percentile range, as if the scene were 8-bit; a pair of
+    numbers is a range to draw from.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+    share: float = Field(1.0, gt=0, le=1, description="part of the samples that get it")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.kind not in DEGRADATIONS:
+            raise ValueError(f"no degradation {self.kind}; known are {', '.join(DEGRADATIONS)}")
+        known = {field.name for field in fields(DEGRADATIONS[self.kind])}  # type: ignore[arg-type]
+        for name in self._parameters:
+            if name not in known:
+                raise ValueError(f"{self.kind} has no {name}; it has {', '.join(sorted(known))}")
+        try:
+            for end in (0.0, 1.0):
+                self._build({name: _between(value, end) for name, value in self._parameters.items()})
+        except TypeError as error:
+            raise ValueError(f"{self.kind}: {str(error).replace('__init__() ', '')}") from error
+        return self
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return self.model_extra or {}
+
+    def _build(self, parameters: dict[str, Any]) -> Degradation:
+        return DEGRADATIONS[self.kind](**parameters)
+
+    def draw(self, rng: np.random.Generator, bands: int) -> Degradation | None:
+        """The degradation of a sample of ``bands`` bands, or None where it gets none."""
+        if rng.random() >= self.share:
+            return None
+        per_band = {f.name for f in fields(DEGRADATIONS[self.kind]) if f.type is PerBand}  # type: ignore[arg-type]
+        drawn = {name: _between(value, rng.random()) for name, value in self._parameters.items()}
+        if bands > 1 and rng.random() < VARIED:
+            for name in per_band.intersection(name for name, value in self._parameters.items() if _is_range(value)):
+                low, high = self._parameters[name]
+                varied = drawn[name] * np.exp(rng.normal(0.0, VARIATION, bands))
+                drawn[name] = tuple(np.clip(varied, low, high))
+        return self._build(drawn)
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2
+
+
+def _between(value: Any, share: float) -> Any:
+    return value[0] + share * (value[1] - value[0]) if _is_range(value) else value
+
+
 class TrainConfig(BaseModel):
     """A training run. Same config, same seed, same model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    description: str
+    description: str = ""
     architecture: str = "res_cae"
     network: dict[str, Any] = Field(default_factory=dict, description="arguments of the network")
     start: str | None = Field(None, description="model the weights begin with: a shipped name, or a model folder")
@@ -46,16 +113,40 @@ class TrainConfig(BaseModel):
     chip: int = Field(96, gt=0, description="side of a chip in pixels")
     batch_size: int = Field(16, gt=0)
     cycles: list[PositiveInt] = Field(min_length=1, description="steps of each cycle of the learning rate")
+    schedule: Literal["linear", "cosine"] = Field("linear", description="how a cycle's rate falls to zero")
     warmup: int = Field(500, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
+    loss: str = "relative"
+    clip: float = Field(0.5, gt=0, description="largest norm of a gradient")
     ema: float = Field(0.999, gt=0, lt=1, description="decay of the averaged weights")
     precision: str = Field("bf16-mixed", description="Lightning's name of a precision")
+    validate_every: int = Field(1000, gt=0, description="steps between validations and checkpoints")
+    patience: int | None = Field(None, gt=0, description="validations without gain before an early stop")
     tile: int = Field(1536, gt=0, description="largest tile side by default, for the card")
     limits: list[str] = Field(default_factory=list, description="when not to use the model, for the card")
-    validation: list[str] = Field(description="files kept out of training, below the scenes folder")
+    validation: list[str] = Field(min_length=1, description="files kept out of training, below the scenes folder")
     exclude: list[str] = Field(default_factory=list, description="files of the same ground as validation's")
-    groups: list[SceneGroup]
+    groups: list[SceneGroup] = Field(min_length=1)
     leaves: Leaves = Leaves()
+    degradations: list[Drawn] = Field(
+        default_factory=lambda: [Drawn.model_validate({"kind": "gaussian", "sigma": [0, 60]})],
+        description="applied to each chip, in this order",
+    )
+
+    @field_validator("architecture")
+    @classmethod
+    def _architecture(cls, value: str) -> str:
+        return _one_of(value, ARCHITECTURES)
+
+    @field_validator("loss")
+    @classmethod
+    def _loss(cls, value: str) -> str:
+        return _one_of(value, LOSSES)
+
+    @property
+    def channels(self) -> int:
+        """Components the network takes at once."""
+        return int(self.network.get("channels", 1))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -64,9 +155,13 @@ class TrainConfig(BaseModel):
             return cls.model_validate(tomllib.loads(path.read_text()))
         except OSError as error:
             raise TrainingError(f"{path}: cannot be read ({error.strerror}); name a training config") from error
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise TrainingError(f"{path}: not TOML: {error}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise TrainingError(f"{path}: {where}: {first['msg'].lower()}") from error
+            raise TrainingError(f"{path}: {explain(error, cls)}") from error
+
+
+def _one_of(value: str, known: dict[str, Any]) -> str:
+    if value not in known:
+        raise ValueError(f"not among {', '.join(known)}")
+    return value

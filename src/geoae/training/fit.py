@@ -1,96 +1,117 @@
-"""The training run: ``python -m geoae.training.fit CONFIG.toml --scenes DIR --work DIR``.
+"""The training run: from a config and a folder of scenes to a model folder."""
 
-The finished model, card and weights, is written beside the config.
-"""
-
-import argparse
-import logging
-from collections.abc import Sequence
+import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
 from geoae.networks import ARCHITECTURES
-from geoae.training.chips import Chips, TrainingScene
+from geoae.training.chips import Chips, Sample, TrainingScene
 from geoae.training.config import SceneGroup, TrainConfig
+from geoae.training.denoiser import Denoiser
 from geoae.training.leaves import dead_leaves
+from geoae.training.pictures import draw_curve, draw_examples
 from geoae.weights import WEIGHTS, Card, model_folder, save
 
-__all__ = ["Denoiser", "export", "fit"]
+__all__ = ["Hardware", "export", "fit", "train"]
 
 VALIDATION_SAMPLES = 96
-# Noise in model units below which an error no longer weighs more: half a grey level of 255.
-FAINT = 2e-3
+LAST = "last.ckpt"
 
 
-class Denoiser(lightning.LightningModule):
-    """Supervised denoising of chips whose clean version is known.
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Lightning's own flags: on what a run computes, and in how many processes."""
 
-    Loss: root mean square of (residual - noise) / sigma of each sample, so that faint and strong
-    noise, smooth and rough ground weigh alike. The squares keep the mean: their optimum is the
-    conditional mean, where that of absolute values would shift skewed scenes towards their median.
+    accelerator: str = "auto"
+    devices: str = "auto"
+    strategy: str = "auto"
+
+
+def train(config: TrainConfig, scenes: Path, work: Path, folder: Path, hardware: Hardware | None = None) -> Card:
+    """Train as ``config`` says on ``scenes`` and write the model ``folder``.
+
+    ``work`` keeps checkpoints and logs, from which a killed run goes on, and gets ``curve.png`` and
+    ``examples.png``. Raises ``TrainingError``, or ``ModelError`` where ``config.start`` has none.
     """
+    checkpoint = fit(config, scenes, work, hardware)
+    card = export(config, checkpoint, folder)
+    draw_curve(work / "csv", work / "curve.png")
+    network = ARCHITECTURES[config.architecture](**config.network)
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    draw_examples(network, _validation_samples(config, scenes), work / "examples.png")
+    return card
 
-    def __init__(self, config: TrainConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.network = ARCHITECTURES[config.architecture](**config.network)
 
-    def setup(self, stage: str) -> None:
-        """Channels last is the layout of the fast convolutions."""
-        self.network.to(memory_format=torch.channels_last)
+def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None = None) -> Path:
+    """Train as ``config`` says and return the path of the last checkpoint.
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """``batch``: clean chips (B, C, H, W) and sigma (B, C, 1, 1)."""
-        clean, sigma = batch
-        # Seeded by the step, so that a resumed run draws what the undisturbed one would have.
-        generator = torch.Generator(clean.device).manual_seed(self.config.seed * 1_000_003 + self.global_step)
-        noise = sigma * torch.randn(clean.shape, generator=generator, device=clean.device)
-        noisy = (clean + noise).contiguous(memory_format=torch.channels_last)
-        error = (self.network(noisy, sigma) - noise) / sigma.clamp(min=FAINT)
-        # Components past a scene's bands are empty and do not count.
-        present = (sigma > 0).float()
-        square = (error**2 * present).mean(dim=(2, 3)).sum(dim=1) / present.sum(dim=(1, 2, 3)).clamp(min=1)
-        loss = (square + 1e-4).sqrt().mean()
-        self.log("loss", loss, prog_bar=True)
-        return loss
+    Resumes from ``work/last.ckpt`` where that exists. Raises as ``train`` does.
+    """
+    lightning.seed_everything(config.seed, verbose=False)
+    module = Denoiser(config)
+    if config.start:
+        module.network.load_state_dict(_start(config))
+    members, weights = _load(config, scenes)
+    last = work / LAST
+    done = torch.load(last, map_location="cpu", weights_only=False)["global_step"] if last.exists() else 0
+    # The stream of samples is a function of the step at which the run (re)starts.
+    chips = Chips(
+        members, weights, config.degradations, config.chip, config.channels, seed=config.seed * 1_000_003 + done
+    )
+    hardware = hardware or Hardware()
+    trainer = lightning.Trainer(
+        accelerator=hardware.accelerator,
+        devices=int(hardware.devices) if hardware.devices.isdecimal() else hardware.devices,
+        strategy=hardware.strategy,
+        max_steps=sum(config.cycles),
+        precision=config.precision,
+        gradient_clip_val=config.clip,
+        callbacks=_callbacks(config, work),
+        logger=[CSVLogger(work, name="csv"), TensorBoardLogger(work, name="tensorboard")],
+        val_check_interval=config.validate_every,
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+        enable_model_summary=False,
+        default_root_dir=work,
+    )
+    loader = DataLoader(chips, batch_size=config.batch_size, num_workers=1, prefetch_factor=8)
+    kept = _validation_samples(config, scenes)
+    validation: DataLoader[Sample] = DataLoader(kept, batch_size=config.batch_size)  # type: ignore[arg-type]
+    trainer.fit(module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=False)
+    if not trainer.is_global_zero:
+        # The other processes of a run on several devices end here; the first writes the model.
+        os._exit(0)
+    return last
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Mean gain in dB over the noisy chips."""
-        clean, sigma = batch
-        generator = torch.Generator(clean.device).manual_seed(index)
-        noise = sigma * torch.randn(clean.shape, generator=generator, device=clean.device)
-        error = self.network(clean + noise, sigma) - noise
-        ratio = (noise**2).mean(dim=(1, 2, 3)) / (error**2).mean(dim=(1, 2, 3))
-        self.log("gain_db", 10 * torch.log10(ratio[torch.isfinite(ratio)]).mean(), prog_bar=True)
 
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm restarts, so that a run that ended goes on where another cycle is added.
+def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
+    """Write the averaged weights of ``checkpoint`` as a model ``folder``: card and safetensors."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    network = ARCHITECTURES[config.architecture](**config.network)
+    network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
+    facts = {"name": config.name, "description": config.description, "architecture": config.architecture}
+    trained_on = [pattern for group in config.groups for pattern in group.files]
+    return save(folder, network, **facts, network=config.network, tile=config.tile, trained_on=trained_on, limits=config.limits)  # fmt: skip
 
-        Each cycle warms up, holds, and falls to zero over its second half (restarts: Loshchilov and
-        Hutter, SGDR, ICLR 2017; the shape: Zhai et al., Scaling Vision Transformers, CVPR 2022).
-        """
-        config = self.config
-        optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, weight_decay=1e-4)
 
-        def factor(step: int) -> float:
-            for length in config.cycles:
-                if step < length:
-                    return min(1.0, (step + 1) / config.warmup, 2 * (length - step) / length)
-                step -= length
-            return 0.0
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
+    callbacks: list[Callback] = [
+        EMAWeightAveraging(decay=config.ema),
+        ModelCheckpoint(work, save_last=True, save_top_k=0, every_n_train_steps=config.validate_every),
+    ]
+    if config.patience:
+        callbacks.append(EarlyStopping("gain_db", mode="max", patience=config.patience))
+    return callbacks
 
 
 def _files(folder: Path, group: SceneGroup, left_out: set[Path]) -> list[Path]:
@@ -103,6 +124,8 @@ def _files(folder: Path, group: SceneGroup, left_out: set[Path]) -> list[Path]:
 
 def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[float]]:
     """Training scenes and their weights; a group's weight is spread by the root of the area."""
+    if not folder.is_dir():
+        raise TrainingError(f"{folder}: no such folder; give --scenes the folder that the config's patterns search")
     left_out = {folder / name for name in (*config.validation, *config.exclude)}
     scenes: list[TrainingScene] = []
     weights: list[float] = []
@@ -134,79 +157,9 @@ def _start(config: TrainConfig) -> dict[str, Tensor]:
     return load_file(folder / WEIGHTS)
 
 
-def _validation(config: TrainConfig, folder: Path) -> DataLoader[tuple[Tensor, Tensor]]:
-    """A fixed set of chips of the scenes kept out, in batches."""
+def _validation_samples(config: TrainConfig, folder: Path) -> list[Sample]:
+    """A fixed set of chips of the scenes kept out."""
     scenes = [TrainingScene.read(folder / name, config.chip) for name in config.validation]
-    chips = Chips(scenes, [1.0] * len(scenes), config.chip, _group(config), seed=0)
-    drawn = [chips.draw(rng) for rng in [np.random.default_rng(0)] for _ in range(VALIDATION_SAMPLES)]
-    return DataLoader(drawn, batch_size=config.batch_size)  # type: ignore[arg-type]
-
-
-def _group(config: TrainConfig) -> int:
-    channels = config.network.get("channels", 1)
-    assert isinstance(channels, int)
-    return channels
-
-
-def fit(config: TrainConfig, scenes: Path, work: Path, threads: int | None = None) -> Path:
-    """Train as ``config`` says and return the path of the last checkpoint.
-
-    Resumes from ``work/last.ckpt`` where that exists. Raises ``TrainingError``.
-    """
-    if threads:
-        torch.set_num_threads(threads)
-    lightning.seed_everything(config.seed)
-    members, weights = _load(config, scenes)
-    last = work / "last.ckpt"
-    module = Denoiser(config)
-    if config.start:
-        module.network.load_state_dict(_start(config))
-    done = torch.load(last, map_location="cpu", weights_only=False)["global_step"] if last.exists() else 0
-    # The stream of samples is a function of the step at which the run (re)starts.
-    chips = Chips(members, weights, config.chip, _group(config), seed=config.seed * 1_000_003 + done)
-    trainer = lightning.Trainer(
-        max_steps=sum(config.cycles),
-        precision=config.precision,
-        gradient_clip_val=0.5,
-        callbacks=[
-            EMAWeightAveraging(decay=config.ema),
-            ModelCheckpoint(work, save_last=True, save_top_k=0, every_n_train_steps=1000),
-        ],
-        logger=CSVLogger(work, name="log"),
-        val_check_interval=1000,
-        num_sanity_val_steps=0,
-        log_every_n_steps=50,
-        enable_model_summary=False,
-        default_root_dir=work,
-    )
-    loader = DataLoader(chips, batch_size=config.batch_size, num_workers=1, prefetch_factor=8)
-    trainer.fit(
-        module, loader, _validation(config, scenes), ckpt_path=last if last.exists() else None, weights_only=False
-    )
-    return last
-
-
-def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
-    """Write the averaged weights of ``checkpoint`` as a model ``folder``: card and safetensors."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
-    network = ARCHITECTURES[config.architecture](**config.network)
-    network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
-    facts = {"name": config.name, "description": config.description, "architecture": config.architecture}
-    trained_on = [pattern for group in config.groups for pattern in group.files]
-    return save(folder, network, **facts, network=config.network, tile=config.tile, trained_on=trained_on, limits=config.limits)  # fmt: skip
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of the module."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--scenes", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO)
-    config = TrainConfig.read(options.config)
-    export(config, fit(config, options.scenes, options.work), options.config.parent)
-
-
-if __name__ == "__main__":
-    main()
+    chips = Chips(scenes, [1.0] * len(scenes), config.degradations, config.chip, config.channels, seed=0)
+    rng = np.random.default_rng(0)
+    return [chips.draw(rng) for _ in range(VALIDATION_SAMPLES)]

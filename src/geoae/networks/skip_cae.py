@@ -1,0 +1,63 @@
+"""The convolutional autoencoder with skip connections: the article's second example."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS, gated, with_level
+
+__all__ = ["SkipCAE"]
+
+
+class SkipCAE(nn.Module):
+    """``CAE`` whose encoder's outputs are kept and concatenated to the decoder.
+
+    ``widths``: features at full side, 1/2, 1/4, ...; the last is the bottleneck. ``image``: the
+    decoder draws the image, as in the article, and not the noise. ``upsampling``, ``activation``:
+    names in ``layers``.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (16, 32, 64),
+        image: bool = False,
+        upsampling: str = "nearest",
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.channels, self.multiple, self.image = channels, 2 ** (len(widths) - 1), image
+        # A convolution down and one up at each level (and one more of nearest up-sampling), the
+        # bottleneck's, the head, and the grid's phase.
+        convolutions = 3 if upsampling == "nearest" else 2
+        self.field = convolutions * (self.multiple - 1) + self.multiple + 1 + 2 * (self.multiple - 1)
+
+        def stage(inner: int, outer: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(inner, outer, 3, padding=1), ACTIVATIONS[activation]())
+
+        pairs = list(itertools.pairwise(widths))
+        self.encoder = nn.ModuleList(
+            stage(inner, outer) for inner, outer in zip((2 * channels, *widths[:-1]), widths, strict=True)
+        )
+        self.up = nn.ModuleList(UPSAMPLINGS[upsampling](coarse, fine) for fine, coarse in pairs)
+        self.decoder = nn.ModuleList(stage(2 * fine, fine) for fine, _ in pairs)
+        self.head = nn.Conv2d(widths[0], channels, 3, padding=1)
+        if not image:
+            for parameter in self.head.parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
+        """Residual ``(B, C, H, W)`` of ``pixels``.
+
+        ``sigma``: ``(B, C, 1, 1)`` or a map ``(B, C, H, W)``; H and W divisible by ``multiple``.
+        """
+        skips = [self.encoder[0](with_level(pixels, sigma))]
+        for encode in self.encoder[1:]:
+            skips.append(encode(nn.functional.max_pool2d(skips[-1], 2)))
+        x = skips.pop()
+        for level in reversed(range(len(skips))):
+            x = self.decoder[level](torch.cat([self.up[level](x), skips[level]], dim=1))
+        drawn = self.head(x)
+        return gated(pixels - drawn if self.image else drawn, sigma)

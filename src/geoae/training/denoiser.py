@@ -1,0 +1,94 @@
+"""The network in training: loss, rate, and the figure that says how good it is."""
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from geoae.errors import TrainingError
+from geoae.networks import ARCHITECTURES
+from geoae.training.chips import Sample
+from geoae.training.config import TrainConfig
+from geoae.training.losses import LOSSES
+
+__all__ = ["Denoiser"]
+
+# A loss this many times the first one will not come back.
+DIVERGED = 1e3
+
+
+class Denoiser(lightning.LightningModule):
+    """Supervised restoration of chips whose clean version is known.
+
+    Raises ``TrainingError`` where the loss is no number any more, or a thousand times the first.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        try:
+            self.network = ARCHITECTURES[config.architecture](**config.network)
+            self.field = int(self.network.field)
+        except (TypeError, ValueError, KeyError) as error:
+            raise TrainingError(f"network {config.network} of {config.architecture}: {error}") from error
+        self.loss = LOSSES[config.loss]
+        self.first = float("nan")
+
+    def setup(self, stage: str) -> None:
+        """Channels last is the layout of the fast convolutions."""
+        self.network.to(memory_format=torch.channels_last)
+
+    def training_step(self, batch: Sample, index: int) -> Tensor:
+        """``batch``: noisy and clean chips (B, C, H, W) and sigma (B, C, 1, 1)."""
+        noisy, clean, sigma = batch
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        loss = self.loss(noisy - self.network(noisy, sigma), clean, sigma)
+        # A variational bottleneck is drawn towards the unit Gaussian.
+        if hasattr(self.network, "divergence"):
+            loss = loss + self.network.beta * self.network.divergence
+        self._check(float(loss.detach()))
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def _check(self, loss: float) -> None:
+        self.first = loss if self.first != self.first else self.first
+        if not loss < DIVERGED * self.first:
+            raise TrainingError(
+                f"the loss went from {self.first:.3g} to {loss:.3g} at step {self.global_step}: it diverges;"
+                f" lower learning_rate (now {self.config.learning_rate:g})"
+            )
+
+    def validation_step(self, batch: Sample, index: int) -> None:
+        """Mean gain in dB over the noisy chips."""
+        noisy, clean, sigma = batch
+        error = noisy - self.network(noisy, sigma) - clean
+        ratio = ((noisy - clean) ** 2).mean(dim=(1, 2, 3)) / (error**2).mean(dim=(1, 2, 3))
+        self.log("gain_db", 10 * torch.log10(ratio[torch.isfinite(ratio)]).mean(), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm restarts, so that a run that ended goes on where another cycle is added.
+
+        Each cycle warms up, and falls to zero: linearly over its second half (Zhai et al., Scaling
+        Vision Transformers, CVPR 2022), or as a cosine (restarts and cosine: Loshchilov and Hutter,
+        SGDR, ICLR 2017).
+        """
+        config = self.config
+        optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, weight_decay=1e-4)
+
+        def factor(step: int) -> float:
+            for length in config.cycles:
+                if step < length:
+                    return min((step + 1) / config.warmup, _fall(config.schedule, step / length))
+                step -= length
+            return 0.0
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _fall(schedule: str, done: float) -> float:
+    """Share of the full rate at ``done`` of a cycle."""
+    if schedule == "cosine":
+        return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * done))))
+    return min(1.0, 2 * (1 - done))

@@ -1,0 +1,54 @@
+"""What training makes small."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["LOSSES", "Loss"]
+
+# (restored, clean, sigma) in model units, (B, C, H, W) twice and (B, C, 1, 1), to a scalar.
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+# Noise in model units below which an error no longer weighs more: half a grey level of 255.
+FAINT = 2e-3
+# Charbonnier's corner, as Lai et al. use it (CVPR 2017), in model units.
+CORNER = 1e-3
+
+
+def relative(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+    """Root mean square of error over sigma, of each sample, averaged.
+
+    Faint and strong noise, smooth and rough ground weigh alike. The squares keep the mean: their
+    optimum is the conditional mean, where that of absolute values shifts skewed scenes towards
+    their median. Components past a scene's bands are empty and do not count.
+    """
+    present = (sigma > 0).float()
+    error = (restored - clean) / sigma.clamp(min=FAINT)
+    square = (error**2 * present).mean(dim=(2, 3)).sum(dim=1) / present.sum(dim=(1, 2, 3)).clamp(min=1)
+    return (square + 1e-4).sqrt().mean()
+
+
+def l1(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+    """Mean absolute error."""
+    return (restored - clean).abs().mean()
+
+
+def mse(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+    """Mean squared error."""
+    return ((restored - clean) ** 2).mean()
+
+
+def charbonnier(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+    """Mean of ``sqrt(error**2 + CORNER**2)`` (Charbonnier et al., ICIP 1994): L1 with a round corner."""
+    return torch.sqrt((restored - clean) ** 2 + CORNER**2).mean()
+
+
+def ssim(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+    """``1 - SSIM`` (Wang et al., IEEE TIP 13(4), 2004), a model unit being the span."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    return 1 - structural_similarity_index_measure(restored, clean, data_range=1.0)
+
+
+LOSSES: dict[str, Loss] = {"relative": relative, "l1": l1, "mse": mse, "charbonnier": charbonnier, "ssim": ssim}

@@ -1,0 +1,57 @@
+"""What a run looks like at its end: its curve, and a sheet of examples."""
+
+import csv
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+import torch
+from matplotlib import pyplot
+from torch import nn
+
+from geoae.training.chips import Sample
+
+__all__ = ["draw_curve", "draw_examples"]
+
+EXAMPLES = 6
+
+
+def draw_curve(logs: Path, target: Path) -> None:
+    """Loss and validation gain over steps, from the CSV logs of all versions below ``logs``."""
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    gains = axes.twinx()
+    for axis, key, colour in ((axes, "loss", "tab:grey"), (gains, "gain_db", "tab:blue")):
+        rows = sorted(
+            (int(row["step"]), float(row[key]))
+            for path in sorted(logs.glob("version_*/metrics.csv"))
+            for row in csv.DictReader(path.open())
+            if row.get(key)
+        )
+        if rows:
+            axis.plot(*zip(*rows, strict=True), color=colour, linewidth=1.2)
+        axis.set_ylabel({"loss": "training loss", "gain_db": "validation gain, dB"}[key], color=colour)
+    axes.set_xlabel("step")
+    axes.set_yscale("log")
+    figure.savefig(target, dpi=120)
+    pyplot.close(figure)
+
+
+@torch.inference_mode()
+def draw_examples(network: nn.Module, samples: list[Sample], target: Path) -> None:
+    """First components of ``samples``: noisy, restored, clean, each row in one stretch."""
+    network = network.float().eval()
+    shown = samples[:EXAMPLES]
+    figure, axes = pyplot.subplots(len(shown), 3, figsize=(7.5, 2.5 * len(shown)), layout="constrained", squeeze=False)
+    for row, (noisy, clean, sigma) in zip(axes, shown, strict=True):
+        restored = noisy - network(noisy[None], sigma[None])[0]
+        low, high = np.percentile(clean[0].numpy(), [1, 99])
+        titles = (f"noisy, sigma {float(sigma[0]):.3f}", "restored", "clean")
+        for axis, pixels, title in zip(row, (noisy, restored, clean), titles, strict=True):
+            axis.imshow(pixels[0].numpy(), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axis.set_title(title, fontsize=8)
+            axis.set_axis_off()
+    figure.savefig(target, dpi=120)
+    pyplot.close(figure)
