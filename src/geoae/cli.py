@@ -1,7 +1,9 @@
 """The command ``geoae``: words to calls, no logic."""
 
+import logging
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -109,6 +111,22 @@ def models() -> None:
 
 
 @cli.command()
+@click.argument("source", metavar="SCENE")
+@click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
+@click.option("-o", "--output", "target", type=click.Path(path_type=Path), required=True, metavar="NOISY")
+@click.option("--overwrite", is_flag=True, help="Replace an output that is there.")
+def degrade(source: str, config: Path, target: Path, overwrite: bool) -> None:
+    """Do known damage to a scene, to measure a restoration by."""
+    from geoae.console import say
+    from geoae.degrade import DegradeConfig
+    from geoae.degrade import degrade as run
+
+    settings = DegradeConfig.read(config)
+    run(source, settings, target, overwrite=overwrite)
+    say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
+
+
+@cli.command()
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
 @click.option("--scenes", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where scenes are.")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Model folder to write; by default the config's name, here.")  # fmt: skip
@@ -126,6 +144,9 @@ def train(config: Path, scenes: Path, folder: Path | None, work: Path | None, **
     from geoae.training.fit import Hardware
     from geoae.training.fit import train as run
 
+    # Lightning greets, and advertises.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
     settings = TrainConfig.read(config)
     folder, work = folder or Path(settings.name), work or Path(f"{settings.name}.training")
     card = run(settings, scenes, work, folder, Hardware(**hardware))

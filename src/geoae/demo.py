@@ -13,11 +13,11 @@ import rasterio
 from numpy.typing import NDArray
 
 from geoae.degradations import Gaussian
+from geoae.degrade import degraded
 from geoae.errors import InputError, OutputError
 from geoae.job import run
 from geoae.metrics import psnr, ssim
 from geoae.order import Job
-from geoae.radiometry import subtract
 from geoae.resources import require_extra
 from geoae.scene import Scene
 from geoae.window import Window
@@ -154,10 +154,8 @@ def _fetched(cache: Path, say: Callable[[str], None]) -> Path:
 
 def _degraded(raster: _Raster, sigma: tuple[float, ...]) -> NDArray[np.generic]:
     """Noise as a sensor of this dtype stores it: rounded, saturating, never on nodata."""
-    clean = np.where(raster.valid, raster.pixels, 0).astype(np.float64)
-    excess = (clean - Gaussian(sigma)(clean, np.random.default_rng(SEED))).astype(np.float32)
-    bands = zip(raster.pixels, excess, raster.valid, strict=True)
-    return np.stack([subtract(*band, raster.profile["nodata"]) for band in bands])
+    nodata = (raster.profile["nodata"],) * len(raster.pixels)
+    return degraded(raster.pixels, raster.valid, nodata, [Gaussian(sigma)], np.random.default_rng(SEED))
 
 
 def _figures(truth: _Raster, other: _Raster) -> tuple[float, float]:

@@ -63,4 +63,6 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {where}" + (
             f"; did you mean {near[0]}?" if near else f"; known are {', '.join(model.model_fields)}"
         )
+    if first["type"] == "value_error":
+        return f"{where}: {first['ctx']['error']}"
     return f"{where} = {first['input']!r}: {first['msg'].lower()}"

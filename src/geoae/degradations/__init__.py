@@ -3,7 +3,10 @@
 A new one is a frozen data class in one of the files here and a line in ``DEGRADATIONS``.
 """
 
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,6 +14,7 @@ from geoae.degradations.detector import DeadLines, DeadPixels, Stripes
 from geoae.degradations.noise import Gaussian, PoissonGaussian, Quantisation, Speckle
 from geoae.degradations.optics import Blur, Haze, LowContrast
 from geoae.degradations.values import Floats
+from geoae.errors import RecipeError
 
 __all__ = [
     "DEGRADATIONS",
@@ -25,6 +29,7 @@ __all__ = [
     "Quantisation",
     "Speckle",
     "Stripes",
+    "build",
 ]
 
 
@@ -52,3 +57,23 @@ DEGRADATIONS: dict[str, type[Degradation]] = {
     "low-contrast": LowContrast,
     "haze": Haze,
 }
+
+
+def build(kind: str, parameters: Mapping[str, Any]) -> Degradation:
+    """The degradation that a config names; lists are one value a band. Raises ``RecipeError``."""
+    if kind not in DEGRADATIONS:
+        raise RecipeError(f"no degradation {kind}; {_nearest(kind, list(DEGRADATIONS))}")
+    known = [field.name for field in fields(DEGRADATIONS[kind])]  # type: ignore[arg-type]
+    for name in parameters:
+        if name not in known:
+            raise RecipeError(f"{kind} has no {name}; {_nearest(name, known)}")
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
+    try:
+        return DEGRADATIONS[kind](**given)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{kind} {dict(parameters)}: {str(error).split('() ')[-1]}") from error
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"

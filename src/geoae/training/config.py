@@ -8,9 +8,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from geoae.degradations import DEGRADATIONS, Degradation
+from geoae.degradations import DEGRADATIONS, Degradation, build
 from geoae.degradations.values import PerBand
-from geoae.errors import TrainingError
+from geoae.errors import RecipeError, TrainingError
 from geoae.networks import ARCHITECTURES
 from geoae.recipe import explain
 from geoae.training.losses import LOSSES
@@ -57,25 +57,16 @@ class Drawn(BaseModel):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if self.kind not in DEGRADATIONS:
-            raise ValueError(f"no degradation {self.kind}; known are {', '.join(DEGRADATIONS)}")
-        known = {field.name for field in fields(DEGRADATIONS[self.kind])}  # type: ignore[arg-type]
-        for name in self._parameters:
-            if name not in known:
-                raise ValueError(f"{self.kind} has no {name}; it has {', '.join(sorted(known))}")
         try:
             for end in (0.0, 1.0):
-                self._build({name: _between(value, end) for name, value in self._parameters.items()})
-        except TypeError as error:
-            raise ValueError(f"{self.kind}: {str(error).replace('__init__() ', '')}") from error
+                build(self.kind, {name: _between(value, end) for name, value in self._parameters.items()})
+        except RecipeError as error:
+            raise ValueError(str(error)) from error
         return self
 
     @property
     def _parameters(self) -> dict[str, Any]:
         return self.model_extra or {}
-
-    def _build(self, parameters: dict[str, Any]) -> Degradation:
-        return DEGRADATIONS[self.kind](**parameters)
 
     def draw(self, rng: np.random.Generator, bands: int) -> Degradation | None:
         """The degradation of a sample of ``bands`` bands, or None where it gets none."""
@@ -88,7 +79,7 @@ class Drawn(BaseModel):
                 low, high = self._parameters[name]
                 varied = drawn[name] * np.exp(rng.normal(0.0, VARIATION, bands))
                 drawn[name] = tuple(np.clip(varied, low, high))
-        return self._build(drawn)
+        return build(self.kind, drawn)
 
 
 def _is_range(value: Any) -> bool:

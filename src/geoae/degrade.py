@@ -1,0 +1,118 @@
+"""Known damage done to a file, so that a restoration can be measured against the original."""
+
+import tempfile
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from geoae.degradations import Degradation, build
+from geoae.errors import OutputError, RecipeError
+from geoae.radiometry import subtract
+from geoae.recipe import explain
+from geoae.scene import Scene
+from geoae.window import Window
+from geoae.writer import Part, assemble
+
+__all__ = ["DegradeConfig", "degrade", "degraded"]
+
+
+class Step(BaseModel):
+    """One degradation: ``kind``, and that kind's parameters in DN, one for all bands or a list of one each."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        try:
+            self.built()
+        except RecipeError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def built(self) -> Degradation:
+        """The degradation itself."""
+        return build(self.kind, self.model_extra or {})
+
+
+class DegradeConfig(BaseModel):
+    """What is done to a scene, in this order; the same seed does the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(0, ge=0)
+    degradations: list[Step] = Field(min_length=1)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read TOML from ``path``; raises ``RecipeError`` with the first thing that is wrong."""
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text()))
+        except OSError as error:
+            raise RecipeError(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: not TOML: {error}") from error
+        except ValidationError as error:
+            raise RecipeError(f"{path}: {explain(error, cls)}") from error
+
+
+def degraded(
+    pixels: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    nodata: tuple[float | int | None, ...],
+    steps: list[Degradation],
+    rng: np.random.Generator,
+) -> NDArray[Any]:
+    """``pixels`` (band, row, col) after ``steps``, in their own dtype: rounded, saturating.
+
+    ``mask`` of the same shape, True where valid; invalid pixels stay, and neither see nor touch the
+    others: to the steps they are at the mean of their band.
+    """
+    valid = np.ones(pixels.shape, dtype=bool) if mask is None else mask
+    values = pixels.astype(np.float64)
+    means = [band[there].mean() if there.any() else 0.0 for band, there in zip(values, valid, strict=True)]
+    start = damaged = np.where(valid, values, np.array(means)[:, None, None])
+    for step in steps:
+        damaged = step(damaged, rng)
+    removed = (start - damaged).astype(np.float32)
+    bands = zip(pixels, removed, valid, nodata, strict=True)
+    return np.stack([subtract(*band) for band in bands])
+
+
+def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool = False) -> None:
+    """Write ``source`` to ``target`` with its measured bands degraded and everything else as it was.
+
+    The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``.
+    """
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target}: exists; choose another -o, or give --overwrite")
+    scene = Scene.open(source)
+    with scene.reader() as reader:
+        pixels, mask = reader.read(Window(0, 0, scene.height, scene.width))
+    steps = [step.built() for step in config.degradations]
+    pixels = degraded(pixels, mask, scene.nodata, steps, np.random.default_rng(config.seed))
+    profile = {"driver": "GTiff", "count": len(pixels), "height": scene.height, "width": scene.width, "dtype": scene.dtype}  # fmt: skip
+    draft = target.with_name(f"{target.name}.part")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".geoae-", dir=target.parent) as folder:
+            part = Part(Path(folder) / "bands.tif", 0, scene.height)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # assembling gives it the source's
+                with rasterio.open(part.path, "w", bigtiff="if_safer", **profile) as dataset:
+                    dataset.write(pixels)
+            tags = {"DEGRADATIONS": config.model_dump_json()}
+            assemble(source, [part], scene.bands, draft, profile="gtiff", tags=tags)
+        draft.replace(target)
+    except (OSError, RasterioError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{target}: cannot be written ({reason}); choose another -o") from error
+    finally:
+        draft.unlink(missing_ok=True)
