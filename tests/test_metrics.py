@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from geoae.metrics import psnr, ssim
+from geoae.metrics import ergas, psnr, spectral_angle, ssim
 from tests.rasters import noise, texture
 
 # torchmetrics keeps the peak in float32.
@@ -90,3 +90,25 @@ def test_shapes_must_agree():
     truth, estimate = pair()
     with pytest.raises(ValueError, match="cannot be compared"):
         psnr(truth, estimate[:, :-1], 255.0)
+
+
+def test_spectral_angle_is_its_formula_over_what_counts():
+    truth, estimate = pair()
+    mask = np.ones(truth.shape[1:], bool)
+    mask[:5] = False
+    cosine = (truth * estimate).sum(axis=0) / np.linalg.norm(truth, axis=0) / np.linalg.norm(estimate, axis=0)
+    expected = np.degrees(np.arccos(np.clip(cosine, -1, 1)))[mask].mean()
+    estimate[:, :5] = np.nan
+    assert spectral_angle(truth, estimate, mask) == pytest.approx(expected, rel=1e-6)
+    assert spectral_angle(truth, 3 * truth) == pytest.approx(0, abs=1e-3)
+    assert np.isnan(spectral_angle(truth[:1], truth[:1]))
+
+
+def test_ergas_is_its_formula_over_what_counts():
+    truth, estimate = pair()
+    mask = np.ones(truth.shape[1:], bool)
+    mask[:, :9] = False
+    errors = ((truth - estimate) ** 2)[:, mask].mean(axis=1)
+    expected = 100 * np.sqrt(np.mean(errors / truth[:, mask].mean(axis=1) ** 2))
+    estimate[:, :, :9] = np.nan
+    assert ergas(truth, estimate, mask) == pytest.approx(expected, rel=1e-6)

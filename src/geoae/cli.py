@@ -156,6 +156,32 @@ def train(config: Path, scenes: Path, folder: Path | None, work: Path | None, **
 
 
 @cli.command()
+@click.option("--models", default=None, metavar="A,B", help="Shipped models or model folders; by default all shipped.")
+@click.option("--scenes", "places", type=click.Path(path_type=Path), multiple=True, required=True, metavar="DIR|FILE")
+@click.option("--kept-out-by", type=click.Path(path_type=Path), metavar="CONFIG.toml", help="Only scenes that this training kept out.")  # fmt: skip
+@click.option("--sigmas", default="15,25,50", show_default=True, metavar="S,T", help="Noise in 255ths of a band's span; 0: a clean scene.")  # fmt: skip
+@click.option("--peers", is_flag=False, flag_value="all", metavar="[A,B]", help="FFDNet, BM3D, NL-means and wavelets too, told the noise; needs the extra peers.")  # fmt: skip
+@click.option(
+    "--crop", type=click.IntRange(16), default=512, show_default=True, help="Middle of each scene, in pixels."
+)
+@click.option("-o", "--output", "out", type=click.Path(path_type=Path), default=Path("geoae-evaluation"), show_default=True)  # fmt: skip
+def evaluate(
+    models: str | None,
+    places: tuple[Path, ...],
+    kept_out_by: Path | None,
+    sigmas: str,
+    peers: str | None,
+    crop: int,
+    out: Path,
+) -> None:
+    """Measure models on scenes under known noise, which they are not told."""
+    from geoae.console import say
+    from geoae.evaluation.report import run_evaluation
+
+    run_evaluation(models, places, kept_out_by, sigmas, peers, crop, out, say)
+
+
+@cli.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("geoae-demo"), show_default=True)
 @click.option(
     "--scene", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A scene of yours, not PyPI's."

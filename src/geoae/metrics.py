@@ -1,5 +1,6 @@
-"""How near an estimate is to the truth: PSNR and SSIM of rasters with holes."""
+"""How near an estimate is to the truth, for rasters with holes."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["psnr", "ssim"]
+__all__ = ["ergas", "psnr", "spectral_angle", "ssim"]
 
 Pixels = NDArray[np.generic]
 Mask = NDArray[np.bool_]
@@ -53,6 +54,42 @@ def ssim(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) 
         return float(each[0, 0][whole].mean())
 
     return _mean_over_bands(of, truth, estimate, peak, mask)
+
+
+def spectral_angle(truth: Pixels, estimate: Pixels, mask: Mask | None = None) -> float:
+    """Mean angle in degrees between the spectra of both, 0 where they are proportional.
+
+    Kruse et al., "The spectral image processing system (SIPS)", Remote Sensing of Environment 44,
+    1993. Arguments as for ``psnr``, ``mask`` (row, col); NaN for a single band.
+    """
+    from torchmetrics.functional.image import spectral_angle_mapper
+
+    if len(truth) == 1:
+        return float("nan")
+    return math.degrees(float(spectral_angle_mapper(*_spectra(truth, estimate, mask))))
+
+
+def ergas(truth: Pixels, estimate: Pixels, mask: Mask | None = None) -> float:
+    """Relative dimensionless global error, ``100 sqrt(mean over bands of (rmse / mean)**2)``.
+
+    Wald, "Data Fusion", 2002, with a ratio of resolutions of 1. Arguments as for ``psnr``, ``mask``
+    (row, col).
+    """
+    from torchmetrics.functional.image import error_relative_global_dimensionless_synthesis
+
+    return float(error_relative_global_dimensionless_synthesis(*_spectra(truth, estimate, mask), ratio=1))
+
+
+def _spectra(truth: Pixels, estimate: Pixels, mask: Mask | None) -> "tuple[Tensor, Tensor]":
+    """The pixels that count of estimate and truth, ``(1, band, pixel, 1)`` each."""
+    import torch
+
+    counts = np.ones(truth.shape[1:], dtype=bool) if mask is None else mask
+    first, second = (
+        torch.from_numpy(np.ascontiguousarray(pixels[:, counts], dtype=np.float64))[None, ..., None]
+        for pixels in (estimate, truth)
+    )
+    return first, second
 
 
 def _mean_over_bands(

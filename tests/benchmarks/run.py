@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.run [--only speed,memory] [--side 4096] [--large 16384] [--peers-python PATH]
 
-Quality has a command of its own: ``python -m tests.benchmarks.quality``.
+Quality has a command of its own: ``geoae evaluate``.
 """
 
 import argparse

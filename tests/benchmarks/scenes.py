@@ -7,9 +7,7 @@ import rasterio
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from tests.benchmarks.protocol import SCENES
-
-SOURCE = SCENES / "landsat_peru_2020_4band.tif"
+SOURCE = Path(__file__).parents[3] / "shared/scenes/train" / "landsat_peru_2020_4band.tif"
 BANDS = 4
 BLOCK = 512
 NOISE = 0.05  # of a band's standard deviation

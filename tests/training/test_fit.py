@@ -1,3 +1,7 @@
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +10,7 @@ from safetensors.torch import load_file
 import geoae
 from geoae.errors import TrainingError
 from geoae.training.config import SceneGroup, TrainConfig
-from geoae.training.fit import export, fit
+from geoae.training.fit import Hardware, export, fit, train
 from tests.rasters import noise, read, texture, write
 
 NETWORK = {"channels": 1, "widths": [8, 8, 8], "blocks": [1, 0, 0, 0, 0]}
@@ -66,6 +70,74 @@ def test_a_start_of_another_network_is_said(scenes, tmp_path):
     other = config(start=str(tmp_path / "model"), network=NETWORK | {"widths": [4, 8, 8]})
     with pytest.raises(TrainingError, match="same network"):
         fit(other, scenes, tmp_path / "second")
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_a_model_a_curve_and_examples(scenes, tmp_path):
+    hardware = Hardware(accelerator="cpu", devices="1")
+    card = train(config(validate_every=20), scenes, tmp_path / "work", tmp_path / "model", hardware)
+    assert (tmp_path / "model" / "weights.safetensors").exists()
+    assert card.halo <= card.field
+    assert {"curve.png", "examples.png", "last.ckpt"} <= {path.name for path in (tmp_path / "work").iterdir()}
+    assert list((tmp_path / "work" / "tensorboard").rglob("events.*"))
+
+
+@pytest.mark.slow
+def test_without_gain_a_run_stops_early(scenes, tmp_path):
+    still = config(cycles=[100_000], learning_rate=1e-12, validate_every=5, patience=2)
+    last = fit(still, scenes, tmp_path / "work")
+    assert torch.load(last, weights_only=False)["global_step"] < 100
+
+
+TOML = """
+name = "tiny"
+architecture = "cae"
+network = { widths = [4, 8] }
+chip = 32
+batch_size = 4
+cycles = [400]
+validate_every = 50
+precision = "32-true"
+validation = ["kept.tif"]
+groups = [{ files = ["*.tif"] }]
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_it_was(scenes, tmp_path):
+    (tmp_path / "tiny.toml").write_text(TOML)
+    command = [sys.executable, "-m", "geoae", "train", "tiny.toml", "--scenes", str(scenes)]
+    last = tmp_path / "tiny.training" / "last.ckpt"
+    killed = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.kill()
+    killed.wait()
+    done = torch.load(last, weights_only=False)["global_step"]
+    assert 50 <= done < 400
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert torch.load(last, weights_only=False)["global_step"] == 400
+    logs = sorted((tmp_path / "tiny.training" / "csv").glob("version_*/metrics.csv"))
+    first = [int(line.split(",")[-1]) for line in logs[-1].read_text().splitlines()[1:]]
+    assert min(first) >= done, "steps that were done are not done again"
+    assert "geoae restore --model tiny" in finished.stdout
+
+
+@pytest.mark.slow
+def test_a_wrong_order_is_one_line_without_a_traceback(scenes, tmp_path):
+    (tmp_path / "tiny.toml").write_text(TOML.replace("cae", "cea"))
+    command = [sys.executable, "-m", "geoae", "train", "tiny.toml", "--scenes", str(scenes)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("geoae: tiny.toml: architecture: not among")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(TrainingError, match="no such folder"):
+        fit(config(), tmp_path / "absent", tmp_path / "work")
 
 
 def test_scenes_that_are_not_there_are_said(tmp_path):

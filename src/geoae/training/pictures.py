@@ -27,7 +27,7 @@ def draw_curve(logs: Path, target: Path) -> None:
         rows = sorted(
             (int(row["step"]), float(row[key]))
             for path in sorted(logs.glob("version_*/metrics.csv"))
-            for row in csv.DictReader(path.open())
+            for row in csv.DictReader(path.read_text().splitlines())
             if row.get(key)
         )
         if rows:

@@ -1,0 +1,125 @@
+"""One contender on one scene under one noise, and all of them on all."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+
+from geoae.errors import InputError
+from geoae.evaluation.peers import PEERS
+from geoae.evaluation.truth import GREYS, Truth
+from geoae.job import run
+from geoae.metrics import ergas, psnr, spectral_angle, ssim
+from geoae.order import Job, load_restorer
+
+__all__ = ["SUFFIXES", "Row", "evaluate", "scenes_below"]
+
+SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What ``contender`` made of ``scene`` under noise of ``sigma`` 255ths of the bands' span.
+
+    ``psnr`` in dB and ``ssim``, means over bands; ``angle``: mean spectral angle in degrees, NaN for one
+    band; ``ergas``; ``bias``: worst change of a band's mean, percent of its span; ``kflop``: per pixel
+    and band, NaN for peers; ``megapixels``: per second, of this crop.
+    """
+
+    scene: str
+    bands: int
+    sigma: float
+    contender: str
+    psnr: float
+    ssim: float
+    angle: float
+    ergas: float
+    bias: float
+    kflop: float
+    megapixels: float
+
+
+def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Names and paths of the rasters that ``places``, files or folders, hold; raises ``InputError``."""
+    found: list[tuple[str, Path]] = []
+    for place in places:
+        if place.is_dir():
+            inside = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
+            found += [(str(path.relative_to(place)), path) for path in inside]
+        elif place.exists():
+            found.append((place.name, place))
+        else:
+            raise InputError(f"{place}: does not exist; give --scenes a folder of rasters, or rasters")
+    if not found:
+        raise InputError(f"{places[0]}: holds no raster ({', '.join(SUFFIXES)}); give --scenes another folder")
+    return found
+
+
+def evaluate(
+    models: Sequence[str],
+    scenes: Sequence[tuple[str, Path]],
+    sigmas: Sequence[float],
+    *,
+    peers: Sequence[str] = (),
+    side: int = 512,
+    on_row: Callable[[Row], None] = lambda row: None,
+) -> list[Row]:
+    """Every contender on every scene under every noise, the noisy scene itself among them.
+
+    ``models`` are blind: each gets a file and nothing else. ``peers``, names in ``PEERS``, are told the
+    true noise. A sigma of 0 asks for a scene made clean (means of 4 x 4 px) back as it was. Raises a
+    ``GeoaeError``.
+    """
+    restorers = {name: load_restorer(Job(source="", model=name)) for name in models}
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="geoae-evaluate-") as folder:
+        for name, path in scenes:
+            whole = Truth.read(path, name, side)
+            for sigma in sigmas:
+                truth = whole if sigma else whole.clean()
+                given = truth.noisy(sigma)
+                for contender, restored, seconds in _answers(truth, given, sigma, models, peers, Path(folder)):
+                    kflop = getattr(getattr(restorers.get(contender), "card", None), "kflop_per_pixel", float("nan"))
+                    channels = restorers[contender].channels if contender in restorers else 1
+                    row = _scored(truth, given, restored, sigma, contender, kflop / channels, seconds)
+                    rows.append(row)
+                    on_row(row)
+    return rows
+
+
+def _answers(
+    truth: Truth, given: Floats, sigma: float, models: Sequence[str], peers: Sequence[str], folder: Path
+) -> Iterator[tuple[str, Floats, float]]:
+    """Contender, what it made of ``given`` in DN, and the seconds it took."""
+    yield "noisy", given, float("nan")
+    noisy, target = folder / "noisy.tif", folder / "restored.tif"
+    truth.write(noisy, given)
+    for model in models:
+        report = run(Job(source=str(noisy), target=str(target), model=model, overwrite=True, fresh=True))
+        with rasterio.open(target) as dataset:
+            yield model, dataset.read().astype(np.float64), report.seconds
+    for peer in peers if sigma else ():
+        began = time.perf_counter()
+        restored = PEERS[peer](truth.to_unit(given), sigma / GREYS)
+        yield peer, truth.to_dn(restored), time.perf_counter() - began
+
+
+def _scored(
+    truth: Truth, given: Floats, restored: Floats, sigma: float, contender: str, kflop: float, seconds: float
+) -> Row:
+    pair, valid = (truth.pixels, restored), truth.valid
+    span = truth.span.tolist()
+    shift = restored[:, valid].mean(axis=1) - given[:, valid].mean(axis=1)
+    return Row(
+        scene=truth.name, bands=len(restored), sigma=sigma, contender=contender, psnr=psnr(*pair, span, valid),
+        ssim=ssim(*pair, span, valid), angle=spectral_angle(*pair, valid), ergas=ergas(*pair, valid),
+        bias=float(100 * np.abs(shift / truth.span).max()), kflop=kflop,
+        megapixels=valid.size / 1e6 / seconds,
+    )  # fmt: skip

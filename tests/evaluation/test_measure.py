@@ -1,0 +1,54 @@
+import math
+
+import numpy as np
+import pytest
+
+from geoae.errors import InputError, ModelError
+from geoae.evaluation import measure
+from geoae.evaluation.measure import evaluate, scenes_below
+from tests.rasters import texture, write
+from tests.test_accessor import model  # noqa: F401  the small network
+
+
+@pytest.fixture
+def folder(tmp_path):
+    inside = tmp_path / "scenes" / "deep"
+    inside.mkdir(parents=True)
+    write(inside / "two.tif", texture(2, 70, 60).astype(np.uint16))
+    write(inside.parent / "one.TIF", texture(1, 50, 60).astype(np.uint16))
+    (inside / "notes.txt").write_text("no raster")
+    return inside.parent
+
+
+def test_scenes_are_found_below_folders_and_by_name(folder):
+    assert [name for name, _ in scenes_below([folder])] == ["deep/two.tif", "one.TIF"]
+    assert scenes_below([folder / "one.TIF"]) == [("one.TIF", folder / "one.TIF")]
+    with pytest.raises(InputError, match="does not exist"):
+        scenes_below([folder / "absent"])
+    (folder / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no raster"):
+        scenes_below([folder / "empty"])
+
+
+def test_every_contender_meets_every_noise(folder, model, monkeypatch):  # noqa: F811
+    monkeypatch.setitem(measure.PEERS, "half", lambda noisy, sigma: noisy * np.float32(0.5))
+    rows = evaluate(["identity", model], scenes_below([folder]), [0, 25], peers=["half"], side=48)
+    told = [(row.scene, row.sigma, row.contender) for row in rows]
+    # A clean scene asks nothing of peers that are told its noise.
+    assert len(told) == len(set(told)) == 2 * (3 + 4)
+    by = dict(zip(told, rows, strict=True))
+    noisy, same = by["one.TIF", 25, "noisy"], by["one.TIF", 25, "identity"]
+    assert noisy.psnr == pytest.approx(20 * math.log10(255 / 25), abs=0.4)
+    # What went through a file of float32 lost nothing that counts.
+    assert same.psnr == pytest.approx(noisy.psnr, abs=1e-3)
+    assert same.bias == pytest.approx(0, abs=1e-3)
+    assert by["one.TIF", 25, "half"].bias > 10
+    assert math.isnan(noisy.angle)
+    assert 0 < by["deep/two.tif", 25, "noisy"].angle < 20
+    assert by["deep/two.tif", 25, model].kflop > 0
+    assert by["deep/two.tif", 0, "noisy"].psnr == math.inf
+
+
+def test_a_model_that_does_not_exist_is_said_before_any_work(folder):
+    with pytest.raises(ModelError, match="absent"):
+        evaluate(["absent"], scenes_below([folder]), [25])

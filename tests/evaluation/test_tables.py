@@ -1,0 +1,35 @@
+import csv
+
+from geoae.evaluation.measure import Row
+from geoae.evaluation.tables import as_markdown, draw, write_csv
+
+NAN = float("nan")
+ROWS = [
+    Row("a.tif", 1, 25.0, "noisy", 20.0, 0.5, NAN, 9.0, 0.0, NAN, NAN),
+    Row("a.tif", 1, 25.0, "res-cae", 30.0, 0.9, NAN, 3.0, 0.01, 54.2, 1.5),
+    Row("b.tif", 3, 25.0, "noisy", 22.0, 0.6, 5.0, 8.0, 0.0, NAN, NAN),
+    Row("b.tif", 3, 25.0, "res-cae", 31.0, 0.8, 2.0, 4.0, 0.03, 54.2, 0.5),
+    Row("b.tif", 3, 0.0, "noisy", float("inf"), 1.0, 0.0, 0.0, 0.0, NAN, NAN),
+]
+
+
+def test_csv_holds_every_figure(tmp_path):
+    write_csv(ROWS, tmp_path / "figures.csv")
+    with (tmp_path / "figures.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(ROWS)
+    assert (rows[1]["contender"], rows[1]["psnr"], rows[1]["kflop"]) == ("res-cae", "30.0", "54.2")
+
+
+def test_markdown_has_scenes_and_means():
+    text = as_markdown(ROWS)
+    assert "| a.tif | 1 | 25 | 20.00 / 0.500 | 30.00 / 0.900 |" in text
+    assert "| b.tif | 3 | 0 | exact / 1.000 |  |" in text
+    assert "| 25 | res-cae | 30.500 | 0.850 | 2.000 | 3.500 | 0.020 | 54.200 | 1.000 |" in text
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("| 25 |")}
+    assert len(widths) == 1
+
+
+def test_the_plot_is_a_picture(tmp_path):
+    draw(ROWS, tmp_path / "figures.png")
+    assert (tmp_path / "figures.png").read_bytes().startswith(b"\x89PNG")
