@@ -18,7 +18,7 @@ from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
 from geoae.resources import shipped
 
-__all__ = ["WEIGHTS", "Card", "TorchRestorer", "load", "model_folder", "save", "shipped_models"]
+__all__ = ["CARD", "WEIGHTS", "Card", "TorchRestorer", "load", "model_folder", "save", "shipped_models"]
 
 Array = NDArray[np.float32]
 
