@@ -1,6 +1,6 @@
 """Time and memory, as ratios against floors measured in the same run, as Markdown and JSON.
 
-    python -m tests.benchmarks.run [--only speed,memory] [--side 4096] [--large 16384] [--peers-python PATH]
+    python -m tests.benchmarks.run [--only speed,memory,training] [--side 4096] [--large 16384] [--peers-python PATH]
 
 Quality has a command of its own: ``geoae evaluate``.
 """
@@ -17,19 +17,19 @@ from geoae.cli import tune_process
 
 tune_process()  # as the command does, and before numpy: floor and geoae on the same terms
 
-from tests.benchmarks import speed  # noqa: E402
+from tests.benchmarks import speed, training  # noqa: E402
 
 OUT = Path(".benchmarks")
 TARGETS = {
     "geoae / floor": "at most 1.3", "command / floor": "at most 1.3",
     "opensr-utils / geoae": "at least 1.5", "pytorch-toolbelt / geoae": "at least 1.5",
-    "large / small": "at most 1.15",
+    "large / small": "at most 1.15", "bare / train": "at most 1.2",
 }  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="speed,memory")
+    parser.add_argument("--only", default="speed,memory,training")
     parser.add_argument("--side", type=int, default=4096)
     parser.add_argument("--large", type=int, default=16384)
     parser.add_argument("--peers-python", type=Path, default=os.environ.get("GEOAE_PEERS_PYTHON"))
@@ -45,6 +45,8 @@ def main() -> None:
             sides = [str(options.side), str(options.large)]
             told = subprocess.run([sys.executable, "-m", "tests.benchmarks.memory", folder, *sides], check=True, stdout=subprocess.PIPE)  # fmt: skip
             figures["memory"] = json.loads(told.stdout)
+    if "training" in options.only:
+        figures["training"] = training.measure()
     print("| figure | measured | target |\n| --- | --- | --- |")
     for name, value in (pair for group in figures.values() for pair in group.items()):
         shown = value if isinstance(value, str) else f"{value:.2f}"

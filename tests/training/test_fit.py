@@ -1,7 +1,9 @@
+import csv
 import subprocess
 import sys
 import time
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,35 @@ def test_a_finished_run_goes_on_from_its_checkpoint(scenes, tmp_path):
     fit(config(cycles=[20]), scenes, tmp_path / "work")
     last = fit(config(cycles=[20, 10]), scenes, tmp_path / "work")
     assert torch.load(last, weights_only=False)["global_step"] == 30
+
+
+def gains(work) -> list[float]:
+    """Validation gains of a run in dB, by its logs."""
+    rows = [
+        row
+        for path in sorted((work / "csv").glob("version_*/metrics.csv"))
+        for row in csv.DictReader(path.read_text().splitlines())
+    ]
+    return [float(row["gain_db"]) for row in rows if row["gain_db"]]
+
+
+@pytest.mark.slow
+def test_the_same_config_gives_the_same_model_and_so_does_a_resumed_run(scenes, tmp_path, monkeypatch):
+    whole = config(cycles=[40], validate_every=20)
+    for name in ("one", "two"):
+        fit(whole, scenes, tmp_path / name)
+    assert gains(tmp_path / "one") == pytest.approx(gains(tmp_path / "two"), abs=0.05)
+    # Cut short as by a kill right after a checkpoint: the schedule is that of the whole run.
+    with monkeypatch.context() as patch:
+        trainer = lightning.Trainer
+        patch.setattr(lightning, "Trainer", lambda **settings: trainer(**settings | {"max_steps": 20}))
+        fit(whole, scenes, tmp_path / "cut")
+    fit(whole, scenes, tmp_path / "cut")
+    assert gains(tmp_path / "cut") == pytest.approx(gains(tmp_path / "one"), abs=0.05)
+    first, resumed = (
+        export(whole, tmp_path / name / "last.ckpt", tmp_path / f"{name}-model") for name in ("one", "cut")
+    )
+    assert first.digest == resumed.digest
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 from geoae.errors import TrainingError
 from geoae.scale import Scale
@@ -80,6 +81,7 @@ class Chips(IterableDataset[Sample]):
     A sample draws a scene by weight, a subset of its bands, a window, the degradations, the principal
     components that their noise would give the scene, and one group of them, as ``Scale.principal``
     does when restoring. ``sigma`` is the root mean square of what the degradations are expected to do.
+    Each sample has a generator of its own, so that a run resumed at sample ``start`` goes on as it would have.
     """
 
     def __init__(
@@ -90,16 +92,16 @@ class Chips(IterableDataset[Sample]):
         size: int,
         group: int,
         seed: int,
+        start: int = 0,
     ) -> None:
-        self.scenes, self.degradations, self.size, self.group, self.seed = scenes, degradations, size, group, seed
+        self.scenes, self.degradations, self.size, self.group = scenes, degradations, size, group
+        self.seed, self.start = seed, start
         self.share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
 
     def __iter__(self) -> Iterator[Sample]:
-        worker = get_worker_info()
         rank = int(os.environ.get("LOCAL_RANK", 0))  # set by Lightning for each process of a run
-        rng = np.random.default_rng([self.seed, worker.id if worker else 0, rank])
-        while True:
-            yield self.draw(rng)
+        for index in count(self.start):
+            yield self.draw(np.random.default_rng([self.seed, rank, index]))
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """One sample."""

@@ -22,7 +22,7 @@ from geoae.training.leaves import dead_leaves
 from geoae.training.pictures import draw_curve, draw_examples
 from geoae.weights import WEIGHTS, Card, model_folder, save
 
-__all__ = ["Hardware", "export", "fit", "train"]
+__all__ = ["Hardware", "chips_of", "export", "fit", "train"]
 
 VALIDATION_SAMPLES = 96
 LAST = "last.ckpt"
@@ -61,13 +61,9 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     module = Denoiser(config)
     if config.start:
         module.network.load_state_dict(_start(config))
-    members, weights = _load(config, scenes)
     last = work / LAST
     done = torch.load(last, map_location="cpu", weights_only=False)["global_step"] if last.exists() else 0
-    # The stream of samples is a function of the step at which the run (re)starts.
-    chips = Chips(
-        members, weights, config.degradations, config.chip, config.channels, seed=config.seed * 1_000_003 + done
-    )
+    chips = chips_of(config, scenes, done * config.batch_size)
     hardware = hardware or Hardware()
     trainer = lightning.Trainer(
         accelerator=hardware.accelerator,
@@ -84,6 +80,7 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
         enable_model_summary=False,
         default_root_dir=work,
     )
+    # One worker, ahead of the network: several would each draw the same stream.
     loader = DataLoader(chips, batch_size=config.batch_size, num_workers=1, prefetch_factor=8)
     kept = _validation_samples(config, scenes)
     validation: DataLoader[Sample] = DataLoader(kept, batch_size=config.batch_size)  # type: ignore[arg-type]
@@ -92,6 +89,12 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
         # The other processes of a run on several devices end here; the first writes the model.
         os._exit(0)
     return last
+
+
+def chips_of(config: TrainConfig, scenes: Path, start: int = 0) -> Chips:
+    """The samples of a run from number ``start`` on; raises ``TrainingError``."""
+    members, weights = _load(config, scenes)
+    return Chips(members, weights, config.degradations, config.chip, config.channels, config.seed, start)
 
 
 def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
