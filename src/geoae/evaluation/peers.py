@@ -59,7 +59,7 @@ def nl_means(noisy: Units, sigma: float) -> Units:
     from skimage.restoration import denoise_nl_means
 
     settings = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * sigma, "sigma": sigma, "fast_mode": True}
-    return denoise_nl_means(noisy, channel_axis=0, **settings).astype(np.float32)
+    return denoise_nl_means(noisy, channel_axis=0, **settings).reshape(noisy.shape).astype(np.float32)
 
 
 def wavelets(noisy: Units, sigma: float) -> Units:
