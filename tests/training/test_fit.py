@@ -13,6 +13,7 @@ import geoae
 from geoae.errors import TrainingError
 from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.fit import Hardware, export, fit, train
+from geoae.weights import Card
 from tests.rasters import noise, read, texture, write
 
 NETWORK = {"channels": 1, "widths": [8, 8, 8], "blocks": [1, 0, 0, 0, 0]}
@@ -154,6 +155,17 @@ def test_a_killed_run_goes_on_where_it_was(scenes, tmp_path):
     first = [int(line.split(",")[-1]) for line in logs[-1].read_text().splitlines()[1:]]
     assert min(first) >= done, "steps that were done are not done again"
     assert "geoae restore --model tiny" in finished.stdout
+
+
+@pytest.mark.slow
+def test_several_processes_share_a_run(scenes, tmp_path):
+    (tmp_path / "tiny.toml").write_text(TOML.replace("400", "20"))
+    flags = ["--accelerator", "cpu", "--devices", "2", "--strategy", "ddp"]
+    command = [sys.executable, "-m", "geoae", "train", "tiny.toml", "--scenes", str(scenes), *flags]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("geoae restore --model tiny") == 1
+    assert Card.read(tmp_path / "tiny").parameters > 0
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """The training run: from a config and a folder of scenes to a model folder."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -44,6 +44,9 @@ def train(config: TrainConfig, scenes: Path, work: Path, folder: Path, hardware:
     ``examples.png``. Raises ``TrainingError``, or ``ModelError`` where ``config.start`` has none.
     """
     checkpoint = fit(config, scenes, work, hardware)
+    if rank_zero_only.rank:
+        # The other processes of a run on several devices end here; the first writes the model.
+        raise SystemExit
     card = export(config, checkpoint, folder)
     draw_curve(work / "csv", work / "curve.png")
     network = ARCHITECTURES[config.architecture](**config.network)
@@ -85,9 +88,6 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     kept = _validation_samples(config, scenes)
     validation: DataLoader[Sample] = DataLoader(kept, batch_size=config.batch_size)  # type: ignore[arg-type]
     trainer.fit(module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=False)
-    if not trainer.is_global_zero:
-        # The other processes of a run on several devices end here; the first writes the model.
-        os._exit(0)
     return last
 
 
