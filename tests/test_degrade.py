@@ -132,3 +132,18 @@ def test_the_command_on_a_real_scene(tmp_path):
         assert "gaussian" in dataset.tags(ns="GEOAE")["DEGRADATIONS"]
     excess = read(tmp_path / "noisy.tif").astype(float) - read(source)
     assert np.median(np.abs(excess)) == pytest.approx(0.6745 * 400, rel=0.1)
+
+
+def test_the_original_is_never_replaced(scene):
+    before = scene.read_bytes()
+    with pytest.raises(OutputError, match="is the input itself"):
+        degrade(str(scene), config(), scene, overwrite=True)
+    assert scene.read_bytes() == before
+
+
+def test_a_scene_without_a_measured_band_is_said(tmp_path):
+    path = write(tmp_path / "in.tif", texture(1, 40, 40).astype(np.uint16))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.set_band_description(1, "SCL")
+    with pytest.raises(InputError, match="no measured band"):
+        degrade(str(path), config(), tmp_path / "out.tif")

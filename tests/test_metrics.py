@@ -112,3 +112,11 @@ def test_ergas_is_its_formula_over_what_counts():
     expected = 100 * np.sqrt(np.mean(errors / truth[:, mask].mean(axis=1) ** 2))
     estimate[:, :, :9] = np.nan
     assert ergas(truth, estimate, mask) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_spectrum_of_zeros_has_no_angle():
+    truth, estimate = pair()
+    expected = spectral_angle(truth[:, 1:], estimate[:, 1:])
+    truth[:, 0] = 0
+    assert spectral_angle(truth, estimate) == pytest.approx(expected)
+    assert np.isnan(spectral_angle(np.zeros_like(truth), estimate))

@@ -258,3 +258,8 @@ class TestOnGpu:
         restorer = TorchRestorer(Card.read(made[0]), network, torch.device("cuda"), "fp32", 8)
         pixels, sigma = batch(8)
         np.testing.assert_allclose(restorer(pixels, sigma), pixels * sigma[:, :, None, None], atol=1e-6)
+
+
+def test_a_network_argument_that_nobody_knows_is_refused(folder):
+    edit(folder, network={**json.loads((folder / weights.CARD).read_text())["network"], "activation": "softsign"})
+    refused(folder, "does not fit")

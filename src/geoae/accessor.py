@@ -14,13 +14,14 @@ import numpy as np
 import rioxarray  # noqa: F401  registers da.rio, which knows an array's nodata
 import xarray
 from numpy.typing import NDArray
+from rioxarray.exceptions import RioXarrayError
 
 from geoae.diagnose import Facts, Samples, enough, grids, windows
 from geoae.engine import Work, restore_slabs
 from geoae.errors import InputError
 from geoae.order import Job, load_restorer, merged, plan_for
 from geoae.plan import Slab, TilePlan
-from geoae.spread import cached_restorer
+from geoae.spread import restorer_of
 from geoae.window import Window, reflect
 
 __all__ = ["GeoaeAccessor"]
@@ -40,19 +41,27 @@ class GeoaeAccessor:
     def restore(self, **options: Any) -> xarray.DataArray:
         """The restored array, lazily: same dimensions, coordinates, attributes, dtype and nodata.
 
-        ``options`` as for ``geoae.restore``, without those about files. Noise and map to model
-        units are one node of the graph, drawn from windows all over the array; each slab is another. Raises ``InputError`` for other
-        dimensions or complex data, ``RecipeError`` for options that do not fit.
+        ``options`` as for ``geoae.restore``, without those about files. Noise and map to model units
+        are one node of the graph, drawn from windows all over the array; each slab is another. Raises
+        ``InputError`` for other dimensions or complex data, ``RecipeError`` for options that do not fit.
         """
         job = Job.checked(source=str(self._array.name or "DataArray"), **options)
         array = self._array
-        if array.ndim not in (2, 3) or array.dtype.kind not in "iuf":
+        if not _is_raster(array) or array.dtype.kind not in "iuf":
             raise InputError(
                 f"{job.source}: {array.dims} of {array.dtype} cannot be restored; give real (band, y, x) or (y, x)"
             )
         array = array if array.ndim == 3 else array.expand_dims("band")
         restored = _restored(job, dask.array.asarray(array.data), self._array.rio.nodata)
         return self._array.copy(data=restored.reshape(self._array.shape))
+
+
+def _is_raster(array: xarray.DataArray) -> bool:
+    """Whether the last of two or three dimensions are those that rioxarray takes for space."""
+    try:
+        return array.ndim in (2, 3) and array.dims[-2:] == (array.rio.y_dim, array.rio.x_dim)
+    except RioXarrayError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +131,7 @@ def _facts(samples: list[list[Pixels]], nodata: float | None, sigma: float | Non
 def _slab(
     job: Job, plan: TilePlan, slab: Slab, pixels: Pixels, row: int, nodata: float | None, facts: Facts, ramp: str
 ) -> Pixels:
-    restorer = cached_restorer(job.model_dump_json())
+    restorer = restorer_of(job)
     work = Work(plan, facts.scale(restorer.channels), restorer, [nodata] * len(pixels), ramp)
     result = np.empty((len(pixels), slab.window.height, slab.window.width), pixels.dtype)
 

@@ -33,6 +33,10 @@ def _sigma(context: click.Context, parameter: click.Parameter, value: str | None
         raise click.BadParameter("give auto or the noise in DN, like 12.5") from error
 
 
+# Commands that keep what is finished, and what to say of it.
+RESUMABLE = {"restore", "train"}
+RESUME = "; what is finished is kept, run the same command again to go on"
+
 OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--model", metavar="NAME|PATH", help="Shipped model or model folder; identity changes nothing."),
     click.option("--sigma", metavar="auto|DN", callback=_sigma, help="Noise level; auto estimates it for each band."),
@@ -139,7 +143,7 @@ def train(config: Path, scenes: Path, folder: Path | None, work: Path | None, **
     from geoae.console import say
     from geoae.resources import require_extra
 
-    require_extra("train", "lightning", "matplotlib", "tensorboard", "torchmetrics")
+    require_extra("train", "lightning", "matplotlib", "segmentation_models_pytorch", "tensorboard", "torchmetrics")
     from geoae.training.config import TrainConfig
     from geoae.training.fit import Hardware
     from geoae.training.fit import train as run
@@ -232,7 +236,8 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        _stop("geoae: interrupted; finished slabs are kept, run the same command again to go on", 130)
+        resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
+        _stop(f"geoae: interrupted{RESUME if resumable else ''}", 130)
 
 
 def _stop(message: str, code: int) -> NoReturn:

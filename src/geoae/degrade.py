@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoae.degradations import Degradation, build
-from geoae.errors import OutputError, RecipeError
+from geoae.errors import InputError, OutputError, RecipeError
 from geoae.radiometry import subtract
 from geoae.recipe import explain
 from geoae.scene import Scene
 from geoae.window import Window
-from geoae.writer import Part, assemble
+from geoae.writer import Part, assemble, refuse_source
 
 __all__ = ["DegradeConfig", "degrade", "degraded"]
 
@@ -92,9 +92,14 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
 
     The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``.
     """
+    refuse_source(source, target)
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists; choose another -o, or give --overwrite")
     scene = Scene.open(source)
+    if not scene.bands:
+        raise InputError(
+            f"{source}: has no measured band ({', '.join(set(scene.copied.values()))}); name another scene"
+        )
     with scene.reader() as reader:
         pixels, mask = reader.read(Window(0, 0, scene.height, scene.width))
     steps = [step.built() for step in config.degradations]

@@ -23,7 +23,7 @@ from geoae.report import RestoreReport
 from geoae.scene import Scene
 from geoae.spread import active_client, restore_spread
 from geoae.tilestore import PartStore
-from geoae.writer import assemble
+from geoae.writer import assemble, refuse_source
 
 __all__ = ["Job", "Progress", "run"]
 
@@ -47,23 +47,19 @@ def run(job: Job, on_progress: Callable[[Progress], None] = lambda progress: Non
     started = time.monotonic()
     prepared = prepare(job)
     target = prepared.target
-    if _is_same_file(job.source, target):
-        raise OutputError(f"{target}: is the input itself; name another output with -o")
+    refuse_source(job.source, target)
     finished = _fingerprint_of(target)
     if finished == prepared.fingerprint and not job.fresh:
         return _report(prepared, started, status="skipped")
     if finished is not None and not job.overwrite:
-        raise OutputError(f"{target}: exists and is not this result; give --overwrite or another -o")
+        what = "is this very result" if finished == prepared.fingerprint else "is not this result"
+        raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
     with _parts(prepared) as store:
         done = [slab for slab in prepared.work.plan.slabs() if store.finished(slab)] if prepared.scene.bands else []
         counts = _compute(prepared, store, done, on_progress)
         after = _publish(prepared, store)
         store.remove()
     return _report(prepared, started, status="restored", resumed=len(done), counts=counts, after=after)
-
-
-def _is_same_file(source: str, target: str) -> bool:
-    return Path(target).exists() and Path(source).exists() and Path(source).samefile(target)
 
 
 def _fingerprint_of(target: str) -> str | None:

@@ -64,9 +64,11 @@ def spectral_angle(truth: Pixels, estimate: Pixels, mask: Mask | None = None) ->
     """
     from torchmetrics.functional.image import spectral_angle_mapper
 
-    if len(truth) == 1:
+    # A spectrum of zeros points nowhere.
+    directed = (truth != 0).any(axis=0) & (estimate != 0).any(axis=0) & (True if mask is None else mask)
+    if len(truth) == 1 or not directed.any():
         return float("nan")
-    return math.degrees(float(spectral_angle_mapper(*_spectra(truth, estimate, mask))))
+    return math.degrees(float(spectral_angle_mapper(*_spectra(truth, estimate, directed))))
 
 
 def ergas(truth: Pixels, estimate: Pixels, mask: Mask | None = None) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from geoae.diagnose import Facts, sample
 from geoae.engine import Work
@@ -42,7 +42,9 @@ class Job(BaseModel):
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     batch_size: int | None = Field(None, gt=0, description="samples of one forward pass")
-    bands: list[int] | None = Field(None, min_length=1, description="1-based bands to restore; others are copied")
+    bands: list[PositiveInt] | None = Field(
+        None, min_length=1, description="1-based bands to restore; others are copied"
+    )
     profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
     overwrite: bool = Field(False, description="replace a target that is another result")
     fresh: bool = Field(False, description="discard what an interrupted run left")

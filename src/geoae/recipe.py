@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from geoae.errors import RecipeError
 from geoae.resources import shipped
@@ -25,7 +25,9 @@ class Recipe(BaseModel):
     )
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
-    bands: list[int] | None = Field(None, min_length=1, description="1-based bands to restore; others are copied")
+    bands: list[PositiveInt] | None = Field(
+        None, min_length=1, description="1-based bands to restore; others are copied"
+    )
     profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
     ramp: Literal["linear", "smooth"] | None = Field(None, description="shape of the blend between tiles")
 

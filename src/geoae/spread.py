@@ -17,7 +17,7 @@ from geoae.tilestore import PartStore
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["active_client", "cached_restorer", "restore_spread"]
+__all__ = ["active_client", "restore_spread", "restorer_of"]
 
 # Tasks a worker: more balance the load better, but each computes a row of tiles for its lead-in.
 TASKS_PER_WORKER = 2
@@ -70,17 +70,22 @@ def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
         yield slabs[start : start + length]
 
 
+def restorer_of(job: Job) -> Restorer:
+    """The restorer of ``job``: one a process and model, however many slabs and scenes it computes."""
+    return _cached_restorer(job.model, job.recipe, job.device, job.precision, job.batch_size)
+
+
 @lru_cache(maxsize=2)
-def cached_restorer(order: str) -> Restorer:
-    """One restorer a process and model, however many slabs it computes; ``order``: a job as JSON."""
-    return load_restorer(Job.model_validate_json(order))
+def _cached_restorer(*options: Any) -> Restorer:
+    names = ("model", "recipe", "device", "precision", "batch_size")
+    return load_restorer(Job(source="", **dict(zip(names, options, strict=True))))
 
 
 def _restore_run(
     order: str, scene: Scene, plan: TilePlan, facts: Facts, ramp: str, store: PartStore, slabs: Sequence[Slab]
 ) -> list[bool]:
     """On a worker: restore consecutive slabs; for each tile, whether it was computed."""
-    restorer: Any = cached_restorer(order)
+    restorer: Any = restorer_of(Job.model_validate_json(order))
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, ramp)
     tiles: list[bool] = []
     try:

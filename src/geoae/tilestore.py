@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class PartStore:
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / "lock")
             with lock.acquire(timeout=0):
+                for path in folder.glob("*.tmp"):
+                    path.unlink()  # a killed run's
                 text = json.dumps(order, indent=1, sort_keys=True)
                 if fresh or not note.exists() or note.read_text() != text:
                     for path in folder.glob("slab-*"):
@@ -85,7 +88,8 @@ class PartStore:
     @contextmanager
     def writer(self, slab: Slab) -> Iterator[PartWriter]:
         """A part that takes its name only when the block ends without an error."""
-        final, draft = self.path(slab), self.path(slab).with_suffix(".tmp")
+        # A name of its own: a worker of a cluster that was given up may still be writing the same slab.
+        final, draft = self.path(slab), self.path(slab).with_suffix(f".{uuid.uuid4().hex}.tmp")
         window = slab.window
         size = window.height * window.width * self.bands * np.dtype(self.dtype).itemsize
         try:

@@ -134,7 +134,7 @@ def load(name: str, *, device: str = "auto", precision: str = "auto", batch_size
     try:
         network = ARCHITECTURES[card.architecture](**card.network)
         network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, TypeError, ValueError, LookupError) as error:
         raise ModelError(
             f"{path}: does not fit {card.architecture} as the card describes it ({str(error).splitlines()[0]})"
         ) from error

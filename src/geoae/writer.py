@@ -26,7 +26,7 @@ from rasterio.io import DatasetReader, MemoryFile
 from geoae.errors import InputError, OutputError
 from geoae.scene import NOT_MEASURED
 
-__all__ = ["WRITERS", "Part", "assemble"]
+__all__ = ["WRITERS", "Part", "assemble", "refuse_source"]
 
 # What a VRT says of a raster and of a band, other than where their pixels come from.
 DATASET_FACTS = {"SRS", "GeoTransform", "GCPList", "Metadata"}
@@ -46,6 +46,12 @@ class Part:
     path: Path
     row: int
     height: int
+
+
+def refuse_source(source: str, target: str | Path) -> None:
+    """Raise ``OutputError`` where ``target`` is the file ``source`` itself."""
+    if Path(target).exists() and Path(source).exists() and Path(source).samefile(target):
+        raise OutputError(f"{target}: is the input itself; name another output with -o")
 
 
 def assemble(

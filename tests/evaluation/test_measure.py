@@ -52,3 +52,19 @@ def test_every_contender_meets_every_noise(folder, model, monkeypatch):  # noqa:
 def test_a_model_that_does_not_exist_is_said_before_any_work(folder):
     with pytest.raises(ModelError, match="absent"):
         evaluate(["absent"], scenes_below([folder]), [25])
+
+
+def test_a_band_of_one_value_does_not_count(folder):
+    pixels = texture(3, 60, 60).astype(np.uint16)
+    write(folder / "all.tif", pixels[[0, 2]])
+    pixels[1] = 7
+    write(folder / "flat.tif", pixels)
+    rows = {row.scene: row for row in evaluate([], scenes_below([folder / "all.tif", folder / "flat.tif"]), [25])}
+    assert rows["flat.tif"].psnr == pytest.approx(rows["all.tif"].psnr, abs=0.3)
+    assert math.isfinite(rows["flat.tif"].ssim)
+    assert rows["flat.tif"].bias == 0
+
+
+def test_two_scenes_of_one_name_are_refused(folder):
+    with pytest.raises(InputError, match="two of the places"):
+        scenes_below([folder, folder / "one.TIF"])

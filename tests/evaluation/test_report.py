@@ -41,7 +41,16 @@ def test_only_what_a_training_kept_out(scenes, tmp_path):
         ran(scenes, tmp_path / "out", kept_out_by=config)
 
 
-@pytest.mark.parametrize(("sigmas", "words"), [("a,b", "numbers like"), ("-3", "negative"), ("", "numbers like")])
+@pytest.mark.parametrize(
+    ("sigmas", "words"),
+    [
+        ("a,b", "numbers like"),
+        ("-3", "between 0 and 255"),
+        ("nan", "between"),
+        ("inf", "between"),
+        ("", "numbers like"),
+    ],
+)
 def test_noise_that_is_none_is_refused(scenes, tmp_path, sigmas, words):
     with pytest.raises(RecipeError, match=words):
         ran(scenes, tmp_path / "out", sigmas=sigmas)

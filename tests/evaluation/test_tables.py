@@ -1,7 +1,7 @@
 import csv
 
 from geoae.evaluation.measure import Row
-from geoae.evaluation.tables import as_markdown, draw, write_csv
+from geoae.evaluation.tables import as_markdown, csv_of_rows, draw
 
 NAN = float("nan")
 ROWS = [
@@ -13,10 +13,12 @@ ROWS = [
 ]
 
 
-def test_csv_holds_every_figure(tmp_path):
-    write_csv(ROWS, tmp_path / "figures.csv")
-    with (tmp_path / "figures.csv").open() as file:
-        rows = list(csv.DictReader(file))
+def test_csv_holds_every_figure_as_soon_as_it_is_there(tmp_path):
+    with csv_of_rows(tmp_path / "figures.csv") as write:
+        for count, row in enumerate(ROWS, 1):
+            write(row)
+            rows = list(csv.DictReader((tmp_path / "figures.csv").read_text().splitlines()))
+            assert len(rows) == count
     assert len(rows) == len(ROWS)
     assert (rows[1]["contender"], rows[1]["psnr"], rows[1]["kflop"]) == ("res-cae", "30.0", "54.2")
 

@@ -148,6 +148,24 @@ def test_blocks_that_do_not_match_the_widths_are_refused(build):
         build(widths=(4, 8), blocks=(1, 1))
 
 
+class Lines(torch.nn.Module):
+    """Looks farther along rows than along columns."""
+
+    channels, multiple, field = 1, 1, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, 1, (7, 3), padding=(3, 1))
+        torch.nn.init.constant_(self.conv.weight, 0.1)
+
+    def forward(self, pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return self.conv(pixels)
+
+
+def test_field_and_halo_count_rows_as_well_as_columns():
+    assert measure_field(Lines(), 1, 1) == measure_halo(Lines(), 1, 1) == 3
+
+
 @pytest.mark.parametrize("decoder", ["linknet", "unetplusplus"])
 def test_other_decoders_serve_too(decoder):
     network = SMP(channels=3, decoder=decoder, depth=2)

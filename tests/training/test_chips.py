@@ -2,12 +2,28 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import rasterio
+import torch
 
+from geoae.degradations import DEGRADATIONS
 from geoae.errors import TrainingError
 from geoae.training.chips import Chips, TrainingScene
 from geoae.training.config import Drawn
 from tests.rasters import texture, write
 
+# What each degradation is tried with in training, in 255ths of a band's range: a new one adds a line.
+EXAMPLES = {
+    "gaussian": {"sigma": [0, 60]},
+    "poisson-gaussian": {"gain": [0, 4], "sigma": 5},
+    "stripes": {"sigma": [0, 9], "detectors": [4, 16], "axis": "row"},
+    "dead-lines": {"share": [0, 0.2]},
+    "dead-pixels": {"share": 0.1, "value": 255},
+    "blur": {"mtf": [0.1, 0.5]},
+    "speckle": {"looks": [2, 9]},
+    "quantisation": {"step": [1, 30]},
+    "low-contrast": {"factor": [0.2, 1]},
+    "haze": {"density": [0, 0.5], "airlight": 300},
+}
 WHITE = [Drawn(kind="gaussian", sigma=[0, 60])]
 
 
@@ -56,7 +72,7 @@ def test_the_level_counts_what_is_lost_without_noise():
 
 
 def test_degradations_follow_each_other_and_their_share():
-    steps = [Drawn(kind="gaussian", sigma=20), Drawn(kind="quantisation", step=64, share=0.5)]
+    steps = [Drawn(kind="gaussian", sigma=20), Drawn(kind="quantisation", step=64, probability=0.5)]
     chips = Chips([scene(1)], [1], steps, size=32, group=1, seed=0)
     values = [len(np.unique(noisy)) for noisy, _, _ in islice(chips, 60)]
     assert 0.3 < np.mean([count < 20 for count in values]) < 0.7
@@ -89,7 +105,7 @@ def test_halving_averages_two_by_two():
 
 def test_a_damaged_scene_is_said(tmp_path):
     (tmp_path / "in.tif").write_bytes(b"II*\0 and no more")
-    with pytest.raises(TrainingError, match="cannot be read"):
+    with pytest.raises(TrainingError, match="cannot be opened"):
         TrainingScene.read(tmp_path / "in.tif", 32)
 
 
@@ -97,3 +113,58 @@ def test_a_scene_too_small_is_said(tmp_path):
     path = write(tmp_path / "in.tif", texture(1, 20, 200).astype(np.uint16))
     with pytest.raises(TrainingError, match="too small for chips of 32 px"):
         TrainingScene.read(path, 32)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        Drawn(kind="blur", mtf=0.1),
+        Drawn(kind="low-contrast", factor=0.2),
+        Drawn(kind="haze", density=0.9, airlight=255),
+    ],
+)
+def test_the_level_is_that_of_what_is_left_of_the_noise(after):
+    chips = Chips([scene(1)], [1], [Drawn(kind="gaussian", sigma=60), after], size=64, group=1, seed=0)
+    for noisy, clean, sigma in islice(chips, 3):
+        assert float(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_every_degradation_serves_in_training(name):
+    drawn = [Drawn(kind=name, probability=0.9, **EXAMPLES[name])]
+    for noisy, clean, sigma in islice(Chips([scene(3)], [1], drawn, size=32, group=3, seed=0), 4):
+        assert torch.isfinite(noisy).all()
+        assert torch.equal(noisy, clean) or sigma.max() > 0
+
+
+def test_each_process_of_a_run_has_samples_of_its_own_and_a_resumed_one_those_it_would_have_had():
+    def stream(start: int, rank: int) -> list[bytes]:
+        chips = Chips([scene(1)], [1], WHITE, 16, 1, seed=0, start=start, rank=rank)
+        return [noisy.numpy().tobytes() for noisy, _, _ in islice(chips, 6)]
+
+    assert stream(0, 0)[2:] == stream(2, 0)[:4]
+    assert not set(stream(0, 0)) & set(stream(0, 1))
+
+
+def test_bands_that_are_no_measurement_teach_nothing(tmp_path):
+    path = write(tmp_path / "in.tif", texture(2, 80, 90).astype(np.uint16))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.set_band_description(2, "SCL")
+    assert len(TrainingScene.read(path, 32).pixels) == 1
+    with rasterio.open(path, "r+") as dataset:
+        dataset.set_band_description(1, "QA_PIXEL")
+    with pytest.raises(TrainingError, match="no measured band"):
+        TrainingScene.read(path, 32)
+
+
+def test_scattered_holes_leave_nothing_to_halve():
+    valid = np.ones((80, 90), bool)
+    valid[::2, ::2] = False
+    sparse = TrainingScene.from_pixels(texture(1, 80, 90).astype(np.float32), valid)
+    assert not sparse.can_be_halved(32)
+    assert scene(1).can_be_halved(32)
+    assert not scene(1).can_be_halved(64)
+
+
+def test_every_degradation_has_an_example():
+    assert set(EXAMPLES) == set(DEGRADATIONS)

@@ -48,9 +48,14 @@ def test_a_config_that_is_absent_is_said(tmp_path):
     [
         ({"kind": "fog"}, "no degradation fog; known are gaussian"),
         ({"kind": "gaussian", "sigm": 3}, "gaussian has no sigm; did you mean sigma"),
-        ({"kind": "gaussian"}, "missing"),
+        ({"kind": "gaussian"}, "field required"),
+        ({"kind": "gaussian", "sigma": [1, 2, 3]}, "two numbers"),
+        ({"kind": "gaussian", "sigma": [5, 1]}, "lower first"),
+        ({"kind": "stripes", "sigma": 1, "axis": ["row", "column"]}, "two numbers"),
+        ({"kind": "haze", "density": 0.1, "airlight": "x"}, "valid number"),
+        ({"kind": "gaussian", "sigma": float("inf")}, "finite"),
         ({"kind": "speckle", "looks": [0, 4]}, "more than 0"),
-        ({"kind": "gaussian", "sigma": 3, "share": 2}, "share"),
+        ({"kind": "gaussian", "sigma": 3, "probability": 2}, "probability"),
     ],
 )
 def test_a_wrong_degradation_is_refused_before_training(parameters, words):

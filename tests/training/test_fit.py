@@ -186,3 +186,28 @@ def test_a_folder_that_is_not_there_is_said(tmp_path):
 def test_scenes_that_are_not_there_are_said(tmp_path):
     with pytest.raises(TrainingError, match="no scene matches"):
         fit(config(), tmp_path, tmp_path / "work")
+
+
+@pytest.mark.slow
+def test_a_work_folder_belongs_to_one_config(scenes, tmp_path):
+    fit(config(cycles=[5]), scenes, tmp_path / "work")
+    with pytest.raises(TrainingError, match="another config"):
+        fit(config(cycles=[5], loss="mse"), scenes, tmp_path / "work")
+    (tmp_path / "work" / "last.ckpt").write_bytes(b"")
+    with pytest.raises(TrainingError, match="is no checkpoint"):
+        fit(config(cycles=[5]), scenes, tmp_path / "work")
+
+
+@pytest.mark.parametrize(
+    ("hardware", "changes"),
+    [
+        (Hardware(accelerator="abacus"), {}),
+        (Hardware(accelerator="cpu", devices="0"), {}),
+        (Hardware(accelerator="cpu", strategy="none such"), {}),
+        (Hardware(accelerator="cpu"), {"precision": "bf17"}),
+    ],
+)
+def test_hardware_that_cannot_be_is_said(scenes, tmp_path, hardware, changes):
+    with pytest.raises(TrainingError, match="Hardware") as caught:
+        fit(config(**changes), scenes, tmp_path / "work", hardware)
+    assert "\n" not in str(caught.value)

@@ -3,12 +3,14 @@
 A new one is a frozen data class in one of the files here and a line in ``DEGRADATIONS``.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from geoae.degradations.detector import DeadLines, DeadPixels, Stripes
 from geoae.degradations.noise import Gaussian, PoissonGaussian, Quantisation, Speckle
@@ -67,11 +69,15 @@ def build(kind: str, parameters: Mapping[str, Any]) -> Degradation:
     for name in parameters:
         if name not in known:
             raise RecipeError(f"{kind} has no {name}; {_nearest(name, known)}")
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
+    for name, value in parameters.items():
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise RecipeError(f"{kind}: {name} = {value}: give finite numbers")
     try:
-        return DEGRADATIONS[kind](**given)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"{kind} {dict(parameters)}: {str(error).split('() ')[-1]}") from error
+        return TypeAdapter(DEGRADATIONS[kind]).validate_python(dict(parameters))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecipeError(f"{kind}: {first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}") from error
 
 
 def _nearest(name: str, known: list[str]) -> str:

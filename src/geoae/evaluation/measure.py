@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
+from rasterio.transform import Affine
 
 from geoae.errors import InputError
 from geoae.evaluation.peers import PEERS
@@ -16,6 +16,7 @@ from geoae.evaluation.truth import GREYS, Truth
 from geoae.job import run
 from geoae.metrics import ergas, psnr, spectral_angle, ssim
 from geoae.order import Job, load_restorer
+from geoae.scene import Scene
 
 __all__ = ["SUFFIXES", "Row", "evaluate", "scenes_below"]
 
@@ -30,7 +31,8 @@ class Row:
 
     ``psnr`` in dB and ``ssim``, means over bands; ``angle``: mean spectral angle in degrees, NaN for one
     band; ``ergas``; ``bias``: worst change of a band's mean, percent of its span; ``kflop``: per pixel
-    and band, NaN for peers; ``megapixels``: per second, of this crop.
+    and band, NaN for peers; ``megapixels``: per second, from file to file for models, in memory for
+    peers. Crops are small: the speed on a whole scene is another.
     """
 
     scene: str
@@ -47,7 +49,10 @@ class Row:
 
 
 def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Names and paths of the rasters that ``places``, files or folders, hold; raises ``InputError``."""
+    """Names and paths of the rasters that ``places``, files or folders, hold.
+
+    Raises ``InputError`` where there is none, or where two have one name.
+    """
     found: list[tuple[str, Path]] = []
     for place in places:
         if place.is_dir():
@@ -57,6 +62,10 @@ def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
             found.append((place.name, place))
         else:
             raise InputError(f"{place}: does not exist; give --scenes a folder of rasters, or rasters")
+    names = [name for name, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name}: is in two of the places of --scenes; give the folder above them, once")
     if not found:
         raise InputError(f"{places[0]}: holds no raster ({', '.join(SUFFIXES)}); give --scenes another folder")
     return found
@@ -80,6 +89,8 @@ def evaluate(
     restorers = {name: load_restorer(Job(source="", model=name)) for name in models}
     rows = []
     with tempfile.TemporaryDirectory(prefix="geoae-evaluate-") as folder:
+        for model in models:
+            _warmed(model, Path(folder))
         for name, path in scenes:
             whole = Truth.read(path, name, side)
             for sigma in sigmas:
@@ -94,6 +105,16 @@ def evaluate(
     return rows
 
 
+def _warmed(model: str, folder: Path) -> None:
+    """One run for nothing: the first pass of a network prepares its kernels."""
+    pixels = np.random.default_rng(0).normal(100, 10, (1, 64, 64))
+    truth = Truth.of("warm", pixels, np.ones((64, 64), bool), None, Affine.identity())
+    truth.write(folder / "warm.tif", pixels)
+    run(
+        Job(source=str(folder / "warm.tif"), target=str(folder / "warmed.tif"), model=model, overwrite=True, fresh=True)
+    )
+
+
 def _answers(
     truth: Truth, given: Floats, sigma: float, models: Sequence[str], peers: Sequence[str], folder: Path
 ) -> Iterator[tuple[str, Floats, float]]:
@@ -103,8 +124,8 @@ def _answers(
     truth.write(noisy, given)
     for model in models:
         report = run(Job(source=str(noisy), target=str(target), model=model, overwrite=True, fresh=True))
-        with rasterio.open(target) as dataset:
-            yield model, dataset.read().astype(np.float64), report.seconds
+        with Scene.open(str(target)).reader() as reader:
+            yield model, reader.dataset.read().astype(np.float64), report.seconds
     for peer in peers if sigma else ():
         began = time.perf_counter()
         restored = PEERS[peer](truth.to_unit(given), sigma / GREYS)
@@ -114,12 +135,13 @@ def _answers(
 def _scored(
     truth: Truth, given: Floats, restored: Floats, sigma: float, contender: str, kflop: float, seconds: float
 ) -> Row:
-    pair, valid = (truth.pixels, restored), truth.valid
-    span = truth.span.tolist()
-    shift = restored[:, valid].mean(axis=1) - given[:, valid].mean(axis=1)
+    # A band of one value has no span to measure by.
+    some = truth.span > 0
+    pair, valid, span = (truth.pixels[some], restored[some]), truth.valid, truth.span[some].tolist()
+    shift = (restored[some][:, valid] - given[some][:, valid]).mean(axis=1)
     return Row(
         scene=truth.name, bands=len(restored), sigma=sigma, contender=contender, psnr=psnr(*pair, span, valid),
         ssim=ssim(*pair, span, valid), angle=spectral_angle(*pair, valid), ergas=ergas(*pair, valid),
-        bias=float(100 * np.abs(shift / truth.span).max()), kflop=kflop,
+        bias=float(100 * np.abs(shift / truth.span[some]).max()), kflop=kflop,
         megapixels=valid.size / 1e6 / seconds,
     )  # fmt: skip

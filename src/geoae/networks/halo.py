@@ -22,8 +22,14 @@ def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0
 
     Everything beyond a border is replaced by something else (other noise, an adversarial checker of
     full contrast, a bright step) and the change is followed inwards from either side, for every phase
-    of the border on the network's grid and for faint to strong noise, in float32.
+    of the border on the network's grid, along rows and along columns, for faint to strong noise, in
+    float32.
     """
+    return max(_halo(network, channels, multiple, seed, across) for across in (False, True))
+
+
+def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: bool) -> int:
+    """``measure_halo`` along columns, or ``across``, along rows."""
     generator = torch.Generator().manual_seed(seed)
     field = int(network.field)  # type: ignore[arg-type]
     middle = max(LEAST, -(-field // multiple) * multiple)
@@ -38,14 +44,17 @@ def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0
             for border in range(middle, middle + multiple):
                 leftwards = torch.cat([base[..., :border], other[..., border:]], dim=-1)
                 rightwards = torch.cat([other[..., :border], base[..., border:]], dim=-1)
-                moved = [_moved(network, base, changed, sigma) for changed in (leftwards, rightwards)]
+                moved = [_moved(network, base, changed, sigma, across) for changed in (leftwards, rightwards)]
                 farthest = max(farthest, border - _first(moved[0][:border]), _last(moved[1][border:]) + 1)
     return farthest
 
 
-def _moved(network: nn.Module, base: Tensor, changed: Tensor, sigma: Tensor) -> Tensor:
-    """Which columns of the output differ."""
-    return (network(base, sigma) - network(changed, sigma)).abs().amax(dim=(0, 1, 2)) >= TOLERANCE
+def _moved(network: nn.Module, base: Tensor, changed: Tensor, sigma: Tensor, across: bool) -> Tensor:
+    """Which columns of the output differ; ``across``: which rows, of the input turned."""
+    if across:
+        base, changed = base.mT, changed.mT
+    change = (network(base, sigma) - network(changed, sigma)).abs()
+    return (change.mT if across else change).amax(dim=(0, 1, 2)) >= TOLERANCE
 
 
 def _first(columns: Tensor) -> int:
@@ -67,17 +76,18 @@ def measure_field(network: nn.Module, channels: int, multiple: int) -> int:
     where the field is not finite.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        return _farthest(_linearised(network), channels, multiple)
+        linear = _linearised(network)
+        return max(_farthest(linear, channels, multiple, across) for across in (False, True))
 
 
-def _farthest(linear: nn.Module, channels: int, multiple: int) -> int:
+def _farthest(linear: nn.Module, channels: int, multiple: int, across: bool) -> int:
     side = 2 * (-(-FARTHEST // multiple) * multiple) + multiple
     sigma = torch.full((1, channels, 1, 1), 0.1, dtype=torch.float64)
     farthest = 0
     for phase in range(multiple):
         pixels = torch.ones((1, channels, 2 * multiple, side), dtype=torch.float64, requires_grad=True)
         centre = side // 2 // multiple * multiple + phase
-        out: Tensor = linear(pixels, sigma)
+        out: Tensor = linear(pixels.mT, sigma).mT if across else linear(pixels, sigma)
         (gradient,) = torch.autograd.grad(out[..., centre].sum(), pixels)
         reached = torch.nonzero(gradient.abs().amax(dim=(0, 1, 2)))[:, 0]
         farthest = max(farthest, int((reached - centre).abs().max()))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from geoae.networks.halo import measure_field
 from geoae.networks.layers import gated, with_level
+from geoae.resources import require_extra
 
 __all__ = ["SMP"]
 
@@ -25,6 +26,7 @@ class SMP(nn.Module):
 
     def __init__(self, channels: int = 1, decoder: str = "unet", encoder: str = "resnet18", depth: int = 3) -> None:
         super().__init__()
+        require_extra("train", "segmentation_models_pytorch")
         import segmentation_models_pytorch
 
         widths = {"decoder_channels": DECODER_WIDTHS[-depth:]} if decoder.startswith("unet") else {}

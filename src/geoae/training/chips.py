@@ -1,6 +1,5 @@
 """Training samples: clean chips in model units, cut at random from real scenes held in memory."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -8,16 +7,16 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import rasterio
 import torch
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from geoae.errors import TrainingError
+from geoae.errors import InputError, TrainingError
 from geoae.scale import Scale
+from geoae.scene import Scene
 from geoae.training.config import Drawn
+from geoae.window import Window
 
 __all__ = ["Chips", "TrainingScene"]
 
@@ -52,27 +51,39 @@ class TrainingScene:
 
     @classmethod
     def read(cls, path: Path, size: int) -> Self:
-        """Read ``path``; raises ``TrainingError`` where it will not read or no chip of ``size`` px fits."""
+        """Read the measured bands of ``path``; raises ``TrainingError`` where it will not, or is smaller than ``size`` px."""
         try:
-            with rasterio.open(path) as dataset:
-                pixels = dataset.read().astype(np.float32)
-                valid: NDArray[np.bool_] = (dataset.read_masks() != 0).all(axis=0) & np.isfinite(pixels).all(axis=0)
-        except RasterioError as error:
-            raise TrainingError(f"{path}: cannot be read ({error}); leave it out of the config") from error
+            scene = Scene.open(str(path))
+            if not scene.bands:
+                raise TrainingError(f"{path}: has no measured band; leave it out of the config")
+            with scene.reader() as reader:
+                given, mask = reader.read(Window(0, 0, scene.height, scene.width))
+        except InputError as error:
+            raise TrainingError(f"{error}; leave it out of the config") from error
+        pixels = given.astype(np.float32)
+        valid: NDArray[np.bool_] = np.all(np.ones(pixels.shape, bool) if mask is None else mask, axis=0)
         # Collars of zeros that no mask declares are flat: nothing to learn there.
         valid &= ~(pixels == 0).all(axis=0)
         if min(pixels.shape[1:]) < size or valid.sum() < size * size:
             raise TrainingError(f"{path}: too small for chips of {size} px; leave it out or ask for smaller chips")
         return cls.from_pixels(pixels, valid)
 
+    def can_be_halved(self, size: int) -> bool:
+        """Whether half of it still has room for chips of ``size`` px."""
+        return min(self.valid.shape) >= 2 * size and bool(_halved_mask(self.valid).any())
+
     def halved(self) -> "TrainingScene":
         """The scene in means of 2 x 2 pixels: half the scene's own noise, new texture."""
         bands, height, width = self.pixels.shape
         even = self.pixels[:, : height // 2 * 2, : width // 2 * 2]
         means = even.reshape(bands, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
-        valid = self.valid[: height // 2 * 2, : width // 2 * 2]
-        blocks = valid.reshape(height // 2, 2, width // 2, 2)
-        return self.from_pixels(means, np.all(blocks, axis=(1, 3)))
+        return self.from_pixels(means, _halved_mask(self.valid))
+
+
+def _halved_mask(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    height, width = (length // 2 for length in valid.shape)
+    blocks = valid[: height * 2, : width * 2].reshape(height, 2, width, 2)
+    return np.all(blocks, axis=(1, 3))
 
 
 class Chips(IterableDataset[Sample]):
@@ -80,8 +91,9 @@ class Chips(IterableDataset[Sample]):
 
     A sample draws a scene by weight, a subset of its bands, a window, the degradations, the principal
     components that their noise would give the scene, and one group of them, as ``Scale.principal``
-    does when restoring. ``sigma`` is the root mean square of what the degradations are expected to do.
-    Each sample has a generator of its own, so that a run resumed at sample ``start`` goes on as it would have.
+    does when restoring. ``sigma`` is the root mean square of what the degradations did.
+    Each sample has a generator of its own, so that a run resumed at sample ``start`` goes on as it would have,
+    and each process (``rank``) of a run has its own.
     """
 
     def __init__(
@@ -93,15 +105,15 @@ class Chips(IterableDataset[Sample]):
         group: int,
         seed: int,
         start: int = 0,
+        rank: int = 0,
     ) -> None:
         self.scenes, self.degradations, self.size, self.group = scenes, degradations, size, group
-        self.seed, self.start = seed, start
+        self.seed, self.start, self.rank = seed, start, rank
         self.share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
 
     def __iter__(self) -> Iterator[Sample]:
-        rank = int(os.environ.get("LOCAL_RANK", 0))  # set by Lightning for each process of a run
         for index in count(self.start):
-            yield self.draw(np.random.default_rng([self.seed, rank, index]))
+            yield self.draw(np.random.default_rng([self.seed, self.rank, index]))
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """One sample."""
@@ -119,19 +131,15 @@ class Chips(IterableDataset[Sample]):
         return turn(scale.to_model(noisy)[chosen]), turn(scale.to_model(clean)[chosen]), level
 
     def _degraded(self, clean: Floats, low: Floats, spread: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """``clean`` (band, row, col) after this sample's degradations, and the deviation (band,) they are
-        expected to cause; all in DN, though degradations see 255ths of the spread.
+        """``clean`` (band, row, col) after this sample's degradations, and the root mean square (band,) of
+        what they did; all in DN, though degradations see 255ths of the spread.
         """
         unit = np.where(spread > 0, spread, 1.0)[:, None, None] / GREYS
         start = noisy = (clean - low[:, None, None]) / unit
-        expected, variance = start, np.zeros_like(start)
         for drawn in self.degradations:
             degrade = drawn.draw(rng, len(clean))
-            if degrade is not None:
-                expected, added = degrade.moments(expected)
-                variance = variance + added
-                noisy = degrade(noisy, rng)
-        sigma = np.sqrt(((expected - start) ** 2 + variance).mean(axis=(1, 2)))
+            noisy = noisy if degrade is None else degrade(noisy, rng)
+        sigma = np.sqrt(((noisy - start) ** 2).mean(axis=(1, 2)))
         return noisy * unit + low[:, None, None], sigma * unit[:, 0, 0]
 
     def _window(self, scene: TrainingScene, rng: np.random.Generator) -> tuple[slice, slice]:

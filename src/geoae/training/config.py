@@ -53,13 +53,13 @@ class Drawn(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     kind: str
-    share: float = Field(1.0, gt=0, le=1, description="part of the samples that get it")
+    probability: float = Field(1.0, gt=0, le=1, description="that a sample gets it")
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         try:
             for end in (0.0, 1.0):
-                build(self.kind, {name: _between(value, end) for name, value in self._parameters.items()})
+                build(self.kind, self._at(dict.fromkeys(self._parameters, end)))
         except RecipeError as error:
             raise ValueError(str(error)) from error
         return self
@@ -68,26 +68,41 @@ class Drawn(BaseModel):
     def _parameters(self) -> dict[str, Any]:
         return self.model_extra or {}
 
+    def _at(self, shares: dict[str, float]) -> dict[str, Any]:
+        """Each parameter at its share of its range; counts are whole."""
+        drawn = {name: _between(value, shares[name]) for name, value in self._parameters.items()}
+        kinds = {f.name: f.type for f in fields(DEGRADATIONS[self.kind])} if self.kind in DEGRADATIONS else {}  # type: ignore[arg-type]
+        return {name: round(v) if kinds.get(name) == (int | None) and _is_number(v) else v for name, v in drawn.items()}
+
     def draw(self, rng: np.random.Generator, bands: int) -> Degradation | None:
         """The degradation of a sample of ``bands`` bands, or None where it gets none."""
-        if rng.random() >= self.share:
+        if rng.random() >= self.probability:
             return None
         per_band = {f.name for f in fields(DEGRADATIONS[self.kind]) if f.type is PerBand}  # type: ignore[arg-type]
-        drawn = {name: _between(value, rng.random()) for name, value in self._parameters.items()}
+        drawn = self._at({name: rng.random() for name in self._parameters})
         if bands > 1 and rng.random() < VARIED:
             for name in per_band.intersection(name for name, value in self._parameters.items() if _is_range(value)):
                 low, high = self._parameters[name]
                 varied = drawn[name] * np.exp(rng.normal(0.0, VARIATION, bands))
-                drawn[name] = tuple(np.clip(varied, low, high))
-        return build(self.kind, drawn)
+                drawn[name] = tuple(np.clip(varied, low, high).tolist())
+        return DEGRADATIONS[self.kind](**drawn)  # valid at both ends, so between
 
 
 def _is_range(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2
+    return isinstance(value, list)
 
 
 def _between(value: Any, share: float) -> Any:
-    return value[0] + share * (value[1] - value[0]) if _is_range(value) else value
+    """A value of a range, or what is none; raises ``RecipeError`` for lists that are no range."""
+    if not _is_range(value):
+        return value
+    if [_is_number(end) for end in value] != [True, True] or not value[0] <= value[1]:
+        raise RecipeError(f"{value}: a range is two numbers, the lower first")
+    return value[0] + share * (value[1] - value[0])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class TrainConfig(BaseModel):
@@ -100,7 +115,7 @@ class TrainConfig(BaseModel):
     architecture: str = "res_cae"
     network: dict[str, Any] = Field(default_factory=dict, description="arguments of the network")
     start: str | None = Field(None, description="model the weights begin with: a shipped name, or a model folder")
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     chip: int = Field(96, gt=0, description="side of a chip in pixels")
     batch_size: int = Field(16, gt=0)
     cycles: list[PositiveInt] = Field(min_length=1, description="steps of each cycle of the learning rate")

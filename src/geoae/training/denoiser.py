@@ -30,7 +30,7 @@ class Denoiser(lightning.LightningModule):
         try:
             self.network = ARCHITECTURES[config.architecture](**config.network)
             self.field = int(self.network.field)
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, LookupError, RuntimeError) as error:
             raise TrainingError(f"network {config.network} of {config.architecture}: {error}") from error
         self.loss = LOSSES[config.loss]
         self.first = float("nan")

@@ -1,5 +1,6 @@
 """The training run: from a config and a folder of scenes to a model folder."""
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -26,6 +28,7 @@ __all__ = ["Hardware", "chips_of", "export", "fit", "train"]
 
 VALIDATION_SAMPLES = 96
 LAST = "last.ckpt"
+NOTE = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,37 +67,37 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     module = Denoiser(config)
     if config.start:
         module.network.load_state_dict(_start(config))
+    _claim(config, work)
     last = work / LAST
-    done = torch.load(last, map_location="cpu", weights_only=False)["global_step"] if last.exists() else 0
-    chips = chips_of(config, scenes, done * config.batch_size)
-    hardware = hardware or Hardware()
-    trainer = lightning.Trainer(
-        accelerator=hardware.accelerator,
-        devices=int(hardware.devices) if hardware.devices.isdecimal() else hardware.devices,
-        strategy=hardware.strategy,
-        max_steps=sum(config.cycles),
-        precision=config.precision,
-        gradient_clip_val=config.clip,
-        callbacks=_callbacks(config, work),
-        logger=[CSVLogger(work, name="csv"), TensorBoardLogger(work, name="tensorboard")],
-        val_check_interval=config.validate_every,
-        num_sanity_val_steps=0,
-        log_every_n_steps=50,
-        enable_model_summary=False,
-        default_root_dir=work,
-    )
+    done = _steps_done(last)
+    trainer = _trainer(config, work, hardware or Hardware())
+    chips = chips_of(config, scenes, done * config.batch_size, rank_zero_only.rank or 0)
     # One worker, ahead of the network: several would each draw the same stream.
     loader = DataLoader(chips, batch_size=config.batch_size, num_workers=1, prefetch_factor=8)
     kept = _validation_samples(config, scenes)
     validation: DataLoader[Sample] = DataLoader(kept, batch_size=config.batch_size)  # type: ignore[arg-type]
-    trainer.fit(module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=False)
+    try:
+        trainer.fit(module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=False)
+    except SystemExit as error:
+        # Lightning's answer to Ctrl-C, after it has closed its loaders and logs.
+        raise KeyboardInterrupt from error
     return last
 
 
-def chips_of(config: TrainConfig, scenes: Path, start: int = 0) -> Chips:
-    """The samples of a run from number ``start`` on; raises ``TrainingError``."""
+def _steps_done(last: Path) -> int:
+    """The step of a checkpoint; raises ``TrainingError`` where it will not read."""
+    if not last.exists():
+        return 0
+    try:
+        return int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
+    except (OSError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{last}: is no checkpoint; delete it to begin anew") from error
+
+
+def chips_of(config: TrainConfig, scenes: Path, start: int = 0, rank: int = 0) -> Chips:
+    """The samples of process ``rank`` of a run, from number ``start`` on; raises ``TrainingError``."""
     members, weights = _load(config, scenes)
-    return Chips(members, weights, config.degradations, config.chip, config.channels, config.seed, start)
+    return Chips(members, weights, config.degradations, config.chip, config.channels, config.seed, start, rank)
 
 
 def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
@@ -105,6 +108,43 @@ def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
     facts = {"name": config.name, "description": config.description, "architecture": config.architecture}
     trained_on = [pattern for group in config.groups for pattern in group.files]
     return save(folder, network, **facts, network=config.network, tile=config.tile, trained_on=trained_on, limits=config.limits)  # fmt: skip
+
+
+def _claim(config: TrainConfig, work: Path) -> None:
+    """Make ``work`` the folder of ``config``; raises ``TrainingError`` where it is another's.
+
+    More or longer cycles are the same run going on.
+    """
+    note = work / NOTE
+    text = config.model_dump_json(indent=1, exclude={"cycles", "patience"})
+    try:
+        if note.exists() and note.read_text() != text:
+            raise TrainingError(f"{work}: holds a run of another config; give --work another folder, or delete it")
+        work.mkdir(parents=True, exist_ok=True)
+        note.write_text(text)
+    except OSError as error:
+        raise TrainingError(f"{work}: cannot be written ({error.strerror}); give --work another folder") from error
+
+
+def _trainer(config: TrainConfig, work: Path, hardware: Hardware) -> lightning.Trainer:
+    try:
+        return lightning.Trainer(
+            accelerator=hardware.accelerator,
+            devices=int(hardware.devices) if hardware.devices.isdecimal() else hardware.devices,
+            strategy=hardware.strategy,
+            max_steps=sum(config.cycles),
+            precision=config.precision,
+            gradient_clip_val=config.clip,
+            callbacks=_callbacks(config, work),
+            logger=[CSVLogger(work, name="csv"), TensorBoardLogger(work, name="tensorboard")],
+            val_check_interval=config.validate_every,
+            num_sanity_val_steps=0,
+            log_every_n_steps=50,
+            enable_model_summary=False,
+            default_root_dir=work,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise TrainingError(f"{hardware}, precision {config.precision}: {str(error).splitlines()[0]}") from error
 
 
 def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
@@ -135,7 +175,7 @@ def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[
     for group in config.groups:
         members = [TrainingScene.read(path, config.chip) for path in _files(folder, group, left_out)]
         if group.halve:
-            members += [half for half in (m.halved() for m in members) if min(half.valid.shape) >= config.chip]
+            members += [m.halved() for m in members if m.can_be_halved(config.chip)]
         area = np.sqrt([member.valid.sum() for member in members])
         scenes += members
         weights += list(group.weight * area / area.sum())

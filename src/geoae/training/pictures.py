@@ -3,13 +3,9 @@
 import csv
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
 import torch
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 from torch import nn
 
 from geoae.training.chips import Sample
@@ -21,7 +17,8 @@ EXAMPLES = 6
 
 def draw_curve(logs: Path, target: Path) -> None:
     """Loss and validation gain over steps, from the CSV logs of all versions below ``logs``."""
-    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
     gains = axes.twinx()
     for axis, key, colour in ((axes, "loss", "tab:grey"), (gains, "gain_db", "tab:blue")):
         rows = sorted(
@@ -36,7 +33,6 @@ def draw_curve(logs: Path, target: Path) -> None:
     axes.set_xlabel("step")
     axes.set_yscale("log")
     figure.savefig(target, dpi=120)
-    pyplot.close(figure)
 
 
 @torch.inference_mode()
@@ -44,7 +40,8 @@ def draw_examples(network: nn.Module, samples: list[Sample], target: Path) -> No
     """First components of ``samples``: noisy, restored, clean, each row in one stretch."""
     network = network.float().eval()
     shown = samples[:EXAMPLES]
-    figure, axes = pyplot.subplots(len(shown), 3, figsize=(7.5, 2.5 * len(shown)), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(7.5, 2.5 * len(shown)), layout="constrained")
+    axes = figure.subplots(len(shown), 3, squeeze=False)
     for row, (noisy, clean, sigma) in zip(axes, shown, strict=True):
         restored = noisy - network(noisy[None], sigma[None])[0]
         low, high = np.percentile(clean[0].numpy(), [1, 99])
@@ -54,4 +51,3 @@ def draw_examples(network: nn.Module, samples: list[Sample], target: Path) -> No
             axis.set_title(title, fontsize=8)
             axis.set_axis_off()
     figure.savefig(target, dpi=120)
-    pyplot.close(figure)

@@ -7,6 +7,7 @@ nothing. All have the same scenes, steps, batches and noise (``base.toml``).
 """
 
 import argparse
+import hashlib
 import logging
 import tomllib
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ geoae grew out of an article on autoencoders for image enhancement. Here its cla
 written by `python -m tests.benchmarks.claims.run`, from the configs in `tests/benchmarks/claims/`.
 
 Every contender had the same training: {steps} steps of {batch} chips of {chip} px, white noise of 0 to 60 of 255 of a
-band's range, squared error, one seed (where two figures stand, two seeds). That is a brief training: it tells designs
+band's range (but for *factor 0.1*), squared error, one seed (where two figures stand, two seeds). That is a brief training: it tells designs
 apart, it does not say how good each could become. Measured on the middle {side} px of {scenes} scenes kept out, noise of
 15, 25 and 50 of 255, restored blind through `geoae restore`; PSNR in dB and SSIM are means over scenes and noises. The
 noisy scenes have {noisy}. Bands meet every network as principal components, one at a time.
@@ -51,11 +52,13 @@ def runs(contenders: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, dict
 
 
 def trained(config: dict[str, Any], scenes: Path, work: Path) -> Path:
-    """The model folder of a run, trained now unless it was before."""
-    folder = work / config["name"]
+    """The model folder of a run, trained now unless it was by the same config before."""
+    settings = TrainConfig.model_validate(config)
+    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:12]
+    folder = work / f"{settings.name}-{digest}"
     if not (folder / CARD).exists():
-        print(f"training {config['name']}", flush=True)
-        train(TrainConfig.model_validate(config), scenes, work / f"{config['name']}.training", folder)
+        print(f"training {settings.name}", flush=True)
+        train(settings, scenes, folder.with_suffix(".training"), folder)
     return folder
 
 
