@@ -63,7 +63,7 @@ def process(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_program_restores_and_says_so_in_one_line(scene, tmp_path):
     done = process("-m", "geoae", "restore", "s.tif", "--model", "identity", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("s_restored.tif: 90 x 130 x 3, 1 tiles, ")
+    assert done.stdout.startswith("s_restored.tif: 90 rows x 130 columns x 3 bands, 1 tile, ")
     assert done.stdout.count("\n") == 1
     assert (read("s_restored.tif") == read(scene)).all()
 
@@ -142,7 +142,7 @@ def test_usage_errors_exit_with_2(geoae, words):
 def test_summary_and_default_name(restore, scene):
     code, out, err = restore()
     assert (code, err) == (0, [])
-    assert out[-1].startswith("s_restored.tif: 90 x 130 x 3, 1 tiles, ")
+    assert out[-1].startswith("s_restored.tif: 90 rows x 130 columns x 3 bands, 1 tile, ")
     assert out[-1].endswith("DN, model identity")
     assert (read("s_restored.tif") == read(scene)).all()
 
@@ -207,20 +207,23 @@ def test_other_options_are_another_result(restore):
         (["-o", "s.tif"], ["s.tif: is the input itself", "-o"]),
         (["-o", "s.tif", "--overwrite"], ["s.tif: is the input itself"]),
         (["-o", "nowhere/r.tif"], ["nowhere: no such folder"]),
+        (["-o", "."], [".: is a folder", "-o"]),
+        (["-o", "r.png"], ["r.png: geoae writes GeoTIFF, not PNG", ".tif"]),
+        (["-o", "r.jp2"], ["writes GeoTIFF"]),
         (["--tile", "40", "--overlap", "64"], ["tile of 40 px", "overlap of 64 px", "--tile 128"]),
         (["--overlap", "4"], ["overlap of", "halo of 8 px", "--overlap 24"]),
         (["--bands", "1,7"], ["s.tif: has bands 1 to 3, not 7", "--bands"]),
-        (["--bands", "0"], ["not 0"]),
+        (["--bands", "0"], ["bands.0 = 0", "greater than 0"]),
         (["--sigma", "-1"], ["sigma = -1.0"]),
         (["--sigma", "nan"], ["sigma = nan"]),
         (["--sigma", "inf"], ["sigma = inf"]),
-        (["--device", "gpu"], ["device = 'gpu'"]),
+        (["--device", "gpu"], ["device = 'gpu': give auto, cpu, cuda or cuda:N"]),
         (["--model", "res-cea"], ["res-cea: no such model", "identity"]),
         (["--recipe", "moon"], ["moon: no such recipe", "sentinel2-10m"]),
         (["--recipe", "wrong.toml"], ["wrong.toml: unknown key tyle; did you mean tile?"]),
         (["--recipe", "broken.toml"], ["broken.toml: not TOML"]),
         (["--recipe", "s.tif"], ["s.tif: not TOML"]),
-        (["--report", "nowhere/r.json"], ["nowhere/r.json: cannot be written", "--report"]),
+        (["--report", "nowhere/r.json"], ["nowhere/r.json: is no file in a folder", "--report"]),
     ],
     ids=lambda value: " ".join(value) if value[0].startswith("-") else "",
 )  # fmt: skip
@@ -276,9 +279,9 @@ def test_cuda_that_is_not_there(geoae, scene):
 def test_inspect_shows_bands_and_plan(geoae, scene):
     code, out, err = geoae("inspect", "s.tif", "--model", "identity")
     assert (code, err) == (0, [])
-    assert out[0] == "s.tif: GTiff, 90 x 130 x 3 uint16, CRS EPSG:32633, 100.0 % valid"
+    assert out[0] == "s.tif: GTiff, 90 rows x 130 columns x 3 bands uint16, CRS EPSG:32633, 100.0 % valid"
     assert sum("restored" in line for line in out) == 3
-    assert out[-1].startswith("plan: 1 tiles of ")
+    assert out[-1].startswith("plan: 1 tile of ")
     assert [path.name for path in Path().iterdir()] == ["s.tif"]
 
 

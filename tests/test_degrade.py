@@ -129,7 +129,7 @@ def test_the_command_on_a_real_scene(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert "after gaussian" in done.stdout
     with rasterio.open(tmp_path / "noisy.tif") as dataset:
-        assert "gaussian" in dataset.tags(ns="GEOAE")["DEGRADATIONS"]
+        assert "gaussian" in dataset.tags(ns="GEOAE_DEGRADED")["DEGRADATIONS"]
     excess = read(tmp_path / "noisy.tif").astype(float) - read(source)
     assert np.median(np.abs(excess)) == pytest.approx(0.6745 * 400, rel=0.1)
 

@@ -3,6 +3,7 @@ import pytest
 import rasterio
 
 import geoae
+from geoae.degrade import DegradeConfig, degrade
 from geoae.inspection import inspect
 from geoae.job import Job
 from tests.rasters import noise, texture, write
@@ -38,3 +39,20 @@ def test_the_plan_is_the_one_a_run_follows(scene, tmp_path):
 def test_an_output_of_geoae_is_recognised(scene, tmp_path):
     geoae.restore(scene, tmp_path / "out.tif", model="identity")
     assert inspect(Job(source=str(tmp_path / "out.tif"), model="identity")).restored_with["MODEL"] == "identity"
+
+
+def test_a_degraded_scene_is_not_called_restored(scene, tmp_path):
+    steps = DegradeConfig.model_validate({"degradations": [{"kind": "gaussian", "sigma": 9}]})
+    degrade(str(scene), steps, tmp_path / "noisy.tif")
+    assert not inspect(Job(source=str(tmp_path / "noisy.tif"), model="identity")).restored_with
+    geoae.restore(tmp_path / "noisy.tif", tmp_path / "out.tif", model="identity")
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert "gaussian" in dataset.tags(ns="GEOAE_DEGRADED")["DEGRADATIONS"]
+
+
+def test_a_scene_without_a_measured_band_is_shown_too(scene):
+    with rasterio.open(scene, "r+") as dataset:
+        dataset.descriptions = ("SCL", "cloud mask", "QA_PIXEL")
+    found = inspect(Job(source=str(scene), model="identity"))
+    assert [band.treatment for band in found.bands] == ["copied: quality or class band"] * 3
+    assert found.plan.seconds == 0

@@ -211,7 +211,9 @@ def test_same_result_is_skipped_and_another_refused(tmp_path):
     source, target = write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)), tmp_path / "out.tif"
     assert identity(source, target).status == "restored"
     before = target.stat().st_mtime_ns
-    assert identity(source, target).status == "skipped"
+    skipped = identity(source, target)
+    assert skipped.status == "skipped"
+    assert skipped.sigma_after == skipped.sigma_before
     with pytest.raises(OutputError, match="--overwrite"):
         identity(source, target, bands=[1], sigma=3.0)
     assert target.stat().st_mtime_ns == before

@@ -2,11 +2,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import geoae
 from tests.rasters import noise, read, texture, write
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +31,12 @@ def test_import_is_quick_and_loads_nothing_heavy():
     seconds, *loaded = python("-c", IMPORT).split()
     assert not loaded
     assert float(seconds) < 1
+
+
+def test_the_version_is_that_of_the_package():
+    assert geoae.__version__ == version("geoae")
+    with pytest.raises(AttributeError, match="vrsion"):
+        _ = geoae.vrsion
 
 
 @pytest.fixture(scope="module")

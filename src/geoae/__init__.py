@@ -6,10 +6,12 @@ report = geoae.restore("scene.tif", "scene_restored.tif")
 
 from typing import TYPE_CHECKING, Any
 
+from geoae.errors import GeoaeError
+
 if TYPE_CHECKING:
     from geoae.report import RestoreReport
 
-__all__ = ["restore"]
+__all__ = ["GeoaeError", "restore"]
 
 
 def restore(source: str, target: str | None = None, **options: Any) -> "RestoreReport":
@@ -17,8 +19,17 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
 
     ``options`` are the fields of ``geoae.job.Job``: model, sigma (DN or "auto"), device, precision,
     recipe, tile, overlap, batch_size, bands, profile, overwrite, fresh. An unknown one raises
-    ``RecipeError``, like everything that goes wrong a subclass of ``geoae.errors.GeoaeError``.
+    ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``.
     """
     from geoae.job import Job, run
 
     return run(Job.checked(source=str(source), target=None if target is None else str(target), **options))
+
+
+def __getattr__(name: str) -> str:
+    """``geoae.__version__``, read from the installed package when it is asked for."""
+    if name != "__version__":
+        raise AttributeError(f"module 'geoae' has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return version("geoae")

@@ -81,6 +81,8 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     from geoae.job import Job, run
 
     job = Job.checked(**options)
+    if report and (report.is_dir() or not report.parent.is_dir()):
+        raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
     with progress(quiet) as on_progress:
         result = run(job, on_progress)
     if report:
@@ -227,6 +229,8 @@ def _terminate(number: int, frame: object) -> NoReturn:
 def main() -> None:
     """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted."""
     tune_process()
+    # Or Python prints what GDAL says on the way to an error that is told in one line.
+    logging.getLogger("rasterio").addHandler(logging.NullHandler())
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli.main(standalone_mode=False)

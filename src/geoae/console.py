@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["progress", "say", "show_inspection", "show_models", "summary"]
 
-# Seconds between the lines of a log.
+# Seconds between the lines of a log, and before the first, which quick runs do without.
 LOG_EVERY = 30.0
+FIRST_AFTER = 3.0
 
 
 def say(text: str) -> None:
@@ -48,13 +49,19 @@ def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
 
             yield show
     else:
-        last = time.monotonic()
+        began = last = time.monotonic()
+        told = False
 
         def log(done: Done) -> None:
-            nonlocal last
-            if time.monotonic() - last >= LOG_EVERY:
-                last = time.monotonic()
-                print(f"geoae: {done.done} of {done.total} tiles", file=sys.stderr, flush=True)
+            nonlocal last, told
+            now = time.monotonic()
+            if done.done == done.total or now - last < (LOG_EVERY if told else FIRST_AFTER):
+                return
+            last, left = now, (done.total - done.done) * (now - began) / max(done.done - done.resumed, 1)
+            earlier = f", {done.resumed} from an earlier run" if done.resumed and not told else ""
+            told = True
+            line = f"geoae: {done.done} of {done.total} tiles{earlier}, about {left:.0f} s left"
+            print(line, file=sys.stderr, flush=True)
 
         yield log
 
@@ -65,6 +72,14 @@ def _numbers(values: Sequence[float]) -> str:
     return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _size(rows: int, columns: int, bands: int) -> str:
+    return f"{rows} rows x {columns} columns x {_count(bands, 'band')}"
+
+
 def summary(report: RestoreReport) -> None:
     """One line at the end, and one for each band that was copied."""
     for band, reason in report.copied.items():
@@ -72,11 +87,14 @@ def summary(report: RestoreReport) -> None:
     if report.status == "skipped":
         say(f"{report.target}: already restored with this model and these options; nothing to do")
         return
-    tiles = f"{report.tiles_computed} tiles" + (f" ({report.tiles_empty} empty)" if report.tiles_empty else "")
+    if not report.bands:
+        say(f"{report.target}: copied, since no band is a measurement")
+        return
+    tiles = _count(report.tiles_computed, "tile") + (f" ({report.tiles_empty} empty)" if report.tiles_empty else "")
     if report.slabs_resumed:
-        tiles += f", {report.slabs_resumed} slabs from an earlier run"
+        tiles += f", {_count(report.slabs_resumed, 'slab')} from an earlier run"
     say(
-        f"{report.target}: {report.height} x {report.width} x {len(report.bands) + len(report.copied)}, {tiles}, "
+        f"{report.target}: {_size(report.height, report.width, len(report.bands) + len(report.copied))}, {tiles}, "
         f"{report.seconds:.1f} s, {report.megapixels_per_second:.2f} Mpx/s, "
         f"noise {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} DN, model {report.model}"
     )
@@ -88,7 +106,7 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
         say(found.model_dump_json(indent=2))
         return
     say(
-        f"{found.source}: {found.driver}, {found.height} x {found.width} x {found.count} {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid"
+        f"{found.source}: {found.driver}, {_size(found.height, found.width, found.count)} {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid"
     )
     table = Table("band", "name", "nodata", "mean", "spread", "noise DN", "SNR", "treatment")
     for band in found.bands:
@@ -101,7 +119,8 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     plan = found.plan
     say(
-        f"plan: {plan.tiles} tiles of {plan.tile[0]} x {plan.tile[1]} px, overlap {plan.overlap}, {plan.slabs} slabs, "
+        f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px with {plan.overlap} px of overlap or "
+        f"reflection, {_count(plan.slabs, 'slab')}, "
         f"about {plan.memory_mib} MiB of memory, {plan.disk_mib} MiB of disk while running, "
         f"about {plan.seconds:.0f} s with model {plan.model} on {plan.setting}"
     )

@@ -18,7 +18,7 @@ from geoae.radiometry import subtract
 from geoae.recipe import explain
 from geoae.scene import Scene
 from geoae.window import Window
-from geoae.writer import Part, assemble, refuse_source
+from geoae.writer import Part, assemble, refuse_target
 
 __all__ = ["DegradeConfig", "degrade", "degraded"]
 
@@ -92,7 +92,7 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
 
     The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``.
     """
-    refuse_source(source, target)
+    refuse_target(source, target)
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists; choose another -o, or give --overwrite")
     scene = Scene.open(source)
@@ -114,7 +114,7 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
                 with rasterio.open(part.path, "w", bigtiff="if_safer", **profile) as dataset:
                     dataset.write(pixels)
             tags = {"DEGRADATIONS": config.model_dump_json()}
-            assemble(source, [part], scene.bands, draft, profile="gtiff", tags=tags)
+            assemble(source, [part], scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED")
         draft.replace(target)
     except (OSError, RasterioError) as error:
         reason = getattr(error, "strerror", None) or error

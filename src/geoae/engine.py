@@ -48,7 +48,7 @@ class Work:
     def tiles_per_batch(self) -> int:
         """Tiles that fill one call of the restorer."""
         plan = self.plan
-        return max(1, self.restorer.batch(plan.rows.tile, plan.cols.tile) // self.groups)
+        return max(1, self.restorer.batch(plan.rows.tile, plan.cols.tile) // max(self.groups, 1))
 
 
 def restore_slabs(

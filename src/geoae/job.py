@@ -23,7 +23,7 @@ from geoae.report import RestoreReport
 from geoae.scene import Scene
 from geoae.spread import active_client, restore_spread
 from geoae.tilestore import PartStore
-from geoae.writer import assemble, refuse_source
+from geoae.writer import assemble, refuse_target
 
 __all__ = ["Job", "Progress", "run"]
 
@@ -47,10 +47,10 @@ def run(job: Job, on_progress: Callable[[Progress], None] = lambda progress: Non
     started = time.monotonic()
     prepared = prepare(job)
     target = prepared.target
-    refuse_source(job.source, target)
+    refuse_target(job.source, target)
     finished = _fingerprint_of(target)
     if finished == prepared.fingerprint and not job.fresh:
-        return _report(prepared, started, status="skipped")
+        return _report(prepared, started, status="skipped", after=_facts_after(prepared, target))
     if finished is not None and not job.overwrite:
         what = "is this very result" if finished == prepared.fingerprint else "is not this result"
         raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
@@ -122,7 +122,7 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
     parts = [store.part(slab) for slab in prepared.work.plan.slabs()] if scene.bands else []
     try:
         assemble(scene.source, parts, scene.bands, draft, profile=str(prepared.options.profile), tags=_tags(prepared))
-        after = _facts_after(prepared, draft)
+        after = _facts_after(prepared, str(draft))
         draft.replace(local)
     finally:
         draft.unlink(missing_ok=True)
@@ -134,9 +134,9 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
     return after
 
 
-def _facts_after(prepared: Prepared, draft: Path) -> Facts:
+def _facts_after(prepared: Prepared, written: str) -> Facts:
     """The same estimate, on the same windows, of what was written."""
-    scene = Scene.open(str(draft), prepared.scene.bands)
+    scene = Scene.open(written, prepared.scene.bands)
     if not scene.bands:
         return Facts.none()
     with scene.reader() as reader:
@@ -168,11 +168,13 @@ def _report(
     scene, plan, restorer = prepared.scene, prepared.work.plan, prepared.work.restorer
     seconds = time.monotonic() - started
     counts = counts or {True: 0, False: 0}
+    # Of what this run did, not of what an earlier one had done.
+    megapixels = scene.height * scene.width / 1e6 * sum(counts.values()) / plan.tiles
     return RestoreReport(
         status=status, source=prepared.job.source, target=prepared.target, model=restorer.name, digest=restorer.digest,
         setting=restorer.setting, fingerprint=prepared.fingerprint, height=scene.height, width=scene.width,
         bands=list(scene.bands), copied=scene.copied, tile=(plan.rows.tile, plan.cols.tile), overlap=plan.rows.overlap,
         tiles=plan.tiles, tiles_computed=counts[True], tiles_empty=counts[False], slabs_resumed=resumed, seconds=seconds,
-        megapixels_per_second=scene.height * scene.width / 1e6 / seconds, sigma_before=prepared.facts.sigma.tolist(),
+        megapixels_per_second=megapixels / seconds, sigma_before=prepared.facts.sigma.tolist(),
         sigma_after=after.sigma.tolist() if after else [],
     )  # fmt: skip

@@ -65,6 +65,11 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {where}" + (
             f"; did you mean {near[0]}?" if near else f"; known are {', '.join(model.model_fields)}"
         )
+    known = model.model_fields.get(where)
+    if first["type"] == "missing":
+        return f"{where}: is missing" + (f" ({known.description})" if known and known.description else "")
+    if first["type"] == "string_pattern_mismatch" and known:
+        return f"{where} = {first['input']!r}: give {known.description}"
     if first["type"] == "value_error":
         return f"{where}: {first['ctx']['error']}"
     return f"{where} = {first['input']!r}: {first['msg'].lower()}"

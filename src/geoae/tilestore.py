@@ -1,5 +1,6 @@
 """Part files: finished slabs on disk, from which a killed run goes on."""
 
+import errno
 import json
 import os
 import shutil
@@ -69,8 +70,9 @@ class PartStore:
         except Timeout as error:
             raise BusyError(f"{folder}: another run is writing this target; wait for it or stop it") from error
         except OSError as error:
+            cure = "free space" if error.errno == errno.ENOSPC else "allow it"
             raise OutputError(
-                f"{error.filename or folder}: cannot be written ({error.strerror}); free space or choose another -o"
+                f"{folder.parent}: cannot be written to ({error.strerror}); {cure} or choose another -o"
             ) from error
 
     def path(self, slab: Slab) -> Path:

@@ -19,6 +19,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
+from rasterio.drivers import driver_from_extension
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
@@ -26,7 +27,7 @@ from rasterio.io import DatasetReader, MemoryFile
 from geoae.errors import InputError, OutputError
 from geoae.scene import NOT_MEASURED
 
-__all__ = ["WRITERS", "Part", "assemble", "refuse_source"]
+__all__ = ["WRITERS", "Part", "assemble", "refuse_target"]
 
 # What a VRT says of a raster and of a band, other than where their pixels come from.
 DATASET_FACTS = {"SRS", "GeoTransform", "GCPList", "Metadata"}
@@ -48,18 +49,28 @@ class Part:
     height: int
 
 
-def refuse_source(source: str, target: str | Path) -> None:
-    """Raise ``OutputError`` where ``target`` is the file ``source`` itself."""
-    if Path(target).exists() and Path(source).exists() and Path(source).samefile(target):
+def refuse_target(source: str, target: str | Path) -> None:
+    """Raise ``OutputError`` where ``target`` is ``source`` itself, a folder, or named as another format."""
+    path = Path(target)
+    if path.exists() and Path(source).exists() and Path(source).samefile(path):
         raise OutputError(f"{target}: is the input itself; name another output with -o")
+    if path.is_dir():
+        raise OutputError(f"{target}: is a folder; name a file in it with -o")
+    try:
+        driver = driver_from_extension(path)
+    except ValueError:  # an extension of no format
+        return
+    if driver not in ("GTiff", "COG"):
+        raise OutputError(f"{target}: geoae writes GeoTIFF, not {driver}; name the output .tif")
 
 
 def assemble(
-    source: str, parts: Sequence[Part], bands: Sequence[int], target: Path, *, profile: str, tags: Mapping[str, str]
-) -> None:
+    source: str, parts: Sequence[Part], bands: Sequence[int], target: Path, *, profile: str, tags: Mapping[str, str],
+    domain: str = "GEOAE",
+) -> None:  # fmt: skip
     """Write ``source`` with ``bands`` (1-based) taken from ``parts`` to ``target``, losslessly.
 
-    ``profile`` is a key of ``WRITERS``; ``tags`` go into the metadata domain GEOAE. Raises
+    ``profile`` is a key of ``WRITERS``; ``tags`` go into the metadata ``domain``. Raises
     ``OutputError`` where the target cannot be written in full; what was written of it is removed.
     """
     marker = f"geoae-{uuid.uuid4().hex}"
@@ -70,7 +81,7 @@ def assemble(
             options = WRITERS[profile](dataset)
         except (RasterioError, CPLE_BaseError, expat.ExpatError) as error:
             raise InputError(f"{source}: cannot be opened again ({_line(error)}); has it been moved?") from error
-        root.append(_metadata("GEOAE", tags))
+        root.append(_metadata(domain, tags))
         _disguise(root, marker)
         recipe = stack.enter_context(MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt"))
         try:
