@@ -119,8 +119,7 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     plan = found.plan
     say(
-        f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px with {plan.overlap} px of overlap or "
-        f"reflection, {_count(plan.slabs, 'slab')}, "
+        f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px, overlap {plan.overlap}, {_count(plan.slabs, 'slab')}, "
         f"about {plan.memory_mib} MiB of memory, {plan.disk_mib} MiB of disk while running, "
         f"about {plan.seconds:.0f} s with model {plan.model} on {plan.setting}"
     )
