@@ -1,7 +1,6 @@
 """Known damage done to a file, so that a restoration can be measured against the original."""
 
 import tempfile
-import tomllib
 import warnings
 from pathlib import Path
 from typing import Any, Self
@@ -9,13 +8,13 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoae.degradations import Degradation, build
 from geoae.errors import InputError, OutputError, RecipeError
 from geoae.radiometry import subtract
-from geoae.recipe import explain
+from geoae.recipe import read_toml
 from geoae.scene import Scene
 from geoae.window import Window
 from geoae.writer import Part, assemble, refuse_target
@@ -54,14 +53,7 @@ class DegradeConfig(BaseModel):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read TOML from ``path``; raises ``RecipeError`` with the first thing that is wrong."""
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text()))
-        except OSError as error:
-            raise RecipeError(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path}: not TOML: {error}") from error
-        except ValidationError as error:
-            raise RecipeError(f"{path}: {explain(error, cls)}") from error
+        return read_toml(path, cls, RecipeError)
 
 
 def degraded(

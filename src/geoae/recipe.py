@@ -3,14 +3,16 @@
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from geoae.errors import RecipeError
+from geoae.errors import GeoaeError, RecipeError
 from geoae.resources import shipped
 
-__all__ = ["Recipe", "explain"]
+__all__ = ["Recipe", "explain", "read_toml"]
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Recipe(BaseModel):
@@ -41,17 +43,22 @@ class Recipe(BaseModel):
         """The recipe of a shipped name or of a TOML file; raises ``RecipeError``."""
         inside = shipped("tiles") / f"{name}.toml"
         path = inside if inside.exists() else Path(name)
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text()))
-        except OSError as error:
+        if not path.exists():
             names = ", ".join(sorted(file.stem for file in shipped("tiles").glob("*.toml")))
-            raise RecipeError(
-                f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file"
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path}: not TOML: {error}") from error
-        except ValidationError as error:
-            raise RecipeError(f"{path}: {explain(error, cls)}") from error
+            raise RecipeError(f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file")
+        return read_toml(path, cls, RecipeError)
+
+
+def read_toml(path: Path, model: type[M], failure: type[GeoaeError]) -> M:
+    """The ``model`` that the TOML file ``path`` describes; raises ``failure`` with the first thing wrong."""
+    try:
+        return model.model_validate(tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise failure(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise failure(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        raise failure(f"{path}: {explain(error, model)}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

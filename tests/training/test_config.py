@@ -24,7 +24,7 @@ def test_the_config_of_a_shipped_model_is_read():
         ("learning_rat = 3\n" + LEAST, "did you mean learning_rate"),
         ("loss = 'l3'\n" + LEAST, "not among relative, l1"),
         ("architecture = 'unet'\n" + LEAST, "not among cae"),
-        ("[[degradations]]\nkind = 'fog'\n".join(["", LEAST]), "fog"),
+        (LEAST + "[[degradations]]\nkind = 'fog'\n", "fog"),
         (LEAST.replace("10", "-1"), "cycles.0"),
         ("chip = 'x'\n" + LEAST, "chip"),
         ("=", "TOML"),

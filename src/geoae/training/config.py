@@ -1,18 +1,17 @@
 """What a training run is told, as TOML."""
 
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from geoae.degradations import DEGRADATIONS, Degradation, build
 from geoae.degradations.values import PerBand
 from geoae.errors import RecipeError, TrainingError
 from geoae.networks import ARCHITECTURES
-from geoae.recipe import explain
+from geoae.recipe import read_toml
 from geoae.training.losses import LOSSES
 
 __all__ = ["Drawn", "Leaves", "SceneGroup", "TrainConfig"]
@@ -157,14 +156,7 @@ class TrainConfig(BaseModel):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read ``path``; raises ``TrainingError`` with the first thing that is wrong."""
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text()))
-        except OSError as error:
-            raise TrainingError(f"{path}: cannot be read ({error.strerror}); name a training config") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise TrainingError(f"{path}: not TOML: {error}") from error
-        except ValidationError as error:
-            raise TrainingError(f"{path}: {explain(error, cls)}") from error
+        return read_toml(path, cls, TrainingError)
 
 
 def _one_of(value: str, known: dict[str, Any]) -> str:

@@ -30,12 +30,12 @@ INTRODUCTION = """# The article's claims, tested
 geoae grew out of an article on autoencoders for image enhancement. Here its claims meet real scenes. This page is
 written by `python -m tests.benchmarks.claims.run`, from the configs in `tests/benchmarks/claims/`.
 
-Every contender had the same training: {steps} steps of {batch} chips of {chip} px, white noise of 0 to 60 of 255 of a
-band's range (but for *factor 0.1*), root mean square error in units of the noise, one seed; where two figures stand, two
-seeds. That is a brief training: it tells designs apart, it does not say how good each could become. Measured on the
-middle {side} px of {scenes} scenes kept out, noise of 15, 25 and 50 of 255, restored blind through `geoae restore`; PSNR
-in dB and SSIM are means over scenes and noises. The
-noisy scenes have {noisy}. Bands meet every network as principal components, one at a time.
+Every contender had the same training: {steps} steps of {batch} chips of {chip} px, white noise of 0 to 60 of 255 of a band's
+range (but for *factor 0.1*), root mean square error in units of the noise, one seed; where two figures stand, two seeds.
+That is a brief training: it tells designs apart, it does not say how good each could become. Measured on the middle
+{side} px of {scenes} scenes kept out, noise of 15, 25 and 50 of 255, restored blind through `geoae restore`; PSNR in dB
+and SSIM are means over scenes and noises. The noisy scenes have {noisy}. Bands meet every network as principal
+components, one at a time.
 """
 
 
