@@ -68,13 +68,14 @@ class VariationalCAE(nn.Module):
 
     @torch.inference_mode()
     def spread(self, pixels: Tensor, sigma: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-        """Standard deviation of the image over ``draws`` latents, ``(B, C, H, W)`` in model units.
+        """Standard deviation of the image over ``draws`` latents (two or more), ``(B, C, H, W)`` in model units.
 
         How far the decoder's answer would move within what the encoder leaves open: a per-pixel
         uncertainty. Arguments as for ``forward``, in evaluation mode.
         """
         mean, deviation = self.encode(pixels, sigma)
-        images = [
-            self.decode(mean + deviation * torch.randn(mean.shape, generator=generator)) for _ in range(max(draws, 2))
-        ]
+        images = []
+        for _ in range(draws):
+            drawn = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+            images.append(self.decode(mean + deviation * drawn))
         return torch.stack(images).std(dim=0)

@@ -119,7 +119,7 @@ class Chips(IterableDataset[Sample]):
         """One sample."""
         scene = self.scenes[rng.choice(len(self.scenes), p=self.share)]
         bands = _some_bands(len(scene.pixels), rng)
-        clean = scene.pixels[bands][:, *self._window(scene, rng)].astype(np.float64)
+        clean = scene.pixels[:, *self._window(scene, rng)][bands].astype(np.float64)
         noisy, sigma = self._degraded(clean, scene.low[bands], scene.spread[bands], rng)
         covariance = scene.covariance[np.ix_(bands, bands)] + np.diag(sigma**2)
         scale = Scale.principal(scene.mean[bands], covariance, sigma, self.group)
