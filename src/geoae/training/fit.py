@@ -27,6 +27,8 @@ from geoae.weights import WEIGHTS, Card, model_folder, save
 __all__ = ["Hardware", "chips_of", "export", "fit", "train"]
 
 VALIDATION_SAMPLES = 96
+# dB by which a validation must beat the best one to count as a gain.
+LEAST_GAIN = 0.01
 LAST = "last.ckpt"
 NOTE = "config.json"
 
@@ -153,7 +155,7 @@ def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
         ModelCheckpoint(work, save_last=True, save_top_k=0, every_n_train_steps=config.validate_every),
     ]
     if config.patience:
-        callbacks.append(EarlyStopping("gain_db", mode="max", patience=config.patience))
+        callbacks.append(EarlyStopping("gain_db", mode="max", min_delta=LEAST_GAIN, patience=config.patience))
     return callbacks
 
 
