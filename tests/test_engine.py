@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -225,3 +225,34 @@ def test_a_part_that_cannot_be_opened_stops_the_run():
         restore_slabs(work, reader(pixels), list(work.plan.slabs()), sink)
     assert parts.opened == parts.committed == [0]
     assert (parts.written[: work.plan.rows.completed(0)[1]] == 1).all()
+
+
+@dataclass
+class Told(Blur):
+    """Takes the noise level it is told for noise."""
+
+    def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(sigma.reshape(*sigma.shape[:2], *(sigma.shape[2:] or (1, 1))), pixels.shape).copy()
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_level_that_depends_on_the_signal_is_that_of_the_local_mean_in_tiles_as_in_the_whole(channels):
+    pixels = scene()
+    work = work_on(pixels, Told(channels=channels))
+    scale = replace(work.scale, noise=np.array([3.0, 5.0]), slope=np.array([0.05, 0.0]), offset=np.full(2, 1000.0))
+    found = restored(pixels, None, replace(work, scale=scale)).pixels
+    padded = np.pad(pixels, ((0, 0), (3, 3), (3, 3)), mode="reflect").astype(np.float64)
+    local = np.lib.stride_tricks.sliding_window_view(padded, (7, 7), axis=(1, 2)).mean(axis=(-1, -2))
+    variance = np.stack([9 + 0.05 * (local[0] - 1000), np.full(local[1].shape, 25.0)])
+    np.testing.assert_allclose(pixels - found, np.sqrt(variance), atol=1e-3)
+
+
+def test_the_value_of_a_hole_does_not_change_a_level_that_depends_on_the_signal():
+    mask = holes(scene())
+    work = work_on(scene(), Told())
+    scale = replace(work.scale, noise=np.full(2, 3.0), slope=np.full(2, 0.05), offset=np.full(2, 1000.0))
+    found = [
+        restored(np.where(mask, scene(), value), mask, replace(work, scale=scale)).pixels[mask]
+        for value in (0.0, 65535.0)
+    ]
+    assert found[0].tobytes() == found[1].tobytes()

@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.scale import SPREAD, Scale
-from tests.doubles import DTYPES, pixels_of
+from tests.doubles import DTYPES, pixels_of, unscaled
 
 
 def scene(bands: int, seed: int, sigma: np.ndarray | float, shared: int = 2, side: int = 48) -> np.ndarray:
@@ -109,7 +111,7 @@ def test_no_bands_at_all():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_any_dtype_becomes_float32_model_units(dtype):
     pixels = np.clip(pixels_of(dtype, (2, 9, 7)), -100, 100)
-    scale = Scale(np.array([3.0, -4.0]), np.eye(2), np.eye(2), np.ones(2))
+    scale = dataclasses.replace(unscaled(2), offset=np.array([3.0, -4.0]))
     model = scale.to_model(pixels)
     assert model.dtype == np.float32
     np.testing.assert_allclose(model, pixels.astype(float) - [[[3.0]], [[-4.0]]], rtol=1e-6)
@@ -118,5 +120,22 @@ def test_any_dtype_becomes_float32_model_units(dtype):
 @pytest.mark.parametrize("dtype", ["uint32", "int64", "float64"])
 def test_wide_types_are_centred_before_they_are_narrowed(dtype):
     pixels = (4_000_000_000 + np.arange(6)).astype(dtype).reshape(1, 2, 3)
-    scale = Scale(np.array([4_000_000_000.0]), np.eye(1), np.eye(1), np.ones(1))
+    scale = dataclasses.replace(unscaled(1), offset=np.array([4_000_000_000.0]))
     np.testing.assert_array_equal(scale.to_model(pixels).ravel(), np.arange(6))
+
+
+def test_noise_that_grows_with_the_signal_is_that_of_the_components():
+    rng = np.random.default_rng(0)
+    pixels = scene(3, 0, 5, side=200)
+    mean = pixels.mean(axis=(1, 2))
+    sigma, slope = np.array([20.0, 30.0, 25.0]), np.array([0.3, 0.0, 0.5])
+    scale = Scale.principal(mean, np.cov(pixels.reshape(3, -1)), sigma, 2, slope)
+    assert scale.varies
+    variance = scale.variance(pixels)
+    assert variance[0].mean() == pytest.approx(sigma[0] ** 2, rel=0.1)
+    assert (variance >= 0.05 * sigma[:, None, None] ** 2 - 1e-9).all()
+    noise = scale.to_model(rng.normal(size=pixels.shape) * np.sqrt(variance) + mean[:, None, None])
+    level = scale.level(variance)
+    assert level.shape == noise.shape == (4, 200, 200)
+    np.testing.assert_allclose((noise[:3] / level[:3]).std(axis=(1, 2)), 1, rtol=0.02)
+    assert not scale_of(pixels, 5.0, 2).varies

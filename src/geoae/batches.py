@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoae.diagnose import Read
 from geoae.plan import TilePlan
-from geoae.radiometry import fill
+from geoae.radiometry import fill, local_mean
 from geoae.scale import Scale
 
 __all__ = ["Tile", "ahead", "in_groups", "read_tile"]
@@ -23,7 +23,8 @@ R = TypeVar("R")
 @dataclass(frozen=True, eq=False, slots=True)
 class Tile:
     """Tile (``row``, ``col``): ``pixels`` (band, H, W) in DN, ``mask`` of the same shape or None
-    where all are valid, ``model`` (component, H, W) or None where no pixel is valid.
+    where all are valid, ``model`` (component, H, W) or None where no pixel is valid, ``level`` of its
+    noise, of the same shape and units, or None where it does not depend on the signal.
     """
 
     row: int
@@ -31,6 +32,7 @@ class Tile:
     pixels: NDArray[Any]
     mask: NDArray[np.bool_] | None
     model: NDArray[np.float32] | None
+    level: NDArray[np.float32] | None = None
 
 
 def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> Tile:
@@ -39,16 +41,16 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
     """
     window = plan.window(row, col)
     pixels, mask = read(window)
-    if mask is None:
+    if mask is None and not scale.varies:
         return Tile(row, col, pixels, None, scale.to_model(pixels))
-    if not mask.any():
+    if mask is not None and not mask.any():
         return Tile(row, col, pixels, mask, None)
     apron = window.grown(plan.halo)
     wide, wide_mask = read(apron)
-    assert wide_mask is not None
-    filled = fill(wide, wide_mask, plan.halo, scale.offset)
+    filled = wide if wide_mask is None else fill(wide, wide_mask, plan.halo, scale.offset)
     inside = (slice(None), *window.slices(apron.row, apron.col))
-    return Tile(row, col, pixels, mask, scale.to_model(filled[inside]))
+    level = scale.level(scale.variance(local_mean(filled))[inside]) if scale.varies else None
+    return Tile(row, col, pixels, mask, scale.to_model(filled[inside]), level)
 
 
 def in_groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:

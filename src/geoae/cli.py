@@ -156,7 +156,9 @@ def train(config: Path, scenes: Path, folder: Path | None, work: Path | None, **
     settings = TrainConfig.read(config)
     folder, work = folder or Path(settings.name), work or Path(f"{settings.name}.training")
     card = run(settings, scenes, work, folder, Hardware(**hardware))
-    say(f"{folder}: {card.parameters} parameters, {card.kflop_per_pixel:g} kFLOP per pixel, halo {card.halo} px")
+    say(
+        f"{folder}: {card.parameters} parameters, {card.kflop(card.channels):.0f} kFLOP per pixel and band, halo {card.halo} px"
+    )
     say(f"curve and examples: {work}/curve.png, {work}/examples.png")
     say(f"use it: geoae restore --model {folder} scene.tif")
 

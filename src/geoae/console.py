@@ -131,8 +131,10 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
 
 def show_models(cards: Sequence["Card"]) -> None:
     """The shipped models, and the test double."""
-    table = Table("name", "what it is", "halo px", "kFLOP/px", "parameters")
+    table = Table("name", "what it is", "halo px", "kFLOP/px·band", "parameters")
     for card in cards:
-        table.add_row(card.name, card.description, str(card.halo), f"{card.kflop_per_pixel:g}", f"{card.parameters:,}")
+        table.add_row(
+            card.name, card.description, str(card.halo), f"{card.kflop(card.channels):.0f}", f"{card.parameters:,}"
+        )
     table.add_row("identity", "changes nothing, bit for bit; for trying the pipeline", "8", "0", "0")
     Console(width=None if sys.stdout.isatty() else 120).print(table)

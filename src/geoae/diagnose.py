@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.noise import estimate_noise
+from geoae.noise import estimate_noise, signal_dependence
 from geoae.scale import Scale
 from geoae.window import Window
 
@@ -65,34 +65,37 @@ def enough(samples: Samples) -> bool:
 @dataclass(frozen=True, eq=False)
 class Facts:
     """``mean`` (band,), ``covariance`` (band, band) and noise ``sigma`` (band,) of a scene, in DN;
-    ``digest`` of the sample they come from and the share of ``valid`` pixels in it.
+    ``slope`` (band,): how the noise variance grows with the signal, in DN, ``sigma**2`` being that at the
+    mean; ``digest`` of the sample they come from and the share of ``valid`` pixels in it.
     """
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     sigma: NDArray[np.float64]
+    slope: NDArray[np.float64]
     digest: str
     valid: float
 
     @classmethod
     def of(cls, samples: Samples, sigma: float | None = None) -> Self:
-        """Facts of a sample; ``sigma`` in DN replaces the estimate for all bands."""
+        """Facts of a sample; ``sigma`` in DN, the same whatever the signal, replaces the estimate for all bands."""
         bands = len(samples[0][0])
         digest = hashlib.sha256()
         for pixels, mask in samples:
             digest.update(np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes() + np.packbits(mask).tobytes())
         noise = estimate_noise(samples) if sigma is None else np.full(bands, sigma)
+        slope = signal_dependence(samples, noise) if sigma is None else np.zeros(bands)
         valid = np.mean([mask.mean() for _, mask in samples])
-        return cls(*_moments(samples), noise, digest.hexdigest(), float(valid))
+        return cls(*_moments(samples), noise, slope, digest.hexdigest(), float(valid))
 
     @classmethod
     def none(cls) -> Self:
         """Facts of a scene without a band to restore."""
-        return cls(np.zeros(0), np.zeros((0, 0)), np.zeros(0), "", 0.0)
+        return cls(np.zeros(0), np.zeros((0, 0)), np.zeros(0), np.zeros(0), "", 0.0)
 
     def scale(self, group: int) -> Scale:
         """The map to model units for a network that takes ``group`` components at once."""
-        return Scale.principal(self.mean, self.covariance, self.sigma, group)
+        return Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope)
 
 
 def _moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -83,19 +83,25 @@ def restore_slabs(
 def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]:
     """Residual ``(component, H, W)`` of each tile; zeros where it has no valid pixel."""
     shape = (work.groups, work.restorer.channels, work.plan.rows.tile, work.plan.cols.tile)
-    models = [tile.model.reshape(shape) for tile in batch if tile.model is not None]
+    given = [tile for tile in batch if tile.model is not None]
     components = (-1, *shape[2:])
-    if not models:
+    if not given:
         return (np.zeros((len(work.scale.sigma), *shape[2:]), np.float32) for _ in batch)
-    sigma = np.tile(work.scale.sigma.reshape(shape[:2]), (len(models), 1)).astype(np.float32)
-    stacked = models[0] if len(models) == 1 else np.concatenate(models)
-    residuals = iter(work.restorer(stacked, sigma).reshape(len(models), *shape))
+    pixels = _stacked([tile.model.reshape(shape) for tile in given if tile.model is not None])
+    levels = [tile.level.reshape(shape) for tile in given if tile.level is not None]
+    constant = np.tile(work.scale.sigma.reshape(shape[:2]), (len(given), 1)).astype(np.float32)
+    sigma = _stacked(levels) if levels else constant
+    residuals = iter(work.restorer(pixels, sigma).reshape(len(given), *shape))
     return (
         np.zeros((len(work.scale.sigma), *shape[2:]), np.float32)
         if tile.model is None
         else next(residuals).reshape(components)
         for tile in batch
     )
+
+
+def _stacked(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 class _WriteBehind:

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
-__all__ = ["estimate_noise"]
+__all__ = ["estimate_noise", "signal_dependence"]
 
 Floats = NDArray[np.float64]
 Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
@@ -22,6 +23,15 @@ FEWEST = 200
 # Share of pure noise whose gradients pass for weak texture, as in the paper.
 CONFIDENCE = 1 - 1e-6
 ROUNDS = 3
+# Patches of one band are looked at in this many classes of brightness, of at least so many patches.
+CLASSES = 8
+FEWEST_OF_CLASS = 200
+# Noise whose variance in bright places is not this many times that in dark ones passes for constant: so
+# much is feigned by texture that comes with brightness.
+LEAST_RATIO = 2.0
+# Variance of white noise is kept by this second difference in both directions (Immerkaer, 1996).
+SECOND = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6.0
+NORMAL_MAD = 0.6745
 
 
 def estimate_noise(samples: Samples) -> Floats:
@@ -114,3 +124,44 @@ def _without_shared_texture(patches: Floats, alone: Floats) -> Floats:
         residual = white[band] - np.tensordot(gain, white[others], axes=1)
         estimates[band] = _weak_texture(residual) / np.sqrt(1.0 + gain @ gain)
     return estimates * scale
+
+
+def signal_dependence(samples: Samples, sigma: Floats) -> Floats:
+    """Growth of each band's noise variance with its signal, ``(band,)`` in DN; 0 where it is constant.
+
+    The variance is ``sigma**2`` at the band's mean and a straight line in the signal, as shot noise
+    has it (Foi, Trimeche, Katkovnik and Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the
+    weaker half of the patches of each class of brightness, by the median absolute second difference
+    in both directions (Immerkaer, Computer Vision and Image Understanding 64(2), 1996), and its height is
+    that of ``sigma`` (band,).
+    """
+    patches = _patches(samples)
+    if not patches.shape[1]:
+        return np.zeros(len(sigma))
+    return np.array([_growth(band) for band in patches]) * sigma**2
+
+
+def _growth(patches: Floats) -> float:
+    """Relative growth of one band's noise variance with its signal, from patches ``(patch, pixel)``."""
+    level = patches.mean(axis=1)
+    edges = np.unique(np.quantile(level, np.linspace(0, 1, CLASSES + 1)))
+    classes = [patches[(level >= low) & (level <= high)] for low, high in pairwise(edges)]
+    classes = [members for members in classes if len(members) >= FEWEST_OF_CLASS]
+    if len(classes) < CLASSES // 2:
+        return 0.0
+    where = np.array([members.mean() for members in classes])
+    variance = np.array([_weaker_half(members) for members in classes])
+    slope, offset, _, _ = stats.theilslopes(variance, where)
+    low, middle, high = offset + slope * np.array([where[0], level.mean(), where[-1]])
+    if middle <= 0 or high < LEAST_RATIO * max(low, 0.0):
+        return 0.0
+    return float(slope / middle)
+
+
+def _weaker_half(patches: Floats) -> float:
+    """Noise variance, but for a common factor, of the half of ``patches`` with the least contrast."""
+    operator, _ = _gradients()
+    energy = ((patches @ operator.T) ** 2).sum(axis=1)
+    weak = patches[energy <= np.median(energy)].reshape(-1, SIDE, SIDE)
+    second = (sliding_window_view(weak, SECOND.shape, axis=(1, 2)) * SECOND).sum(axis=(-1, -2))
+    return float((np.median(np.abs(second)) / NORMAL_MAD) ** 2)

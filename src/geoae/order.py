@@ -18,7 +18,7 @@ from geoae.scene import Scene
 __all__ = ["ALGORITHM", "Job", "Prepared", "is_local", "load_restorer", "merged", "plan_for", "prepare"]
 
 # Raised whenever the same order would give other pixels.
-ALGORITHM = 1
+ALGORITHM = 2
 DEFAULT_MODEL = "res-cae"
 IDENTITY_TILE = 1024
 # A tile in model units with its residual: what bounds memory for scenes of very many bands.
@@ -78,8 +78,8 @@ class Prepared:
         """Digest of all that decides the result: input, model, options, algorithm."""
         plan = self.work.plan
         decided = (
-            ALGORITHM, self.scene.identity, self.facts.digest, self.scene.bands, self.facts.sigma.tolist(), self.work.restorer.digest,
-            plan, self.work.ramp, self.job.precision, self.options.profile,
+            ALGORITHM, self.scene.identity, self.facts.digest, self.scene.bands, self.facts.sigma.tolist(), self.facts.slope.tolist(),
+            self.work.restorer.digest, plan, self.work.ramp, self.job.precision, self.options.profile,
         )  # fmt: skip
         return hashlib.sha256(repr(decided).encode()).hexdigest()
 

@@ -6,10 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["fill", "subtract"]
+__all__ = ["LOCAL", "fill", "local_mean", "subtract"]
 
 Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]
+
+# Half side of the box whose mean stands for the signal of its middle, in pixels.
+LOCAL = 3
+
+
+def local_mean(pixels: Pixels) -> Pixels:
+    """Means of ``pixels`` (band, row, col) over boxes of ``2 LOCAL + 1`` px, reflected at the sides."""
+    side = 2 * LOCAL + 1
+    mean: Pixels = ndimage.uniform_filter(pixels, (0, side, side))
+    return mean
 
 
 def fill(pixels: Pixels, mask: Mask, reach: int, rest: NDArray[np.float64]) -> Pixels:

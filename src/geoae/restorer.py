@@ -54,7 +54,7 @@ class Restorer(Protocol):
         ...
 
     def __call__(self, pixels: Array, sigma: Array) -> Array:
-        """Noise of ``pixels`` ``(B, C, H, W)``, given its deviation ``(B, C)``; model units."""
+        """Noise of ``pixels`` ``(B, C, H, W)``, given its deviation, ``(B, C)`` or a map ``(B, C, H, W)``; model units."""
         ...
 
 

@@ -44,7 +44,8 @@ class Card(BaseModel):
     field: int = Field(ge=0, description="theoretical half receptive field in pixels")
     tile: int = Field(gt=0, description="largest tile side by default")
     parameters: int
-    kflop_per_pixel: float = Field(description="of one group of components; 1 MAC = 2 FLOP")
+    kflop_per_pixel: float = Field(description="of one full group of components; 1 MAC = 2 FLOP")
+    kflop_alone: float = Field(description="per pixel of a scene of one band")
     digest: str = Field(description="sha256 of the weights file")
     trained_on: list[str] = Field(
         default_factory=list, description="patterns of the training scenes, below their folder"
@@ -52,6 +53,11 @@ class Card(BaseModel):
     figures: dict[str, Any] = Field(default_factory=dict, description="what was measured, where and how")
     limits: list[str] = Field(default_factory=list, description="when not to use it")
     licence: str = "Apache-2.0"
+
+    def kflop(self, bands: int) -> float:
+        """Thousands of floating-point operations per pixel and band of a scene of ``bands`` bands."""
+        full, rest = divmod(bands, self.channels)
+        return (full * self.kflop_per_pixel + min(self.kflop_per_pixel, rest * self.kflop_alone)) / bands
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -94,20 +100,21 @@ def save(folder: Path, network: nn.Module, /, **facts: Any) -> Card:
     card = Card(
         channels=channels, multiple=multiple, field=int(network.field),  # type: ignore[arg-type]
         halo=measure_halo(network, channels, multiple), parameters=sum(p.numel() for p in network.parameters()),
-        kflop_per_pixel=round(_flops(network, channels) / 1e3, 1), digest=_digest(folder / WEIGHTS), **facts,
+        kflop_per_pixel=_kflop(network, channels, channels), kflop_alone=_kflop(network, channels, 1), digest=_digest(folder / WEIGHTS), **facts,
     )  # fmt: skip
     (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
     return card
 
 
-def _flops(network: nn.Module, channels: int) -> float:
-    """Floating-point operations per pixel of one group of components."""
+def _kflop(network: nn.Module, channels: int, present: int) -> float:
+    """Thousands of floating-point operations per pixel of a group with ``present`` components."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    side = 128
+    side, sigma = 128, torch.zeros(1, channels, 1, 1)
+    sigma[:, :present] = 0.1
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, channels, side, side), torch.zeros(1, channels, 1, 1))
-    return counter.get_total_flops() / side**2
+        network(torch.zeros(1, channels, side, side), sigma)
+    return round(counter.get_total_flops() / side**2 / 1e3, 1)
 
 
 def _digest(path: Path) -> str:
@@ -193,7 +200,7 @@ class TorchRestorer:
         return 1 if self.device.type == "cpu" else max(1, CUDA_PIXELS // (height * width))
 
     def __call__(self, pixels: NDArray[np.float32], sigma: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Noise of ``pixels`` (B, C, H, W), given its deviation (B, C); model units.
+        """Noise of ``pixels`` (B, C, H, W), given its deviation, (B, C) or a map (B, C, H, W); model units.
 
         Forward passes have one constant batch size, the last one padded, since bits may depend on
         it. It is halved when the device runs out of memory; raises ``DeviceError`` at one.
@@ -256,8 +263,9 @@ class TorchRestorer:
 
 
 def _padded(pixels: Array, sigma: Array, size: int) -> tuple[Tensor, Tensor]:
-    """``pixels`` (B, C, H, W) and ``sigma`` (B, C, 1, 1) with zeros added up to ``size`` samples."""
-    batch, level = torch.from_numpy(pixels), torch.from_numpy(sigma)[:, :, None, None]
+    """``pixels`` (B, C, H, W) and ``sigma``, (B, C, 1, 1) or a map, with zeros added up to ``size`` samples."""
+    batch, level = torch.from_numpy(pixels), torch.from_numpy(sigma)
+    level = level if level.ndim == 4 else level[:, :, None, None]
     missing = size - len(batch)
     if not missing:
         return batch, level

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geoae.networks import ARCHITECTURES, SMP, NAFNet, ResCAE, SkipCAE
+from geoae.networks import ARCHITECTURES, SMP, Duo, NAFNet, ResCAE, SkipCAE
 from geoae.networks.halo import measure_field, measure_halo
 from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS
 from tests.doubles import randomised
@@ -47,11 +47,11 @@ def test_a_fresh_network_finds_no_noise(name):
 
 
 def test_gradients_reach_every_parameter(network):
-    pixels = noisy(network, 64, 64)
+    """By a full group or by one with a single component."""
+    pixels, sigma = noisy(network, 64, 64, batch=2), level(network, 2)
+    sigma[1, 1:] = 0
     network.train()
-    (
-        network(pixels, level(network)) * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(1))
-    ).sum().backward()
+    (network(pixels, sigma) * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
     dead = [name for name, value in network.named_parameters() if value.grad is None or not value.grad.abs().max() > 0]
     assert not dead
 
@@ -196,3 +196,22 @@ def test_a_variational_network_is_unsure_where_it_was_told_less():
     network.train()
     network(pixels, level(network))
     assert network.divergence > 0
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("present", [0, 1, 2, 3, 4])
+def test_a_duo_restores_full_groups_together_and_the_others_alone(present):
+    duo = randomised(
+        Duo(together={"widths": (4, 6), "blocks": (1, 1, 1)}, alone={"widths": (4, 6), "blocks": (1, 0, 0)})
+    )
+    pixels, sigma = noisy(duo, 16, 24, batch=2), level(duo, 2)
+    sigma[1, present:] = 0
+    residual = duo(pixels, sigma)
+    torch.testing.assert_close(residual[:1], duo.together(pixels[:1], sigma[:1]))
+    if present >= 3:
+        torch.testing.assert_close(residual[1:], duo.together(pixels[1:], sigma[1:]))
+    else:
+        for component in range(present):
+            alone = duo.alone(pixels[1:, component, None], sigma[1:, component, None])
+            torch.testing.assert_close(residual[1:, component, None], alone)
+        assert not residual[1, present:].any()

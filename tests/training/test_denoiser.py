@@ -11,7 +11,7 @@ from tests.training.test_fit import config
 
 def sample() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     clean = torch.rand((2, 1, 16, 16), generator=torch.Generator().manual_seed(0))
-    return clean + 0.1, clean, torch.full((2, 1, 1, 1), 0.1)
+    return clean + 0.1, clean, torch.full_like(clean, 0.1)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])

@@ -97,9 +97,9 @@ def evaluate(
                 truth = whole if sigma else whole.clean()
                 given = truth.noisy(sigma)
                 for contender, restored, seconds in _answers(truth, given, sigma, models, peers, Path(folder)):
-                    kflop = getattr(getattr(restorers.get(contender), "card", None), "kflop_per_pixel", float("nan"))
-                    channels = restorers[contender].channels if contender in restorers else 1
-                    row = _scored(truth, given, restored, sigma, contender, kflop / channels, seconds)
+                    card = getattr(restorers.get(contender), "card", None)
+                    kflop = card.kflop(len(given)) if card else float("nan")
+                    row = _scored(truth, given, restored, sigma, contender, kflop, seconds)
                     rows.append(row)
                     on_row(row)
     return rows

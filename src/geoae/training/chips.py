@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from geoae.degradations import Degradation, Gaussian
 from geoae.errors import InputError, TrainingError
+from geoae.radiometry import local_mean
 from geoae.scale import Scale
 from geoae.scene import Scene
 from geoae.training.config import Drawn
@@ -21,7 +23,7 @@ from geoae.window import Window
 __all__ = ["Chips", "TrainingScene"]
 
 Floats = NDArray[np.float64]
-# Degraded and clean chip, and noise level.
+# Degraded and clean chip, and noise level, each (C, H, W).
 Sample = tuple[Tensor, Tensor, Tensor]
 
 GREYS = 255
@@ -87,11 +89,13 @@ def _halved_mask(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 class Chips(IterableDataset[Sample]):
-    """Endless ``(noisy, clean, sigma)``: ``(C, size, size)`` in model units twice, and ``(C, 1, 1)``.
+    """Endless ``(noisy, clean, sigma)``, each ``(C, size, size)`` in model units.
 
     A sample draws a scene by weight, a subset of its bands, a window, the degradations, the principal
     components that their noise would give the scene, and one group of them, as ``Scale.principal``
-    does when restoring. ``sigma`` is the root mean square of what the degradations did.
+    does when restoring. ``sigma`` has the root mean square of what the degradations did, spread over
+    the chip as their noise depends on the signal, which is known as little as when restoring: from
+    the local mean of the noisy chip.
     Each sample has a generator of its own, so that a run resumed at sample ``start`` goes on as it would have,
     and each process (``rank``) of a run has its own.
     """
@@ -120,27 +124,30 @@ class Chips(IterableDataset[Sample]):
         scene = self.scenes[rng.choice(len(self.scenes), p=self.share)]
         bands = _some_bands(len(scene.pixels), rng)
         clean = scene.pixels[:, *self._window(scene, rng)][bands].astype(np.float64)
-        noisy, sigma = self._degraded(clean, scene.low[bands], scene.spread[bands], rng)
+        noisy, sigma, shape = self._degraded(clean, scene.low[bands], scene.spread[bands], rng)
         covariance = scene.covariance[np.ix_(bands, bands)] + np.diag(sigma**2)
         scale = Scale.principal(scene.mean[bands], covariance, sigma, self.group)
         groups = len(scale.sigma) // self.group
         first = 0 if groups == 1 or rng.random() < 0.6 else int(rng.integers(1, groups))
         chosen = slice(first * self.group, (first + 1) * self.group)
-        turn = _turn(rng, rng.choice([-1.0, 1.0], (self.group, 1, 1)))
-        level = torch.from_numpy(scale.sigma[chosen].reshape(-1, 1, 1).astype(np.float32))
-        return turn(scale.to_model(noisy)[chosen]), turn(scale.to_model(clean)[chosen]), level
+        turn, signs = _turn(rng), rng.choice([-1.0, 1.0], (self.group, 1, 1))
+        level = scale.level(shape * sigma[:, None, None] ** 2)[chosen]
+        return turn(signs * scale.to_model(noisy)[chosen]), turn(signs * scale.to_model(clean)[chosen]), turn(level)
 
-    def _degraded(self, clean: Floats, low: Floats, spread: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """``clean`` (band, row, col) after this sample's degradations, and the root mean square (band,) of
-        what they did; all in DN, though degradations see 255ths of the spread.
+    def _degraded(
+        self, clean: Floats, low: Floats, spread: Floats, rng: np.random.Generator
+    ) -> tuple[Floats, Floats, Floats]:
+        """``clean`` (band, row, col) after this sample's degradations, the root mean square (band,) of
+        what they did, and how its square is spread over the chip (band, row, col), of mean 1; the first two
+        in DN, though degradations see 255ths of the spread.
         """
         unit = np.where(spread > 0, spread, 1.0)[:, None, None] / GREYS
         start = noisy = (clean - low[:, None, None]) / unit
-        for drawn in self.degradations:
-            degrade = drawn.draw(rng, len(clean))
-            noisy = noisy if degrade is None else degrade(noisy, rng)
+        drawn = [d for d in (drawn.draw(rng, len(clean)) for drawn in self.degradations) if d is not None]
+        for degrade in drawn:
+            noisy = degrade(noisy, rng)
         sigma = np.sqrt(((noisy - start) ** 2).mean(axis=(1, 2)))
-        return noisy * unit + low[:, None, None], sigma * unit[:, 0, 0]
+        return noisy * unit + low[:, None, None], sigma * unit[:, 0, 0], _spread(drawn, noisy)
 
     def _window(self, scene: TrainingScene, rng: np.random.Generator) -> tuple[slice, slice]:
         """A window, at best wholly valid (the best of eight tries)."""
@@ -158,19 +165,29 @@ class Chips(IterableDataset[Sample]):
         return window
 
 
+def _spread(drawn: Sequence[Degradation], noisy: Floats) -> Floats:
+    """Variance that ``drawn`` have at each pixel, over its mean (band, row, col)."""
+    if all(isinstance(degrade, Gaussian) for degrade in drawn):
+        return np.ones(noisy.shape)
+    local = local_mean(noisy)
+    variance = np.sum([degrade.moments(local)[1] for degrade in drawn], axis=0)
+    mean = variance.mean(axis=(1, 2), keepdims=True)
+    return np.where(mean > 0, variance / np.where(mean > 0, mean, 1.0), 1.0)
+
+
 def _some_bands(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """A single band, all bands, or any number between: scenes of every band count must do well."""
     kind = rng.random()
-    number = 1 if count == 1 or kind < 0.3 else count if kind < 0.7 else int(rng.integers(2, count + 1))
+    number = 1 if count == 1 or kind < 0.2 else count if kind < 0.7 else int(rng.integers(2, count + 1))
     return rng.permutation(count)[:number]
 
 
-def _turn(rng: np.random.Generator, signs: Floats) -> Callable[[NDArray[np.float32]], Tensor]:
-    """One of the eight turns and flips, and signs of the components, the same for every array given."""
+def _turn(rng: np.random.Generator) -> Callable[[NDArray[np.float32]], Tensor]:
+    """One of the eight turns and flips, the same for every array given."""
     quarter, flip = int(rng.integers(4)), rng.random() < 0.5
 
     def turn(pixels: NDArray[np.float32]) -> Tensor:
-        turned = np.rot90(pixels * signs, quarter, axes=(1, 2))
+        turned = np.rot90(pixels, quarter, axes=(1, 2))
         return torch.from_numpy((turned[:, ::-1] if flip else turned).astype(np.float32))
 
     return turn

@@ -40,7 +40,7 @@ class Denoiser(lightning.LightningModule):
         self.network.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
-        """``batch``: noisy and clean chips (B, C, H, W) and sigma (B, C, 1, 1)."""
+        """``batch``: noisy and clean chips and sigma, each (B, C, H, W)."""
         noisy, clean, sigma = batch
         noisy = noisy.contiguous(memory_format=torch.channels_last)
         loss = self.loss(noisy - self.network(noisy, sigma), clean, sigma)

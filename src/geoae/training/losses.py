@@ -7,7 +7,7 @@ from torch import Tensor
 
 __all__ = ["LOSSES", "Loss"]
 
-# (restored, clean, sigma) in model units, (B, C, H, W) twice and (B, C, 1, 1), to a scalar.
+# (restored, clean, sigma) in model units, each (B, C, H, W), to a scalar.
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 # Noise in model units below which an error no longer weighs more: half a grey level of 255.
@@ -23,9 +23,10 @@ def relative(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
     optimum is the conditional mean, where that of absolute values shifts skewed scenes towards
     their median. Components past a scene's bands are empty and do not count.
     """
-    present = (sigma > 0).float()
-    error = (restored - clean) / sigma.clamp(min=FAINT)
-    square = (error**2 * present).mean(dim=(2, 3)).sum(dim=1) / present.sum(dim=(1, 2, 3)).clamp(min=1)
+    level = sigma.square().mean(dim=(2, 3)).sqrt()
+    present = (level > 0).float()
+    error = ((restored - clean) ** 2).mean(dim=(2, 3)) / level.clamp(min=FAINT) ** 2
+    square = (error * present).sum(dim=1) / present.sum(dim=1).clamp(min=1)
     return (square + 1e-4).sqrt().mean()
 
 
