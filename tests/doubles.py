@@ -112,6 +112,7 @@ class Blur:
     channels: int = 1
     multiple: int = 8
     samples: int = 2
+    tile: int = 1024
     seen: int = 0
     name: str = "blur"
     digest: str = "blur"

@@ -18,7 +18,7 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
     """Restore the scene ``source`` into ``target`` (by default ``NAME_restored.tif`` beside it).
 
     ``options`` are the fields of ``geoae.job.Job``: model, sigma (DN or "auto"), device, precision,
-    recipe, tile, overlap, batch_size, bands, profile, overwrite, fresh. An unknown one raises
+    recipe, tile, overlap, batch_size, bands, tta, profile, overwrite, fresh. An unknown one raises
     ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``.
     """
     from geoae.job import Job, run

@@ -47,6 +47,7 @@ OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--overlap", type=click.IntRange(1), metavar="N", help="Least overlap of tiles, in pixels."),
     click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples of one forward pass."),
     click.option("--bands", metavar="1,2,3", callback=_bands, help="Bands to restore; others are copied."),
+    click.option("--tta", is_flag=True, default=None, help="Mean over eight turns and flips: eight times as slow."),
     click.option("--profile", type=click.Choice(["cog", "gtiff"]), help="Kind of file; cog by default."),
 ]
 

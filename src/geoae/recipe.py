@@ -30,6 +30,9 @@ class Recipe(BaseModel):
     bands: list[PositiveInt] | None = Field(
         None, min_length=1, description="1-based bands to restore; others are copied"
     )
+    tta: bool | None = Field(
+        None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
+    )
     profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
     ramp: Literal["linear", "smooth"] | None = Field(None, description="shape of the blend between tiles")
 

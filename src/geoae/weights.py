@@ -177,7 +177,7 @@ class TorchRestorer:
     ) -> None:
         self.name, self.digest = card.name, card.digest
         self.channels, self.multiple, self.halo = card.channels, card.multiple, card.halo
-        self.card, self.device = card, device
+        self.card, self.device, self.tile = card, device, card.tile
         self.precision = ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self._batch_size = batch_size
