@@ -296,8 +296,26 @@ def test_inspect_as_json(geoae, scene):
 
 
 def test_inspect_knows_an_output_of_ours(geoae, restore):
-    restore()
-    assert geoae("inspect", "s_restored.tif", "--model", "identity")[1][-1].startswith("already restored by geoae ")
+    restore("--recipe", "landsat-30m", "--sigma", "12.5")
+    shown = geoae("inspect", "s_restored.tif", "--model", "identity")[1]
+    start = next(index for index, line in enumerate(shown) if line.startswith("already restored by geoae "))
+    facts = dict(line.strip().split("  ", 1) for line in shown[start + 1 :])
+    assert {"source", "source identity", "recipe", "model digest", "bands", "noise, DN"} < facts.keys()
+    assert facts["recipe"].strip() == "landsat-30m"
+    assert facts["noise, DN"].strip() == "12.5, 12.5, 12.5"
+    assert facts["source"].strip() == "s.tif"
+
+
+def test_restoring_an_output_again_is_one_line_on_stderr(geoae, restore):
+    restore("-o", "once.tif")
+    words = ("restore", "once.tif", "--model", "identity", "-o", "twice.tif", "--report", "r.json")
+    code, _, err = geoae(*words)
+    assert (code, len(err)) == (0, 1)
+    assert err[0].startswith("geoae: warning: once.tif: is already restored by geoae ")
+    assert err[0] == f"geoae: warning: {json.loads(Path('r.json').read_text())['warnings'][0]}"
+    assert len(geoae(*words, "--quiet")[2]) == 1, "told even where nothing else is"
+    shown = "\n".join(geoae("inspect", "twice.tif", "--model", "identity")[1])
+    assert shown.index("(step 1 of 2)") < shown.index("source           s.tif") < shown.index("(step 2 of 2)")
 
 
 def test_models_are_listed(geoae):

@@ -19,11 +19,15 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
 
     ``options`` are the fields of ``geoae.job.Job``: model, sigma (DN or "auto"), device, precision,
     recipe, tile, overlap, batch_size, bands, profile, overwrite, fresh. An unknown one raises
-    ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``.
+    ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``. What the
+    report warns of is also issued as a Python warning.
     """
+    import warnings
+
     from geoae.job import Job, run
 
-    return run(Job.checked(source=str(source), target=None if target is None else str(target), **options))
+    job = Job.checked(source=str(source), target=None if target is None else str(target), **options)
+    return run(job, on_warning=lambda text: warnings.warn(text, stacklevel=4))
 
 
 def __getattr__(name: str) -> str:

@@ -77,14 +77,14 @@ def cli() -> None:
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     """Restore one scene."""
-    from geoae.console import progress, summary
+    from geoae.console import progress, summary, warn
     from geoae.job import Job, run
 
     job = Job.checked(**options)
     if report and (report.is_dir() or not report.parent.is_dir()):
         raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
     with progress(quiet) as on_progress:
-        result = run(job, on_progress)
+        result = run(job, on_progress, warn)
     if report:
         try:
             report.write_text(result.model_dump_json(indent=2) + "\n")
