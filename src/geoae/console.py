@@ -15,9 +15,10 @@ from geoae.job import Progress as Done
 from geoae.report import RestoreReport
 
 if TYPE_CHECKING:
+    from geoae.verification.report import VerifyReport
     from geoae.weights import Card
 
-__all__ = ["progress", "say", "show_inspection", "show_models", "summary", "warn"]
+__all__ = ["progress", "say", "show_inspection", "show_models", "show_verification", "summary", "warn"]
 
 # Seconds between the lines of a log, and before the first, which quick runs do without.
 LOG_EVERY = 30.0
@@ -151,10 +152,30 @@ def _show_step(step: Mapping[str, str], place: str) -> None:
         say(f"  {name:<16} {fact or 'none'}")
 
 
+def show_verification(report: "VerifyReport") -> None:
+    """Every check with its figure and limit, and what else they saw."""
+    table = Table("check", "what is measured", "figure", "limit", "unit", "result")
+    for name, check in report.checks.items():
+        figures = (f"{value:.3g}" for value in (check.figure, check.limit))
+        table.add_row(name, check.measured, *figures, check.unit, "passed" if check.passed else "FAILED")
+    for name, reason in report.skipped.items():
+        table.add_row(name, reason, "", "", "", "skipped")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for name, check in report.checks.items():
+        if check.note:
+            say(f"{name}: {check.note}")
+    passed = len(report.checks) - len(report.failed)
+    say(
+        f"{report.model}: {passed} of {len(report.checks)} checks passed, {report.seconds:.0f} s, {report.setting}, "
+        f"{report.scene} scene of {_size(report.height, report.width, report.bands)}"
+    )
+
+
 def show_models(cards: Sequence["Card"]) -> None:
     """The shipped models, and the test double."""
-    table = Table("name", "what it is", "halo px", "kFLOP/px", "parameters")
+    table = Table("name", "what it is", "halo px", "kFLOP/px", "parameters", "verified")
     for card in cards:
-        table.add_row(card.name, card.description, str(card.halo), f"{card.kflop_per_pixel:g}", f"{card.parameters:,}")
-    table.add_row("identity", "changes nothing, bit for bit; for trying the pipeline", "8", "0", "0")
+        figures = (str(card.halo), f"{card.kflop_per_pixel:g}", f"{card.parameters:,}")
+        table.add_row(card.name, card.description, *figures, "yes" if card.is_verified else "no")
+    table.add_row("identity", "changes nothing, bit for bit; for trying the pipeline", "8", "0", "0", "")
     Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -51,7 +51,13 @@ class Card(BaseModel):
     )
     figures: dict[str, Any] = Field(default_factory=dict, description="what was measured, where and how")
     limits: list[str] = Field(default_factory=list, description="when not to use it")
+    verified: dict[str, Any] = Field(default_factory=dict, description="written by geoae verify --into-card")
     licence: str = "Apache-2.0"
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether every contract was measured and kept, by these very weights."""
+        return self.verified.get("digest") == self.digest
 
     @classmethod
     def read(cls, folder: Path) -> Self:
