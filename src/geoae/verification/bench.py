@@ -81,8 +81,12 @@ class Bench:
 
     @cached_property
     def whole(self) -> NDArray[np.float32]:
-        """``units`` restored as one tile."""
-        return restored(self.restorer, self.units, unscaled(self.scale.sigma))
+        """``units`` restored as one tile, group after group."""
+        step = self.restorer.channels
+        groups = [slice(start, start + step) for start in range(0, len(self.units), step)]
+        return np.concatenate(
+            [restored(self.restorer, self.units[group], unscaled(self.scale.sigma[group])) for group in groups]
+        )
 
 
 def overlap(restorer: Restorer) -> int:
