@@ -108,7 +108,7 @@ def test_help_lists_every_option():
     assert "INPUT" in shown.output
 
 
-@pytest.mark.parametrize("command", ["restore", "inspect", "models", "demo"])
+@pytest.mark.parametrize("command", ["restore", "inspect", "models", "demo", "verify"])
 def test_every_command_has_help(command):
     shown = CliRunner().invoke(cli, [command, "-h"])
     assert shown.exit_code == 0
@@ -322,6 +322,43 @@ def test_models_are_listed(geoae):
     code, out, _ = geoae("models")
     assert code == 0
     assert any("identity" in line for line in out)
+
+
+def test_verify_shows_and_writes_figures(geoae, scene):
+    code, out, err = geoae("verify", "identity", "--scene", "s.tif", "--report", "v.json")
+    assert (code, err) == (0, [])
+    assert out[-1].startswith("identity: 11 of 11 checks passed, ")
+    assert "s.tif scene of " in out[-1]
+    assert sum("passed" in line for line in out[:-1]) == 11
+    report = json.loads(Path("v.json").read_text())
+    assert (report["passed"], report["checks"]["tiled"]["figure"]) == (True, 0)
+
+
+def test_verify_fails_where_a_promise_is_broken(geoae, monkeypatch, tmp_path):
+    from geoae.verification.checks import Finding
+
+    broken = Finding(measured="pixels that are wrong", figure=3, limit=0, unit="pixels")
+    monkeypatch.setattr("geoae.verification.report.CHECKS", {"tiled": lambda bench: broken})
+    code, out, err = geoae("verify", "identity", "--into-card", "--report", str(tmp_path / "v.json"))
+    assert (code, len(err)) == (1, 1)
+    assert err[0].startswith("geoae: identity: fails tiled: pixels that are wrong is 3 pixels, 0 at most; ")
+    assert any("FAILED" in line for line in out)
+    assert not json.loads((tmp_path / "v.json").read_text())["passed"], "the figures are written all the same"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["res-cea"], "res-cea: no such model"),
+        (["identity", "--scene", "missing.tif"], "missing.tif: cannot be opened"),
+        (["identity", "--report", "nowhere/v.json"], "nowhere/v.json: is no file"),
+        (["res-cae", "--device", "abacus"], "abacus: no such device"),
+    ],
+)
+def test_verify_errors_are_one_line(geoae, words, said):
+    code, out, err = geoae("verify", *words)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert said in err[0]
 
 
 def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):

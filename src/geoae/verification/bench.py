@@ -33,6 +33,8 @@ SYNTHETIC = "synthetic"
 BANDS = 3
 # The side of a scene at least, for means that are worth something.
 SIDE = 256
+# Noise in model units that a model is told of at least, where its own work is looked at.
+LEVEL = 0.1
 # Noise added to the synthetic scene, of its range.
 NOISE = 25 / 255
 
@@ -75,18 +77,17 @@ class Bench:
 
     @cached_property
     def leading(self) -> tuple[NDArray[np.float32], Scale]:
-        """The first components that the model takes at once, and a map that leaves them as they are."""
+        """The first components that the model takes at once, and a map that leaves them as they are.
+
+        It tells of noise enough for the model to do something, or a clean scene would show nothing.
+        """
         channels = self.restorer.channels
-        return self.units[:channels], unscaled(self.scale.sigma[:channels])
+        return self.units[:channels], unscaled(np.maximum(self.scale.sigma[:channels], LEVEL))
 
     @cached_property
     def whole(self) -> NDArray[np.float32]:
-        """``units`` restored as one tile, group after group."""
-        step = self.restorer.channels
-        groups = [slice(start, start + step) for start in range(0, len(self.units), step)]
-        return np.concatenate(
-            [restored(self.restorer, self.units[group], unscaled(self.scale.sigma[group])) for group in groups]
-        )
+        """``leading`` restored as one tile."""
+        return restored(self.restorer, *self.leading)
 
 
 def overlap(restorer: Restorer) -> int:
