@@ -1,7 +1,6 @@
 """How far a network sees: its theoretical field, and the halo that counts in practice."""
 
 import copy
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,42 +17,37 @@ FARTHEST = 512
 
 
 @torch.inference_mode()
-def measure_halo(
-    network: nn.Module, channels: int, multiple: int, seed: int = 0, levels: Sequence[float] = LEVELS
-) -> int:
+def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0) -> int:
     """Distance in pixels beyond which an input changes the output by less than 1e-5 model units.
 
     Everything beyond a border is replaced by something else (other noise, an adversarial checker of
     full contrast, a bright step) and the change is followed inwards from either side, for every phase
-    of the border on the network's grid, along rows and along columns, for faint to strong noise
-    (``levels``, in model units), in float32.
+    of the border on the network's grid, along rows and along columns, for faint to strong noise, in
+    float32.
     """
-    farthest = 0
-    for across in (False, True):
-        generator = torch.Generator().manual_seed(seed)
-        farthest = max(farthest, *(_halo(network, channels, multiple, generator, level, across) for level in levels))
-    return farthest
+    return max(_halo(network, channels, multiple, seed, across) for across in (False, True))
 
 
-def _halo(
-    network: nn.Module, channels: int, multiple: int, generator: torch.Generator, level: float, across: bool
-) -> int:
-    """``measure_halo`` at one noise level along columns, or ``across``, along rows."""
+def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: bool) -> int:
+    """``measure_halo`` along columns, or ``across``, along rows."""
+    generator = torch.Generator().manual_seed(seed)
     field = int(network.field)  # type: ignore[arg-type]
     middle, width = (-(-least // multiple) * multiple for least in (max(LEAST, field), max(64, 2 * multiple)))
-    side, farthest = 2 * middle, 0
-    sigma = torch.full((1, channels, 1, 1), level)
-    base = 0.5 * torch.rand((1, channels, width, side), generator=generator)
-    base += level * torch.randn(base.shape, generator=generator)
-    before = _run(network, base, sigma, across)
-    checker = ((torch.arange(width)[:, None] + torch.arange(side)[None, :]) % 2).float().expand_as(base)
-    for other in (base.roll(64, -1).flip(-2), checker * 2 - 1, torch.full_like(base, 2.0)):
-        for border in range(middle, middle + multiple):
-            leftwards = torch.cat([base[..., :border], other[..., border:]], dim=-1)
-            rightwards = torch.cat([other[..., :border], base[..., border:]], dim=-1)
-            after = (_run(network, changed, sigma, across) for changed in (leftwards, rightwards))
-            moved = [(before - now).abs().amax(dim=(0, 1, 2)) >= TOLERANCE for now in after]
-            farthest = max(farthest, border - _first(moved[0][:border]), _last(moved[1][border:]) + 1)
+    side = 2 * middle
+    farthest = 0
+    for level in LEVELS:
+        sigma = torch.full((1, channels, 1, 1), level)
+        base = 0.5 * torch.rand((1, channels, width, side), generator=generator)
+        base += level * torch.randn(base.shape, generator=generator)
+        before = _run(network, base, sigma, across)
+        checker = ((torch.arange(width)[:, None] + torch.arange(side)[None, :]) % 2).float().expand_as(base)
+        for other in (base.roll(64, -1).flip(-2), checker * 2 - 1, torch.full_like(base, 2.0)):
+            for border in range(middle, middle + multiple):
+                leftwards = torch.cat([base[..., :border], other[..., border:]], dim=-1)
+                rightwards = torch.cat([other[..., :border], base[..., border:]], dim=-1)
+                after = (_run(network, changed, sigma, across) for changed in (leftwards, rightwards))
+                moved = [(before - now).abs().amax(dim=(0, 1, 2)) >= TOLERANCE for now in after]
+                farthest = max(farthest, border - _first(moved[0][:border]), _last(moved[1][border:]) + 1)
     return farthest
 
 

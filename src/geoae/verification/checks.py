@@ -29,8 +29,6 @@ TOLERANCE = 1e-4
 ROUNDING = 1e-6
 # Of a band's range; noise itself has a mean, some hundredths of a percent on scenes of this size.
 BIAS = 0.1
-# The noise level that reaches farthest.
-STRONG = 0.25
 FILLS = (0.0, 65535.0, float("nan"))
 
 
@@ -187,7 +185,7 @@ class _Network(torch.nn.Module):
 def halo(bench: Bench) -> Finding:
     """The declared halo measured again as it was when the model was saved: on the CPU, in float32."""
     restorer = bench.subject.exact
-    measured = measure_halo(_Network(restorer), restorer.channels, restorer.multiple, levels=(STRONG,))
+    measured = measure_halo(_Network(restorer), restorer.channels, restorer.multiple)
     what = "distance from which an input moves a pixel by 1e-5 model units, against the halo declared"
     return Finding(measured=what, figure=measured, limit=restorer.halo, unit="px")
 
