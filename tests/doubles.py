@@ -55,7 +55,8 @@ def unscaled(components: int, sigma: float = 0.1, bands: int | None = None) -> S
     """DN are model units; components past the bands are zero."""
     bands = components if bands is None else bands
     eye = np.eye(components, bands)
-    return Scale(np.zeros(bands), eye, eye.T, np.full(components, sigma), np.full(bands, sigma), np.zeros(bands))
+    level = np.where(np.arange(components) < bands, sigma, 0.0)
+    return Scale(np.zeros(bands), eye, eye.T, level, np.full(bands, sigma), np.zeros(bands))
 
 
 @dataclass

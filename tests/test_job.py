@@ -21,6 +21,7 @@ import geoae
 from geoae.errors import BusyError, InputError, OutputError
 from geoae.job import Job, Progress, run
 from geoae.order import prepare
+from geoae.provenance import history
 from tests.rasters import SHARED, masks, noise, read, texture, write
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
@@ -258,8 +259,30 @@ def test_provenance_is_in_the_output(tmp_path):
     with rasterio.open(target) as dataset:
         tags = dataset.tags(ns="GEOAE")
     assert tags["FINGERPRINT"] == report.fingerprint
-    assert tags["MODEL"] == "identity"
-    assert tags["SOURCE"] == "in.tif"
+    assert (tags["MODEL"], tags["MODEL_DIGEST"], tags["VERSION"]) == ("identity", "identity", geoae.__version__)
+    assert (tags["SOURCE"], tags["BANDS"], tags["RECIPE"]) == ("in.tif", "1,2", "none")
+    assert tags["SOURCE_IDENTITY"] == prepare(Job(source=str(source), model="identity")).scene.identity
+    assert json.loads(tags["OPTIONS"]) == {"sigma": "auto", "profile": "cog"}
+    assert [float(sigma) for sigma in tags["SIGMA"].split(",")] == pytest.approx(report.sigma_before, rel=1e-4)
+    assert "HISTORY" not in tags
+    assert not report.warnings
+
+
+def test_an_output_restored_again_keeps_its_history_and_warns(tmp_path):
+    once, twice, thrice = (tmp_path / f"{name}.tif" for name in ("once", "twice", "thrice"))
+    identity(write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)), once, sigma=7.0)
+    with pytest.warns(UserWarning, match=r"once\.tif: is already restored by .* restore in\.tif instead") as caught:
+        report = identity(once, twice)
+    assert report.warnings == [str(warning.message) for warning in caught]
+    assert "\n" not in report.warnings[0]
+    with pytest.warns(UserWarning, match="already restored 2 times"):
+        identity(twice, thrice)
+    with pytest.warns(UserWarning, match=r"once\.tif: is already restored by"):
+        assert identity(once, twice).status == "skipped"
+    steps = history(str(thrice))
+    assert [step["SOURCE"] for step in steps] == ["in.tif", "once.tif", "twice.tif"]
+    assert steps[:2] == history(str(twice))
+    assert steps[0]["SIGMA"] == "7"
 
 
 def test_a_remote_target_gets_the_finished_file(tmp_path):

@@ -6,11 +6,14 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from geoae.errors import GeoaeError, OutputError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["main", "tune_process"]
 
@@ -78,21 +81,30 @@ def cli() -> None:
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     """Restore one scene."""
-    from geoae.console import progress, summary
+    from geoae.console import progress, summary, warn
     from geoae.job import Job, run
 
     job = Job.checked(**options)
-    if report and (report.is_dir() or not report.parent.is_dir()):
-        raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
+    _check_report(report)
     with progress(quiet) as on_progress:
-        result = run(job, on_progress)
-    if report:
-        try:
-            report.write_text(result.model_dump_json(indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"{report}: cannot be written ({error.strerror}); give --report another path") from error
+        result = run(job, on_progress, warn)
+    _write_report(report, result)
     if not quiet:
         summary(result)
+
+
+def _check_report(path: Path | None) -> None:
+    """Refuse before the work where its report could not be written."""
+    if path and (path.is_dir() or not path.parent.is_dir()):
+        raise OutputError(f"{path}: is no file in a folder that is there; give --report another path")
+
+
+def _write_report(path: Path | None, report: "BaseModel") -> None:
+    try:
+        if path:
+            path.write_text(report.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); give --report another path") from error
 
 
 @cli.command()
@@ -115,6 +127,33 @@ def models() -> None:
     from geoae.weights import shipped_models
 
     show_models(shipped_models())
+
+
+@cli.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--scene", metavar="FILE", help="A raster, whose middle is used; by default a synthetic scene.")
+@click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH.json", help="Write all figures."
+)
+@click.option("--into-card", is_flag=True, help="Write the figures into the model's card, if every check passed.")
+def verify(model: str, scene: str | None, device: str, precision: str, report: Path | None, into_card: bool) -> None:
+    """Measure what geoae promises, with MODEL on this machine; exit 1 if a promise is not kept.
+
+    MODEL: a shipped model's name, a model folder, or identity.
+    """
+    from geoae.console import say, show_verification
+    from geoae.verification.report import into_card as write_card
+    from geoae.verification.report import verify as run
+
+    _check_report(report)
+    found = run(model, scene, device=device, precision=precision)
+    show_verification(found)
+    _write_report(report, found)
+    found.require()
+    if into_card:
+        say(f"{write_card(model, found)}: has the figures now")
 
 
 @cli.command()

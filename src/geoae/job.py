@@ -19,6 +19,7 @@ from geoae.engine import restore_slabs
 from geoae.errors import OutputError
 from geoae.order import ALGORITHM, Job, Prepared, is_local, prepare
 from geoae.plan import Slab
+from geoae.provenance import DOMAIN, file_name, with_history
 from geoae.report import RestoreReport
 from geoae.scene import Scene
 from geoae.spread import active_client, restore_spread
@@ -37,17 +38,23 @@ class Progress:
     resumed: int
 
 
-def run(job: Job, on_progress: Callable[[Progress], None] = lambda progress: None) -> RestoreReport:
+def run(
+    job: Job,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_warning: Callable[[str], None] = lambda warning: None,
+) -> RestoreReport:
     """Restore one scene as ``job`` says.
 
     The target appears under its name only when complete. A run that was killed goes on from its
-    finished slabs. A target that already is this very result is left alone. Raises a
-    ``GeoaeError``.
+    finished slabs. A target that already is this very result is left alone. ``on_warning`` hears
+    before the work begins of what the report will warn of. Raises a ``GeoaeError``.
     """
     started = time.monotonic()
     prepared = prepare(job)
     target = prepared.target
     refuse_target(job.source, target)
+    for warning in prepared.warnings:
+        on_warning(warning)
     finished = _fingerprint_of(target)
     if finished == prepared.fingerprint and not job.fresh:
         return _report(prepared, started, status="skipped", after=_facts_after(prepared, target))
@@ -68,7 +75,7 @@ def _fingerprint_of(target: str) -> str | None:
         return None
     try:
         with rasterio.open(target) as dataset:
-            return str(dataset.tags(ns="GEOAE").get("FINGERPRINT", ""))
+            return str(dataset.tags(ns=DOMAIN).get("FINGERPRINT", ""))
     except rasterio.errors.RasterioError:
         return "" if is_local(target) else None
 
@@ -146,19 +153,22 @@ def _facts_after(prepared: Prepared, written: str) -> Facts:
 def _tags(prepared: Prepared) -> dict[str, str]:
     """Provenance, kept in the output's metadata domain GEOAE."""
     restorer = prepared.work.restorer
-    return {
+    options = prepared.options.model_dump_json(exclude={"description", "model"}, exclude_none=True)
+    tags = {
         "FINGERPRINT": prepared.fingerprint,
         "VERSION": version("geoae"),
         "ALGORITHM": str(ALGORITHM),
         "MODEL": restorer.name,
         "MODEL_DIGEST": restorer.digest,
         "SETTING": restorer.setting,
-        "SOURCE": Path(prepared.job.source).name,
+        "SOURCE": file_name(prepared.job.source),
         "SOURCE_IDENTITY": prepared.scene.identity,
-        "RECIPE": prepared.job.recipe or "",
+        "RECIPE": file_name(prepared.job.recipe or "none"),
+        "OPTIONS": options,
         "BANDS": ",".join(map(str, prepared.scene.bands)),
         "SIGMA": ",".join(f"{sigma:.6g}" for sigma in prepared.facts.sigma),
     }
+    return with_history(tags, prepared.history)
 
 
 def _report(
@@ -176,5 +186,5 @@ def _report(
         bands=list(scene.bands), copied=scene.copied, tile=(plan.rows.tile, plan.cols.tile), overlap=plan.rows.overlap,
         tiles=plan.tiles, tiles_computed=counts[True], tiles_empty=counts[False], slabs_resumed=resumed, seconds=seconds,
         megapixels_per_second=megapixels / seconds, sigma_before=prepared.facts.sigma.tolist(),
-        sigma_after=after.sigma.tolist() if after else [],
+        sigma_after=after.sigma.tolist() if after else [], warnings=prepared.warnings,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from geoae.diagnose import Facts, sample
 from geoae.engine import Work
 from geoae.errors import RecipeError
 from geoae.plan import TilePlan
+from geoae.provenance import history, remark
 from geoae.recipe import Recipe, explain
 from geoae.restorer import Identity, Restorer, SelfEnsemble
 from geoae.scene import Scene
@@ -62,13 +63,23 @@ class Job(BaseModel):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Prepared:
-    """A job decided in full: what is read, with which plan, map and model."""
+    """A job decided in full: what is read, with which plan, map and model.
+
+    ``history``: the restorations that made the scene, where it is an output of geoae.
+    """
 
     job: Job
     options: Recipe
     scene: Scene
     facts: Facts
     work: Work
+    history: list[dict[str, str]]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What whoever gave the order ought to hear before the work begins."""
+        warning = remark(self.job.source, self.history)
+        return [warning] if warning else []
 
     @property
     def target(self) -> str:
@@ -97,7 +108,7 @@ def prepare(job: Job) -> Prepared:
             facts = Facts.of(sample(reader.read, scene.height, scene.width), options.known_sigma)
     plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
-    return Prepared(job, options, scene, facts, work)
+    return Prepared(job, options, scene, facts, work, history(job.source))
 
 
 def is_local(name: str) -> bool:

@@ -52,12 +52,18 @@ class Card(BaseModel):
     )
     figures: dict[str, Any] = Field(default_factory=dict, description="what was measured, where and how")
     limits: list[str] = Field(default_factory=list, description="when not to use it")
+    verified: dict[str, Any] = Field(default_factory=dict, description="written by geoae verify --into-card")
     licence: str = "Apache-2.0"
 
     def kflop(self, bands: int) -> float:
         """Thousands of floating-point operations per pixel and band of a scene of ``bands`` bands."""
         full, rest = divmod(bands, self.channels)
         return (full * self.kflop_per_pixel + min(self.kflop_per_pixel, rest * self.kflop_alone)) / bands
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether every contract was measured and kept, by these very weights."""
+        return self.verified.get("digest") == self.digest
 
     @classmethod
     def read(cls, folder: Path) -> Self:
