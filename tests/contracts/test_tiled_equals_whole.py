@@ -32,7 +32,7 @@ def random_model(architecture: str) -> TorchRestorer:
     network = randomised(ARCHITECTURES[architecture](**SMALL.get(architecture, {})))
     halo = measure_halo(network, network.channels, network.multiple)
     card = Card.model_construct(
-        name="random", digest="", channels=network.channels, multiple=network.multiple, halo=halo
+        name="random", digest="", channels=network.channels, multiple=network.multiple, halo=halo, tile=1536
     )
     return TorchRestorer(card, network, torch.device("cpu"), "fp32", None)
 
