@@ -31,9 +31,9 @@ def fill(store: PartStore, index: int) -> np.ndarray:
 def test_a_part_holds_what_was_written(tmp_path):
     with opened(tmp_path / "parts") as store:
         pixels = fill(store, 1)
-        assert store.finished(SLABS[1])
-        assert not store.finished(SLABS[0])
-        part = store.part(SLABS[1])
+        assert 1 in store.finished()
+        assert 0 not in store.finished()
+        (part,) = store.parts([SLABS[1]])
         assert (part.row, part.height) == (SLABS[1].window.row, SLABS[1].window.height)
         assert np.array_equal(read(part.path), pixels)
 
@@ -42,7 +42,7 @@ def test_a_part_that_failed_leaves_nothing(tmp_path):
     with opened(tmp_path / "parts") as store:
         with pytest.raises(ZeroDivisionError), store.writer(SLABS[0]) as part:
             part.write(SLABS[0].window, np.ones((2, SLABS[0].window.height, 90), np.int16))
-            assert not store.finished(SLABS[0]), "no name before it is complete"
+            assert 0 not in store.finished(), "no name before it is complete"
             raise ZeroDivisionError
         assert not list(store.folder.glob("slab-*"))
 
@@ -53,15 +53,15 @@ def test_a_part_that_is_short_does_not_count(tmp_path, monkeypatch):
     with opened(tmp_path / "parts") as store:
         with pytest.raises(OutputError, match="free disk space"), store.writer(SLABS[0]):
             pass
-        assert not store.finished(SLABS[0])
+        assert 0 not in store.finished()
 
 
 def test_finished_parts_stay_for_the_same_order(tmp_path):
     with opened(tmp_path / "parts") as store:
         fill(store, 0)
     with opened(tmp_path / "parts") as store:
-        assert store.finished(SLABS[0])
-    assert json.loads((tmp_path / "parts" / "order.json").read_text()) == ORDER
+        assert 0 in store.finished()
+    assert json.loads((tmp_path / "parts" / "order.json").read_text()).items() >= ORDER.items()
 
 
 @pytest.mark.parametrize(("order", "fresh"), [({"fingerprint": "z", "setting": "b"}, False), (ORDER, True)])
@@ -69,7 +69,7 @@ def test_parts_of_another_order_or_a_fresh_one_go(tmp_path, order, fresh):
     with opened(tmp_path / "parts") as store:
         fill(store, 0)
     with opened(tmp_path / "parts", order, fresh) as store:
-        assert not store.finished(SLABS[0])
+        assert 0 not in store.finished()
 
 
 def test_a_second_holder_is_refused(tmp_path):

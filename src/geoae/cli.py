@@ -1,10 +1,11 @@
 """The command ``geoae``: words to calls, no logic."""
 
 import logging
+import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -208,11 +209,16 @@ def tune_process() -> None:
     matrix products would start threads that take the cores from the network (1.1 times).
     """
     import ctypes
-    import os
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GDAL_CACHEMAX", "96")
     os.environ.setdefault("GDAL_PAM_ENABLED", "YES")
+    # Remote storage hiccups; a server that says nothing for a minute is down.
+    os.environ.setdefault("GDAL_HTTP_MAX_RETRY", "4")
+    os.environ.setdefault("GDAL_HTTP_RETRY_DELAY", "0.5")
+    os.environ.setdefault("GDAL_HTTP_CONNECTTIMEOUT", "30")
+    os.environ.setdefault("GDAL_HTTP_LOW_SPEED_LIMIT", "1")
+    os.environ.setdefault("GDAL_HTTP_LOW_SPEED_TIME", "60")
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-4, 0)  # M_MMAP_MAX
@@ -222,28 +228,51 @@ def tune_process() -> None:
         pass  # not glibc
 
 
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _listen() -> list[signal.Signals]:
+    """Signals that ask this process to end, as they arrive. The first unwinds what is going on; a second
+    ends it at once, for which what is on disk is always fit.
+    """
+    heard: list[signal.Signals] = []
+
+    def hear(number: int, frame: object) -> None:
+        heard.append(signal.Signals(number))
+        if len(heard) > 1:
+            _leave(heard)
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup, or a job in the background of a script
+            signal.signal(each, hear)
+    return heard
+
+
+def _leave(heard: Sequence[signal.Signals]) -> NoReturn:
+    """Say that the process ends and how to go on; not by ``sys.exit``, which would wait for GDAL's copy."""
+    why = "terminated" if heard and heard[0] is not signal.SIGINT else "interrupted"
+    resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
+    message = f"geoae: {why}{RESUME if resumable else ''}\n"
+    sys.stdout.flush()
+    os.write(sys.stderr.fileno(), message.encode())
+    os._exit(128 + (heard[0] if heard else signal.SIGINT))
 
 
 def main() -> None:
-    """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted."""
+    """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted, 143 terminated."""
     tune_process()
     # Or Python prints what GDAL says on the way to an error that is told in one line.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
-    signal.signal(signal.SIGTERM, _terminate)
+    heard = _listen()
     try:
         cli.main(standalone_mode=False)
     except GeoaeError as error:
-        _stop(f"geoae: {error}", 1)
+        _stop(f"geoae: {error}")
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
-        _stop(f"geoae: interrupted{RESUME if resumable else ''}", 130)
+        _leave(heard)
 
 
-def _stop(message: str, code: int) -> NoReturn:
+def _stop(message: str) -> NoReturn:
     print(" ".join(message.split()), file=sys.stderr)
-    sys.exit(code)
+    sys.exit(1)

@@ -6,11 +6,14 @@ from the parts and everything else from the source, and GDAL copies it in one mu
 
 import mmap
 import re
+import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder, tostring
 from xml.parsers import expat
@@ -85,10 +88,7 @@ def assemble(
         _disguise(root, marker)
         recipe = stack.enter_context(MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt"))
         try:
-            # Without PAM: what a TIFF cannot hold would go to a sidecar that the caller's rename leaves behind.
-            with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"):
-                rasterio.shutil.copy(recipe.name, str(target), **options)
-                _read_back(target)
+            _interruptible(partial(_copy, recipe.name, target, options))
             if marker.encode() in text:
                 _undisguise(target, marker, 2 * len(text))
         except BaseException as error:
@@ -99,6 +99,31 @@ def assemble(
                 raise
             cure = "free disk space, choose another -o, or check that the source is still readable"
             raise OutputError(f"{target}: cannot be written ({_line(error)}); {cure}") from error
+
+
+def _interruptible(work: Callable[[], None]) -> None:
+    """GDAL's copy cannot be stopped. On a thread that dies with the process, Ctrl-C need not wait for it."""
+    if threading.current_thread() is not threading.main_thread():
+        work()  # signals arrive at the main thread alone
+        return
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="geoae-copy", daemon=True).start()
+    done.result()
+
+
+def _copy(recipe: str, target: Path, options: Mapping[str, str]) -> None:
+    # Without PAM: what a TIFF cannot hold would go to a sidecar that the caller's rename leaves behind.
+    with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"):
+        rasterio.shutil.copy(recipe, str(target), **options)
+        _read_back(target)
 
 
 @contextmanager
