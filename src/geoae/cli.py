@@ -6,6 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -81,6 +82,7 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     from geoae.console import progress, summary
     from geoae.job import Job, run
 
+    _hush_libtiff()
     job = Job.checked(**options)
     if report and (report.is_dir() or not report.parent.is_dir()):
         raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
@@ -128,6 +130,7 @@ def degrade(source: str, config: Path, target: Path, overwrite: bool) -> None:
     from geoae.degrade import DegradeConfig
     from geoae.degrade import degrade as run
 
+    _hush_libtiff()
     settings = DegradeConfig.read(config)
     run(source, settings, target, overwrite=overwrite)
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
@@ -226,6 +229,16 @@ def tune_process() -> None:
         libc.mallopt(-8, 1)  # M_ARENA_MAX: other threads' arenas keep nothing of this size
     except (OSError, AttributeError):
         pass  # not glibc
+
+
+def _hush_libtiff() -> None:
+    """Of a full disk libtiff tells standard error by itself, past GDAL and Python; we do so in one line."""
+    import ctypes
+
+    import rasterio._base
+
+    with suppress(OSError, AttributeError):  # a build that hides it
+        ctypes.CDLL(rasterio._base.__file__).TIFFSetErrorHandler(None)
 
 
 def _listen() -> list[signal.Signals]:

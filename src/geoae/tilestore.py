@@ -8,7 +8,7 @@ import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,15 +34,22 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class PartWriter:
-    """Takes windows of one slab, in scene coordinates."""
+    """Takes windows of one slab, in scene coordinates; ``written`` are their places and checksums."""
 
     slab: Slab
     dataset: rasterio.io.DatasetWriter
+    written: list[tuple[RasterWindow, int]] = field(default_factory=list)
 
     def write(self, window: Window, pixels: NDArray[Any]) -> None:
         """``pixels`` (band, height, width) in the source's dtype."""
         area = RasterWindow(window.col, window.row - self.slab.window.row, window.width, window.height)
         self.dataset.write(pixels, window=area)
+        self.written.append((area, _checksum(pixels)))
+
+    def reads_as_written(self, draft: Path) -> bool:
+        """Whether the closed file holds all of it: on a full disk GDAL returns as if all were well."""
+        with rasterio.open(draft) as dataset:
+            return all(_checksum(dataset.read(window=area)) == checksum for area, checksum in self.written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +145,15 @@ class PartStore:
         # A name of its own: a worker of a cluster that was given up may still be writing the same slab.
         draft = self.folder / f"slab-{slab.index:05d}.{uuid.uuid4().hex}.tmp"
         window = slab.window
-        size = window.height * window.width * self.bands * np.dtype(self.dtype).itemsize
         try:
             with rasterio.open(
                 draft, "w", driver="GTiff", dtype=self.dtype, count=self.bands, height=window.height,
                 width=window.width, tiled=True, blockxsize=256, blockysize=256, bigtiff="IF_NEEDED",
             ) as dataset:  # fmt: skip
-                yield PartWriter(slab, dataset)
-            # GDAL may swallow a failed flush at close; a part that is short must not count.
-            if draft.stat().st_size < size:
-                raise OutputError(
-                    f"{draft}: only {draft.stat().st_size} of {size} bytes could be written; free disk space and run again"
-                )
+                part = PartWriter(slab, dataset)
+                yield part
+            if not part.reads_as_written(draft):
+                raise OutputError(f"{draft}: cannot be written in full; free disk space and run again")
             with draft.open("rb") as file:
                 os.fsync(file.fileno())
             draft.replace(self.folder / self._name(slab.index, draft))
@@ -161,6 +165,11 @@ class PartStore:
     def remove(self) -> None:
         """Delete the folder with everything in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _checksum(pixels: NDArray[Any]) -> int:
+    # GDAL forgets the sign of -0.0 in a block of zeros.
+    return zlib.crc32(np.ascontiguousarray(pixels + 0 if pixels.dtype.kind == "f" else pixels).data)
 
 
 def _text(order: dict[str, object]) -> str:

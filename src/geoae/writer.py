@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder, tostring
 from xml.parsers import expat
 
@@ -88,7 +89,7 @@ def assemble(
         _disguise(root, marker)
         recipe = stack.enter_context(MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt"))
         try:
-            _interruptible(partial(_copy, recipe.name, target, options))
+            _interruptible(partial(_copy, recipe.name, target, bands, options))
             if marker.encode() in text:
                 _undisguise(target, marker, 2 * len(text))
         except BaseException as error:
@@ -119,11 +120,11 @@ def _interruptible(work: Callable[[], None]) -> None:
     done.result()
 
 
-def _copy(recipe: str, target: Path, options: Mapping[str, str]) -> None:
+def _copy(recipe: str, target: Path, bands: Sequence[int], options: Mapping[str, str]) -> None:
     # Without PAM: what a TIFF cannot hold would go to a sidecar that the caller's rename leaves behind.
     with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"):
         rasterio.shutil.copy(recipe, str(target), **options)
-        _read_back(target)
+        _read_back(recipe, target, bands)
 
 
 @contextmanager
@@ -230,14 +231,32 @@ def _undisguise(target: Path, marker: str, span: int) -> None:
             start = view.find(word, end, last)
 
 
-def _read_back(target: Path) -> None:
-    """Decode every block: a full disk makes GDAL complain on stderr and return as if all were well."""
-    with _opened(str(target)) as dataset:
+def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
+    """Decode every block: a full disk makes GDAL complain on stderr and return as if all were well. What it
+    could not write may read as zeros; so restored ``bands``, or all where none is, are compared. Bands share
+    their blocks, so the others are there where these are.
+    """
+    with _opened(recipe) as wanted, _opened(str(target)) as dataset:
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
+        chosen = list(bands or dataset.indexes)
+        largest = _largest(dataset)
         for _, window in dataset.block_windows(1):
-            dataset.read(window=window)
+            found = dataset.read(window=window)[[band - 1 for band in chosen]]
+            same = largest is None or np.array_equal(
+                found, np.minimum(wanted.read(chosen, window=window), largest), equal_nan=found.dtype.kind == "f"
+            )
             if masked:
-                dataset.read_masks(1, window=window)
+                same &= np.array_equal(dataset.read_masks(1, window=window), wanted.read_masks(1, window=window))
+            if not same:
+                raise OSError(f"rows from {window.row_off}, columns from {window.col_off} do not read as written")
+
+
+def _largest(dataset: DatasetReader) -> Any:
+    """The largest value that a file can hold; None where it rounds floating point to fewer bits."""
+    bits, kind = _bits(dataset)[0], np.dtype(dataset.dtypes[0])
+    if kind.kind == "f":
+        return None if bits else kind.type(np.inf)
+    return kind.type(2 ** int(bits) - 1 if bits else np.iinfo(kind).max)
 
 
 def _cog(dataset: DatasetReader) -> dict[str, str]:
