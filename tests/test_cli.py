@@ -31,6 +31,8 @@ def scene(tmp_path, monkeypatch):
 def geoae(monkeypatch, capsys):
     """The command in this process: exit code, lines of standard output, lines of standard error."""
     monkeypatch.setattr("geoae.cli.tune_process", lambda: None)  # would outlive the test
+    for hook in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, hook, getattr(sys, hook))
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def call(*words: str) -> tuple[int, list[str], list[str]]:

@@ -4,10 +4,12 @@ import logging
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NoReturn
 
 import click
@@ -107,6 +109,7 @@ def inspect(as_json: bool, **options: Any) -> None:
     from geoae.inspection import inspect as look
     from geoae.job import Job
 
+    _hush_libtiff()
     show_inspection(look(Job.checked(**options)), as_json)
 
 
@@ -256,6 +259,17 @@ def _listen() -> list[signal.Signals]:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup, or a job in the background of a script
             signal.signal(each, hear)
+
+    def lost(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """What a callback of GDAL could not raise: an interruption, or words of a damaged file that are no UTF-8."""
+        if issubclass(kind, KeyboardInterrupt):
+            _leave(heard)
+        where = traceback.extract_tb(trace)[-1].filename if trace else "rasterio"
+        if not (issubclass(kind, UnicodeDecodeError) and "rasterio" in where):
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = lost
+    sys.unraisablehook = lambda said: lost(said.exc_type, said.exc_value or said.exc_type(), said.exc_traceback)
     return heard
 
 
@@ -274,6 +288,7 @@ def main() -> None:
     tune_process()
     # Or Python prints what GDAL says on the way to an error that is told in one line.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
+    warnings.filterwarnings("ignore", module="rasterio")
     heard = _listen()
     try:
         cli.main(standalone_mode=False)

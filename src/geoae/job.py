@@ -15,6 +15,7 @@ from typing import Literal
 
 import rasterio
 import rasterio.shutil
+from rasterio._err import CPLE_BaseError
 
 from geoae.diagnose import Facts, sample
 from geoae.engine import restore_slabs
@@ -86,7 +87,7 @@ def _fingerprint_of(target: str) -> str | None:
     try:
         with rasterio.open(target) as dataset:
             return str(dataset.tags(ns="GEOAE").get("FINGERPRINT", ""))
-    except rasterio.errors.RasterioError:
+    except (rasterio.errors.RasterioError, CPLE_BaseError, UnicodeDecodeError):
         return "" if is_local(target) else None
 
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
@@ -45,6 +46,17 @@ def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
             ) from error
         with dataset:
             yield dataset
+
+
+@contextmanager
+def _understood(source: str) -> Iterator[None]:
+    """What is said of a raster may be damaged too: keys that contradict each other, text that is none."""
+    try:
+        yield
+    except (RasterioError, CPLE_BaseError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{source}: its description is damaged ({_line(error)}); repair it, or keep the pixels alone by gdal_translate"
+        ) from error
 
 
 def _line(error: BaseException) -> str:
@@ -87,7 +99,7 @@ class Scene:
         Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
         bands, bands that do not exist).
         """
-        with _opened(source) as dataset:
+        with _opened(source) as dataset, _understood(source):
             if dataset.count == 0:
                 inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
                 raise InputError(f"{source}: holds no raster band{inside}")

@@ -83,7 +83,7 @@ def assemble(
             dataset = stack.enter_context(_opened(source))
             root = _described(dataset, source, parts, bands)
             options = WRITERS[profile](dataset)
-        except (RasterioError, CPLE_BaseError, expat.ExpatError) as error:
+        except (RasterioError, CPLE_BaseError, expat.ExpatError, UnicodeDecodeError) as error:
             raise InputError(f"{source}: cannot be opened again ({_line(error)}); has it been moved?") from error
         root.append(_metadata(domain, tags))
         _disguise(root, marker)
