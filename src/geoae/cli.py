@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -273,14 +274,16 @@ def _listen() -> list[signal.Signals]:
     return heard
 
 
-def _leave(heard: Sequence[signal.Signals]) -> NoReturn:
-    """Say that the process ends and how to go on; not by ``sys.exit``, which would wait for GDAL's copy."""
-    why = "terminated" if heard and heard[0] is not signal.SIGINT else "interrupted"
+def _leave(heard: Sequence[signal.Signals], at_once: bool = True) -> NoReturn:
+    """Say that the process ends and how to go on, and end it."""
+    number = heard[0] if heard else signal.SIGINT
+    why = "interrupted" if number is signal.SIGINT else "terminated"
     resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
-    message = f"geoae: {why}{RESUME if resumable else ''}\n"
     sys.stdout.flush()
-    os.write(sys.stderr.fileno(), message.encode())
-    os._exit(128 + (heard[0] if heard else signal.SIGINT))
+    os.write(sys.stderr.fileno(), f"geoae: {why}{RESUME if resumable else ''}\n".encode())
+    if at_once:
+        os._exit(128 + number)
+    sys.exit(128 + number)
 
 
 def main() -> None:
@@ -298,7 +301,8 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        _leave(heard)
+        # Python would wait for what GDAL still copies, into a file that is gone already.
+        _leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
 
 
 def _stop(message: str) -> NoReturn:
