@@ -1,5 +1,6 @@
 """The command ``geoae``: words to calls, no logic."""
 
+import atexit
 import logging
 import os
 import signal
@@ -281,9 +282,10 @@ def _leave(heard: Sequence[signal.Signals], at_once: bool = True) -> NoReturn:
     resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
     sys.stdout.flush()
     os.write(sys.stderr.fileno(), f"geoae: {why}{RESUME if resumable else ''}\n".encode())
-    if at_once:
-        os._exit(128 + number)
-    sys.exit(128 + number)
+    if not at_once:
+        atexit._run_exitfuncs()
+    # Not sys.exit: where an import was interrupted, Python would still die of SIGINT.
+    os._exit(128 + number)
 
 
 def main() -> None:
