@@ -305,6 +305,8 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         # Python would wait for what GDAL still copies, into a file that is gone already.
         _leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
+    finally:
+        sys.excepthook = sys.__excepthook__
 
 
 def _stop(message: str) -> NoReturn:

@@ -15,7 +15,6 @@ from typing import Literal
 
 import rasterio
 import rasterio.shutil
-from rasterio._err import CPLE_BaseError
 
 from geoae.diagnose import Facts, sample
 from geoae.engine import restore_slabs
@@ -23,7 +22,7 @@ from geoae.errors import InputError, OutputError
 from geoae.order import ALGORITHM, Job, Prepared, is_local, prepare
 from geoae.plan import Slab
 from geoae.report import RestoreReport
-from geoae.scene import Scene
+from geoae.scene import DAMAGED, Scene
 from geoae.spread import active_client, restore_spread
 from geoae.tilestore import PartStore
 from geoae.writer import assemble, refuse_target
@@ -87,7 +86,7 @@ def _fingerprint_of(target: str) -> str | None:
     try:
         with rasterio.open(target) as dataset:
             return str(dataset.tags(ns="GEOAE").get("FINGERPRINT", ""))
-    except (rasterio.errors.RasterioError, CPLE_BaseError, UnicodeDecodeError):
+    except DAMAGED:
         return "" if is_local(target) else None
 
 

@@ -16,17 +16,19 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError, ReadError
 from geoae.window import Window, reflect
 
-__all__ = ["Reader", "Scene"]
+__all__ = ["DAMAGED", "Reader", "Scene"]
 
 DTYPES = {
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
 }  # fmt: skip
+# What rasterio raises where a raster's description is damaged, when it is opened or asked.
+DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
 # Names under which products ship masks, classes and quality flags.
 NOT_MEASURED = re.compile(
     r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
@@ -40,7 +42,7 @@ def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(source)
-        except RasterioError as error:
+        except DAMAGED as error:
             raise InputError(
                 f"{source}: cannot be opened as a raster ({_line(error)}); check the path and the format"
             ) from error
@@ -53,7 +55,7 @@ def _understood(source: str) -> Iterator[None]:
     """What is said of a raster may be damaged too: keys that contradict each other, text that is none."""
     try:
         yield
-    except (RasterioError, CPLE_BaseError, UnicodeDecodeError) as error:
+    except DAMAGED as error:
         raise InputError(
             f"{source}: its description is damaged ({_line(error)}); repair it, or keep the pixels alone by gdal_translate"
         ) from error

@@ -29,7 +29,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.errors import InputError, OutputError
-from geoae.scene import NOT_MEASURED
+from geoae.scene import DAMAGED, NOT_MEASURED
 
 __all__ = ["WRITERS", "Part", "assemble", "refuse_target"]
 
@@ -83,7 +83,7 @@ def assemble(
             dataset = stack.enter_context(_opened(source))
             root = _described(dataset, source, parts, bands)
             options = WRITERS[profile](dataset)
-        except (RasterioError, CPLE_BaseError, expat.ExpatError, UnicodeDecodeError) as error:
+        except (*DAMAGED, expat.ExpatError) as error:
             raise InputError(f"{source}: cannot be opened again ({_line(error)}); has it been moved?") from error
         root.append(_metadata(domain, tags))
         _disguise(root, marker)
