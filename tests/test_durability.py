@@ -58,22 +58,34 @@ def goes_on(folder: Path, order: list[str], truth: np.ndarray, resumed: int | No
 
 SLABS = 13
 MOMENTS = [
-    ("read", 1, die, False), ("read", 40, die, False), ("compute", 1, die, False), ("compute", 60, die, True),
-    ("write", 1, die, False), ("write", 50, die, True), ("flush", 1, die, False), ("flush", 5, die, True),
-    ("rename", 1, die, False), ("rename", 1, die, True), ("rename", SLABS, die, True), ("copy", 1, die, False),
-    ("copy", 1, partial(die_soon, 0.002), False), ("copy", 1, partial(die_soon, 0.01), False), ("read back", 1, die, False),
-    ("flush", SLABS + 1, die, True), ("rename", SLABS + 1, die, False), ("rename", SLABS + 1, die, True),
-    ("flush", SLABS + 2, die, True), ("remove", 1, die, False), ("unlink", SLABS + 4, die, True),
+    ("read", 40, die, False), ("compute", 60, die, True), ("write", 50, die, True), ("rename", 1, die, False),
+    ("rename", SLABS, die, True), ("copy", 1, partial(die_soon, 0.01), False), ("read back", 1, die, False),
+    ("rename", SLABS + 1, die, False), ("rename", SLABS + 1, die, True), ("unlink", SLABS + 4, die, True),
+]  # fmt: skip
+MORE_MOMENTS = [
+    ("read", 1, die, False), ("compute", 1, die, False), ("write", 1, die, False), ("flush", 1, die, False),
+    ("flush", 5, die, True), ("rename", 1, die, True), ("copy", 1, die, False), ("copy", 1, partial(die_soon, 0.002), False),
+    ("flush", SLABS + 1, die, True), ("flush", SLABS + 2, die, True), ("remove", 1, die, False),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("call", "nth", "act", "after"), MOMENTS, ids=lambda value: getattr(value, "func", value))
-def test_killed_at_a_chosen_moment(tmp_path, source, call, nth, act, after):
-    run = hit(tmp_path, source, Fault(call, nth, act, after))
-    assert run.ended() == -signal.SIGKILL
-    if (tmp_path / "out.tif").exists():
-        assert np.array_equal(read(tmp_path / "out.tif"), read(source)), "complete or absent"
-    goes_on(tmp_path, words(source), read(source))
+def killed_at(moment: tuple, folder: Path, source: Path) -> None:
+    """Kill a run at ``moment``, then let another end it."""
+    assert hit(folder, source, Fault(*moment)).ended() == -signal.SIGKILL
+    if (folder / "out.tif").exists():
+        assert np.array_equal(read(folder / "out.tif"), read(source)), "complete or absent"
+    goes_on(folder, words(source), read(source))
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"{moment[0]}-{moment[1]}")
+def test_killed_at_a_chosen_moment(tmp_path, source, moment):
+    killed_at(moment, tmp_path, source)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MORE_MOMENTS, ids=lambda moment: f"{moment[0]}-{moment[1]}")
+def test_killed_at_more_moments(tmp_path, source, moment):
+    killed_at(moment, tmp_path, source)
 
 
 def killed_again_and_again(folder: Path, order: list[str], kills: int, seed: int) -> dict[str, int]:
@@ -140,10 +152,13 @@ def test_fifty_kills_of_a_real_scene(tmp_path, capsys, scene, model, tile):
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "why"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "terminated")],
-)
-@pytest.mark.parametrize("call", ["read", "compute", "write"])
+    ("number", "code", "why", "call"),
+    [
+        (signal.SIGINT, 130, "interrupted", "compute"), (signal.SIGINT, 130, "interrupted", "read"),
+        (signal.SIGTERM, 143, "terminated", "write"), (signal.SIGTERM, 143, "terminated", "compute"),
+        (signal.SIGHUP, 129, "terminated", "compute"),
+    ],
+)  # fmt: skip
 def test_a_signal_ends_a_run_in_one_line(tmp_path, source, number, code, why, call):
     run = hit(tmp_path, source, Fault(call, 60, partial(os.killpg, 0, number)))
     assert run.ended() == code
@@ -527,7 +542,7 @@ def test_a_part_that_is_not_as_it_was_written_is_made_again(tmp_path, source, ha
     goes_on(tmp_path, words(source), read(source), resumed=len(finished) - (2 if harm is swap else 1))
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe garbage", b'{"fingerprint": "another"}', None, "folder"])
+@pytest.mark.parametrize("content", [b"\xff\xfe garbage", b'{"fingerprint": "another"}', None, "folder"])
 def test_parts_without_their_note_are_not_trusted(tmp_path, source, content):
     assert hit(tmp_path, source, Fault("compute", 60, die)).ended() == -signal.SIGKILL
     note = tmp_path / ".out.tif.geoae" / "order.json"
