@@ -31,7 +31,9 @@ def scene(tmp_path, monkeypatch):
 def geoae(monkeypatch, capsys):
     """The command in this process: exit code, lines of standard output, lines of standard error."""
     monkeypatch.setattr("geoae.cli.tune_process", lambda: None)  # would outlive the test
-    before = signal.getsignal(signal.SIGTERM)
+    for hook in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, hook, getattr(sys, hook))
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def call(*words: str) -> tuple[int, list[str], list[str]]:
         monkeypatch.setattr(sys, "argv", ["geoae", *words])
@@ -44,7 +46,8 @@ def geoae(monkeypatch, capsys):
         return code, out.splitlines(), err.splitlines()
 
     yield call
-    signal.signal(signal.SIGTERM, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture

@@ -1,11 +1,17 @@
 """The command ``geoae``: words to calls, no logic."""
 
+import atexit
 import logging
+import os
 import signal
 import sys
+import threading
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -84,6 +90,7 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     from geoae.console import progress, summary, warn
     from geoae.job import Job, run
 
+    _hush_libtiff()
     job = Job.checked(**options)
     _check_report(report)
     with progress(quiet) as on_progress:
@@ -117,6 +124,7 @@ def inspect(as_json: bool, **options: Any) -> None:
     from geoae.inspection import inspect as look
     from geoae.job import Job
 
+    _hush_libtiff()
     show_inspection(look(Job.checked(**options)), as_json)
 
 
@@ -167,6 +175,7 @@ def degrade(source: str, config: Path, target: Path, overwrite: bool) -> None:
     from geoae.degrade import DegradeConfig
     from geoae.degrade import degrade as run
 
+    _hush_libtiff()
     settings = DegradeConfig.read(config)
     run(source, settings, target, overwrite=overwrite)
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
@@ -250,11 +259,16 @@ def tune_process() -> None:
     matrix products would start threads that take the cores from the network (1.1 times).
     """
     import ctypes
-    import os
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GDAL_CACHEMAX", "96")
     os.environ.setdefault("GDAL_PAM_ENABLED", "YES")
+    # Remote storage hiccups; a server that says nothing for a minute is down.
+    os.environ.setdefault("GDAL_HTTP_MAX_RETRY", "4")
+    os.environ.setdefault("GDAL_HTTP_RETRY_DELAY", "0.5")
+    os.environ.setdefault("GDAL_HTTP_CONNECTTIMEOUT", "30")
+    os.environ.setdefault("GDAL_HTTP_LOW_SPEED_LIMIT", "1")
+    os.environ.setdefault("GDAL_HTTP_LOW_SPEED_TIME", "60")
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-4, 0)  # M_MMAP_MAX
@@ -264,28 +278,79 @@ def tune_process() -> None:
         pass  # not glibc
 
 
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _hush_libtiff() -> None:
+    """Of a full disk libtiff tells standard error by itself, past GDAL and Python; we do so in one line."""
+    import ctypes
+
+    import rasterio._base
+
+    with suppress(OSError, AttributeError):  # a build that hides it
+        ctypes.CDLL(rasterio._base.__file__).TIFFSetErrorHandler(None)
+
+
+def _listen() -> list[signal.Signals]:
+    """Signals that ask this process to end, as they arrive. The first unwinds what is going on; a second
+    ends it at once, for which what is on disk is always fit.
+    """
+    heard: list[signal.Signals] = []
+
+    def hear(number: int, frame: object) -> None:
+        heard.append(signal.Signals(number))
+        if len(heard) > 1:
+            _leave(heard)
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup, or a job in the background of a script
+            signal.signal(each, hear)
+
+    def lost(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """What a callback of GDAL could not raise: an interruption, or words of a damaged file that are no UTF-8."""
+        if issubclass(kind, KeyboardInterrupt):
+            _leave(heard)
+        where = traceback.extract_tb(trace)[-1].filename if trace else "rasterio"
+        if not (issubclass(kind, UnicodeDecodeError) and "rasterio" in where):
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = lost
+    sys.unraisablehook = lambda said: lost(said.exc_type, said.exc_value or said.exc_type(), said.exc_traceback)
+    return heard
+
+
+def _leave(heard: Sequence[signal.Signals], at_once: bool = True) -> NoReturn:
+    """Say that the process ends and how to go on, and end it."""
+    number = heard[0] if heard else signal.SIGINT
+    why = "interrupted" if number is signal.SIGINT else "terminated"
+    resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
+    sys.stdout.flush()
+    os.write(sys.stderr.fileno(), f"geoae: {why}{RESUME if resumable else ''}\n".encode())
+    if not at_once:
+        atexit._run_exitfuncs()
+    # Not sys.exit: where an import was interrupted, Python would still die of SIGINT.
+    os._exit(128 + number)
 
 
 def main() -> None:
-    """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted."""
+    """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted, 143 terminated."""
     tune_process()
     # Or Python prints what GDAL says on the way to an error that is told in one line.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
-    signal.signal(signal.SIGTERM, _terminate)
+    warnings.filterwarnings("ignore", module="rasterio")
+    heard = _listen()
     try:
         cli.main(standalone_mode=False)
     except GeoaeError as error:
-        _stop(f"geoae: {error}", 1)
+        _stop(f"geoae: {error}")
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
-        _stop(f"geoae: interrupted{RESUME if resumable else ''}", 130)
+        # Python would wait for what GDAL still copies, into a file that is gone already.
+        _leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
+    finally:
+        sys.excepthook = sys.__excepthook__
 
 
-def _stop(message: str, code: int) -> NoReturn:
+def _stop(message: str) -> NoReturn:
     print(" ".join(message.split()), file=sys.stderr)
-    sys.exit(code)
+    sys.exit(1)

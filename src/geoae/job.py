@@ -1,8 +1,10 @@
 """Carrying out an order: compute what is missing, publish it whole, report it."""
 
 import hashlib
+import os
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +18,12 @@ import rasterio.shutil
 
 from geoae.diagnose import Facts, sample
 from geoae.engine import restore_slabs
-from geoae.errors import OutputError
+from geoae.errors import InputError, OutputError
 from geoae.order import ALGORITHM, Job, Prepared, is_local, prepare
 from geoae.plan import Slab
 from geoae.provenance import DOMAIN, file_name, with_history
 from geoae.report import RestoreReport
-from geoae.scene import Scene
+from geoae.scene import DAMAGED, Scene
 from geoae.spread import active_client, restore_spread
 from geoae.tilestore import PartStore
 from geoae.writer import assemble, refuse_target
@@ -55,18 +57,33 @@ def run(
     refuse_target(job.source, target)
     for warning in prepared.warnings:
         on_warning(warning)
-    finished = _fingerprint_of(target)
-    if finished == prepared.fingerprint and not job.fresh:
+    if _is_done(prepared):
+        PartStore.sweep(*_place(prepared))
         return _report(prepared, started, status="skipped", after=_facts_after(prepared, target))
-    if finished is not None and not job.overwrite:
-        what = "is this very result" if finished == prepared.fingerprint else "is not this result"
-        raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
     with _parts(prepared) as store:
-        done = [slab for slab in prepared.work.plan.slabs() if store.finished(slab)] if prepared.scene.bands else []
-        counts = _compute(prepared, store, done, on_progress)
-        after = _publish(prepared, store)
+        done: list[Slab] = []
+        # Another run may have ended since.
+        if skipped := _is_done(prepared):
+            counts, after = None, _facts_after(prepared, target)
+        else:
+            whole = store.finished()
+            done = [slab for slab in prepared.work.plan.slabs() if slab.index in whole] if prepared.scene.bands else []
+            counts = _compute(prepared, store, done, on_progress)
+            after = _publish(prepared, store)
         store.remove()
-    return _report(prepared, started, status="restored", resumed=len(done), counts=counts, after=after)
+    status: Literal["restored", "skipped"] = "skipped" if skipped else "restored"
+    return _report(prepared, started, status=status, resumed=len(done), counts=counts, after=after)
+
+
+def _is_done(prepared: Prepared) -> bool:
+    """Whether the target already is this very result; raises ``OutputError`` where it must not be replaced."""
+    job, target = prepared.job, prepared.target
+    finished = _fingerprint_of(target)
+    same = finished == prepared.fingerprint
+    if finished is not None and not job.overwrite and (job.fresh or not same):
+        what = "is this very result" if same else "is not this result"
+        raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
+    return same and not job.fresh
 
 
 def _fingerprint_of(target: str) -> str | None:
@@ -76,22 +93,30 @@ def _fingerprint_of(target: str) -> str | None:
     try:
         with rasterio.open(target) as dataset:
             return str(dataset.tags(ns=DOMAIN).get("FINGERPRINT", ""))
-    except rasterio.errors.RasterioError:
+    except DAMAGED:
         return "" if is_local(target) else None
+
+
+def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
+    """The folder of parts, beside a local target, in a work folder of this machine for a remote one;
+    and the order whose parts they are.
+    """
+    target = Path(prepared.target)
+    if is_local(prepared.target):
+        folder = target.with_name(f".{target.name}.geoae")
+    else:
+        folder = Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(prepared.target.encode()).hexdigest()[:16]}"
+    setting, state = prepared.work.restorer.setting, prepared.scene.state
+    return folder, {"fingerprint": prepared.fingerprint, "setting": setting, "source": state}
 
 
 @contextmanager
 def _parts(prepared: Prepared) -> Iterator[PartStore]:
-    """The part store: beside a local target, in a work folder of this machine for a remote one."""
-    target = Path(prepared.target)
-    if is_local(prepared.target):
-        if not target.parent.is_dir():
-            raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
-        folder = target.with_name(f".{target.name}.geoae")
-    else:
-        folder = Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(prepared.target.encode()).hexdigest()[:16]}"
-    order: dict[str, object] = {"fingerprint": prepared.fingerprint, "setting": prepared.work.restorer.setting}
-    scene = prepared.scene
+    """The part store of this order, held for this process."""
+    target, scene = Path(prepared.target), prepared.scene
+    if is_local(prepared.target) and not target.parent.is_dir():
+        raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
+    folder, order = _place(prepared)
     with PartStore.opened(folder, order, bands=len(scene.bands), dtype=scene.dtype, fresh=prepared.job.fresh) as store:
         yield store
 
@@ -125,12 +150,15 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
     """Assemble the parts, measure the result, and let it appear under the target's name."""
     scene, target = prepared.scene, prepared.target
     local = Path(target) if is_local(target) else store.folder / Path(target).name
-    draft = local.with_name(f"{local.name}.part")
-    parts = [store.part(slab) for slab in prepared.work.plan.slabs()] if scene.bands else []
+    # Among the parts: what a killed run leaves of it goes with them.
+    draft = store.folder / f"{local.name}.{uuid.uuid4().hex[:8]}.part"
+    parts = store.parts(list(prepared.work.plan.slabs())) if scene.bands else []
     try:
         assemble(scene.source, parts, scene.bands, draft, profile=str(prepared.options.profile), tags=_tags(prepared))
         after = _facts_after(prepared, str(draft))
-        draft.replace(local)
+        if scene.changed():
+            raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
+        _rename(draft, local)
     finally:
         draft.unlink(missing_ok=True)
     if not is_local(target):
@@ -139,6 +167,18 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
         except rasterio.errors.RasterioError as error:
             raise OutputError(f"{target}: could not be uploaded ({error}); the result is in {local}") from error
     return after
+
+
+def _rename(draft: Path, final: Path) -> None:
+    """Let ``draft`` take its name, not before its bytes are on the disk."""
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.replace(final)
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _facts_after(prepared: Prepared, written: str) -> Facts:

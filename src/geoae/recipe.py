@@ -58,10 +58,10 @@ def read_toml(path: Path, model: type[M], failure: type[GeoaeError]) -> M:
         return model.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
         raise failure(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise failure(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         raise failure(f"{path}: {explain(error, model)}") from error
+    except (ValueError, RecursionError) as error:  # no text, no TOML, numbers of thousands of digits
+        raise failure(f"{path}: not TOML: {error}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -70,6 +70,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     where = ".".join(
         str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained", "float"))
     )
+    where = where if where.isprintable() and where.strip() else repr(where)
     if first["type"] == "extra_forbidden":
         near = get_close_matches(where, model.model_fields, 1)
         return f"unknown key {where}" + (

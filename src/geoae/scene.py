@@ -1,7 +1,9 @@
 """The raster: what it is, which of its bands are measurements, and windows of its pixels."""
 
 import hashlib
+import os
 import re
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +14,21 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError, ReadError
 from geoae.window import Window, reflect
 
-__all__ = ["Reader", "Scene"]
+__all__ = ["DAMAGED", "Reader", "Scene"]
 
 DTYPES = {
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
 }  # fmt: skip
+# What rasterio raises where a raster's description is damaged, when it is opened or asked.
+DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
 # Names under which products ship masks, classes and quality flags.
 NOT_MEASURED = re.compile(
     r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
@@ -37,12 +42,23 @@ def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(source)
-        except RasterioError as error:
+        except DAMAGED as error:
             raise InputError(
                 f"{source}: cannot be opened as a raster ({_line(error)}); check the path and the format"
             ) from error
         with dataset:
             yield dataset
+
+
+@contextmanager
+def _understood(source: str) -> Iterator[None]:
+    """What is said of a raster may be damaged too: keys that contradict each other, text that is none."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise InputError(
+            f"{source}: its description is damaged ({_line(error)}); repair it, or keep the pixels alone by gdal_translate"
+        ) from error
 
 
 def _line(error: BaseException) -> str:
@@ -58,7 +74,8 @@ class Scene:
 
     ``bands``: 1-based bands that are restored; ``copied``: the others, each with the reason;
     ``nodata`` of each restored band; ``masked``: whether any pixel may be invalid; ``identity``: a
-    digest of structure, metadata and, for a local file, size and time of change.
+    digest of structure, metadata and, for local files, size and time of change; ``files``: those of
+    this machine that the pixels come from, and ``state``: what tells whether they have changed since.
     """
 
     source: str
@@ -74,6 +91,8 @@ class Scene:
     crs: str
     pixel_size: tuple[float, float] | None
     identity: str
+    files: tuple[str, ...]
+    state: str
 
     @classmethod
     def open(cls, source: str, only: tuple[int, ...] | None = None) -> Self:
@@ -82,7 +101,7 @@ class Scene:
         Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
         bands, bands that do not exist).
         """
-        with _opened(source) as dataset:
+        with _opened(source) as dataset, _understood(source):
             if dataset.count == 0:
                 inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
                 raise InputError(f"{source}: holds no raster band{inside}")
@@ -92,12 +111,18 @@ class Scene:
             flags = dataset.mask_flag_enums
             masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands) or dtype.startswith("float")
             georeferenced = not dataset.transform.is_identity
+            files = _local_files(source, dataset)
             return cls(
                 source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
                 bands=bands, copied=copied, nodata=tuple(dataset.nodatavals[band - 1] for band in bands),
                 masked=masked, driver=dataset.driver, crs=_crs_name(dataset),
-                pixel_size=dataset.res if georeferenced else None, identity=_identity(source, dataset),
+                pixel_size=dataset.res if georeferenced else None, identity=_identity(dataset, files),
+                files=files, state=_state(files),
             )  # fmt: skip
+
+    def changed(self) -> bool:
+        """Whether the local files have been written to, replaced or removed since the scene was opened."""
+        return _state(self.files) != self.state
 
     @contextmanager
     def reader(self) -> Iterator["Reader"]:
@@ -190,13 +215,39 @@ def _crs_name(dataset: rasterio.DatasetReader) -> str:
     return f"EPSG:{code}" if code else (crs.to_wkt().split('"')[1] if '"' in crs.to_wkt() else "custom")
 
 
-def _identity(source: str, dataset: rasterio.DatasetReader) -> str:
-    path = Path(source)
-    stat = path.stat() if path.is_file() else None
+def _local_files(source: str, dataset: rasterio.DatasetReader) -> tuple[str, ...]:
+    """Files of this machine that pixels and masks come from: a mosaic's, an archive; no overviews or statistics."""
+    names = [source, *dataset.files]
+    found = {_on_disk(name) for name in names if not name.endswith((".ovr", ".aux.xml"))}
+    return tuple(sorted(path for path in found if path))
+
+
+def _on_disk(name: str) -> str | None:
+    """The file behind one of GDAL's names, such as the archive in ``/vsizip//data/scene.zip/inside.tif``."""
+    path = Path(re.sub(r"^(/vsi\w+/)+", "", name))
+    return next(
+        (str(p) for p in (path, *path.parents) if (found := _stat(str(p))) and stat.S_ISREG(found.st_mode)), None
+    )
+
+
+def _state(files: tuple[str, ...]) -> str:
+    """Size and times of ``files``. The time of the inode too, which nobody can set back."""
+    facts = [(now.st_size, now.st_mtime_ns, now.st_ctime_ns) if (now := _stat(name)) else None for name in files]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _stat(name: str) -> os.stat_result | None:
+    try:
+        return Path(name).stat()
+    except (OSError, ValueError):  # ValueError: no name that a file can have
+        return None
+
+
+def _identity(dataset: rasterio.DatasetReader, files: tuple[str, ...]) -> str:
+    stats = [(now.st_size, now.st_mtime_ns) for name in files if (now := _stat(name))]
     spaces = {None, *dataset.tag_namespaces()} - {"DERIVED_SUBDATASETS"}
     facts = (
         dataset.shape, dataset.dtypes, dataset.nodatavals, dataset.descriptions, str(dataset.crs), tuple(dataset.transform),
-        sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces),
-        (stat.st_size, stat.st_mtime_ns) if stat else None,
+        sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces), stats,
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -6,12 +6,16 @@ from the parts and everything else from the source, and GDAL copies it in one mu
 
 import mmap
 import re
+import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder, tostring
 from xml.parsers import expat
 
@@ -25,7 +29,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.errors import InputError, OutputError
-from geoae.scene import NOT_MEASURED
+from geoae.scene import DAMAGED, NOT_MEASURED
 
 __all__ = ["WRITERS", "Part", "assemble", "refuse_target"]
 
@@ -79,16 +83,13 @@ def assemble(
             dataset = stack.enter_context(_opened(source))
             root = _described(dataset, source, parts, bands)
             options = WRITERS[profile](dataset)
-        except (RasterioError, CPLE_BaseError, expat.ExpatError) as error:
+        except (*DAMAGED, expat.ExpatError) as error:
             raise InputError(f"{source}: cannot be opened again ({_line(error)}); has it been moved?") from error
         root.append(_metadata(domain, tags))
         _disguise(root, marker)
         recipe = stack.enter_context(MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt"))
         try:
-            # Without PAM: what a TIFF cannot hold would go to a sidecar that the caller's rename leaves behind.
-            with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"):
-                rasterio.shutil.copy(recipe.name, str(target), **options)
-                _read_back(target)
+            _interruptible(partial(_copy, recipe.name, target, bands, options))
             if marker.encode() in text:
                 _undisguise(target, marker, 2 * len(text))
         except BaseException as error:
@@ -99,6 +100,31 @@ def assemble(
                 raise
             cure = "free disk space, choose another -o, or check that the source is still readable"
             raise OutputError(f"{target}: cannot be written ({_line(error)}); {cure}") from error
+
+
+def _interruptible(work: Callable[[], None]) -> None:
+    """GDAL's copy cannot be stopped. On a thread that dies with the process, Ctrl-C need not wait for it."""
+    if threading.current_thread() is not threading.main_thread():
+        work()  # signals arrive at the main thread alone
+        return
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="geoae-copy", daemon=True).start()
+    done.result()
+
+
+def _copy(recipe: str, target: Path, bands: Sequence[int], options: Mapping[str, str]) -> None:
+    # Without PAM: what a TIFF cannot hold would go to a sidecar that the caller's rename leaves behind.
+    with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"):
+        rasterio.shutil.copy(recipe, str(target), **options)
+        _read_back(recipe, target, bands)
 
 
 @contextmanager
@@ -205,14 +231,32 @@ def _undisguise(target: Path, marker: str, span: int) -> None:
             start = view.find(word, end, last)
 
 
-def _read_back(target: Path) -> None:
-    """Decode every block: a full disk makes GDAL complain on stderr and return as if all were well."""
-    with _opened(str(target)) as dataset:
+def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
+    """Decode every block: a full disk makes GDAL complain on stderr and return as if all were well. What it
+    could not write may read as zeros; so restored ``bands``, or all where none is, are compared. Bands share
+    their blocks, so the others are there where these are.
+    """
+    with _opened(recipe) as wanted, _opened(str(target)) as dataset:
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
+        chosen = list(bands or dataset.indexes)
+        largest = _largest(dataset)
         for _, window in dataset.block_windows(1):
-            dataset.read(window=window)
+            found = dataset.read(window=window)[[band - 1 for band in chosen]]
+            same = largest is None or np.array_equal(
+                found, np.minimum(wanted.read(chosen, window=window), largest), equal_nan=found.dtype.kind == "f"
+            )
             if masked:
-                dataset.read_masks(1, window=window)
+                same &= np.array_equal(dataset.read_masks(1, window=window), wanted.read_masks(1, window=window))
+            if not same:
+                raise OSError(f"rows from {window.row_off}, columns from {window.col_off} do not read as written")
+
+
+def _largest(dataset: DatasetReader) -> Any:
+    """The largest value that a file can hold; None where it rounds floating point to fewer bits."""
+    bits, kind = _bits(dataset)[0], np.dtype(dataset.dtypes[0])
+    if kind.kind == "f":
+        return None if bits else kind.type(np.inf)
+    return kind.type(2 ** int(bits) - 1 if bits else np.iinfo(kind).max)
 
 
 def _cog(dataset: DatasetReader) -> dict[str, str]:
