@@ -1,6 +1,7 @@
 """The command ``geoae``: words to calls, no logic."""
 
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -81,8 +82,8 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     from geoae.job import Job, run
 
     job = Job.checked(**options)
-    if report and (report.is_dir() or not report.parent.is_dir()):
-        raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
+    if report:
+        _refuse_report(report, job.source, job.target)
     with progress(quiet) as on_progress:
         result = run(job, on_progress)
     if report:
@@ -92,6 +93,15 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
             raise OutputError(f"{report}: cannot be written ({error.strerror}); give --report another path") from error
     if not quiet:
         summary(result)
+
+
+def _refuse_report(report: Path, source: str, target: str | None) -> None:
+    """Raise ``OutputError`` where a report cannot be, or would replace the input or the output."""
+    if report.is_dir() or not report.parent.is_dir():
+        raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
+    for scene in (source, target):
+        if scene and (report == Path(scene) or (report.exists() and Path(scene).exists() and report.samefile(scene))):
+            raise OutputError(f"{report}: is a scene itself; give --report another path")
 
 
 @cli.command()
@@ -208,11 +218,11 @@ def tune_process() -> None:
     matrix products would start threads that take the cores from the network (1.1 times).
     """
     import ctypes
-    import os
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GDAL_CACHEMAX", "96")
     os.environ.setdefault("GDAL_PAM_ENABLED", "YES")
+    os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL's own threads say; errors are told in one line
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-4, 0)  # M_MMAP_MAX
@@ -239,6 +249,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except MemoryError:
+        _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more", 1)
+    except BrokenPipeError:  # what was listening has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
         _stop(f"geoae: interrupted{RESUME if resumable else ''}", 130)

@@ -1,6 +1,7 @@
 """Carrying out an order: compute what is missing, publish it whole, report it."""
 
 import hashlib
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import rasterio
 import rasterio.shutil
 
@@ -54,6 +56,7 @@ def run(job: Job, on_progress: Callable[[Progress], None] = lambda progress: Non
     if finished is not None and not job.overwrite:
         what = "is this very result" if finished == prepared.fingerprint else "is not this result"
         raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
+    _refuse_without_room(prepared)
     with _parts(prepared) as store:
         done = [slab for slab in prepared.work.plan.slabs() if store.finished(slab)] if prepared.scene.bands else []
         counts = _compute(prepared, store, done, on_progress)
@@ -73,16 +76,38 @@ def _fingerprint_of(target: str) -> str | None:
         return "" if is_local(target) else None
 
 
+def _refuse_without_room(prepared: Prepared) -> None:
+    """Raise ``OutputError`` where the parts alone, which are not compressed, would fill the disk."""
+    scene, folder = prepared.scene, _folder(prepared.target)
+    size = scene.height * scene.width * len(scene.bands) * np.dtype(scene.dtype).itemsize
+    if not folder.parent.is_dir():
+        return
+    there = sum(part.stat().st_size for part in folder.glob("slab-*.tif"))
+    free = shutil.disk_usage(folder.parent).free
+    if size - there > free:
+        raise OutputError(
+            f"{folder.parent}: restoring {scene.height} x {scene.width} px takes {_gib(size - there)} there for a while, "
+            f"but {_gib(free)} are free; free disk space or choose another -o"
+        )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB"
+
+
+def _folder(target: str) -> Path:
+    """Where the parts of ``target`` are: beside it, or in a work folder of this machine for a remote one."""
+    if is_local(target):
+        return Path(target).with_name(f".{Path(target).name}.geoae")
+    return Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
+
+
 @contextmanager
 def _parts(prepared: Prepared) -> Iterator[PartStore]:
-    """The part store: beside a local target, in a work folder of this machine for a remote one."""
-    target = Path(prepared.target)
-    if is_local(prepared.target):
-        if not target.parent.is_dir():
-            raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
-        folder = target.with_name(f".{target.name}.geoae")
-    else:
-        folder = Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(prepared.target.encode()).hexdigest()[:16]}"
+    """The part store of the target."""
+    folder = _folder(prepared.target)
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder.parent}: no such folder; create it or choose another -o")
     order: dict[str, object] = {"fingerprint": prepared.fingerprint, "setting": prepared.work.restorer.setting}
     scene = prepared.scene
     with PartStore.opened(folder, order, bands=len(scene.bands), dtype=scene.dtype, fresh=prepared.job.fresh) as store:

@@ -15,6 +15,8 @@ SPREAD = 4.0
 # A band whose noise is below this part of its own spread is whitened as if it had that much:
 # keeps the map finite for noiseless and for constant bands.
 LEAST_NOISE = 1e-3
+# Below this, in DN, a band is as good as constant: its gain would not fit into float32.
+LEAST_WHITE = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Scale:
         bands = len(mean)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
         white = np.maximum(sigma, LEAST_NOISE * spread)
-        white = np.where(white > 0.0, white, 1.0)
+        white = np.where(white > LEAST_WHITE, white, 1.0)
         variances, vectors = np.linalg.eigh(covariance / np.outer(white, white))
         order = np.argsort(variances)[::-1]
         variances, vectors = variances[order], _fix_signs(vectors[:, order])

@@ -66,7 +66,11 @@ class PartStore:
                     for path in folder.glob("slab-*"):
                         path.unlink()
                     note.write_text(text)
-                yield cls(folder, bands, dtype)
+                try:
+                    yield cls(folder, bands, dtype)
+                finally:
+                    if not any(folder.glob("slab-*.tif")):  # nothing to go on from
+                        shutil.rmtree(folder, ignore_errors=True)
         except Timeout as error:
             raise BusyError(f"{folder}: another run is writing this target; wait for it or stop it") from error
         except OSError as error:
