@@ -71,7 +71,7 @@ def facts(dataset: DatasetReader) -> dict[Any, Any]:
     bands = dataset.indexes
     found: dict[Any, Any] = {
         "shape": (dataset.count, *dataset.shape), "dtypes": dataset.dtypes, "nodata": repr(dataset.nodatavals),
-        "crs": dataset.crs, "axes": _epoch_and_axes(dataset), "transform": tuple(dataset.transform), "rpcs": dataset.rpcs and dataset.rpcs.to_dict(),
+        "crs": dataset.crs, "epsg": dataset.crs and dataset.crs.to_epsg(), "axes": _epoch_and_axes(dataset), "transform": tuple(dataset.transform), "rpcs": dataset.rpcs and dataset.rpcs.to_dict(),
         "gcps": [(p.row, p.col, p.x, p.y, p.z or 0.0, p.id, p.info) for p in dataset.gcps[0]], "gcps' crs": dataset.gcps[1],
         "descriptions": dataset.descriptions, "units": dataset.units, "scales": dataset.scales, "offsets": dataset.offsets,
         "colours": dataset.colorinterp, "mask flags": [flags or [MaskFlags.per_dataset] for flags in dataset.mask_flag_enums],

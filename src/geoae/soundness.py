@@ -30,10 +30,12 @@ STRICT = {
 }
 # GDAL decodes blocks whole: one of this many bytes takes some three times as much memory.
 LARGEST_BLOCK = 512 << 20
-# No codec packs so many bytes into one: such a file holds nothing but its own description.
-EMPTY = 1 << 20
+# No codec packs so many bytes of a scene into one: such a file holds nothing but its own description.
+EMPTY = 1 << 16
+# Smaller scenes are restored in seconds, whether or not there is anything in them.
+LARGE = 1 << 30
 # Restoring compares each band with each: more would take minutes and gigabytes before the first tile.
-MOST_BANDS = 1024
+MOST_BANDS = 512
 
 
 def line(error: BaseException) -> str:
@@ -70,7 +72,7 @@ def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
         )
     path = Path(source)
     declared = dataset.width * dataset.height * dataset.count * pixel
-    if dataset.driver == "GTiff" and path.is_file() and declared > max(1 << 30, EMPTY * path.stat().st_size):
+    if dataset.driver == "GTiff" and path.is_file() and declared > max(LARGE, EMPTY * path.stat().st_size):
         raise InputError(
             f"{source}: declares {declared / 2**30:.0f} GiB of pixels in a file of {path.stat().st_size} bytes, "
             "so it is empty or cut short; get it again"

@@ -7,13 +7,16 @@ parts and everything else from the source.
 import mmap
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder
 from xml.parsers import expat
 
 import rasterio.shutil
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import CRSError
 from rasterio.io import DatasetReader, MemoryFile
 
 __all__ = ["Part", "described", "disguise", "metadata", "undisguise"]
@@ -46,6 +49,7 @@ def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands:
     name = dataset.files[0] if re.match(r"[\w+]+://", source) else source
     root = Element("VRTDataset", rasterXSize=str(dataset.width), rasterYSize=str(dataset.height))
     root.extend(node for node in given if node.tag in DATASET_FACTS and node.get("domain") not in FILE_DOMAINS)
+    _forget_wrong_code(root, dataset.crs)
     area = dataset.tags().get(AREA)
     if area and not dataset.crs:  # else GDAL keeps it, among the keys of the CRS
         root.append(metadata(HIDDEN, {AREA: area}))
@@ -70,6 +74,16 @@ def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands:
         mask = SubElement(SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
         mask.append(_pixels(name, "mask,1", 0, dataset.shape))
     return root
+
+
+def _forget_wrong_code(root: Element, crs: CRS | None) -> None:
+    """Drop an EPSG code that contradicts the rest of the CRS: GDAL would write what the code stands for."""
+    for node in root.findall("SRS"):
+        text = node.text or ""
+        code = re.search(r',AUTHORITY\["EPSG","(\d+)"\]\]$', text)
+        with suppress(CRSError):
+            if code and CRS.from_epsg(int(code[1])) != crs:
+                node.text = text[: code.start()] + "]"
 
 
 def _band(dataset: DatasetReader, band: int, given: Element) -> Element:
