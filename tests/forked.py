@@ -3,6 +3,7 @@
 Run as a program, it loads geoae once and forks a child for every order on its standard input.
 """
 
+import importlib
 import json
 import os
 import resource
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+LIGHT = ("geoae.console", "geoae.inspection", "geoae.job")
 STDOUT, STDERR = "stdout.txt", "stderr.txt"
 
 
@@ -50,9 +52,9 @@ class Forks:
 
 
 @contextmanager
-def forks(logs: Path) -> Iterator[Forks]:
-    """A program that forks; it writes what its children say into ``logs``."""
-    command = [sys.executable, "-m", "tests.forked"]
+def forks(logs: Path, *modules: str) -> Iterator[Forks]:
+    """A program that has loaded ``modules`` and forks; it writes what its children say into ``logs``."""
+    command = [sys.executable, "-m", "tests.forked", *LIGHT, *modules]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield Forks(process, logs)
@@ -61,10 +63,8 @@ def forks(logs: Path) -> Iterator[Forks]:
 
 
 def _serve() -> None:
-    import geoae.console
-    import geoae.inspection
-    import geoae.job  # noqa: F401
-
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     for line in sys.stdin:
         order = json.loads(line)
         began = time.monotonic()

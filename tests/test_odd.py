@@ -205,7 +205,7 @@ def test_a_scene_that_the_disk_cannot_hold_is_refused_before_anything_is_written
     from geoae.job import run as restore
 
     source = write(here / "in.tif", np.ones((1, 64, 64), np.uint8))
-    monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 1000, "total": 2000}))
     with pytest.raises(
         OutputError, match=r"takes 3\.81e-06 GiB there for a while, but 9\.31e-07 GiB are free; free disk"
     ):

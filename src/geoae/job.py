@@ -83,11 +83,12 @@ def _refuse_without_room(prepared: Prepared) -> None:
     if not folder.parent.is_dir():
         return
     there = sum(part.stat().st_size for part in folder.glob("slab-*.tif"))
-    free = shutil.disk_usage(folder.parent).free
-    if size - there > free:
+    disk = shutil.disk_usage(folder.parent)
+    # What is no disk, like /proc, has no size either.
+    if disk.total and size - there > disk.free:
         raise OutputError(
             f"{folder.parent}: restoring {scene.height} x {scene.width} px takes {_gib(size - there)} there for a while, "
-            f"but {_gib(free)} are free; free disk space or choose another -o"
+            f"but {_gib(disk.free)} are free; free disk space or choose another -o"
         )
 
 
