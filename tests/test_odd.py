@@ -75,7 +75,7 @@ def here(tmp_path):
 
 
 def restored(run: Forks, source: str, out: Path, *words: str) -> Ended:
-    words = ("restore", *words, "--model", "identity", "-o", "out.tif", "--", source)
+    words = ("restore", *words, "--quiet", "--model", "identity", "-o", "out.tif", "--", source)
     ended = run(*words, cwd=out, seconds=SECONDS, mebibytes=MEBIBYTES)
     assert ended.seconds < SECONDS
     assert ended.mebibytes < MEBIBYTES
