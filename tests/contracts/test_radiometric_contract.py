@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not SCENE.exists(), reason="../shared is absent"
 SIDE, BLOCK = 256, 64
 SIGMA = 40.0
 # Tolerances, in the noise's own deviation: of the mean of a block of 64 x 64 px, and of a whole band.
-OF_A_BLOCK, OF_A_BAND = 0.1, 0.02
+OF_A_BLOCK, OF_A_BAND = 0.05, 0.01
 SATURATED, NEGATIVE = np.s_[70:100, 70:100], np.s_[150:190, 10:60]
 LIMIT = np.iinfo(np.int16).max
 SCALES, OFFSETS = (2e-5, 2e-5, 2e-5, 1.0, 1.0, 1.0), (-0.1, -0.1, -0.1, 0.0, 0.0, 0.0)
