@@ -45,13 +45,16 @@ def refuse_target(source: str, target: str | Path) -> None:
     except UnicodeDecodeError as error:
         shown = str(target).encode(errors="backslashreplace").decode()
         raise OutputError(f"{shown}: is a name that is not UTF-8; choose another -o") from error
+    try:
+        if path.is_dir():
+            raise OutputError(f"{target}: is a folder; name a file in it with -o")
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror}); choose another -o") from error
     inputs = _files_of(source)
     for name in (path, *(path.with_name(path.name + scratch) for scratch in SCRATCH)):
         if name.exists() and any(name.samefile(file) for file in inputs):
             what = "is the input itself" if name == path else f"needs {name} for a while, which is the input"
             raise OutputError(f"{target}: {what}; name another output with -o")
-    if path.is_dir():
-        raise OutputError(f"{target}: is a folder; name a file in it with -o")
     if path.exists() and not path.is_file():
         raise OutputError(f"{target}: is a pipe or a device; name a file with -o")
     try:
@@ -70,8 +73,8 @@ def _files_of(source: str) -> list[Path]:
     found = []
     for name in names:
         plain = re.sub(r"^(/vsi\w+/)+", "", re.sub(r"^[\w+]+://", "", name))
-        inside = (place for place in (Path(plain), *Path(plain).parents) if _is_file(place))
-        found += [place for place, _ in zip(inside, range(1), strict=False)]
+        inside = next((place for place in (Path(plain), *Path(plain).parents) if _is_file(place)), None)
+        found += [inside] if inside else []
     return found
 
 
