@@ -211,23 +211,3 @@ def test_a_scene_that_the_disk_cannot_hold_is_refused_before_anything_is_written
     ):
         restore(Job(source=str(source), target=str(out / "out.tif"), model="identity"))
     assert list(out.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_one_strip_of_half_a_gibibyte(run, here, out):
-    """The largest block that is read: its memory stays below two gibibytes."""
-    source = here / "in.tif"
-    profile = {
-        "driver": "GTiff",
-        "width": 16384,
-        "height": 16384,
-        "count": 1,
-        "dtype": "uint16",
-        "compress": "deflate",
-        "blockysize": 16384,
-    }
-    with rasterio.open(source, "w", zlevel=1, **profile) as dataset:
-        dataset.write(np.tile(np.arange(16384, dtype=np.uint16), (16384, 1)), 1)
-    ended = run("restore", "--model", "identity", "-o", "out.tif", str(source), cwd=out, seconds=200)
-    assert (ended.code, ended.err) == (0, [])
-    assert ended.mebibytes < MEBIBYTES
