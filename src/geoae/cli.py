@@ -92,7 +92,8 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
 
     _hush_libtiff()
     job = Job.checked(**options)
-    _check_report(report)
+    if report:
+        _refuse_report(report, job.source, job.target)
     with progress(quiet) as on_progress:
         result = run(job, on_progress, warn)
     _write_report(report, result)
@@ -100,10 +101,13 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
         summary(result)
 
 
-def _check_report(path: Path | None) -> None:
-    """Refuse before the work where its report could not be written."""
-    if path and (path.is_dir() or not path.parent.is_dir()):
-        raise OutputError(f"{path}: is no file in a folder that is there; give --report another path")
+def _refuse_report(report: Path, source: str, target: str | None) -> None:
+    """Raise ``OutputError`` where a report cannot be, or would replace the input or the output."""
+    if report.is_dir() or not report.parent.is_dir():
+        raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
+    for scene in (source, target):
+        if scene and (report == Path(scene) or (report.exists() and Path(scene).exists() and report.samefile(scene))):
+            raise OutputError(f"{report}: is a scene itself; give --report another path")
 
 
 def _write_report(path: Path | None, report: "BaseModel") -> None:
@@ -155,7 +159,8 @@ def verify(model: str, scene: str | None, device: str, precision: str, report: P
     from geoae.verification.report import into_card as write_card
     from geoae.verification.report import verify as run
 
-    _check_report(report)
+    if report:
+        _refuse_report(report, scene or "", None)
     found = run(model, scene, device=device, precision=precision)
     show_verification(found)
     _write_report(report, found)
@@ -269,6 +274,7 @@ def tune_process() -> None:
     os.environ.setdefault("GDAL_HTTP_CONNECTTIMEOUT", "30")
     os.environ.setdefault("GDAL_HTTP_LOW_SPEED_LIMIT", "1")
     os.environ.setdefault("GDAL_HTTP_LOW_SPEED_TIME", "60")
+    os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL's own threads say; errors are told in one line
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-4, 0)  # M_MMAP_MAX
@@ -344,6 +350,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except MemoryError:
+        _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
+    except BrokenPipeError:  # what was listening has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         # Python would wait for what GDAL still copies, into a file that is gone already.
         _leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 import uuid
@@ -13,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import rasterio
 import rasterio.shutil
 
@@ -60,6 +62,7 @@ def run(
     if _is_done(prepared):
         PartStore.sweep(*_place(prepared))
         return _report(prepared, started, status="skipped", after=_facts_after(prepared, target))
+    _refuse_without_room(prepared)
     with _parts(prepared) as store:
         done: list[Slab] = []
         # Another run may have ended since.
@@ -97,26 +100,47 @@ def _fingerprint_of(target: str) -> str | None:
         return "" if is_local(target) else None
 
 
+def _refuse_without_room(prepared: Prepared) -> None:
+    """Raise ``OutputError`` where the parts alone, which are not compressed, would fill the disk."""
+    scene, folder = prepared.scene, _folder(prepared.target)
+    size = scene.height * scene.width * len(scene.bands) * np.dtype(scene.dtype).itemsize
+    if not folder.parent.is_dir():
+        return
+    there = sum(part.stat().st_size for part in folder.glob("slab-*.tif"))
+    disk = shutil.disk_usage(folder.parent)
+    # What is no disk, like /proc, has no size either.
+    if disk.total and size - there > disk.free:
+        raise OutputError(
+            f"{folder.parent}: restoring {scene.height} x {scene.width} px takes {_gib(size - there)} there for a while, "
+            f"but {_gib(disk.free)} are free; free disk space or choose another -o"
+        )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB"
+
+
+def _folder(target: str) -> Path:
+    """Where the parts of ``target`` are: beside it, or in a work folder of this machine for a remote one."""
+    if is_local(target):
+        return Path(target).with_name(f".{Path(target).name}.geoae")
+    return Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
+
+
 def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
-    """The folder of parts, beside a local target, in a work folder of this machine for a remote one;
-    and the order whose parts they are.
-    """
-    target = Path(prepared.target)
-    if is_local(prepared.target):
-        folder = target.with_name(f".{target.name}.geoae")
-    else:
-        folder = Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(prepared.target.encode()).hexdigest()[:16]}"
+    """The folder of parts, and the order whose parts they are."""
     setting, state = prepared.work.restorer.setting, prepared.scene.state
-    return folder, {"fingerprint": prepared.fingerprint, "setting": setting, "source": state}
+    order: dict[str, object] = {"fingerprint": prepared.fingerprint, "setting": setting, "source": state}
+    return _folder(prepared.target), order
 
 
 @contextmanager
 def _parts(prepared: Prepared) -> Iterator[PartStore]:
     """The part store of this order, held for this process."""
-    target, scene = Path(prepared.target), prepared.scene
-    if is_local(prepared.target) and not target.parent.is_dir():
-        raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
     folder, order = _place(prepared)
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder.parent}: no such folder; create it or choose another -o")
+    scene = prepared.scene
     with PartStore.opened(folder, order, bands=len(scene.bands), dtype=scene.dtype, fresh=prepared.job.fresh) as store:
         yield store
 

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from geoae.diagnose import Facts, sample
 from geoae.engine import Work
 from geoae.errors import RecipeError
+from geoae.explain import explain
 from geoae.plan import TilePlan
 from geoae.provenance import history, remark
-from geoae.recipe import Recipe, explain
+from geoae.recipe import Recipe
 from geoae.restorer import Identity, Restorer, SelfEnsemble
 from geoae.scene import Scene
 

@@ -1,16 +1,16 @@
 """How scenes of a kind are tiled and restored, as TOML; what a recipe leaves out, the card decides."""
 
 import tomllib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from geoae.errors import GeoaeError, RecipeError
+from geoae.explain import explain
 from geoae.resources import shipped
 
-__all__ = ["Recipe", "explain", "read_toml"]
+__all__ = ["Recipe", "read_toml"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,25 +62,3 @@ def read_toml(path: Path, model: type[M], failure: type[GeoaeError]) -> M:
         raise failure(f"{path}: {explain(error, model)}") from error
     except (ValueError, RecursionError) as error:  # no text, no TOML, numbers of thousands of digits
         raise failure(f"{path}: not TOML: {error}") from error
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first thing wrong, on one line; an unknown key names the nearest known one."""
-    first = error.errors()[0]
-    where = ".".join(
-        str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained", "float"))
-    )
-    where = where if where.isprintable() and where.strip() else repr(where)
-    if first["type"] == "extra_forbidden":
-        near = get_close_matches(where, model.model_fields, 1)
-        return f"unknown key {where}" + (
-            f"; did you mean {near[0]}?" if near else f"; known are {', '.join(model.model_fields)}"
-        )
-    known = model.model_fields.get(where)
-    if first["type"] == "missing":
-        return f"{where}: is missing" + (f" ({known.description})" if known and known.description else "")
-    if first["type"] == "string_pattern_mismatch" and known:
-        return f"{where} = {first['input']!r}: give {known.description}"
-    if first["type"] == "value_error":
-        return f"{where}: {first['ctx']['error']}"
-    return f"{where} = {first['input']!r}: {first['msg'].lower()}"

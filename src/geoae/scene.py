@@ -19,10 +19,19 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from geoae.errors import InputError, ReadError
+from geoae.errors import InputError
+from geoae.soundness import (
+    STRICT,
+    line,
+    read_error,
+    refuse_absurd,
+    refuse_too_many,
+    refuse_what_is_no_file,
+    refuse_what_tiff_cannot_say,
+)  # fmt: skip
 from geoae.window import Window, reflect
 
-__all__ = ["DAMAGED", "Reader", "Scene"]
+__all__ = ["DAMAGED", "NOT_MEASURED", "Reader", "Scene"]
 
 DTYPES = {
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
@@ -33,18 +42,21 @@ DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
 NOT_MEASURED = re.compile(
     r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
 )
+# No DN is beyond this, whatever its unit: these are nodata that nobody declared, and float32 would overflow.
+BEYOND = 1e30
 
 
 @contextmanager
 def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
     """``source`` as a dataset; whatever goes wrong becomes an ``InputError``."""
-    with warnings.catch_warnings():
+    refuse_what_is_no_file(source)
+    with warnings.catch_warnings(), rasterio.Env(**STRICT):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(source)
         except DAMAGED as error:
             raise InputError(
-                f"{source}: cannot be opened as a raster ({_line(error)}); check the path and the format"
+                f"{source}: cannot be opened as a raster ({line(error)}); check the path and the format"
             ) from error
         with dataset:
             yield dataset
@@ -57,15 +69,8 @@ def _understood(source: str) -> Iterator[None]:
         yield
     except DAMAGED as error:
         raise InputError(
-            f"{source}: its description is damaged ({_line(error)}); repair it, or keep the pixels alone by gdal_translate"
+            f"{source}: its description is damaged ({line(error)}); repair it, or keep the pixels alone by gdal_translate"
         ) from error
-
-
-def _line(error: BaseException) -> str:
-    """The innermost message of an error chain, on one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()).rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +111,18 @@ class Scene:
                 inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
                 raise InputError(f"{source}: holds no raster band{inside}")
             dtype = _one_dtype(source, dataset)
+            refuse_absurd(source, dataset)
             copied = _copied(dataset, only)
             bands = tuple(band for band in dataset.indexes if band not in copied)
-            flags = dataset.mask_flag_enums
+            refuse_too_many(source, len(bands))
+            refuse_what_tiff_cannot_say(source, dataset)
+            flags, nodata = dataset.mask_flag_enums, dataset.nodatavals
             masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands) or dtype.startswith("float")
             georeferenced = not dataset.transform.is_identity
             files = _local_files(source, dataset)
             return cls(
                 source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
-                bands=bands, copied=copied, nodata=tuple(dataset.nodatavals[band - 1] for band in bands),
+                bands=bands, copied=copied, nodata=tuple(nodata[band - 1] for band in bands),
                 masked=masked, driver=dataset.driver, crs=_crs_name(dataset),
                 pixel_size=dataset.res if georeferenced else None, identity=_identity(dataset, files),
                 files=files, state=_state(files),
@@ -165,12 +173,9 @@ class Reader:
                 return pixels, None
             mask = self.dataset.read_masks(list(scene.bands), window=area) != 0
         except RasterioError as error:
-            raise ReadError(
-                f"{scene.source}: rows {window.row}..{window.stop_row - 1}, columns {window.col}..{window.stop_col - 1} "
-                f"cannot be read ({_line(error)}); the file is damaged or its storage is failing"
-            ) from error
+            raise read_error(scene.source, self.dataset, window, error) from error
         if pixels.dtype.kind == "f":
-            mask &= np.isfinite(pixels)
+            mask &= np.abs(pixels) <= BEYOND  # false for NaN, too
         return pixels, None if mask.all() else mask
 
 
@@ -188,23 +193,24 @@ def _copied(dataset: rasterio.DatasetReader, only: tuple[int, ...] | None) -> di
     missing = sorted(set(only or ()) - set(dataset.indexes))
     if missing:
         raise InputError(f"{dataset.name}: has bands 1 to {dataset.count}, not {missing[0]}; correct --bands")
-    reasons = {band: reason for band in dataset.indexes if (reason := _not_measured(dataset, band))}
+    # Each of these lists is made anew whenever it is asked for.
+    bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
+    reasons = {band: reason for band, *says in bands if (reason := _not_measured(dataset, band, *says))}
     if only is not None:
         reasons |= {band: "not among --bands" for band in dataset.indexes if band not in only and band not in reasons}
     return reasons
 
 
-def _not_measured(dataset: rasterio.DatasetReader, band: int) -> str | None:
+def _not_measured(dataset: rasterio.DatasetReader, band: int, interp: ColorInterp, name: str | None) -> str | None:
     """Why ``band`` is no measurement, or None where it is one."""
-    interp = dataset.colorinterp[band - 1]
     if interp is ColorInterp.palette:
         return "palette"
     if interp is ColorInterp.alpha:
         return "alpha"
-    if dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS") == "1":
+    if dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band) == "1":
         return "1-bit mask"
-    name = (dataset.descriptions[band - 1] or "").lower().replace("_", " ")
-    return "quality or class band" if NOT_MEASURED.search(name) else None
+    words = (name or "").lower().replace("_", " ")
+    return "quality or class band" if NOT_MEASURED.search(words) else None
 
 
 def _crs_name(dataset: rasterio.DatasetReader) -> str:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from geoae.errors import DeviceError, ModelError
+from geoae.explain import explain
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
 from geoae.resources import shipped
@@ -75,9 +76,7 @@ class Card(BaseModel):
         except UnicodeDecodeError as error:
             raise ModelError(f"{folder / CARD}: is not text; copy the model folder again") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ModelError(f"{folder / CARD}: {where or 'content'}: {first['msg'].lower()}") from error
+            raise ModelError(f"{folder / CARD}: {explain(error, cls)}") from error
 
 
 def shipped_models() -> list[Card]:

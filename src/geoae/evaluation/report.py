@@ -12,7 +12,7 @@ from geoae.evaluation.tables import as_markdown, csv_of_rows, draw
 from geoae.evaluation.truth import GREYS
 from geoae.resources import require_extra
 from geoae.training.config import TrainConfig
-from geoae.weights import shipped_models
+from geoae.weights import model_folder, shipped_models
 
 __all__ = ["run_evaluation"]
 
@@ -35,6 +35,9 @@ def run_evaluation(
     if not all(0 <= level <= GREYS for level in levels):
         raise RecipeError(f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span")
     names = models.split(",") if models else [card.name for card in shipped_models()]
+    for name in names:
+        if name != "identity":
+            model_folder(name)
     scenes = scenes_below(places)
     if kept_out_by:
         kept = set(TrainConfig.read(kept_out_by).validation)

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 
 from geoae.diagnose import Facts, Samples
 from geoae.errors import ModelError, RecipeError
+from geoae.explain import explain
 from geoae.noise import estimate_noise
-from geoae.recipe import explain
 from geoae.restorer import Array, Identity, Restorer
 from geoae.scale import Scale
 
