@@ -21,7 +21,7 @@ from geoae.metrics import psnr
 from geoae.order import DEFAULT_MODEL, Job, load_restorer
 from geoae.plan import TilePlan
 from geoae.resources import shipped
-from geoae.restorer import Restorer
+from geoae.restorer import Restorer, SelfEnsemble
 from geoae.training.config import TrainConfig
 from geoae.window import reflect
 from tests.doubles import Parts, reader
@@ -31,6 +31,7 @@ SIGMAS = (5, 15, 25, 50)
 # Gain and read-out noise, in 255ths of a band's span.
 SHOT = ((1.0, 3.0), (4.0, 5.0), (10.0, 5.0))
 SIDE = 512
+ESTIMATED, EIGHT = 0.0, 8.0
 WHOLE = 100_000
 
 
@@ -69,7 +70,7 @@ def restored(
 
 
 def wrong_sigma(truth: Truth, restorer: Restorer) -> dict[tuple[int, float], float]:
-    """PSNR lost by each factor on sigma, in dB, against the true one."""
+    """PSNR against the true sigma told, in dB: of each factor on it, of the estimate, and of the self-ensemble."""
     found = {}
     for sigma in SIGMAS:
         noisy = truth.noisy(sigma)
@@ -77,7 +78,8 @@ def wrong_sigma(truth: Truth, restorer: Restorer) -> dict[tuple[int, float], flo
         figures = [restored(truth, noisy, replace(told, sigma=told.sigma * factor), restorer) for factor in FACTORS]
         best = figures[FACTORS.index(1.0)]
         found |= {(sigma, factor): figure - best for factor, figure in zip(FACTORS, figures, strict=True)}
-        found[sigma, 0.0] = restored(truth, noisy, facts_of(truth, noisy), restorer) - best
+        found[sigma, ESTIMATED] = restored(truth, noisy, facts_of(truth, noisy), restorer) - best
+        found[sigma, EIGHT] = restored(truth, noisy, told, SelfEnsemble(restorer)) - best
     return found
 
 
@@ -113,7 +115,7 @@ def main() -> None:
         "| noise | " + " | ".join(f"{factor:g} times" for factor in FACTORS) + " | estimated |\n" + "| --- " * 7 + "|"
     )
     for sigma in SIGMAS:
-        cells = [fmean(scene[sigma, factor] for scene in lost) for factor in (*FACTORS, 0.0)]
+        cells = [fmean(scene[sigma, factor] for scene in lost) for factor in (*FACTORS, ESTIMATED, EIGHT)]
         print(f"| {sigma} | " + " | ".join(f"{cell:+.2f}" for cell in cells) + " |")
     shots = [shot_noise(truth, restorer) for truth in truths]
     heads = ("blind", "told the map", "told one level", "seen to depend on the signal")
