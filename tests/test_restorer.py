@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from geoae.cli import cli
+from geoae.networks import ResCAE
+from geoae.order import Job, load_restorer
 from geoae.restorer import Identity, SelfEnsemble
-from tests.doubles import Blur
+from geoae.weights import save
+from tests.doubles import Blur, randomised
+from tests.rasters import read, texture, write
 
 
 class Drift(Blur):
@@ -45,3 +51,16 @@ def test_the_ensemble_keeps_identity_and_says_that_it_is_one():
     assert (ensemble.halo, ensemble.tile, ensemble.batch(8, 8)) == (one.halo, one.tile, 1)
     assert ensemble.digest != one.digest
     assert ensemble.setting != one.setting
+
+
+def test_an_order_for_an_ensemble_is_another_result(tmp_path):
+    arguments = {"channels": 1, "widths": (2, 2, 2)}
+    network = randomised(ResCAE(**arguments))
+    save(tmp_path / "m", network, name="m", description="", architecture="res_cae", network=arguments, tile=256)
+    assert isinstance(load_restorer(Job(source="", model=str(tmp_path / "m"), tta=True)), SelfEnsemble)
+    assert isinstance(load_restorer(Job(source="", model="identity", tta=True)), Identity)
+    source = write(tmp_path / "in.tif", texture(1, 64, 72).astype(np.float32))
+    order = ["restore", str(source), "--model", str(tmp_path / "m"), "--sigma", "20", "--quiet", "-o"]
+    for name, flags in (("one.tif", []), ("eight.tif", ["--tta"])):
+        assert CliRunner().invoke(cli, [*order, str(tmp_path / name), *flags], catch_exceptions=False).exit_code == 0
+    assert np.abs(read(tmp_path / "one.tif") - read(tmp_path / "eight.tif")).max() > 1e-3

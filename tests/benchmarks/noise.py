@@ -112,7 +112,11 @@ def main() -> None:
     restorer = load_restorer(Job(source="", model=options.model))
     lost = [wrong_sigma(truth, restorer) for truth in truths]
     print(
-        "| noise | " + " | ".join(f"{factor:g} times" for factor in FACTORS) + " | estimated |\n" + "| --- " * 7 + "|"
+        "| noise | "
+        + " | ".join(f"{factor:g} times" for factor in FACTORS)
+        + " | estimated | told, --tta |\n"
+        + "| --- " * 8
+        + "|"
     )
     for sigma in SIGMAS:
         cells = [fmean(scene[sigma, factor] for scene in lost) for factor in (*FACTORS, ESTIMATED, EIGHT)]
