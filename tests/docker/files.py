@@ -21,6 +21,7 @@ REQUIRED = {
     "GEOAE_DATABASE_PASSWORD": "p@ss/word%",
     "GEOAE_INBOX": "/host/inbox",
     "GEOAE_OUTBOX": "/host/outbox",
+    "GEOAE_MODELS": "/host/models",
 }
 
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<how>:[-?])(?P<other>[^}]*))?\}")

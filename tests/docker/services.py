@@ -24,13 +24,9 @@ class Ground:
         self.folder = folder
         self.services = services()
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.places = {
-            "/scratch": folder / "scratch",
-            "/data/inbox": folder / "inbox",
-            "/data/outbox": folder / "outbox",
-        }
+        self.places = {f"/{name}": folder / name for name in ("scratch", "data/inbox", "data/outbox", "data/models")}
         for place in self.places.values():
-            place.mkdir()
+            place.mkdir(parents=True)
         self.ports = {port: _free_port() for port in re.findall(r"\b(?:4200|5432|8\d\d\d)\b", str(self.services))}
         # A service's name is a host's where it stands in an address, or alone as the value of a variable.
         self.hosts = re.compile(rf"0\.0\.0\.0|(?<=//)(?:{'|'.join(self.services)})(?=:)")
