@@ -113,6 +113,14 @@ def test_the_api_refuses_who_does_not_know_the_password(prefect, user):
 
 
 @pytest.mark.slow
+def test_the_pages_are_served_from_where_a_read_only_image_can_put_them(prefect):
+    url = prefect.local("http://server:4200/")
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        assert b"Prefect" in answer.read()
+    assert list((prefect.places["/scratch"] / "ui").rglob("index.html"))
+
+
+@pytest.mark.slow
 def test_deployments_pool_and_worker_are_there(prefect):
     names = {deployment["name"] for deployment in ask(prefect, "/deployments/filter", USER)}
     assert {"on-demand", "nightly", "every-10-minutes", "weekly"} <= names
