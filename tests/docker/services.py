@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from tests.docker.files import ROOT, environment, services
 
-SECONDS = 120  # for a service to pass its health check, on a machine that has other things to do
+SECONDS = 240  # for a service to pass its health check, on a machine that has other things to do
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None)
 
 
@@ -22,6 +23,8 @@ class Ground:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # Not below pytest's folders, which are closed to the user that the database runs as.
+        self.database = Path(tempfile.mkdtemp(prefix="geoae-database-"))
         self.services = services()
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.places = {f"/{name}": folder / name for name in ("scratch", "data/inbox", "data/outbox", "data/models")}
@@ -60,7 +63,7 @@ class Ground:
         """Start ``name`` and wait until its health check passes."""
         service = self.services[name]
         if name == "postgres":
-            self.running[name] = _postgres(self.folder / "database", self.ports["5432"], self.environment(name))
+            self.running[name] = _postgres(self.database, self.log(name), self.ports["5432"], self.environment(name))
         else:
             with self.log(name).open("wb") as log:
                 self.running[name] = subprocess.Popen(
@@ -97,6 +100,7 @@ class Ground:
     def close(self) -> None:
         for name in reversed(list(self.running)):
             self.stop(name)
+        shutil.rmtree(self.database)
 
 
 def _free_port() -> int:
@@ -105,35 +109,27 @@ def _free_port() -> int:
         return found.getsockname()[1]
 
 
-def _postgres(folder: Path, port: int, environment: dict[str, Any]) -> "subprocess.Popen[bytes]":
+def _postgres(folder: Path, log_file: Path, port: int, environment: dict[str, Any]) -> "subprocess.Popen[bytes]":
     """What the image of the database does with its three variables; not as root, which it refuses."""
     assert POSTGRES
     become: dict[str, Any] = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
-    folder.mkdir()
-    (secret := folder.parent / "secret").write_text(environment["POSTGRES_PASSWORD"])
+    (secret := folder / "secret").write_text(environment["POSTGRES_PASSWORD"])
     if become:
-        _reachable(folder)
         shutil.chown(folder, **become)
         shutil.chown(secret, **become)
-    log = (folder.parent / "postgres.log").open("wb")
-    with log:
+    with log_file.open("wb") as log:
         role = ["--username", environment["POSTGRES_USER"], "--pwfile", secret, "--auth", "scram-sha-256"]
-        _checked([POSTGRES / "initdb", "--pgdata", folder, "--no-sync", *role], become, log)
+        _checked([POSTGRES / "initdb", "--pgdata", folder / "data", "--no-sync", *role], become, log)
         listen = ["-h", "127.0.0.1", "-p", str(port), "-k", folder, "-F"]
-        process = subprocess.Popen([POSTGRES / "postgres", "-D", folder, *listen], stdout=log, stderr=log, **become)
+        process = subprocess.Popen(
+            [POSTGRES / "postgres", "-D", folder / "data", *listen], stdout=log, stderr=log, **become
+        )
     create = ["createdb", "--host", "127.0.0.1", "--port", str(port), "--username", environment["POSTGRES_USER"]]
     again = lambda: subprocess.run(  # noqa: E731
         [*create, environment["POSTGRES_DB"]], env=environment | {"PGPASSWORD": environment["POSTGRES_PASSWORD"]}, capture_output=True, check=False
     ).returncode  # fmt: skip
     until(lambda: again() == 0)
     return process
-
-
-def _reachable(folder: Path) -> None:
-    """Let another user pass through pytest's folders, which are closed to all but their owner."""
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.getuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def _checked(command: list[Any], become: dict[str, Any], log: Any) -> None:
