@@ -167,8 +167,9 @@ def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
             same = largest is None or np.array_equal(
                 found, np.minimum(wanted.read(chosen, window=window), largest), equal_nan=found.dtype.kind == "f"
             )
-            if masked:
-                same &= np.array_equal(dataset.read_masks(1, window=window), wanted.read_masks(1, window=window))
+            if masked:  # where it is of one bit, valid is 1 rather than 255
+                valid, truly = (opened.read_masks(1, window=window) != 0 for opened in (dataset, wanted))
+                same &= np.array_equal(valid, truly)
             if not same:
                 raise OSError(f"rows from {window.row_off}, columns from {window.col_off} do not read as written")
 
