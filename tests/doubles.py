@@ -11,7 +11,7 @@ from torch import nn
 
 from geoae.plan import Slab
 from geoae.scale import Scale
-from geoae.window import Window, reflect
+from geoae.window import Window
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
 
@@ -36,19 +36,6 @@ def pixels_of(dtype: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     special = np.array(extremes(dtype), dtype=kind)
     where = rng.random(shape) < 0.3
     return np.where(where, special[rng.integers(len(special), size=shape)], pixels)
-
-
-def reader(pixels: np.ndarray, mask: np.ndarray | None = None) -> Callable:
-    """``read`` of a scene in memory, continued by reflection."""
-    height, width = pixels.shape[1:]
-
-    def read(window: Window) -> tuple[np.ndarray, np.ndarray | None]:
-        rows = reflect(window.row, window.height, height)[:, None]
-        cols = reflect(window.col, window.width, width)[None]
-        inside = None if mask is None else mask[:, rows, cols]
-        return pixels[:, rows, cols], None if inside is None or inside.all() else inside
-
-    return read
 
 
 def unscaled(components: int, sigma: float = 0.1, bands: int | None = None) -> Scale:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from geoae.batches import ahead, in_groups, read_tile
 from geoae.plan import TilePlan
-from tests.doubles import reader, unscaled
+from geoae.verification.bench import reader
+from tests.doubles import unscaled
 
 PLAN = TilePlan.fitted(90, 120, tile=40, halo=4, multiple=8)
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.diagnose import Facts, sample, windows
-from tests.doubles import reader
+from geoae.verification.bench import reader
 from tests.rasters import noise, texture
 
 

@@ -437,9 +437,17 @@ def test_remote_storage_that_fails_ends_a_run_that_can_go_on(tmp_path, source, s
 # --- two runs -----------------------------------------------------------------------------------
 
 
+def wait(here: Path, until: Path) -> None:
+    """Say by the file ``here`` that this run has come so far, and go on when ``until`` is there."""
+    here.touch()
+    while not until.exists():
+        time.sleep(0.01)
+
+
 def test_a_second_run_is_refused_and_the_first_ends_well(tmp_path, source):
-    first = hit(tmp_path, source, Fault("compute", 60, partial(time.sleep, 2)))
-    while not parts_of(tmp_path):
+    first = hit(tmp_path, source, Fault("compute", 60, partial(wait, tmp_path / "here", tmp_path / "on")))
+    while not (tmp_path / "here").exists():
+        assert first.process.is_alive(), first.said
         time.sleep(0.01)
     other = tmp_path / "other"
     other.mkdir()
@@ -448,6 +456,7 @@ def test_a_second_run_is_refused_and_the_first_ends_well(tmp_path, source):
     assert second.ended() == 1
     assert len(second.said) == 1
     assert "another run is writing this target" in second.said[0]
+    (tmp_path / "on").touch()
     assert first.ended() == 0
     assert np.array_equal(read(tmp_path / "out.tif"), read(source))
 
@@ -464,9 +473,13 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path, source):
 @pytest.mark.parametrize("more", [[], ["--sigma", "3"]])
 def test_a_run_that_was_overtaken_does_not_write(tmp_path, source, more):
     """It had found no target; when it comes to hold the parts, another has been there."""
-    slow = Doomed(tmp_path, *words(source, *more), faults=[Fault("hold", 1, partial(time.sleep, 2))])
     fast = tmp_path / "fast"
     fast.mkdir()
+    act = partial(wait, tmp_path / "here", fast / "report.json")
+    slow = Doomed(tmp_path, *words(source, *more), faults=[Fault("hold", 1, act)])
+    while not (tmp_path / "here").exists():
+        assert slow.process.is_alive(), slow.said
+        time.sleep(0.01)
     assert Doomed(fast, *words(source, "-o", str(tmp_path / "out.tif"))).ended() == 0
     before = (tmp_path / "out.tif").stat().st_mtime_ns
     assert slow.ended() == (1 if more else 0)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from geoae.engine import Work, restore_slabs
 from geoae.plan import TilePlan
 from geoae.restorer import Identity
-from tests.doubles import DTYPES, Blur, Parts, pixels_of, reader, unscaled
+from geoae.verification.bench import reader
+from tests.doubles import DTYPES, Blur, Parts, pixels_of, unscaled
 
 SHAPE = (2, 150, 110)
 

@@ -162,7 +162,7 @@ def test_complex_data_is_a_clear_error(tmp_path):
 class Dimmer:
     """Takes 30 % of the contrast away, from a neighbourhood of 5 x 5: a restorer that does something."""
 
-    name, digest, channels, multiple, halo, setting = "dimmer", "dimmer", 4, 8, 2, "numpy"
+    name, digest, channels, multiple, halo, tile, setting = "dimmer", "dimmer", 4, 8, 2, 1024, "numpy"
 
     def batch(self, height: int, width: int) -> int:
         return 1

@@ -4,7 +4,7 @@ import rasterio
 
 from geoae.diagnose import sample
 from geoae.noise import estimate_noise
-from tests.doubles import reader
+from geoae.verification.bench import reader
 from tests.rasters import SHARED, noise, texture
 
 SCENES = ["wv2_rotterdam_pan3.tif", "l8_224078_20200518_rgb_30m.tif", "neon_harv/harv_025.tif"]

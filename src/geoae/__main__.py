@@ -1,6 +1,17 @@
-"""``python -m geoae``."""
+"""The program: ``geoae`` and ``python -m geoae``."""
 
-from geoae.cli import main
+from geoae.signals import listen
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Hear signals before anything is imported that takes time, then run the command."""
+    listen()
+    from geoae.cli import main as command
+
+    command()
+
 
 if __name__ == "__main__":
     main()

@@ -1,22 +1,19 @@
 """The command ``geoae``: words to calls, no logic."""
 
-import atexit
 import logging
 import os
-import signal
 import sys
 import threading
-import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from geoae.errors import GeoaeError, OutputError
+from geoae.signals import leave, listen
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -41,10 +38,6 @@ def _sigma(context: click.Context, parameter: click.Parameter, value: str | None
     except ValueError as error:
         raise click.BadParameter("give auto or the noise in DN, like 12.5") from error
 
-
-# Commands that keep what is finished, and what to say of it.
-RESUMABLE = {"restore", "train"}
-RESUME = "; what is finished is kept, run the same command again to go on"
 
 OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--model", metavar="NAME|PATH", help="Shipped model or model folder; identity changes nothing."),
@@ -294,55 +287,13 @@ def _hush_libtiff() -> None:
         ctypes.CDLL(rasterio._base.__file__).TIFFSetErrorHandler(None)
 
 
-def _listen() -> list[signal.Signals]:
-    """Signals that ask this process to end, as they arrive. The first unwinds what is going on; a second
-    ends it at once, for which what is on disk is always fit.
-    """
-    heard: list[signal.Signals] = []
-
-    def hear(number: int, frame: object) -> None:
-        heard.append(signal.Signals(number))
-        if len(heard) > 1:
-            _leave(heard)
-        raise KeyboardInterrupt
-
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup, or a job in the background of a script
-            signal.signal(each, hear)
-
-    def lost(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """What a callback of GDAL could not raise: an interruption, or words of a damaged file that are no UTF-8."""
-        if issubclass(kind, KeyboardInterrupt):
-            _leave(heard)
-        where = traceback.extract_tb(trace)[-1].filename if trace else "rasterio"
-        if not (issubclass(kind, UnicodeDecodeError) and "rasterio" in where):
-            sys.__excepthook__(kind, error, trace)
-
-    sys.excepthook = lost
-    sys.unraisablehook = lambda said: lost(said.exc_type, said.exc_value or said.exc_type(), said.exc_traceback)
-    return heard
-
-
-def _leave(heard: Sequence[signal.Signals], at_once: bool = True) -> NoReturn:
-    """Say that the process ends and how to go on, and end it."""
-    number = heard[0] if heard else signal.SIGINT
-    why = "interrupted" if number is signal.SIGINT else "terminated"
-    resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
-    sys.stdout.flush()
-    os.write(sys.stderr.fileno(), f"geoae: {why}{RESUME if resumable else ''}\n".encode())
-    if not at_once:
-        atexit._run_exitfuncs()
-    # Not sys.exit: where an import was interrupted, Python would still die of SIGINT.
-    os._exit(128 + number)
-
-
 def main() -> None:
     """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted, 143 terminated."""
     tune_process()
     # Or Python prints what GDAL says on the way to an error that is told in one line.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
     warnings.filterwarnings("ignore", module="rasterio")
-    heard = _listen()
+    heard = listen()
     try:
         cli.main(standalone_mode=False)
     except GeoaeError as error:
@@ -357,7 +308,7 @@ def main() -> None:
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         # Python would wait for what GDAL still copies, into a file that is gone already.
-        _leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
+        leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
     finally:
         sys.excepthook = sys.__excepthook__
 

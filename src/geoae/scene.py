@@ -31,7 +31,7 @@ from geoae.soundness import (
 )  # fmt: skip
 from geoae.window import Window, reflect
 
-__all__ = ["DAMAGED", "NOT_MEASURED", "Reader", "Scene"]
+__all__ = ["DAMAGED", "NOT_MEASURED", "Reader", "Scene", "on_disk"]
 
 DTYPES = {
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
@@ -224,13 +224,13 @@ def _crs_name(dataset: rasterio.DatasetReader) -> str:
 def _local_files(source: str, dataset: rasterio.DatasetReader) -> tuple[str, ...]:
     """Files of this machine that pixels and masks come from: a mosaic's, an archive; no overviews or statistics."""
     names = [source, *dataset.files]
-    found = {_on_disk(name) for name in names if not name.endswith((".ovr", ".aux.xml"))}
+    found = {on_disk(name) for name in names if not name.endswith((".ovr", ".aux.xml"))}
     return tuple(sorted(path for path in found if path))
 
 
-def _on_disk(name: str) -> str | None:
-    """The file behind one of GDAL's names, such as the archive in ``/vsizip//data/scene.zip/inside.tif``."""
-    path = Path(re.sub(r"^(/vsi\w+/)+", "", name))
+def on_disk(name: str) -> str | None:
+    """The file behind a name that GDAL or rasterio opens, such as the archive in ``/vsizip//data/scene.zip/inside.tif``."""
+    path = Path(re.sub(r"^([\w+]+://)?(/vsi\w+/)*", "", name))
     return next(
         (str(p) for p in (path, *path.parents) if (found := _stat(str(p))) and stat.S_ISREG(found.st_mode)), None
     )

@@ -4,7 +4,6 @@ GDAL copies the two, as ``vrt.py`` describes them, in one multi-threaded pass.
 """
 
 import os
-import re
 import threading
 import uuid
 import warnings
@@ -27,7 +26,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.errors import InputError, OutputError
-from geoae.scene import DAMAGED, NOT_MEASURED
+from geoae.scene import DAMAGED, NOT_MEASURED, on_disk
 from geoae.soundness import STRICT, damage, line, read_error, refuse_what_is_no_file
 from geoae.vrt import Part, described, disguise, metadata, undisguise
 from geoae.window import Window
@@ -74,19 +73,7 @@ def _files_of(source: str) -> list[Path]:
     names = [source]
     with suppress(RasterioError), _opened(source) as dataset:
         names += dataset.files
-    found = []
-    for name in names:
-        plain = re.sub(r"^(/vsi\w+/)+", "", re.sub(r"^[\w+]+://", "", name))
-        inside = next((place for place in (Path(plain), *Path(plain).parents) if _is_file(place)), None)
-        found += [inside] if inside else []
-    return found
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # no path, but a VRT's own text
-        return False
+    return [Path(found) for name in names if (found := on_disk(name))]
 
 
 def assemble(
@@ -180,8 +167,9 @@ def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
             same = largest is None or np.array_equal(
                 found, np.minimum(wanted.read(chosen, window=window), largest), equal_nan=found.dtype.kind == "f"
             )
-            if masked:
-                same &= np.array_equal(dataset.read_masks(1, window=window), wanted.read_masks(1, window=window))
+            if masked:  # where it is of one bit, valid is 1 rather than 255
+                valid, truly = (opened.read_masks(1, window=window) != 0 for opened in (dataset, wanted))
+                same &= np.array_equal(valid, truly)
             if not same:
                 raise OSError(f"rows from {window.row_off}, columns from {window.col_off} do not read as written")
 

@@ -23,8 +23,9 @@ from geoae.plan import TilePlan
 from geoae.resources import shipped
 from geoae.restorer import Restorer, SelfEnsemble
 from geoae.training.config import TrainConfig
+from geoae.verification.bench import reader
 from geoae.window import reflect
-from tests.doubles import Parts, reader
+from tests.doubles import Parts
 
 FACTORS = (0.5, 0.8, 1.0, 1.25, 2.0)
 SIGMAS = (5, 15, 25, 50)

@@ -108,6 +108,7 @@ def test_the_stated_field_covers_the_measured_one(network):
     assert measure_field(network, network.channels, network.multiple) <= network.field
 
 
+@pytest.mark.slow
 def test_measured_halo_is_within_the_field(network):
     assert 0 < measure_halo(network, network.channels, network.multiple) <= network.field
 
