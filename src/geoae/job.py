@@ -55,6 +55,9 @@ def run(job: Job, on_progress: Callable[[Progress], None] = lambda progress: Non
         what = "is this very result" if finished == prepared.fingerprint else "is not this result"
         raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
     with _parts(prepared) as store:
+        if not job.fresh and _fingerprint_of(target) == prepared.fingerprint:
+            store.remove()  # another run finished it between the look above and the lock
+            return _report(prepared, started, status="skipped", after=_facts_after(prepared, target))
         done = [slab for slab in prepared.work.plan.slabs() if store.finished(slab)] if prepared.scene.bands else []
         counts = _compute(prepared, store, done, on_progress)
         after = _publish(prepared, store)
@@ -148,6 +151,7 @@ def _tags(prepared: Prepared) -> dict[str, str]:
     restorer = prepared.work.restorer
     return {
         "FINGERPRINT": prepared.fingerprint,
+        "ORDER": prepared.order,
         "VERSION": version("geoae"),
         "ALGORITHM": str(ALGORITHM),
         "MODEL": restorer.name,
