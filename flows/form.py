@@ -15,6 +15,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Where scenes arrive and outputs go unless a run says otherwise.
 INBOX = os.environ.get("GEOAE_INBOX", "inbox")
 OUTBOX = os.environ.get("GEOAE_OUTBOX", "outbox")
+# The model where a run names none: a shipped name, or a folder, like `current` among one's own.
+MODEL = os.environ.get("GEOAE_MODEL") or None
 # Dask's own name for the cluster that is used where none is named.
 SCHEDULER = os.environ.get("DASK_SCHEDULER_ADDRESS") or None
 
@@ -32,10 +34,14 @@ def with_options(function: F) -> F:
     Prefect takes descriptions from a docstring's section ``Args:``, with which ``function``'s must end.
     """
     own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    defaults = {"model": MODEL}
     fields = {name: field for name, field in Job.model_fields.items() if name not in {p.name for p in own}}
     options = [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[field.annotation, field]
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults.get(name, field.default),
+            annotation=Annotated[field.annotation, field],
         )
         for name, field in fields.items()
     ]

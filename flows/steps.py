@@ -21,7 +21,7 @@ from geoae.report import RestoreReport
 from geoae.scene import Scene
 from geoae.standing import is_ours
 
-__all__ = ["inspect", "publish", "restore", "verify"]
+__all__ = ["STEP", "inspect", "publish", "restore", "verify"]
 
 # What is done is told by the output's fingerprint, never by a cache of Prefect's.
 STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
