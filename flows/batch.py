@@ -14,6 +14,9 @@ from geoae.standing import Failures, Outcome
 
 __all__ = ["restore_each"]
 
+# Seconds before a scene that would not read, time and again, is tried once more.
+PUT_OFF = 6 * 3600.0
+
 
 def restore_each(
     todo: Iterable[tuple[Found, Job]], failures: Failures, order: str, timeout: float, scheduler: str | None
@@ -32,8 +35,8 @@ def restore_each(
         else:
             reason = str(result) or str(state.message)
             outcome = Outcome(found.source, str(job.target), "failed", reason, time.monotonic() - began)
-            if isinstance(result, InputError) and not result.transient:
-                failures.note(found, order, reason)
+            if isinstance(result, InputError):
+                failures.note(found, order, reason, seconds=PUT_OFF if result.transient else None)
         log.info("%s: %s%s", found.name, outcome.status, f": {outcome.reason}" if outcome.reason else "")
         outcomes.append(outcome)
     return outcomes

@@ -33,7 +33,7 @@ def _is_transient(task: Task[Any, Any], task_run: TaskRun, state: State) -> bool
     return isinstance(error, GeoaeError) and error.transient
 
 
-@task(**STEP, task_run_name="inspect {name}", retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=_is_transient)
+@task(**STEP, task_run_name="inspect {name}", retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_is_transient)
 def inspect(name: str, job: Job) -> None:
     """Say what the scene is; fail early, with a reason, where it cannot be restored."""
     scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands))
@@ -47,7 +47,7 @@ def inspect(name: str, job: Job) -> None:
 
 
 @task(
-    **STEP, task_run_name="restore {name}", log_prints=True, retries=3, retry_delay_seconds=[10, 60, 300], retry_jitter_factor=0.2,
+    **STEP, task_run_name="restore {name}", log_prints=True, retries=2, retry_delay_seconds=[5, 30], retry_jitter_factor=0.2,
     retry_condition_fn=_is_transient,
 )  # fmt: skip
 def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:

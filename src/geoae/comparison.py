@@ -56,7 +56,9 @@ def _same(report: RestoreReport, old: DatasetReader, new: DatasetReader) -> None
         ("offsets", old.offsets, new.offsets),
     ):
         if of_old != of_new:
-            raise OutputError(f"{report.target}: its {what} is {of_new}, the source's {of_old}; restore it again")
+            raise OutputError(
+                f"{report.target}: differs from its source in {what} ({of_new} for {of_old}); restore it again"
+            )
     lost = [key for key in old.tags() if key not in new.tags() and not key.startswith("TIFFTAG_")]
     if lost:
         raise OutputError(f"{report.target}: lost the tag {lost[0]} of its source; restore it again")

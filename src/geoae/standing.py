@@ -90,13 +90,15 @@ class Failure:
     stamp: str
     order: str
     reason: str
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Scenes that failed for good, kept below a target folder so that they are not tried over and over.
+    """Scenes that failed, kept below a target folder so that they are not tried over and over.
 
-    A scene is tried again as soon as it, the model or an option changes, or its note is deleted.
+    A scene is tried again as soon as it, the model or an option changes, its note is deleted, or the
+    time ``until`` which it was put off, in seconds since 1970, has passed.
     """
 
     folder: Path
@@ -112,14 +114,16 @@ class Failures:
             failure = Failure(**json.loads(self._path(found).read_text()))
         except (OSError, ValueError, TypeError):
             return None
-        return failure if (failure.stamp, failure.order) == (found.stamp, order) else None
+        over = failure.until is not None and failure.until < time.time()
+        return failure if (failure.stamp, failure.order) == (found.stamp, order) and not over else None
 
-    def note(self, found: Found, order: str, reason: str) -> None:
-        """Remember that it failed; raises ``OutputError`` where the folder cannot be written."""
+    def note(self, found: Found, order: str, reason: str, *, seconds: float | None = None) -> None:
+        """Remember that it failed, for ``seconds`` or for good; raises ``OutputError`` where that cannot be written."""
+        until = None if seconds is None else time.time() + seconds
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             draft = self.folder / f"{uuid.uuid4().hex}.tmp"
-            draft.write_text(json.dumps(asdict(Failure(found.source, found.stamp, order, reason)), indent=1))
+            draft.write_text(json.dumps(asdict(Failure(found.source, found.stamp, order, reason, until)), indent=1))
             draft.replace(self._path(found))
         except OSError as error:
             raise OutputError(f"{self.folder}: cannot be written ({error.strerror}); allow it") from error
