@@ -19,7 +19,12 @@ def crop(path: Path, row: int = 0, col: int = 0, side: int = 64, source: Path = 
     path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(source) as whole:
         window = Window(col, row, side, side)
-        profile = whole.profile | {"width": side, "height": side, "transform": whole.window_transform(window)}
+        profile = whole.profile | {
+            "driver": "GTiff",
+            "width": side,
+            "height": side,
+            "transform": whole.window_transform(window),
+        }
         with rasterio.open(path, "w", **profile) as part:
             part.write(whole.read(window=window))
     return path
