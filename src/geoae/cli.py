@@ -249,6 +249,20 @@ def demo(out: Path, scene: Path | None) -> None:
     run_demo(out, say, scene)
 
 
+@cli.command()
+@click.option("--api", default="http://127.0.0.1:4200/api", show_default=True, metavar="URL", help="Prefect's server; started here where none answers.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), default=1, show_default=True, help="Runs at a time: one for each GPU.")
+@click.option("--inbox", metavar="DIR", help="Folder that is watched; by default inbox, beside the flows.")
+@click.option("--outbox", metavar="DIR", help="Folder of the outputs; by default outbox, beside the flows.")
+@click.option("--worker/--no-worker", default=True, show_default=True, help="Start a worker, and stay with it.")
+def deploy(**options: Any) -> None:
+    """Set up scheduled restoration on Prefect: server, pool, deployments, worker; needs the extra flows."""
+    from geoae.console import say
+    from geoae.setup import Setup, set_up
+
+    set_up(Setup(**options), say)
+
+
 def tune_process() -> None:
     """Memory settings of this process alone: what an import must not do to another program.
 

@@ -220,6 +220,7 @@ def _tags(prepared: Prepared) -> dict[str, str]:
     options = prepared.options.model_dump_json(exclude={"description", "model"}, exclude_none=True)
     tags = {
         "FINGERPRINT": prepared.fingerprint,
+        "ORDER": prepared.order,
         "VERSION": version("geoae"),
         "ALGORITHM": str(ALGORITHM),
         "MODEL": restorer.name,

@@ -17,7 +17,18 @@ from geoae.recipe import Recipe
 from geoae.restorer import Identity, Restorer, SelfEnsemble
 from geoae.scene import Scene
 
-__all__ = ["ALGORITHM", "Job", "Prepared", "is_local", "load_restorer", "merged", "plan_for", "prepare"]
+__all__ = [
+    "ALGORITHM",
+    "Job",
+    "Prepared",
+    "is_local",
+    "load_restorer",
+    "merged",
+    "order_of",
+    "plan_for",
+    "prepare",
+    "target_of",
+]
 
 # Raised whenever the same order would give other pixels.
 ALGORITHM = 2
@@ -85,7 +96,12 @@ class Prepared:
     @property
     def target(self) -> str:
         """Where the result goes."""
-        return self.job.target or _default_target(self.job.source)
+        return target_of(self.job)
+
+    @property
+    def order(self) -> str:
+        """Digest of all that was known before a pixel was read."""
+        return order_of(self.job, self.scene, self.work.restorer)
 
     @property
     def fingerprint(self) -> str:
@@ -110,6 +126,20 @@ def prepare(job: Job) -> Prepared:
     plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
     return Prepared(job, options, scene, facts, work, history(job.source))
+
+
+def order_of(job: Job, scene: Scene, restorer: Restorer) -> str:
+    """Digest of input, model and options. It decides the result of a local file, whose identity tells of
+    its size and time of change; of a remote one it does not, since pixels may change unseen.
+    """
+    options = merged(job).model_dump(exclude={"description", "model"})
+    decided = (ALGORITHM, scene.identity, scene.bands, restorer.digest, sorted(options.items()), job.precision)
+    return hashlib.sha256(repr(decided).encode()).hexdigest()
+
+
+def target_of(job: Job) -> str:
+    """Where the result of ``job`` goes."""
+    return job.target or _default_target(job.source)
 
 
 def is_local(name: str) -> bool:

@@ -1,0 +1,1 @@
+"""Prefect flows over geoae: doors without logic of their own."""

@@ -1,0 +1,86 @@
+"""What a run shows in Prefect: progress, picture, figures, links, tables."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from geoae.comparison import Comparison
+from geoae.job import Progress
+from geoae.order import is_local
+from geoae.picture import before_after
+from geoae.report import RestoreReport
+from geoae.standing import STATUSES, Outcome, count
+
+__all__ = ["progress", "show_outcomes", "show_report"]
+
+# Seconds between updates: each is a request to the server.
+EVERY = 5.0
+# A table is one row of the server's database; the rest of a large archive is told by its number.
+ROWS = 500
+
+
+def progress(name: str) -> Callable[[Progress], None]:
+    """A progress artifact of this run, brought up to date every few seconds."""
+    artifact = cast(UUID, create_progress_artifact(0.0, key="geoae-progress", description=f"tiles of {name}"))
+    last = time.monotonic()
+
+    def update(done: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done.done == done.total or now - last >= EVERY:
+            last = now
+            update_progress_artifact(artifact, 100 * done.done / done.total)
+
+    return update
+
+
+def show_report(report: RestoreReport, comparison: Comparison, written: str | None) -> None:
+    """Picture, figures and links of one restored scene; ``written``: where its report is."""
+    name = Path(report.target).name
+    if report.bands:
+        picture = before_after(report.source, report.target, tuple(report.bands))
+        create_image_artifact(picture, key="geoae-picture", description=f"{name}: before, after, difference x 3")
+    bands = zip(report.bands, report.sigma_before, report.sigma_after, comparison.bias, strict=True)
+    common = {
+        "seconds": round(report.seconds, 2),
+        "Mpx/s": round(report.megapixels_per_second, 3),
+        "model": report.model,
+    }
+    rows = [
+        {
+            "band": band,
+            "noise before (DN)": f"{before:.4g}",
+            "noise after (DN)": f"{after:.4g}",
+            "bias (DN)": f"{bias:+.3g}",
+        }
+        | common
+        for band, before, after, bias in bands
+    ]
+    rows += [{"band": band, "noise before (DN)": f"copied: {reason}"} for band, reason in report.copied.items()]
+    create_table_artifact(rows, key="geoae-figures", description=f"{name}: {report.height} x {report.width} px, {report.tiles} tiles, {report.setting}")  # fmt: skip
+    for key, text, place in (("geoae-output", name, report.target), ("geoae-report", "report", written)):
+        if place:
+            create_link_artifact(_link(place), link_text=text, key=key, description=place)
+
+
+def _link(place: str) -> str:
+    return Path(place).resolve().as_uri() if is_local(place) else place
+
+
+def show_outcomes(title: str, outcomes: Sequence[Outcome]) -> None:
+    """A table of scenes, those that need a person first."""
+    rows = sorted(outcomes, key=lambda one: (STATUSES.index(one.status), one.source))
+    more = f"; the first {ROWS} are shown" if len(rows) > ROWS else ""
+    table = [asdict(row) | {"seconds": round(row.seconds, 1)} for row in rows[:ROWS]]
+    create_table_artifact(table, key="geoae-scenes", description=f"{title}: {count(outcomes)}{more}")

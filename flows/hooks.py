@@ -1,0 +1,32 @@
+"""A word to people when a run fails, crashes or is cancelled, through a Prefect notification block."""
+
+import os
+from typing import Any
+
+from prefect.blocks.core import Block
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+from prefect.logging import get_logger
+
+__all__ = ["notify", "on_end"]
+
+# Name of the block, like slack-webhook/ground-segment; without it nobody is told.
+SETTING = "GEOAE_NOTIFY"
+
+
+def notify(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:
+    """Send state and reason to the block that ``GEOAE_NOTIFY`` names. Prefect wants these parameters' names."""
+    name = os.environ.get(SETTING)
+    if not name:
+        return
+    subject = f"geoae: {flow_run.name} is {state.name}"
+    try:
+        block: Any = Block.load(name)
+        block.notify(body=f"{flow.name}/{flow_run.name} ({flow_run.id}): {state.message}", subject=subject)
+    except Exception as error:  # a hook's failure must not hide the run's
+        get_logger("geoae.flows").warning("nobody was told through %s: %s", name, error)
+
+
+def on_end() -> dict[str, Any]:
+    """The hooks of a flow, as arguments of ``@flow``."""
+    return {"on_failure": [notify], "on_crashed": [notify], "on_cancellation": [notify]}

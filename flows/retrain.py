@@ -1,0 +1,95 @@
+"""A better model from recent scenes: ``retrain``."""
+
+import logging
+import os
+import shutil
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+
+from flows.form import INBOX
+from flows.hooks import on_end
+from flows.steps import STEP
+from geoae.evaluation.measure import evaluate, scenes_below
+from geoae.renewal import CURRENT, current_model, gathered, install, judge, renewed, training_config
+from geoae.sources import scenes
+from geoae.training.config import TrainConfig
+from geoae.training.fit import Hardware
+from geoae.training.fit import train as fit
+
+__all__ = ["retrain"]
+
+# Where models of one's own are kept, and the scenes that they are measured on.
+MODELS = os.environ.get("GEOAE_MODELS", "models-own")
+FIXED = os.environ.get("GEOAE_FIXED", "fixed")
+TIMEOUT = 24 * 3600.0
+
+
+@flow(name="retrain", flow_run_name="retrain {config}", log_prints=True, persist_result=False, **on_end())
+def retrain(
+    source: str = INBOX, fixed: str = FIXED, models: str = MODELS, *, config: str = "res-cae", days: float = 30.0,
+    steps: int | None = None, sigmas: list[float] = [15.0, 25.0, 50.0], least_gain: float = 0.05, crop: int = 512,  # noqa: B006
+    accelerator: str = "auto", timeout: float = TIMEOUT,
+) -> dict[str, Any]:  # fmt: skip
+    """Train on recent scenes, measure against the model in use, and put the new one in place if it is better.
+
+    The link `current` in the folder of models names the one in use; the one before stays beside it. A run
+    that was killed goes on from its last checkpoint when it is retried.
+
+    Args:
+        source: folder, glob, or STAC collection of scenes.
+        fixed: folder of scenes that models are measured on; none of them is trained on.
+        models: folder of models.
+        config: shipped model's name, or path of a training config.
+        days: train on scenes of so many days.
+        steps: training steps; by default as the config says.
+        sigmas: noise to measure under, in 255ths of a band's span.
+        least_gain: mean gain in dB that a new model must show.
+        crop: side in pixels of the middle of each scene that is measured.
+        accelerator: auto, cpu or gpu.
+        timeout: seconds after which training is given up.
+
+    """
+    base = training_config(config)
+    current = current_model(Path(models), base)
+    work = Path(models) / f".training-{flow_run.id}"
+    work.mkdir(parents=True, exist_ok=True)
+    folder = gathered(scenes(source, since=timedelta(days=days)), Path(fixed), work / "scenes")
+    settings = renewed(base, base.name, current, folder, steps)
+    train.with_options(timeout_seconds=timeout)(settings, str(work), accelerator)
+    verdict = measure(str(work / "model"), current, fixed, sigmas, crop, least_gain)
+    get_run_logger().info("%s: %s", "better" if verdict["better"] else "not better", verdict["reason"])
+    if verdict["better"]:
+        put_in_place(str(work / "model"), models)
+    shutil.rmtree(work)
+    return verdict
+
+
+@task(**STEP)
+def train(settings: TrainConfig, work: str, accelerator: str) -> None:
+    """Train, going on where an interrupted run was."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    fit(settings, Path(work) / "scenes", Path(work) / "run", Path(work) / "model", Hardware(accelerator))
+
+
+@task(**STEP)
+def measure(new: str, current: str, fixed: str, sigmas: list[float], crop: int, least_gain: float) -> dict[str, Any]:
+    """Both models, blind, on the fixed set; the verdict, and a table of all figures."""
+    rows = evaluate([current, new], scenes_below([Path(fixed)]), sigmas, side=crop)
+    figures = ("scene", "sigma", "contender", "psnr", "ssim", "bias", "megapixels")
+    table = [{name: round(value, 4) if isinstance(value := getattr(row, name), float) else value for name in figures} for row in rows]  # fmt: skip
+    verdict = judge(rows, new, current, least_gain)
+    create_table_artifact(table, key="geoae-retrain", description=f"{'better' if verdict.better else 'not better'}: {verdict.reason}")  # fmt: skip
+    return asdict(verdict)
+
+
+@task(**STEP)
+def put_in_place(new: str, models: str) -> None:
+    """Let ``current`` name the new model; the one before stays."""
+    folder = install(Path(new), Path(models))
+    get_run_logger().info("%s is %s now; name it as model to restore with it", Path(models) / CURRENT, folder.name)

@@ -1,0 +1,139 @@
+"""The tasks of one scene: inspect, restore, verify, publish. Strings and numbers in and out."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from flows.artifacts import progress, show_report
+from geoae.comparison import Comparison, compare
+from geoae.console import summary
+from geoae.errors import GeoaeError, OutputError
+from geoae.job import Progress, run
+from geoae.order import Job, is_local, target_of
+from geoae.report import RestoreReport
+from geoae.scene import Scene
+from geoae.standing import is_ours
+
+__all__ = ["STEP", "inspect", "publish", "restore", "verify"]
+
+# What is done is told by the output's fingerprint, never by a cache of Prefect's.
+STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+
+
+def _is_transient(task: Task[Any, Any], task_run: TaskRun, state: State) -> bool:
+    """Whether a failure is worth a retry. Prefect calls this with the failed state."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, GeoaeError) and error.transient
+
+
+@task(**STEP, task_run_name="inspect {name}", retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_is_transient)
+def inspect(name: str, job: Job) -> None:
+    """Say what the scene is; fail early, with a reason, where it cannot be restored."""
+    scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands))
+    log = get_run_logger()
+    log.info(
+        "%s: %s, %d x %d px, %d bands of %s, CRS %s",
+        name, scene.driver, scene.height, scene.width, scene.count, scene.dtype, scene.crs,
+    )  # fmt: skip
+    for band, reason in scene.copied.items():
+        log.info("band %d will be copied untouched: %s", band, reason)
+
+
+@task(
+    **STEP, task_run_name="restore {name}", log_prints=True, retries=2, retry_delay_seconds=[5, 30], retry_jitter_factor=0.2,
+    retry_condition_fn=_is_transient,
+)  # fmt: skip
+def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
+    """Carry out ``job``: tiles read with rasterio, through the network, blended, written, whole or not at all.
+
+    What an interrupted run finished is used again. An older output of geoae is replaced once the new one
+    is complete; another file of that name is left alone unless the job says ``overwrite``.
+    """
+    target = target_of(job)
+    if is_local(target):
+        try:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{target}: its folder cannot be made ({error.strerror}); choose another target"
+            ) from error
+    if is_ours(target):
+        job = job.model_copy(update={"overwrite": True})
+    with _cluster(scheduler), _stoppable() as stoppable:
+        report = run(job, stoppable(progress(name)))
+    summary(report)
+    return report.model_dump()
+
+
+@task(**STEP, task_run_name="verify {name}")
+def verify(name: str, report: dict[str, Any]) -> list[float]:
+    """Hold the output against its source; bias of each band in DN. One that differs loses its name."""
+    found = RestoreReport.model_validate(report)
+    try:
+        return compare(found).bias
+    except OutputError as error:
+        if not is_local(found.target):
+            raise
+        rejected = f"{found.target}.rejected"
+        Path(found.target).replace(rejected)
+        raise OutputError(f"{error} (the file is kept as {rejected})") from error
+
+
+@task(**STEP, task_run_name="publish {name}")
+def publish(name: str, report: dict[str, Any], bias: list[float]) -> None:
+    """Put the report beside a local output, and picture, figures and links into the run."""
+    found = RestoreReport.model_validate(report)
+    written = f"{found.target}.json" if is_local(found.target) else None
+    if written and (found.status == "restored" or not Path(written).exists()):
+        draft = Path(f"{written}.part")
+        draft.write_text(found.model_dump_json(indent=2) + "\n")
+        draft.replace(written)
+    show_report(found, Comparison(bias), written)
+
+
+@contextmanager
+def _cluster(scheduler: str | None) -> Iterator[None]:
+    """Slabs go to the Dask cluster at ``scheduler`` while the block runs; without one they stay here."""
+    if scheduler is None:
+        yield
+        return
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=30)
+    except OSError as error:
+        raise GeoaeError(
+            f"{scheduler}: no Dask scheduler answers ({error}); start it or leave scheduler empty"
+        ) from error
+    with client:
+        yield
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[Callable[[Progress], None]], Callable[[Progress], None]]]:
+    """Let SIGTERM end the process at once while GDAL writes the file.
+
+    A signal's Python handler waits for the end of a call into C, and copying a large scene into one file is
+    one call of minutes. Ended there, all slabs are kept and the target has not appeared.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+
+    def wrapped(tell: Callable[[Progress], None]) -> Callable[[Progress], None]:
+        def update(done: Progress) -> None:
+            tell(done)
+            if done.done == done.total:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+        return update
+
+    try:
+        yield wrapped
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,135 @@
+"""Setting up scheduled restoration for the first time: Prefect's server, pool, deployments and a worker.
+
+Everything is done by Prefect's own commands, which are told as they are run: nothing that is done here
+could not be done by hand, and nothing of Prefect is imported.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from geoae.errors import GeoaeError
+from geoae.resources import require_extra, shipped
+
+__all__ = ["Setup", "set_up"]
+
+POOL = "gpu"
+# Nobody is told of what is run here, and a busy machine is given time to start.
+SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # With the automation in `flows/automations.json`: a machine that died is noticed within three heartbeats.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+}
+SERVER_SECONDS = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """``api``: address of Prefect's server, started here where none answers and it is of this machine.
+
+    ``limit``: flow runs at a time, one for each GPU; ``inbox`` and ``outbox``: folders that are watched and
+    written to; ``worker``: whether to start a worker and stay with it.
+    """
+
+    api: str = "http://127.0.0.1:4200/api"
+    limit: int = 1
+    inbox: str | None = None
+    outbox: str | None = None
+    worker: bool = True
+
+
+def set_up(setup: Setup, say: Callable[[str], None]) -> None:
+    """Set up what is not there yet; ``say`` takes each command before it is run. Raises ``GeoaeError``.
+
+    Running it again changes nothing but what is asked for differently. With ``worker`` it does not return.
+    """
+    require_extra("flows", "prefect")
+    home = shipped("flows").parent
+    _Prefect(setup, home, _environment(setup), say).run()
+
+
+def _environment(setup: Setup) -> dict[str, str]:
+    places = {"GEOAE_INBOX": setup.inbox, "GEOAE_OUTBOX": setup.outbox}
+    given = {name: str(Path(place).resolve()) for name, place in places.items() if place}
+    settings = {name: value for name, value in SETTINGS.items() if name not in os.environ}
+    return os.environ | settings | given | {"PREFECT_API_URL": setup.api}
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefect:
+    setup: Setup
+    home: Path
+    environment: dict[str, str]
+    say: Callable[[str], None]
+
+    def run(self) -> None:
+        self.say(f"cd {shlex.quote(str(self.home))}")
+        for name, value in self.environment.items():
+            if os.environ.get(name) != value:
+                self.say(f"export {name}={shlex.quote(value)}")
+        self._server()
+        self._call("work-pool", "create", POOL, "--type", "process", "--overwrite")
+        self._call("work-pool", "set-concurrency-limit", POOL, str(self.setup.limit))
+        self._call("--no-prompt", "deploy", "--all")
+        self._automations()
+        worker = ["worker", "start", "--pool", POOL, "--limit", str(self.setup.limit)]
+        if not self.setup.worker:
+            self.say(f"ready; start a worker with: prefect {shlex.join(worker)}")
+            return
+        self.say(f"prefect {shlex.join(worker)}")
+        os.chdir(self.home)
+        os.execve(sys.executable, [sys.executable, "-m", "prefect", *worker], self.environment)
+
+    def _server(self) -> None:
+        if self._answers():
+            self.say(f"# a server answers at {self.setup.api}")
+            return
+        address = urlsplit(self.setup.api)
+        if address.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise GeoaeError(f"{self.setup.api}: no Prefect server answers; start it there, or leave --api out")
+        self._call("server", "start", "--host", address.hostname, "--port", str(address.port or 4200), "--background")
+        until = time.monotonic() + SERVER_SECONDS
+        while not self._answers():
+            if time.monotonic() > until:
+                raise GeoaeError(f"{self.setup.api}: the server did not answer within {SERVER_SECONDS:.0f} s; run prefect server start to see why")  # fmt: skip
+            time.sleep(0.5)
+
+    def _answers(self) -> bool:
+        try:
+            with urlopen(f"{self.setup.api}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def _automations(self) -> None:
+        """Those of the file whose names the server does not know yet."""
+        path = self.home / "flows" / "automations.json"
+        listed = self._call("automation", "ls", quiet=True)
+        missing = [one["name"] for one in json.loads(path.read_text())["automations"] if one["name"] not in listed]
+        if missing:
+            self._call("automation", "create", "--from-file", str(path.relative_to(self.home)))
+
+    def _call(self, *words: str, quiet: bool = False) -> str:
+        if not quiet:
+            self.say(f"prefect {shlex.join(words)}")
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *words], cwd=self.home, env=self.environment | {"COLUMNS": "400"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            last = ([line for line in (done.stdout + done.stderr).splitlines() if line.strip()] or ["no reason given"])[
+                -1
+            ]
+            raise GeoaeError(f"prefect {shlex.join(words)}: failed ({last.strip()}); run it by hand to see more")
+        return done.stdout

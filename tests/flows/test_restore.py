@@ -1,0 +1,186 @@
+import json
+
+import numpy as np
+import pytest
+import rasterio
+
+from geoae.errors import BusyError, InputError, ReadError
+from geoae.job import Job, run
+from tests.flows.scenes import artifacts, crop, task_runs
+from tests.rasters import read
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server")]
+
+
+@pytest.fixture(scope="module")
+def restored(server, tmp_path_factory):
+    """A real noisy scene, restored by the flow: its final state and its target."""
+    from flows.restore import restore_scene
+
+    folder = tmp_path_factory.mktemp("restored")
+    source = crop(folder / "scene.tif", side=200)
+    target = folder / "new folder" / "restored.tif"
+    return restore_scene(source=str(source), target=str(target), return_state=True), source, target
+
+
+def test_the_output_is_that_of_the_command(restored, tmp_path):
+    state, source, target = restored
+    assert state.is_completed()
+    run(Job(source=str(source), target=str(tmp_path / "by_hand.tif")))
+    assert (read(target) == read(tmp_path / "by_hand.tif")).all()
+    with rasterio.open(target) as dataset:
+        assert dataset.tags(ns="GEOAE")["MODEL"] == "res-cae"
+
+
+def test_four_tasks_and_a_name_that_says_which_scene(restored):
+    from prefect.client.orchestration import get_client
+
+    run_id = restored[0].state_details.flow_run_id
+    found = task_runs(run_id)
+    assert [one.name for one in found] == [f"{step} scene.tif" for step in ("inspect", "publish", "restore", "verify")]
+    assert all(one.state.is_completed() for one in found)
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(run_id).name == "restore scene.tif"
+
+
+def test_artifacts_show_what_was_done(restored):
+    state, _, target = restored
+    found = artifacts(state.state_details.flow_run_id)
+    assert set(found) == {"geoae-progress", "geoae-picture", "geoae-figures", "geoae-output", "geoae-report"}
+    assert found["geoae-progress"].data == 100
+    assert found["geoae-picture"].data.startswith("data:image/jpeg;base64,")
+    table = json.loads(found["geoae-figures"].data)
+    assert [row["band"] for row in table] == [1, 2, 3, 4, 5, 6]
+    assert set(table[0]) == {"band", "noise before (DN)", "noise after (DN)", "bias (DN)", "seconds", "Mpx/s", "model"}
+    assert target.as_uri() in found["geoae-output"].data
+    assert json.loads((target.parent / "restored.tif.json").read_text())["status"] == "restored"
+
+
+def test_logs_of_geoae_are_those_of_the_run(restored):
+    import time
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+
+    run_id = restored[0].state_details.flow_run_id
+    time.sleep(3)  # sent in batches
+    with get_client(sync_client=True) as client:
+        messages = [log.message for log in client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))]
+    assert any("200 x 200 px, 6 bands of uint8" in message for message in messages)
+    assert any("noise" in message and "model res-cae" in message for message in messages)
+
+
+def test_again_there_is_nothing_to_do(restored):
+    from flows.restore import restore_scene
+
+    _, source, target = restored
+    before = target.stat().st_mtime_ns
+    report = restore_scene(source=str(source), target=str(target))
+    assert report["status"] == "skipped"
+    assert target.stat().st_mtime_ns == before
+    assert json.loads((target.parent / "restored.tif.json").read_text())["status"] == "restored"
+
+
+def test_an_older_output_is_replaced_and_another_file_is_not(tmp_path):
+    from flows.restore import restore_scene
+
+    source, target = crop(tmp_path / "s.tif"), tmp_path / "t.tif"
+    restore_scene(source=str(source), target=str(target), model="identity")
+    assert restore_scene(source=str(source), target=str(target), model="identity", sigma=3.0)["status"] == "restored"
+    foreign = crop(tmp_path / "foreign.tif", row=100)
+    before = foreign.read_bytes()
+    state = restore_scene(source=str(source), target=str(foreign), model="identity", return_state=True)
+    assert "give --overwrite" in str(state.result(raise_on_failure=False))
+    assert foreign.read_bytes() == before
+
+
+def test_a_broken_scene_fails_at_once_with_a_reason(tmp_path):
+    from flows.restore import restore_scene
+
+    (tmp_path / "broken.tif").write_bytes(b"no raster")
+    state = restore_scene(source=str(tmp_path / "broken.tif"), return_state=True)
+    error = state.result(raise_on_failure=False)
+    assert state.is_failed()
+    assert isinstance(error, InputError)
+    assert "check the path and the format" in state.message
+    assert len(task_runs(state.state_details.flow_run_id)) == 1
+
+
+@pytest.mark.parametrize(("error", "tries"), [(ReadError, 2), (BusyError, 2), (InputError, 1)])
+def test_only_what_may_pass_is_tried_again(tmp_path, monkeypatch, error, tries):
+    from flows import steps
+    from flows.restore import restore_scene
+
+    tried = []
+
+    def fail_once(*given):
+        tried.append(1)
+        if len(tried) == 1:
+            raise error("it did not work")
+        return run(*given)
+
+    monkeypatch.setattr(steps, "run", fail_once)
+    monkeypatch.setattr(steps, "restore", steps.restore.with_options(retry_delay_seconds=0))
+    state = restore_scene(source=str(crop(tmp_path / "s.tif")), model="identity", return_state=True)
+    assert len(tried) == tries
+    assert state.is_completed() == (tries == 2)
+
+
+def test_an_output_that_differs_loses_its_name(tmp_path, monkeypatch):
+    from flows import steps
+    from flows.restore import restore_scene
+
+    def spoil(*given):
+        report = run(*given)
+        with rasterio.open(report.target, "r+") as dataset:
+            dataset.write(np.full((6, 64, 64), 200, np.uint8))
+        return report
+
+    monkeypatch.setattr(steps, "run", spoil)
+    target = tmp_path / "t.tif"
+    options = {"model": "identity", "profile": "gtiff", "return_state": True}
+    state = restore_scene(source=str(crop(tmp_path / "s.tif")), target=str(target), **options)
+    assert "moved by" in state.message or "valid sampled pixels" in state.message
+    assert not target.exists()
+    assert (tmp_path / "t.tif.rejected").exists()
+
+
+@pytest.mark.timeout(120, method="thread")  # its own alarm would take Prefect's place
+def test_a_time_limit_ends_it(tmp_path, monkeypatch):
+    import time
+
+    from flows import steps
+    from flows.restore import restore_scene
+
+    monkeypatch.setattr(steps, "run", lambda *given: time.sleep(60))
+    began = time.monotonic()
+    state = restore_scene(source=str(crop(tmp_path / "s.tif")), timeout=1.0, model="identity", return_state=True)
+    assert not state.is_completed()
+    assert "timeout" in state.message
+    assert time.monotonic() - began < 30
+
+
+def test_people_are_told_through_a_block(tmp_path, monkeypatch):
+    from prefect.blocks.notifications import NotificationBlock
+
+    from flows.restore import restore_scene
+
+    told = []
+
+    class Told(NotificationBlock):
+        """A notification block that remembers."""
+
+        _block_type_slug = "told"
+
+        def notify(self, body, subject=None):
+            told.append((subject, body))
+
+    Told().save("people", overwrite=True)
+    monkeypatch.setenv("GEOAE_NOTIFY", "told/people")
+    (tmp_path / "broken.tif").write_bytes(b"no raster")
+    restore_scene(source=str(tmp_path / "broken.tif"), return_state=True)
+    assert told[0][0] == "geoae: restore broken.tif is Failed"
+    assert "cannot be opened as a raster" in told[0][1]
+    monkeypatch.setenv("GEOAE_NOTIFY", "told/nobody")
+    assert restore_scene(source=str(tmp_path / "broken.tif"), return_state=True).is_failed()
+    assert len(told) == 1

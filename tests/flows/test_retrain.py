@@ -1,0 +1,51 @@
+"""A few steps of training, which show the way of a model rather than a better one."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.flows.scenes import artifacts, crop
+from tests.rasters import SHARED
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server"), pytest.mark.timeout(900)]
+
+CLEAN = SHARED / "scenes" / "train" / "l8_elkton_VA_8band_30m.tif"
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("retrain")
+    for index in range(2):
+        crop(folder / "inbox" / f"recent{index}.tif", row=20 * index, side=120, source=CLEAN)
+    crop(folder / "fixed" / "fixed.tif", row=40, col=40, side=100, source=CLEAN)
+    return folder
+
+
+def retrain(places: Path, **options):
+    from flows.retrain import retrain as flow
+
+    given = {"source": places / "inbox", "fixed": places / "fixed", "models": places / "models"}
+    options = {"steps": 2, "sigmas": [25.0], "accelerator": "cpu"} | options
+    return flow(**{name: str(place) for name, place in given.items()}, **options, return_state=True)
+
+
+def test_a_model_takes_its_place_only_if_it_is_better(places):
+    state = retrain(places, least_gain=50.0)
+    verdict = state.result()
+    assert verdict["better"] is False
+    assert "+50.00 dB are asked for" in verdict["reason"]
+    assert list((places / "models").iterdir()) == []
+    table = artifacts(state.state_details.flow_run_id)["geoae-retrain"]
+    assert table.description.startswith("not better: ")
+    assert "fixed.tif" in table.data
+
+    assert retrain(places, least_gain=-50.0).result()["better"] is (verdict["gain"] > -0.3)
+    models = sorted(path.name for path in (places / "models").iterdir())
+    if verdict["gain"] > -0.3:
+        assert models[0] == "current"
+        assert (places / "models" / "current").resolve().name == models[1]
+        from geoae.weights import load
+
+        assert (
+            load(str(places / "models" / "current"), device="cpu", precision="fp32", batch_size=None).name == "res-cae"
+        )

@@ -1,0 +1,134 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geoae.errors import ModelError
+from geoae.job import Job, run
+from geoae.order import load_restorer
+from geoae.sources import Found, scenes
+from geoae.standing import Failures, Outcome, count, is_done, is_ours, settled, tally, too_many_failed, triage
+from tests.rasters import noise, texture, write
+
+PLAIN = {"model": "identity"}
+
+
+@pytest.fixture
+def scene(tmp_path):
+    (tmp_path / "in").mkdir()
+    return write(tmp_path / "in" / "s.tif", (texture(1, 64, 64) + noise((1, 64, 64), 5)).astype(np.uint16))
+
+
+def job(scene, **options):
+    return Job(source=str(scene), target=str(scene.parents[1] / "s_out.tif"), **PLAIN | options)
+
+
+def test_done_is_told_by_the_output(scene):
+    asked = job(scene)
+    identity = load_restorer(asked)
+    assert not is_done(asked, identity)
+    run(asked)
+    assert is_done(asked, identity)
+    assert not is_done(job(scene, sigma=3.0), identity)
+    assert not is_done(job(scene, model="res-cae"), load_restorer(job(scene, model="res-cae")))
+
+
+def test_a_changed_source_is_not_done(scene):
+    run(job(scene))
+    stat = scene.stat()
+    os.utime(scene, (stat.st_atime, stat.st_mtime + 10))
+    assert not is_done(job(scene), load_restorer(job(scene)))
+
+
+def test_a_remote_source_is_told_by_its_pixels(scene):
+    import rasterio
+
+    inside = f"/vsisubfile/0_{scene.stat().st_size},{scene}"
+    asked = Job(source=inside, target=str(scene.parents[1] / "r.tif"), **PLAIN)
+    run(asked)
+    identity = load_restorer(asked)
+    assert is_done(asked, identity)
+    with rasterio.open(scene, "r+") as dataset:
+        pixels = dataset.read()
+        pixels[:, 5, 5] += 1
+        dataset.write(pixels)
+    assert not is_done(asked, identity)
+
+
+def test_whose_a_file_is(scene):
+    assert not is_ours(str(scene))
+    assert not is_ours(str(scene.with_name("missing.tif")))
+    run(job(scene))
+    assert is_ours(str(job(scene).target))
+
+
+def test_scenes_that_still_grow(scene, tmp_path):
+    still = Found(str(scene), "s.tif")
+    growing = Found(str(write(tmp_path / "in" / "g.tif", np.ones((1, 8, 8), np.uint8))), "g.tif")
+    gone = Found(str(tmp_path / "in" / "gone.tif"), "gone.tif")
+    waited = []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        with Path(growing.source).open("ab") as file:
+            file.write(b"more")
+
+    assert settled([still, growing, gone], 7, sleep) == ([still], [growing, gone])
+    assert waited == [7]
+
+
+def test_sorting_out_what_is_left(scene, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("t.tif", "u.tif"):
+        write(scene.with_name(name), texture(1, 64, 64).astype(np.uint16))
+    found = scenes(str(scene.parent))
+    failures = Failures.below(str(out))
+    first = triage(found, str(out), PLAIN, failures)
+    assert [one.name for one, _ in first.todo] == ["s.tif", "t.tif", "u.tif"]
+    run(first.todo[0][1])
+    failures.note(found[1], first.order, "is broken")
+    second = triage(found, str(out), PLAIN, failures)
+    assert [one.name for one, _ in second.todo] == ["u.tif"]
+    assert [(one.status, one.reason.split(" (")[0]) for one in second.outcomes] == [
+        ("skipped", "already restored with this model and these options"), ("failed", "is broken"),
+    ]  # fmt: skip
+    assert len(triage(found, str(out), PLAIN | {"sigma": 2.0}, failures).todo) == 3
+
+
+def test_a_model_that_is_not_there_fails_at_once(scene, tmp_path):
+    with pytest.raises(ModelError):
+        triage(scenes(str(scene.parent)), str(tmp_path), {"model": "missing"}, Failures.below(str(tmp_path)))
+
+
+def test_failures_are_forgotten_when_the_scene_changes_or_works(scene, tmp_path):
+    failures, found = Failures.below(str(tmp_path / "out")), Found(str(scene), "s.tif")
+    assert failures.known(found, "order") is None
+    failures.note(found, "order", "why")
+    assert failures.known(found, "order").reason == "why"
+    assert failures.known(found, "another") is None
+    os.utime(scene, (1, 1))
+    assert failures.known(found, "order") is None
+    failures.note(found, "order", "why")
+    failures.forget(found)
+    assert failures.known(found, "order") is None
+
+
+def test_a_failure_that_may_pass_is_tried_again_after_a_while(scene, tmp_path):
+    failures, found = Failures.below(str(tmp_path)), Found(str(scene), "s.tif")
+    failures.note(found, "order", "why", seconds=60)
+    assert failures.known(found, "order")
+    failures.note(found, "order", "why", seconds=-1)
+    assert failures.known(found, "order") is None
+
+
+def test_counting():
+    outcomes = [Outcome("s", "t", status) for status in ("restored", "failed", "skipped", "restored", "restored")]
+    assert tally(outcomes) == {"failed": 1, "restored": 3, "skipped": 1}
+    assert count(outcomes) == "1 failed, 3 restored, 1 skipped"
+    assert count([]) == "no scenes"
+    assert too_many_failed(outcomes, 0.2)
+    assert not too_many_failed(outcomes, 0.25)
+    known = [Outcome("s", "t", "failed", "broken (not tried again: unchanged)")]
+    assert not too_many_failed(known, 0.0)
