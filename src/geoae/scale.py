@@ -96,8 +96,9 @@ class Scale:
         """Noise deviation ``(component, row, col)`` in model units of bands whose noise has ``variance``
         ``(band, row, col)`` in DN squared and is independent from band to band.
         """
-        flat = variance.reshape(len(variance), -1).astype(np.float32, copy=False)
-        level = np.sqrt(np.square(self.forward).astype(np.float32) @ flat)
+        # In float64: squares of DN need not fit into float32.
+        flat = variance.reshape(len(variance), -1).astype(np.float64, copy=False)
+        level = np.sqrt(np.square(self.forward) @ flat).astype(np.float32)
         return level.reshape(-1, *variance.shape[1:])
 
     def to_native(self, residual: NDArray[np.float32]) -> NDArray[np.float32]:
