@@ -45,8 +45,7 @@ class Card(BaseModel):
     field: int = Field(ge=0, description="theoretical half receptive field in pixels")
     tile: int = Field(gt=0, description="largest tile side by default")
     parameters: int
-    kflop_per_pixel: float = Field(description="of one full group of components; 1 MAC = 2 FLOP")
-    kflop_alone: float = Field(description="per pixel of a scene of one band")
+    kflop_per_pixel: float = Field(description="of one group of components; 1 MAC = 2 FLOP")
     digest: str = Field(description="sha256 of the weights file")
     trained_on: list[str] = Field(
         default_factory=list, description="patterns of the training scenes, below their folder"
@@ -58,8 +57,8 @@ class Card(BaseModel):
 
     def kflop(self, bands: int) -> float:
         """Thousands of floating-point operations per pixel and band of a scene of ``bands`` bands."""
-        full, rest = divmod(bands, self.channels)
-        return (full * self.kflop_per_pixel + min(self.kflop_per_pixel, rest * self.kflop_alone)) / bands
+        groups = -(-bands // self.channels)
+        return groups * self.kflop_per_pixel / bands
 
     @property
     def is_verified(self) -> bool:
@@ -105,21 +104,20 @@ def save(folder: Path, network: nn.Module, /, **facts: Any) -> Card:
     card = Card(
         channels=channels, multiple=multiple, field=int(network.field),  # type: ignore[arg-type]
         halo=measure_halo(network, channels, multiple), parameters=sum(p.numel() for p in network.parameters()),
-        kflop_per_pixel=_kflop(network, channels, channels), kflop_alone=_kflop(network, channels, 1), digest=_digest(folder / WEIGHTS), **facts,
+        kflop_per_pixel=round(_flops(network, channels) / 1e3, 1), digest=_digest(folder / WEIGHTS), **facts,
     )  # fmt: skip
     (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
     return card
 
 
-def _kflop(network: nn.Module, channels: int, present: int) -> float:
-    """Thousands of floating-point operations per pixel of a group with ``present`` components."""
+def _flops(network: nn.Module, channels: int) -> float:
+    """Floating-point operations per pixel of one group of components."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    side, sigma = 128, torch.zeros(1, channels, 1, 1)
-    sigma[:, :present] = 0.1
+    side = 128
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, channels, side, side), sigma)
-    return round(counter.get_total_flops() / side**2 / 1e3, 1)
+        network(torch.zeros(1, channels, side, side), torch.zeros(1, channels, 1, 1))
+    return counter.get_total_flops() / side**2
 
 
 def _digest(path: Path) -> str:

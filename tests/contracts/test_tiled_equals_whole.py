@@ -17,7 +17,6 @@ from tests.doubles import Parts, randomised, unscaled
 TOLERANCE = 1e-4
 # Smaller than the defaults, to be quick; the field is that of the default network.
 SMALL = {
-    "guided": {"widths": (8, 12, 16)},
     "nafnet": {"channels": 2, "widths": (8, 12, 16), "blocks": (1, 1, 1, 1, 1)},
     "res_cae": {"channels": 2, "widths": (8, 12, 16)},
     "smp": {"depth": 2},

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geoae.networks import ARCHITECTURES, SMP, Guided, NAFNet, ResCAE, SkipCAE
+from geoae.networks import ARCHITECTURES, SMP, NAFNet, ResCAE, SkipCAE
 from geoae.networks.halo import measure_field, measure_halo
 from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS
 from tests.doubles import randomised
@@ -47,11 +47,11 @@ def test_a_fresh_network_finds_no_noise(name):
 
 
 def test_gradients_reach_every_parameter(network):
-    """By a full group or by one with a single component."""
-    pixels, sigma = noisy(network, 64, 64, batch=2), level(network, 2)
-    sigma[1, 1:] = 0
+    pixels = noisy(network, 64, 64)
     network.train()
-    (network(pixels, sigma) * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
+    (
+        network(pixels, level(network)) * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(1))
+    ).sum().backward()
     dead = [name for name, value in network.named_parameters() if value.grad is None or not value.grad.abs().max() > 0]
     assert not dead
 
@@ -197,30 +197,3 @@ def test_a_variational_network_is_unsure_where_it_was_told_less():
     network.train()
     network(pixels, level(network))
     assert network.divergence > 0
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("present", [0, 1, 2, 4])
-def test_a_guided_network_shows_each_component_the_others_and_nothing_that_is_not_there(present):
-    guided = randomised(Guided(widths=(4, 6), blocks=(1, 1, 1)))
-    pixels, sigma = noisy(guided, 16, 24, batch=2), level(guided, 2)
-    sigma[1, present:] = 0
-    residual = guided(pixels, sigma)
-    assert not residual[1, present:].any()
-    for index in range(present):
-        alone = guided.core(pixels[1:, index, None], sigma[1:, index, None])
-        same = torch.equal(residual[1:, index, None], alone)
-        assert same == (present == 1), "a lone component is restored by the core, others with what they are shown"
-    # What an empty component holds is not seen.
-    pixels[1, present:] += 1
-    if present == 1:
-        assert torch.equal(guided(pixels, sigma)[1], residual[1])
-
-
-@torch.inference_mode()
-def test_a_guided_network_begins_as_its_core():
-    guided = Guided(widths=(4, 6), blocks=(1, 1, 1))
-    randomised(guided.core)
-    pixels, sigma = noisy(guided, 16, 24), level(guided)
-    alone = torch.cat([guided.core(pixels[:, i, None], sigma[:, i, None]) for i in range(4)], dim=1)
-    torch.testing.assert_close(guided(pixels, sigma), alone)

@@ -1,7 +1,6 @@
 """How far a network sees: its theoretical field, and the halo that counts in practice."""
 
 import copy
-import itertools
 
 import torch
 from torch import Tensor, nn
@@ -26,19 +25,18 @@ def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0
     of the border on the network's grid, along rows and along columns, for faint to strong noise, in
     float32.
     """
-    ways = itertools.product(sorted({1, channels}), (False, True))
-    return max(_halo(network, channels, multiple, seed, *way) for way in ways)
+    return max(_halo(network, channels, multiple, seed, across) for across in (False, True))
 
 
-def _halo(network: nn.Module, channels: int, multiple: int, seed: int, present: int, across: bool) -> int:
-    """``measure_halo`` with ``present`` components, the others empty; along columns, or ``across``, along rows."""
+def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: bool) -> int:
+    """``measure_halo`` along columns, or ``across``, along rows."""
     generator = torch.Generator().manual_seed(seed)
     field = int(network.field)  # type: ignore[arg-type]
     middle, width = (-(-least // multiple) * multiple for least in (max(LEAST, field), max(64, 2 * multiple)))
     side = 2 * middle
     farthest = 0
     for level in LEVELS:
-        sigma = _level(channels, present, level)
+        sigma = torch.full((1, channels, 1, 1), level)
         base = 0.5 * torch.rand((1, channels, width, side), generator=generator)
         base += level * torch.randn(base.shape, generator=generator)
         before = _run(network, base, sigma, across)
@@ -51,12 +49,6 @@ def _halo(network: nn.Module, channels: int, multiple: int, seed: int, present: 
                 moved = [(before - now).abs().amax(dim=(0, 1, 2)) >= TOLERANCE for now in after]
                 farthest = max(farthest, border - _first(moved[0][:border]), _last(moved[1][border:]) + 1)
     return farthest
-
-
-def _level(channels: int, present: int, level: float) -> Tensor:
-    sigma = torch.full((1, channels, 1, 1), level)
-    sigma[:, present:] = 0.0
-    return sigma
 
 
 def _run(network: nn.Module, pixels: Tensor, sigma: Tensor, across: bool) -> Tensor:
@@ -85,13 +77,12 @@ def measure_field(network: nn.Module, channels: int, multiple: int) -> int:
     """
     with torch.inference_mode(False), torch.enable_grad():
         linear = _linearised(network)
-        ways = itertools.product(sorted({1, channels}), (False, True))
-        return max(_farthest(linear, channels, multiple, *way) for way in ways)
+        return max(_farthest(linear, channels, multiple, across) for across in (False, True))
 
 
-def _farthest(linear: nn.Module, channels: int, multiple: int, present: int, across: bool) -> int:
+def _farthest(linear: nn.Module, channels: int, multiple: int, across: bool) -> int:
     side = 2 * (-(-FARTHEST // multiple) * multiple) + multiple
-    sigma = _level(channels, present, 0.1).double()
+    sigma = torch.full((1, channels, 1, 1), 0.1, dtype=torch.float64)
     farthest = 0
     for phase in range(multiple):
         pixels = torch.ones((1, channels, 2 * multiple, side), dtype=torch.float64, requires_grad=True)
