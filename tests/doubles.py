@@ -55,7 +55,8 @@ def unscaled(components: int, sigma: float = 0.1, bands: int | None = None) -> S
     """DN are model units; components past the bands are zero."""
     bands = components if bands is None else bands
     eye = np.eye(components, bands)
-    return Scale(np.zeros(bands), eye, eye.T, np.full(components, sigma), np.full(bands, sigma), np.zeros(bands))
+    level = np.where(np.arange(components) < bands, sigma, 0.0)
+    return Scale(np.zeros(bands), eye, eye.T, level, np.full(bands, sigma), np.zeros(bands))
 
 
 @dataclass
@@ -112,6 +113,7 @@ class Blur:
     channels: int = 1
     multiple: int = 8
     samples: int = 2
+    tile: int = 1024
     seen: int = 0
     name: str = "blur"
     digest: str = "blur"

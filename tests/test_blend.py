@@ -106,3 +106,16 @@ def test_what_the_network_gets_wrong_near_a_tile_edge_never_shows():
             tile[:, 3:-3, 3:-3] = 1
             result[(slice(None), *plan.completed(row, col).slices())] = mosaic.add(row, col, tile)
     np.testing.assert_allclose(result, 1, rtol=0, atol=3e-7)
+
+
+@settings(max_examples=100)
+@given(plans(largest=5000), ramps)
+def test_weights_of_large_scenes_sum_to_one_too(plan, ramp):
+    for axis in (plan.rows, plan.cols):
+        first, last = weights(axis, 0, plan.halo, ramp), weights(axis, axis.count - 1, plan.halo, ramp)
+        if axis.count == 1:
+            assert (first == 1).all()
+            continue
+        middle = weights(axis, 1, plan.halo, ramp) if axis.count > 2 else last
+        for one, other in ((first, middle), (middle if axis.count > 2 else first, last)):
+            np.testing.assert_allclose(one[-axis.overlap :] + other[: axis.overlap], 1, rtol=0, atol=1e-7)

@@ -31,7 +31,9 @@ def scene(tmp_path, monkeypatch):
 def geoae(monkeypatch, capsys):
     """The command in this process: exit code, lines of standard output, lines of standard error."""
     monkeypatch.setattr("geoae.cli.tune_process", lambda: None)  # would outlive the test
-    before = signal.getsignal(signal.SIGTERM)
+    for hook in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, hook, getattr(sys, hook))
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def call(*words: str) -> tuple[int, list[str], list[str]]:
         monkeypatch.setattr(sys, "argv", ["geoae", *words])
@@ -44,7 +46,8 @@ def geoae(monkeypatch, capsys):
         return code, out.splitlines(), err.splitlines()
 
     yield call
-    signal.signal(signal.SIGTERM, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture
@@ -108,7 +111,7 @@ def test_help_lists_every_option():
     assert "INPUT" in shown.output
 
 
-@pytest.mark.parametrize("command", ["restore", "inspect", "models", "demo"])
+@pytest.mark.parametrize("command", ["restore", "inspect", "models", "demo", "verify"])
 def test_every_command_has_help(command):
     shown = CliRunner().invoke(cli, [command, "-h"])
     assert shown.exit_code == 0
@@ -296,14 +299,69 @@ def test_inspect_as_json(geoae, scene):
 
 
 def test_inspect_knows_an_output_of_ours(geoae, restore):
-    restore()
-    assert geoae("inspect", "s_restored.tif", "--model", "identity")[1][-1].startswith("already restored by geoae ")
+    restore("--recipe", "landsat-30m", "--sigma", "12.5")
+    shown = geoae("inspect", "s_restored.tif", "--model", "identity")[1]
+    start = next(index for index, line in enumerate(shown) if line.startswith("already restored by geoae "))
+    facts = dict(line.strip().split("  ", 1) for line in shown[start + 1 :])
+    assert {"source", "source identity", "recipe", "model digest", "bands", "noise, DN"} < facts.keys()
+    assert facts["recipe"].strip() == "landsat-30m"
+    assert facts["noise, DN"].strip() == "12.5, 12.5, 12.5"
+    assert facts["source"].strip() == "s.tif"
+
+
+def test_restoring_an_output_again_is_one_line_on_stderr(geoae, restore):
+    restore("-o", "once.tif")
+    words = ("restore", "once.tif", "--model", "identity", "-o", "twice.tif", "--report", "r.json")
+    code, _, err = geoae(*words)
+    assert (code, len(err)) == (0, 1)
+    assert err[0].startswith("geoae: warning: once.tif: is already restored by geoae ")
+    assert err[0] == f"geoae: warning: {json.loads(Path('r.json').read_text())['warnings'][0]}"
+    assert len(geoae(*words, "--quiet")[2]) == 1, "told even where nothing else is"
+    shown = "\n".join(geoae("inspect", "twice.tif", "--model", "identity")[1])
+    assert shown.index("(step 1 of 2)") < shown.index("source           s.tif") < shown.index("(step 2 of 2)")
 
 
 def test_models_are_listed(geoae):
     code, out, _ = geoae("models")
     assert code == 0
     assert any("identity" in line for line in out)
+
+
+def test_verify_shows_and_writes_figures(geoae, scene):
+    code, out, err = geoae("verify", "identity", "--scene", "s.tif", "--report", "v.json")
+    assert (code, err) == (0, [])
+    assert out[-1].startswith("identity: 11 of 11 checks passed, ")
+    assert "s.tif scene of " in out[-1]
+    assert sum("passed" in line for line in out[:-1]) == 11
+    report = json.loads(Path("v.json").read_text())
+    assert (report["passed"], report["checks"]["tiled"]["figure"]) == (True, 0)
+
+
+def test_verify_fails_where_a_promise_is_broken(geoae, monkeypatch, tmp_path):
+    from geoae.verification.checks import Finding
+
+    broken = Finding(measured="pixels that are wrong", figure=3, limit=0, unit="pixels")
+    monkeypatch.setattr("geoae.verification.report.CHECKS", {"tiled": lambda bench: broken})
+    code, out, err = geoae("verify", "identity", "--into-card", "--report", str(tmp_path / "v.json"))
+    assert (code, len(err)) == (1, 1)
+    assert err[0].startswith("geoae: identity: fails tiled: pixels that are wrong is 3 pixels, 0 at most; ")
+    assert any("FAILED" in line for line in out)
+    assert not json.loads((tmp_path / "v.json").read_text())["passed"], "the figures are written all the same"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["res-cea"], "res-cea: no such model"),
+        (["identity", "--scene", "missing.tif"], "missing.tif: cannot be opened"),
+        (["identity", "--report", "nowhere/v.json"], "nowhere/v.json: is no file"),
+        (["res-cae", "--device", "abacus"], "abacus: no such device"),
+    ],
+)
+def test_verify_errors_are_one_line(geoae, words, said):
+    code, out, err = geoae("verify", *words)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert said in err[0]
 
 
 def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):

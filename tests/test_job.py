@@ -1,10 +1,8 @@
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +16,10 @@ from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
 import geoae
-from geoae.errors import BusyError, InputError, OutputError
-from geoae.job import Job, Progress, run
+from geoae.errors import InputError, OutputError
+from geoae.job import Job
 from geoae.order import prepare
+from geoae.provenance import history
 from tests.rasters import SHARED, masks, noise, read, texture, write
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
@@ -241,25 +240,36 @@ def test_only_the_asked_bands_change(tmp_path, dimmer):
     assert (restored[1] != pixels[1]).mean() > 0.5
 
 
-def test_two_runs_for_one_target_never_both_write(tmp_path):
-    source, target = write(tmp_path / "in.tif", texture(1, 300, 300).astype(np.uint16)), tmp_path / "out.tif"
-
-    def second(_: Progress) -> None:
-        with pytest.raises(BusyError, match="another run"):
-            identity(source, target, tile=64)
-
-    run(Job(source=str(source), target=str(target), model="identity", tile=64), second)
-    assert target.exists()
-
-
 def test_provenance_is_in_the_output(tmp_path):
     source, target = write(tmp_path / "in.tif", texture(2, 50, 50).astype(np.uint16)), tmp_path / "out.tif"
     report = identity(source, target)
     with rasterio.open(target) as dataset:
         tags = dataset.tags(ns="GEOAE")
     assert tags["FINGERPRINT"] == report.fingerprint
-    assert tags["MODEL"] == "identity"
-    assert tags["SOURCE"] == "in.tif"
+    assert (tags["MODEL"], tags["MODEL_DIGEST"], tags["VERSION"]) == ("identity", "identity", geoae.__version__)
+    assert (tags["SOURCE"], tags["BANDS"], tags["RECIPE"]) == ("in.tif", "1,2", "none")
+    assert tags["SOURCE_IDENTITY"] == prepare(Job(source=str(source), model="identity")).scene.identity
+    assert json.loads(tags["OPTIONS"]) == {"sigma": "auto", "profile": "cog"}
+    assert [float(sigma) for sigma in tags["SIGMA"].split(",")] == pytest.approx(report.sigma_before, rel=1e-4)
+    assert "HISTORY" not in tags
+    assert not report.warnings
+
+
+def test_an_output_restored_again_keeps_its_history_and_warns(tmp_path):
+    once, twice, thrice = (tmp_path / f"{name}.tif" for name in ("once", "twice", "thrice"))
+    identity(write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)), once, sigma=7.0)
+    with pytest.warns(UserWarning, match=r"once\.tif: is already restored by .* restore in\.tif instead") as caught:
+        report = identity(once, twice)
+    assert report.warnings == [str(warning.message) for warning in caught]
+    assert "\n" not in report.warnings[0]
+    with pytest.warns(UserWarning, match="already restored 2 times"):
+        identity(twice, thrice)
+    with pytest.warns(UserWarning, match=r"once\.tif: is already restored by"):
+        assert identity(once, twice).status == "skipped"
+    steps = history(str(thrice))
+    assert [step["SOURCE"] for step in steps] == ["in.tif", "once.tif", "twice.tif"]
+    assert steps[:2] == history(str(twice))
+    assert steps[0]["SIGMA"] == "7"
 
 
 def test_a_remote_target_gets_the_finished_file(tmp_path):
@@ -318,48 +328,6 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, dimmer):
         assert resumed["tiles_computed"] == undisturbed["tiles"] - len(stamps) * per_slab
         assert read(target).tobytes() == read(tmp_path / "whole.tif").tobytes()
         assert not (tmp_path / f".{target.name}.geoae").exists()
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment(tmp_path):
-    source = write(tmp_path / "in.tif", (texture(2, 700, 500) + noise((2, 700, 500), 30)).astype(np.uint16))
-    killed_run(source, tmp_path / "whole.tif", 0)
-    truth, rng = read(tmp_path / "whole.tif").tobytes(), np.random.default_rng(7)
-    target = tmp_path / "out.tif"
-    arguments = [sys.executable, "-c", RUN, str(source), str(target), "0"]
-    for _ in range(20):
-        process = subprocess.Popen(
-            arguments, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(rng.uniform(0.3, 4.0))
-        process.kill()
-        process.wait()
-        if target.exists():
-            assert read(target).tobytes() == truth
-            target.unlink()
-    assert killed_run(source, target, 0).returncode == 0
-    assert read(target).tobytes() == truth
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="a small disk needs mount")
-def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, check=False
-    ).returncode:
-        pytest.skip("tmpfs cannot be mounted here")
-    try:
-        pixels = any_pixels("uint16", (4, 900, 900), 6)
-        with pytest.raises(OutputError, match="free"):
-            identity(write(tmp_path / "in.tif", pixels), disk / "out.tif")
-        assert not [
-            path
-            for path in disk.rglob("*")
-            if path.is_file() and path.suffix in {".tif", ".part"} and "slab" not in path.name
-        ]
-    finally:
-        subprocess.run(["umount", disk], check=False)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared is absent")

@@ -113,3 +113,16 @@ def test_a_scene_that_fits_is_one_tile_no_larger_than_it_needs():
     plan = TilePlan.fitted(100, 37, tile=1024, halo=8, multiple=8)
     assert plan.tiles == 1
     assert (plan.rows.tile, plan.cols.tile) == (120, 56)
+
+
+@settings(max_examples=200)
+@given(requests(largest=10**7))
+def test_scenes_of_any_size_are_completed_from_the_first_pixel_to_the_last(request):
+    """Too many pixels to count: what tiles complete begins where the last one's ends."""
+    axis = TilePlan.fitted(**request).rows
+    some = range(axis.count) if axis.count < 1000 else [0, 1, 2, axis.count // 2, axis.count - 2, axis.count - 1]
+    for index in some:
+        start, stop = axis.completed(index)
+        assert start == (axis.completed(index - 1)[1] if index else 0)
+        assert axis.start(index) <= start <= stop <= axis.start(index) + axis.tile
+    assert axis.completed(axis.count - 1)[1] == axis.size

@@ -1,9 +1,16 @@
+import contextlib
+import json
+import math
+
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from geoae.errors import RecipeError
-from geoae.order import Job, merged
+from geoae.order import Job, merged, plan_for
 from geoae.recipe import Recipe
 from geoae.resources import shipped
+from geoae.restorer import Identity
 
 SHIPPED = sorted(path.stem for path in shipped("tiles").glob("*.toml"))
 
@@ -49,3 +56,91 @@ def test_a_flag_beats_the_recipe_and_the_recipe_the_default(tmp_path):
     assert (options.tile, options.profile, options.known_sigma) == (320, "gtiff", 5.0)
     assert merged(Job(source="scene.tif", recipe=str(path), sigma="auto")).known_sigma is None
     assert merged(Job(source="scene.tif")).profile == "cog"
+
+
+# --- any TOML at all ----------------------------------------------------------------------------
+
+SCALARS = st.one_of(
+    st.booleans(), st.integers(), st.integers(1, 2000), st.floats(), st.floats(0, 100), st.text(max_size=12),
+    st.sampled_from(["auto", "cog", "gtiff", "linear", "smooth", "identity"]), st.dates(), st.times(),
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+)
+KEYS = st.sampled_from([*Recipe.model_fields, "tiel", "Tile", ""]) | st.text(max_size=8)
+
+
+def toml(value: object) -> str:
+    """``value`` as TOML writes it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{text(key)} = {toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else f"{'-' if value < 0 else ''}inf"
+    if isinstance(value, str):
+        return text(value)
+    return str(value).lower() if isinstance(value, bool | float) else str(value)
+
+
+def text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def read_or_refused(path) -> Recipe | None:
+    """The recipe, or None where it was refused in one line that names the file."""
+    recipe, said = None, f"{path}: "
+    try:
+        recipe = Recipe.read(str(path))
+    except RecipeError as error:
+        said = str(error)
+    assert said.startswith(f"{path}: ")
+    assert "\n" not in said
+    return recipe
+
+
+shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@shared_folder
+@given(st.binary(max_size=80))
+@example(b"\xff\xfe")
+@example(b"tile = 1" + b"0" * 5000)
+@example(b"[" * 5000)
+def test_any_bytes_are_a_recipe_or_one_line(tmp_path, content):
+    (tmp_path / "mine.toml").write_bytes(content)
+    read_or_refused(tmp_path / "mine.toml")
+
+
+@settings(shared_folder, max_examples=100)
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+def test_any_toml_is_a_recipe_or_one_line(tmp_path, content):
+    path = tmp_path / "mine.toml"
+    path.write_text("".join(f"{text(key)} = {toml(value)}\n" for key, value in content.items()), encoding="utf-8")
+    recipe = read_or_refused(path)
+    if recipe is not None:
+        assert set(content) <= set(Recipe.model_fields)
+        options = merged(Job(source="scene.tif", recipe=str(path)))
+        assert (options.tile, options.ramp, options.bands) == (recipe.tile, recipe.ramp, recipe.bands)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Job.model_fields)), VALUES, max_size=4))
+def test_any_options_are_a_job_or_one_line(options):
+    job, said = None, ""
+    try:
+        job = Job.checked(**{"source": "scene.tif", **options})
+    except RecipeError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert job is None or Job.model_validate_json(job.model_dump_json()) == job, "it travels to any worker"
+
+
+@given(
+    tile=st.none() | st.integers(1, 10**7), overlap=st.none() | st.integers(1, 10**7),
+    height=st.integers(1, 10**6), width=st.integers(1, 10**6), bands=st.integers(0, 500),
+)  # fmt: skip
+def test_any_tile_and_overlap_are_a_plan_or_one_line(tile, overlap, height, width, bands):
+    with contextlib.suppress(RecipeError):
+        plan = plan_for(Recipe(tile=tile, overlap=overlap), Identity(), height, width, bands)
+        assert plan.tiles >= 1
+        assert plan.rows.tile <= max(tile or 0, 1024)

@@ -139,3 +139,33 @@ def test_noise_that_grows_with_the_signal_is_that_of_the_components():
     assert level.shape == noise.shape == (4, 200, 200)
     np.testing.assert_allclose((noise[:3] / level[:3]).std(axis=(1, 2)), 1, rtol=0.02)
     assert not scale_of(pixels, 5.0, 2).varies
+
+
+@settings(max_examples=60)
+@given(
+    exponents=st.lists(st.integers(-9, 9), min_size=1, max_size=8), noisy=st.lists(st.sampled_from([0, 1e-6, 1e-3, 0.1, 1]), min_size=8, max_size=8),
+    group=st.integers(1, 5), rank=st.integers(0, 8), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_bands_of_any_unit_and_dependence_go_there_and_back(exponents, noisy, group, rank, seed):
+    """Spreads from 1e-9 to 1e9 DN side by side, bands that repeat others, noise from none to all there is."""
+    rng = np.random.default_rng(seed)
+    unit = 10.0 ** np.array(exponents)
+    bands = len(unit)
+    pixels = (rng.normal(size=(bands, rank)) @ rng.normal(size=(rank, 400)) * unit[:, None]).reshape(bands, 20, 20)
+    flat = pixels.reshape(bands, -1)
+    covariance = np.atleast_2d(np.cov(flat, bias=True))
+    scale = Scale.principal(flat.mean(axis=1), covariance, np.array(noisy[:bands]) * unit, group)
+    model = scale.to_model(pixels)
+    assert all(np.isfinite(part).all() for part in (scale.forward, scale.inverse, scale.sigma, model))
+    back, centred = scale.to_native(model), pixels - scale.offset[:, None, None]
+    assert (np.abs(back - centred).max(axis=(1, 2)) <= 1e-3 * (np.abs(centred).max(axis=(1, 2)) + unit)).all()
+
+
+@settings(max_examples=40)
+@given(bands=st.integers(1, 9), group=st.integers(1, 5), seed=st.integers(0, 99))
+def test_the_map_is_linear_and_keeps_no_offset_of_its_own(bands, group, seed):
+    """The residual of a level is none: a weight error cannot move the level of a scene."""
+    scale = scale_of(scene(bands, seed, 10.0, side=16), 10.0, group)
+    assert not scale.to_native(np.zeros((len(scale.sigma), 3, 4), np.float32)).any()
+    level = np.broadcast_to(scale.offset[:, None, None], (bands, 3, 4))
+    np.testing.assert_allclose(scale.to_model(level), 0, atol=1e-6)

@@ -90,7 +90,7 @@ def test_what_cannot_be_restored_is_one_line(tmp_path):
 def test_a_damaged_block_is_named(tmp_path):
     path = write(tmp_path / "in.tif", pixels_of("uint16", (1, 64, 64)), tiled=True, blockxsize=16, blockysize=16)
     path.write_bytes(path.read_bytes()[:-3000])
-    with Scene.open(str(path)).reader() as reader, pytest.raises(ReadError, match=r"rows 48\.\.63, columns 0\.\.63"):
+    with Scene.open(str(path)).reader() as reader, pytest.raises(ReadError, match=r"rows 48\.\.63, columns 0\.\.15"):
         reader.read(Window(48, 0, 16, 64))
 
 

@@ -1,10 +1,11 @@
 import json
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import BusyError, OutputError
 from geoae.plan import TilePlan
@@ -31,9 +32,9 @@ def fill(store: PartStore, index: int) -> np.ndarray:
 def test_a_part_holds_what_was_written(tmp_path):
     with opened(tmp_path / "parts") as store:
         pixels = fill(store, 1)
-        assert store.finished(SLABS[1])
-        assert not store.finished(SLABS[0])
-        part = store.part(SLABS[1])
+        assert 1 in store.finished()
+        assert 0 not in store.finished()
+        (part,) = store.parts([SLABS[1]])
         assert (part.row, part.height) == (SLABS[1].window.row, SLABS[1].window.height)
         assert np.array_equal(read(part.path), pixels)
 
@@ -42,26 +43,44 @@ def test_a_part_that_failed_leaves_nothing(tmp_path):
     with opened(tmp_path / "parts") as store:
         with pytest.raises(ZeroDivisionError), store.writer(SLABS[0]) as part:
             part.write(SLABS[0].window, np.ones((2, SLABS[0].window.height, 90), np.int16))
-            assert not store.finished(SLABS[0]), "no name before it is complete"
+            assert 0 not in store.finished(), "no name before it is complete"
             raise ZeroDivisionError
         assert not list(store.folder.glob("slab-*"))
 
 
-def test_a_part_that_is_short_does_not_count(tmp_path, monkeypatch):
+@contextmanager
+def lossy(path: Path, mode: str = "r", *, real=rasterio.open, **profile):
+    """A dataset of which one row is not there when it is closed."""
+    with real(path, mode, **profile) as dataset:
+        yield dataset
+    if mode == "w":
+        with real(path, "r+") as dataset:
+            dataset.write(np.zeros((2, 1, 90), np.int16), window=RasterWindow(0, 7, 90, 1))
+
+
+def test_a_part_that_does_not_read_as_written_does_not_count(tmp_path, monkeypatch):
     """As GDAL leaves it where a disk ran full and it swallowed the error."""
-    monkeypatch.setattr("geoae.tilestore.rasterio.open", partial(rasterio.open, sparse_ok=True))
+    monkeypatch.setattr("geoae.tilestore.rasterio.open", lossy)
     with opened(tmp_path / "parts") as store:
-        with pytest.raises(OutputError, match="free disk space"), store.writer(SLABS[0]):
-            pass
-        assert not store.finished(SLABS[0])
+        with pytest.raises(OutputError, match="free disk space"):
+            fill(store, 0)
+        assert store.finished() == {}
+
+
+def test_negative_zeros_read_as_written(tmp_path):
+    """GDAL may forget their sign."""
+    with PartStore.opened(tmp_path / "parts", ORDER, bands=2, dtype="float32", fresh=False) as store:
+        with store.writer(SLABS[0]) as part:
+            part.write(SLABS[0].window, np.full((2, SLABS[0].window.height, 90), -0.0, np.float32))
+        assert store.finished()
 
 
 def test_finished_parts_stay_for_the_same_order(tmp_path):
     with opened(tmp_path / "parts") as store:
         fill(store, 0)
     with opened(tmp_path / "parts") as store:
-        assert store.finished(SLABS[0])
-    assert json.loads((tmp_path / "parts" / "order.json").read_text()) == ORDER
+        assert 0 in store.finished()
+    assert json.loads((tmp_path / "parts" / "order.json").read_text()).items() >= ORDER.items()
 
 
 @pytest.mark.parametrize(("order", "fresh"), [({"fingerprint": "z", "setting": "b"}, False), (ORDER, True)])
@@ -69,7 +88,7 @@ def test_parts_of_another_order_or_a_fresh_one_go(tmp_path, order, fresh):
     with opened(tmp_path / "parts") as store:
         fill(store, 0)
     with opened(tmp_path / "parts", order, fresh) as store:
-        assert not store.finished(SLABS[0])
+        assert 0 not in store.finished()
 
 
 def test_a_second_holder_is_refused(tmp_path):

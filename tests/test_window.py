@@ -48,3 +48,23 @@ def test_slices_are_relative_to_a_corner():
     window = Window(4, 5, 2, 3)
     np.testing.assert_array_equal(pixels[window.slices()], pixels[4:6, 5:8])
     np.testing.assert_array_equal(pixels[3:, 1:][window.slices(3, 1)], pixels[4:6, 5:8])
+
+
+sizes = st.integers(1, 60)
+
+
+@given(start=st.integers(-(10**9), 10**9), length=st.integers(0, 60), size=sizes)
+def test_a_reflection_never_leaves_the_scene_and_moves_by_one(start, length, size):
+    found = reflect(start, length, size)
+    assert found.shape == (length,)
+    assert ((found >= 0) & (found < size)).all()
+    assert (np.abs(np.diff(found)) == (size > 1)).all()
+
+
+@given(*[st.integers(-20, 20)] * 2, *[st.integers(0, 30)] * 2, sizes, sizes)
+def test_what_is_inside_stays_inside(row, col, height, width, tall, wide):
+    clipped = Window(row, col, height, width).clipped(tall, wide)
+    assert clipped.clipped(tall, wide) == clipped
+    assert clipped.height * clipped.width == 0 or clipped.grown(3).clipped(tall, wide).slices() != (slice(0, 0),) * 2
+    rows, cols = clipped.slices()
+    assert np.zeros((tall, wide))[rows, cols].shape == (clipped.height, clipped.width)

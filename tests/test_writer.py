@@ -310,6 +310,37 @@ def test_what_cannot_be_written_in_full_is_an_error_and_gone(profile, tmp_path):
         assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize("profile", WRITERS)
+@pytest.mark.parametrize("restored", [[1, 2, 3], []])
+def test_blocks_that_are_not_there_are_an_error(profile, restored, tmp_path, monkeypatch):
+    """GDAL may return as if all were well; what it could not write then reads as zeros."""
+    source = make(tmp_path / "source.tif", height=600, width=700)
+    parts = cut(source, tmp_path, 1)
+    copy = rasterio.shutil.copy
+
+    def lossy(recipe, target, **options):
+        copy(recipe, target, **options)
+        if options["driver"] != "VRT":
+            with rasterio.open(target, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as t:
+                t.write(np.zeros((3, 2, 2), t.dtypes[0]), window=((550, 552), (600, 602)))
+
+    monkeypatch.setattr("geoae.writer.rasterio.shutil.copy", lossy)
+    with pytest.raises(OutputError, match="do not read as written"):
+        assemble(source, parts, restored, tmp_path / "out.tif.part", profile=profile, tags={})
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(12, "uint16"), (16, "float32")])
+def test_packed_files_hold_what_their_bits_can(bits, kind, tmp_path):
+    source = make(tmp_path / "source.tif", dtype=kind, nbits=bits)
+    parts = cut(source, tmp_path, 1)
+    with rasterio.open(parts[0].path, "r+") as t:
+        t.write(np.full((3, *t.shape), 4100.7, kind))
+    assemble(source, parts, [1, 2, 3], tmp_path / "out.part", profile="gtiff", tags={})
+    with rasterio.open(tmp_path / "out.part") as t:
+        assert np.abs(t.read() - {"uint16": 4095, "float32": 4100.7}[kind]).max() < 4
+
+
 def test_a_folder_that_is_not_there(tmp_path):
     source = make(tmp_path / "source.tif")
     with pytest.raises(OutputError, match="cannot be written"):

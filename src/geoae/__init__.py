@@ -9,21 +9,52 @@ from typing import TYPE_CHECKING, Any
 from geoae.errors import GeoaeError
 
 if TYPE_CHECKING:
-    from geoae.report import RestoreReport
+    from collections.abc import Callable
+    from pathlib import Path
 
-__all__ = ["GeoaeError", "restore"]
+    from geoae.report import RestoreReport
+    from geoae.verification.report import VerifyReport
+
+__all__ = ["GeoaeError", "restore", "verify"]
 
 
 def restore(source: str, target: str | None = None, **options: Any) -> "RestoreReport":
     """Restore the scene ``source`` into ``target`` (by default ``NAME_restored.tif`` beside it).
 
     ``options`` are the fields of ``geoae.job.Job``: model, sigma (DN or "auto"), device, precision,
-    recipe, tile, overlap, batch_size, bands, profile, overwrite, fresh. An unknown one raises
-    ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``.
+    recipe, tile, overlap, batch_size, bands, tta, profile, overwrite, fresh. An unknown one raises
+    ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``. What the
+    report warns of is also issued as a Python warning.
     """
+    import warnings
+
     from geoae.job import Job, run
 
-    return run(Job.checked(source=str(source), target=None if target is None else str(target), **options))
+    job = Job.checked(source=str(source), target=None if target is None else str(target), **options)
+    return run(job, on_warning=lambda text: warnings.warn(text, stacklevel=4))
+
+
+def verify(
+    model: "str | Path | Callable[[Any], Any]", scene: "str | Path | None" = None, **terms: Any
+) -> "VerifyReport":
+    """Measure the contracts of the pipeline with ``model``: tiled equals whole, no bias, and so on.
+
+    ``model``: a shipped model's name, a model folder, or any callable from pixels
+    ``(B, C, H, W)`` float32 to as many: on numpy arrays, or on torch tensors if it is a module or
+    ``tensors=True``. ``scene``: a raster, whose middle is used; by default a synthetic one.
+
+    ``terms`` of a model of geoae: ``device`` and ``precision``, as for ``restore``. Of a callable,
+    required: ``channels`` it takes at once, ``multiple`` that height and width must be divisible
+    by, ``halo`` in pixels beyond which nothing counts; optional: ``returns``, "restored" pixels or
+    "residual" (what is taken away); ``span``, the values it takes for dark and bright, by default
+    ``(0.0, 1.0)``. A module is verified in evaluation mode.
+
+    The report's ``passed`` says whether every check passed, ``checks`` holds the figures. Raises
+    ``GeoaeError`` where a check could not be run at all.
+    """
+    from geoae.verification.report import verify as run
+
+    return run(model, scene, **terms)
 
 
 def __getattr__(name: str) -> str:

@@ -1,16 +1,25 @@
 """The command ``geoae``: words to calls, no logic."""
 
+import atexit
 import logging
+import os
 import signal
 import sys
+import threading
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from geoae.errors import GeoaeError, OutputError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["main", "tune_process"]
 
@@ -47,6 +56,7 @@ OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--overlap", type=click.IntRange(1), metavar="N", help="Least overlap of tiles, in pixels."),
     click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples of one forward pass."),
     click.option("--bands", metavar="1,2,3", callback=_bands, help="Bands to restore; others are copied."),
+    click.option("--tta", is_flag=True, default=None, help="Mean over eight turns and flips: eight times as slow."),
     click.option("--profile", type=click.Choice(["cog", "gtiff"]), help="Kind of file; cog by default."),
 ]
 
@@ -77,21 +87,35 @@ def cli() -> None:
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     """Restore one scene."""
-    from geoae.console import progress, summary
+    from geoae.console import progress, summary, warn
     from geoae.job import Job, run
 
+    _hush_libtiff()
     job = Job.checked(**options)
-    if report and (report.is_dir() or not report.parent.is_dir()):
-        raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
-    with progress(quiet) as on_progress:
-        result = run(job, on_progress)
     if report:
-        try:
-            report.write_text(result.model_dump_json(indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"{report}: cannot be written ({error.strerror}); give --report another path") from error
+        _refuse_report(report, job.source, job.target)
+    with progress(quiet) as on_progress:
+        result = run(job, on_progress, warn)
+    _write_report(report, result)
     if not quiet:
         summary(result)
+
+
+def _refuse_report(report: Path, source: str, target: str | None) -> None:
+    """Raise ``OutputError`` where a report cannot be, or would replace the input or the output."""
+    if report.is_dir() or not report.parent.is_dir():
+        raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
+    for scene in (source, target):
+        if scene and (report == Path(scene) or (report.exists() and Path(scene).exists() and report.samefile(scene))):
+            raise OutputError(f"{report}: is a scene itself; give --report another path")
+
+
+def _write_report(path: Path | None, report: "BaseModel") -> None:
+    try:
+        if path:
+            path.write_text(report.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); give --report another path") from error
 
 
 @cli.command()
@@ -104,6 +128,7 @@ def inspect(as_json: bool, **options: Any) -> None:
     from geoae.inspection import inspect as look
     from geoae.job import Job
 
+    _hush_libtiff()
     show_inspection(look(Job.checked(**options)), as_json)
 
 
@@ -117,6 +142,34 @@ def models() -> None:
 
 
 @cli.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--scene", metavar="FILE", help="A raster, whose middle is used; by default a synthetic scene.")
+@click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH.json", help="Write all figures."
+)
+@click.option("--into-card", is_flag=True, help="Write the figures into the model's card, if every check passed.")
+def verify(model: str, scene: str | None, device: str, precision: str, report: Path | None, into_card: bool) -> None:
+    """Measure what geoae promises, with MODEL on this machine; exit 1 if a promise is not kept.
+
+    MODEL: a shipped model's name, a model folder, or identity.
+    """
+    from geoae.console import say, show_verification
+    from geoae.verification.report import into_card as write_card
+    from geoae.verification.report import verify as run
+
+    if report:
+        _refuse_report(report, scene or "", None)
+    found = run(model, scene, device=device, precision=precision)
+    show_verification(found)
+    _write_report(report, found)
+    found.require()
+    if into_card:
+        say(f"{write_card(model, found)}: has the figures now")
+
+
+@cli.command()
 @click.argument("source", metavar="SCENE")
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path), required=True, metavar="NOISY")
@@ -127,6 +180,7 @@ def degrade(source: str, config: Path, target: Path, overwrite: bool) -> None:
     from geoae.degrade import DegradeConfig
     from geoae.degrade import degrade as run
 
+    _hush_libtiff()
     settings = DegradeConfig.read(config)
     run(source, settings, target, overwrite=overwrite)
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
@@ -224,11 +278,17 @@ def tune_process() -> None:
     matrix products would start threads that take the cores from the network (1.1 times).
     """
     import ctypes
-    import os
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GDAL_CACHEMAX", "96")
     os.environ.setdefault("GDAL_PAM_ENABLED", "YES")
+    # Remote storage hiccups; a server that says nothing for a minute is down.
+    os.environ.setdefault("GDAL_HTTP_MAX_RETRY", "4")
+    os.environ.setdefault("GDAL_HTTP_RETRY_DELAY", "0.5")
+    os.environ.setdefault("GDAL_HTTP_CONNECTTIMEOUT", "30")
+    os.environ.setdefault("GDAL_HTTP_LOW_SPEED_LIMIT", "1")
+    os.environ.setdefault("GDAL_HTTP_LOW_SPEED_TIME", "60")
+    os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL's own threads say; errors are told in one line
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-4, 0)  # M_MMAP_MAX
@@ -238,28 +298,84 @@ def tune_process() -> None:
         pass  # not glibc
 
 
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _hush_libtiff() -> None:
+    """Of a full disk libtiff tells standard error by itself, past GDAL and Python; we do so in one line."""
+    import ctypes
+
+    import rasterio._base
+
+    with suppress(OSError, AttributeError):  # a build that hides it
+        ctypes.CDLL(rasterio._base.__file__).TIFFSetErrorHandler(None)
+
+
+def _listen() -> list[signal.Signals]:
+    """Signals that ask this process to end, as they arrive. The first unwinds what is going on; a second
+    ends it at once, for which what is on disk is always fit.
+    """
+    heard: list[signal.Signals] = []
+
+    def hear(number: int, frame: object) -> None:
+        heard.append(signal.Signals(number))
+        if len(heard) > 1:
+            _leave(heard)
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup, or a job in the background of a script
+            signal.signal(each, hear)
+
+    def lost(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """What a callback of GDAL could not raise: an interruption, or words of a damaged file that are no UTF-8."""
+        if issubclass(kind, KeyboardInterrupt):
+            _leave(heard)
+        where = traceback.extract_tb(trace)[-1].filename if trace else "rasterio"
+        if not (issubclass(kind, UnicodeDecodeError) and "rasterio" in where):
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = lost
+    sys.unraisablehook = lambda said: lost(said.exc_type, said.exc_value or said.exc_type(), said.exc_traceback)
+    return heard
+
+
+def _leave(heard: Sequence[signal.Signals], at_once: bool = True) -> NoReturn:
+    """Say that the process ends and how to go on, and end it."""
+    number = heard[0] if heard else signal.SIGINT
+    why = "interrupted" if number is signal.SIGINT else "terminated"
+    resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
+    sys.stdout.flush()
+    os.write(sys.stderr.fileno(), f"geoae: {why}{RESUME if resumable else ''}\n".encode())
+    if not at_once:
+        atexit._run_exitfuncs()
+    # Not sys.exit: where an import was interrupted, Python would still die of SIGINT.
+    os._exit(128 + number)
 
 
 def main() -> None:
-    """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted."""
+    """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted, 143 terminated."""
     tune_process()
     # Or Python prints what GDAL says on the way to an error that is told in one line.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
-    signal.signal(signal.SIGTERM, _terminate)
+    warnings.filterwarnings("ignore", module="rasterio")
+    heard = _listen()
     try:
         cli.main(standalone_mode=False)
     except GeoaeError as error:
-        _stop(f"geoae: {error}", 1)
+        _stop(f"geoae: {error}")
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except MemoryError:
+        _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
+    except BrokenPipeError:  # what was listening has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
-        resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
-        _stop(f"geoae: interrupted{RESUME if resumable else ''}", 130)
+        # Python would wait for what GDAL still copies, into a file that is gone already.
+        _leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
+    finally:
+        sys.excepthook = sys.__excepthook__
 
 
-def _stop(message: str, code: int) -> NoReturn:
+def _stop(message: str) -> NoReturn:
     print(" ".join(message.split()), file=sys.stderr)
-    sys.exit(code)
+    sys.exit(1)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ from geoae.job import Progress as Done
 from geoae.report import RestoreReport
 
 if TYPE_CHECKING:
+    from geoae.verification.report import VerifyReport
     from geoae.weights import Card
 
-__all__ = ["progress", "say", "show_inspection", "show_models", "summary"]
+__all__ = ["progress", "say", "show_inspection", "show_models", "show_verification", "summary", "warn"]
 
 # Seconds between the lines of a log, and before the first, which quick runs do without.
 LOG_EVERY = 30.0
@@ -27,6 +28,11 @@ FIRST_AFTER = 3.0
 def say(text: str) -> None:
     """One line for people, on standard output."""
     print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """One line that is not to be lost among figures, on standard error."""
+    print(f"geoae: warning: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -123,18 +129,53 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
         f"about {plan.memory_mib} MiB of memory, {plan.disk_mib} MiB of disk while running, "
         f"about {plan.seconds:.0f} s with model {plan.model} on {plan.setting}"
     )
-    if found.restored_with:
-        say(
-            f"already restored by geoae {found.restored_with.get('VERSION')} with model {found.restored_with.get('MODEL')}"
-        )
+    steps = [*found.restored_before, found.restored_with] if found.restored_with else []
+    for number, step in enumerate(steps, start=1):
+        _show_step(step, f" (step {number} of {len(steps)})" if len(steps) > 1 else "")
+
+
+def _show_step(step: Mapping[str, str], place: str) -> None:
+    """One restoration that made an output, in a block."""
+    say(f"already restored by geoae {step.get('VERSION', '?')} with model {step.get('MODEL', '?')}{place}")
+    facts = {
+        "model digest": step.get("MODEL_DIGEST"),
+        "computed on": step.get("SETTING"),
+        "source": step.get("SOURCE"),
+        "source identity": step.get("SOURCE_IDENTITY"),
+        "recipe": step.get("RECIPE"),
+        "options": step.get("OPTIONS"),
+        "bands": step.get("BANDS", "").replace(",", ", "),
+        "noise, DN": step.get("SIGMA", "").replace(",", ", "),
+        "fingerprint": step.get("FINGERPRINT"),
+    }
+    for name, fact in facts.items():
+        say(f"  {name:<16} {fact or 'none'}")
+
+
+def show_verification(report: "VerifyReport") -> None:
+    """Every check with its figure and limit, and what else they saw."""
+    table = Table("check", "what is measured", "figure", "limit", "unit", "result")
+    for name, check in report.checks.items():
+        figures = (f"{value:.3g}" for value in (check.figure, check.limit))
+        table.add_row(name, check.measured, *figures, check.unit, "passed" if check.passed else "FAILED")
+    for name, reason in report.skipped.items():
+        table.add_row(name, reason, "", "", "", "skipped")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for name, check in report.checks.items():
+        if check.note:
+            say(f"{name}: {check.note}")
+    passed = len(report.checks) - len(report.failed)
+    say(
+        f"{report.model}: {passed} of {len(report.checks)} checks passed, {report.seconds:.0f} s, {report.setting}, "
+        f"{report.scene} scene of {_size(report.height, report.width, report.bands)}"
+    )
 
 
 def show_models(cards: Sequence["Card"]) -> None:
     """The shipped models, and the test double."""
-    table = Table("name", "what it is", "halo px", "kFLOP/px·band", "parameters")
+    table = Table("name", "what it is", "halo px", "kFLOP/px·band", "parameters", "verified")
     for card in cards:
-        table.add_row(
-            card.name, card.description, str(card.halo), f"{card.kflop(card.channels):.0f}", f"{card.parameters:,}"
-        )
-    table.add_row("identity", "changes nothing, bit for bit; for trying the pipeline", "8", "0", "0")
+        figures = (str(card.halo), f"{card.kflop(card.channels):.0f}", f"{card.parameters:,}")
+        table.add_row(card.name, card.description, *figures, "yes" if card.is_verified else "no")
+    table.add_row("identity", "changes nothing, bit for bit; for trying the pipeline", "8", "0", "0", "")
     Console(width=None if sys.stdout.isatty() else 120).print(table)

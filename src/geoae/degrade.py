@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -112,4 +113,5 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"{target}: cannot be written ({reason}); choose another -o") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()

@@ -62,6 +62,9 @@ class Inspection(BaseModel):
     bands: list[BandFacts]
     plan: PlanFacts
     restored_with: dict[str, str] = Field(description="provenance, where the scene is an output of geoae")
+    restored_before: list[dict[str, str]] = Field(
+        description="provenance of the restorations before that one, oldest first"
+    )
 
 
 def inspect(job: Job) -> Inspection:
@@ -71,11 +74,11 @@ def inspect(job: Job) -> Inspection:
     with rasterio.open(scene.source) as dataset:
         names = [name or "" for name in dataset.descriptions]
         nodata = dataset.nodatavals
-        tags = dataset.tags(ns="GEOAE")
+    *earlier, last = prepared.history or [{}]
     return Inspection(
         source=scene.source, driver=scene.driver, height=scene.height, width=scene.width, count=scene.count, dtype=scene.dtype,
         crs=scene.crs, pixel_size=scene.pixel_size, valid_percent=100 * prepared.facts.valid, bands=_bands(prepared, names, nodata),
-        plan=_plan(prepared), restored_with=tags,
+        plan=_plan(prepared), restored_with=last, restored_before=earlier,
     )  # fmt: skip
 
 

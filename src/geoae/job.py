@@ -1,8 +1,11 @@
 """Carrying out an order: compute what is missing, publish it whole, report it."""
 
 import hashlib
+import os
+import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,16 +14,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import rasterio
 import rasterio.shutil
 
 from geoae.diagnose import Facts, sample
 from geoae.engine import restore_slabs
-from geoae.errors import OutputError
+from geoae.errors import InputError, OutputError
 from geoae.order import ALGORITHM, Job, Prepared, is_local, prepare
 from geoae.plan import Slab
+from geoae.provenance import DOMAIN, file_name, with_history
 from geoae.report import RestoreReport
-from geoae.scene import Scene
+from geoae.scene import DAMAGED, Scene
 from geoae.spread import active_client, restore_spread
 from geoae.tilestore import PartStore
 from geoae.writer import assemble, refuse_target
@@ -37,32 +42,51 @@ class Progress:
     resumed: int
 
 
-def run(job: Job, on_progress: Callable[[Progress], None] = lambda progress: None) -> RestoreReport:
+def run(
+    job: Job,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_warning: Callable[[str], None] = lambda warning: None,
+) -> RestoreReport:
     """Restore one scene as ``job`` says.
 
     The target appears under its name only when complete. A run that was killed goes on from its
-    finished slabs. A target that already is this very result is left alone. Raises a
-    ``GeoaeError``.
+    finished slabs. A target that already is this very result is left alone. ``on_warning`` hears
+    before the work begins of what the report will warn of. Raises a ``GeoaeError``.
     """
     started = time.monotonic()
     prepared = prepare(job)
     target = prepared.target
     refuse_target(job.source, target)
-    finished = _fingerprint_of(target)
-    if finished == prepared.fingerprint and not job.fresh:
+    for warning in prepared.warnings:
+        on_warning(warning)
+    if _is_done(prepared):
+        PartStore.sweep(*_place(prepared))
         return _report(prepared, started, status="skipped", after=_facts_after(prepared, target))
-    if finished is not None and not job.overwrite:
-        what = "is this very result" if finished == prepared.fingerprint else "is not this result"
-        raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
+    _refuse_without_room(prepared)
     with _parts(prepared) as store:
-        if not job.fresh and _fingerprint_of(target) == prepared.fingerprint:
-            store.remove()  # another run finished it between the look above and the lock
-            return _report(prepared, started, status="skipped", after=_facts_after(prepared, target))
-        done = [slab for slab in prepared.work.plan.slabs() if store.finished(slab)] if prepared.scene.bands else []
-        counts = _compute(prepared, store, done, on_progress)
-        after = _publish(prepared, store)
+        done: list[Slab] = []
+        # Another run may have ended since.
+        if skipped := _is_done(prepared):
+            counts, after = None, _facts_after(prepared, target)
+        else:
+            whole = store.finished()
+            done = [slab for slab in prepared.work.plan.slabs() if slab.index in whole] if prepared.scene.bands else []
+            counts = _compute(prepared, store, done, on_progress)
+            after = _publish(prepared, store)
         store.remove()
-    return _report(prepared, started, status="restored", resumed=len(done), counts=counts, after=after)
+    status: Literal["restored", "skipped"] = "skipped" if skipped else "restored"
+    return _report(prepared, started, status=status, resumed=len(done), counts=counts, after=after)
+
+
+def _is_done(prepared: Prepared) -> bool:
+    """Whether the target already is this very result; raises ``OutputError`` where it must not be replaced."""
+    job, target = prepared.job, prepared.target
+    finished = _fingerprint_of(target)
+    same = finished == prepared.fingerprint
+    if finished is not None and not job.overwrite and (job.fresh or not same):
+        what = "is this very result" if same else "is not this result"
+        raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
+    return same and not job.fresh
 
 
 def _fingerprint_of(target: str) -> str | None:
@@ -71,22 +95,51 @@ def _fingerprint_of(target: str) -> str | None:
         return None
     try:
         with rasterio.open(target) as dataset:
-            return str(dataset.tags(ns="GEOAE").get("FINGERPRINT", ""))
-    except rasterio.errors.RasterioError:
+            return str(dataset.tags(ns=DOMAIN).get("FINGERPRINT", ""))
+    except DAMAGED:
         return "" if is_local(target) else None
+
+
+def _refuse_without_room(prepared: Prepared) -> None:
+    """Raise ``OutputError`` where the parts alone, which are not compressed, would fill the disk."""
+    scene, folder = prepared.scene, _folder(prepared.target)
+    size = scene.height * scene.width * len(scene.bands) * np.dtype(scene.dtype).itemsize
+    if not folder.parent.is_dir():
+        return
+    there = sum(part.stat().st_size for part in folder.glob("slab-*.tif"))
+    disk = shutil.disk_usage(folder.parent)
+    # What is no disk, like /proc, has no size either.
+    if disk.total and size - there > disk.free:
+        raise OutputError(
+            f"{folder.parent}: restoring {scene.height} x {scene.width} px takes {_gib(size - there)} there for a while, "
+            f"but {_gib(disk.free)} are free; free disk space or choose another -o"
+        )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB"
+
+
+def _folder(target: str) -> Path:
+    """Where the parts of ``target`` are: beside it, or in a work folder of this machine for a remote one."""
+    if is_local(target):
+        return Path(target).with_name(f".{Path(target).name}.geoae")
+    return Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
+
+
+def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
+    """The folder of parts, and the order whose parts they are."""
+    setting, state = prepared.work.restorer.setting, prepared.scene.state
+    order: dict[str, object] = {"fingerprint": prepared.fingerprint, "setting": setting, "source": state}
+    return _folder(prepared.target), order
 
 
 @contextmanager
 def _parts(prepared: Prepared) -> Iterator[PartStore]:
-    """The part store: beside a local target, in a work folder of this machine for a remote one."""
-    target = Path(prepared.target)
-    if is_local(prepared.target):
-        if not target.parent.is_dir():
-            raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
-        folder = target.with_name(f".{target.name}.geoae")
-    else:
-        folder = Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(prepared.target.encode()).hexdigest()[:16]}"
-    order: dict[str, object] = {"fingerprint": prepared.fingerprint, "setting": prepared.work.restorer.setting}
+    """The part store of this order, held for this process."""
+    folder, order = _place(prepared)
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder.parent}: no such folder; create it or choose another -o")
     scene = prepared.scene
     with PartStore.opened(folder, order, bands=len(scene.bands), dtype=scene.dtype, fresh=prepared.job.fresh) as store:
         yield store
@@ -121,12 +174,15 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
     """Assemble the parts, measure the result, and let it appear under the target's name."""
     scene, target = prepared.scene, prepared.target
     local = Path(target) if is_local(target) else store.folder / Path(target).name
-    draft = local.with_name(f"{local.name}.part")
-    parts = [store.part(slab) for slab in prepared.work.plan.slabs()] if scene.bands else []
+    # Among the parts: what a killed run leaves of it goes with them.
+    draft = store.folder / f"{local.name}.{uuid.uuid4().hex[:8]}.part"
+    parts = store.parts(list(prepared.work.plan.slabs())) if scene.bands else []
     try:
         assemble(scene.source, parts, scene.bands, draft, profile=str(prepared.options.profile), tags=_tags(prepared))
         after = _facts_after(prepared, str(draft))
-        draft.replace(local)
+        if scene.changed():
+            raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
+        _rename(draft, local)
     finally:
         draft.unlink(missing_ok=True)
     if not is_local(target):
@@ -135,6 +191,18 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
         except rasterio.errors.RasterioError as error:
             raise OutputError(f"{target}: could not be uploaded ({error}); the result is in {local}") from error
     return after
+
+
+def _rename(draft: Path, final: Path) -> None:
+    """Let ``draft`` take its name, not before its bytes are on the disk."""
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.replace(final)
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _facts_after(prepared: Prepared, written: str) -> Facts:
@@ -149,7 +217,8 @@ def _facts_after(prepared: Prepared, written: str) -> Facts:
 def _tags(prepared: Prepared) -> dict[str, str]:
     """Provenance, kept in the output's metadata domain GEOAE."""
     restorer = prepared.work.restorer
-    return {
+    options = prepared.options.model_dump_json(exclude={"description", "model"}, exclude_none=True)
+    tags = {
         "FINGERPRINT": prepared.fingerprint,
         "ORDER": prepared.order,
         "VERSION": version("geoae"),
@@ -157,12 +226,14 @@ def _tags(prepared: Prepared) -> dict[str, str]:
         "MODEL": restorer.name,
         "MODEL_DIGEST": restorer.digest,
         "SETTING": restorer.setting,
-        "SOURCE": Path(prepared.job.source).name,
+        "SOURCE": file_name(prepared.job.source),
         "SOURCE_IDENTITY": prepared.scene.identity,
-        "RECIPE": prepared.job.recipe or "",
+        "RECIPE": file_name(prepared.job.recipe or "none"),
+        "OPTIONS": options,
         "BANDS": ",".join(map(str, prepared.scene.bands)),
         "SIGMA": ",".join(f"{sigma:.6g}" for sigma in prepared.facts.sigma),
     }
+    return with_history(tags, prepared.history)
 
 
 def _report(
@@ -180,5 +251,5 @@ def _report(
         bands=list(scene.bands), copied=scene.copied, tile=(plan.rows.tile, plan.cols.tile), overlap=plan.rows.overlap,
         tiles=plan.tiles, tiles_computed=counts[True], tiles_empty=counts[False], slabs_resumed=resumed, seconds=seconds,
         megapixels_per_second=megapixels / seconds, sigma_before=prepared.facts.sigma.tolist(),
-        sigma_after=after.sigma.tolist() if after else [],
+        sigma_after=after.sigma.tolist() if after else [], warnings=prepared.warnings,
     )  # fmt: skip

@@ -15,9 +15,13 @@ __all__ = ["estimate_noise", "signal_dependence"]
 Floats = NDArray[np.float64]
 Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
 
-# Side of the patches; their number bounds the cost of a band.
+# Side of the patches; their number bounds the cost of a band, and of all of them where there are many.
 SIDE = 5
 PATCHES = 20_000
+PATCHES_OF_ALL_BANDS = 24 * PATCHES
+FEWEST_PATCHES = 6_000
+# Bands whose texture is taken out by one product of matrices.
+AT_ONCE = 16
 # Below this number of patches a covariance of 25 x 25 means nothing.
 FEWEST = 200
 # Share of pure noise whose gradients pass for weak texture, as in the paper.
@@ -57,9 +61,10 @@ def estimate_noise(samples: Samples) -> Floats:
 
 
 def _patches(samples: Samples) -> Floats:
-    """At most ``PATCHES`` patches that are valid in all bands, ``(band, patch, SIDE * SIDE)``."""
+    """About ``PATCHES`` patches that are valid in all bands, fewer of many bands, ``(band, patch, SIDE * SIDE)``."""
     room = [max(p.shape[1] - SIDE + 1, 0) * max(p.shape[2] - SIDE + 1, 0) for p, _ in samples]
-    step = max(1, int(np.sqrt(sum(room) / PATCHES)))
+    most = min(PATCHES, max(PATCHES_OF_ALL_BANDS // len(samples[0][0]), FEWEST_PATCHES))
+    step = max(1, int(np.sqrt(sum(room) / most)))
     found = []
     for (pixels, mask), places in zip(samples, room, strict=True):
         if not places:
@@ -116,13 +121,16 @@ def _without_shared_texture(patches: Floats, alone: Floats) -> Floats:
     white = patches / scale[:, None, None]
     detail = (white - white.mean(axis=2, keepdims=True)).reshape(bands, -1)
     covariance = detail @ detail.T / detail.shape[1]
+    ridge = (1e-9 * np.trace(covariance) or 1.0) * np.eye(bands)
+    # Row b of the inverse holds, but for its own entry as a factor, the band less its best prediction.
+    precision = np.linalg.inv(covariance + ridge)
+    gains = precision / np.diag(precision)[:, None]
     estimates = np.empty(bands)
-    for band in range(bands):
-        others = np.arange(bands) != band
-        ridge = (1e-9 * np.trace(covariance) or 1.0) * np.eye(bands - 1)
-        gain = np.linalg.solve(covariance[np.ix_(others, others)] + ridge, covariance[others, band])
-        residual = white[band] - np.tensordot(gain, white[others], axes=1)
-        estimates[band] = _weak_texture(residual) / np.sqrt(1.0 + gain @ gain)
+    for first in range(0, bands, AT_ONCE):
+        some = gains[first : first + AT_ONCE]
+        residuals = (some @ white.reshape(bands, -1)).reshape(len(some), *white.shape[1:])
+        for band, (gain, residual) in enumerate(zip(some, residuals, strict=True), start=first):
+            estimates[band] = _weak_texture(residual) / np.sqrt(gain @ gain)
     return estimates * scale
 
 

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from geoae.diagnose import Facts, sample
 from geoae.engine import Work
 from geoae.errors import RecipeError
+from geoae.explain import explain
 from geoae.plan import TilePlan
-from geoae.recipe import Recipe, explain
-from geoae.restorer import Identity, Restorer
+from geoae.provenance import history, remark
+from geoae.recipe import Recipe
+from geoae.restorer import Identity, Restorer, SelfEnsemble
 from geoae.scene import Scene
 
 __all__ = [
@@ -31,7 +33,6 @@ __all__ = [
 # Raised whenever the same order would give other pixels.
 ALGORITHM = 2
 DEFAULT_MODEL = "res-cae"
-IDENTITY_TILE = 1024
 # A tile in model units with its residual: what bounds memory for scenes of very many bands.
 TILE_BYTES = 256 << 20
 
@@ -56,6 +57,9 @@ class Job(BaseModel):
     bands: list[PositiveInt] | None = Field(
         None, min_length=1, description="1-based bands to restore; others are copied"
     )
+    tta: bool | None = Field(
+        None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
+    )
     profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
     overwrite: bool = Field(False, description="replace a target that is another result")
     fresh: bool = Field(False, description="discard what an interrupted run left")
@@ -71,13 +75,23 @@ class Job(BaseModel):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Prepared:
-    """A job decided in full: what is read, with which plan, map and model."""
+    """A job decided in full: what is read, with which plan, map and model.
+
+    ``history``: the restorations that made the scene, where it is an output of geoae.
+    """
 
     job: Job
     options: Recipe
     scene: Scene
     facts: Facts
     work: Work
+    history: list[dict[str, str]]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What whoever gave the order ought to hear before the work begins."""
+        warning = remark(self.job.source, self.history)
+        return [warning] if warning else []
 
     @property
     def target(self) -> str:
@@ -111,7 +125,7 @@ def prepare(job: Job) -> Prepared:
             facts = Facts.of(sample(reader.read, scene.height, scene.width), options.known_sigma)
     plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
-    return Prepared(job, options, scene, facts, work)
+    return Prepared(job, options, scene, facts, work, history(job.source))
 
 
 def order_of(job: Job, scene: Scene, restorer: Restorer) -> str:
@@ -143,27 +157,27 @@ def _default_target(source: str) -> str:
 def merged(job: Job) -> Recipe:
     """The recipe with the job's own options over it and the defaults under it."""
     recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
-    asked = job.model_dump(include={"model", "sigma", "tile", "overlap", "bands", "profile"}, exclude_none=True)
+    asked = job.model_dump(include={"model", "sigma", "tile", "overlap", "bands", "tta", "profile"}, exclude_none=True)
     defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}
     return Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
 
 
 def load_restorer(job: Job) -> Restorer:
     """The model that ``job`` names, on the device it names. Raises ``ModelError``, ``DeviceError``."""
-    model = merged(job).model
-    if model == "identity":
+    options = merged(job)
+    if options.model == "identity":
         return Identity()
     from geoae.weights import load  # torch loads only where a network runs
 
-    return load(str(model), device=job.device, precision=job.precision, batch_size=job.batch_size)
+    restorer = load(str(options.model), device=job.device, precision=job.precision, batch_size=job.batch_size)
+    return SelfEnsemble(restorer) if options.tta else restorer
 
 
 def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:
-    """The plan of a scene: the asked or the card's tile, less where many bands would make it heavy."""
-    card = getattr(restorer, "card", None)
+    """The plan of a scene: the asked or the model's tile, less where many bands would make it heavy."""
     heaviest = int((TILE_BYTES / (8 * max(bands, 1))) ** 0.5)
     least = 4 * (restorer.halo + restorer.multiple)
-    tile = options.tile or max(min(card.tile if card else IDENTITY_TILE, heaviest), least)
+    tile = options.tile or max(min(restorer.tile, heaviest), least)
     return TilePlan.fitted(
         height, width, tile=tile, overlap=options.overlap, halo=restorer.halo, multiple=restorer.multiple
     )

@@ -1,16 +1,16 @@
 """How scenes of a kind are tiled and restored, as TOML; what a recipe leaves out, the card decides."""
 
 import tomllib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from geoae.errors import GeoaeError, RecipeError
+from geoae.explain import explain
 from geoae.resources import shipped
 
-__all__ = ["Recipe", "explain", "read_toml"]
+__all__ = ["Recipe", "read_toml"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -29,6 +29,9 @@ class Recipe(BaseModel):
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     bands: list[PositiveInt] | None = Field(
         None, min_length=1, description="1-based bands to restore; others are copied"
+    )
+    tta: bool | None = Field(
+        None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
     )
     profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
     ramp: Literal["linear", "smooth"] | None = Field(None, description="shape of the blend between tiles")
@@ -55,28 +58,7 @@ def read_toml(path: Path, model: type[M], failure: type[GeoaeError]) -> M:
         return model.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
         raise failure(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise failure(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         raise failure(f"{path}: {explain(error, model)}") from error
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first thing wrong, on one line; an unknown key names the nearest known one."""
-    first = error.errors()[0]
-    where = ".".join(
-        str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained", "float"))
-    )
-    if first["type"] == "extra_forbidden":
-        near = get_close_matches(where, model.model_fields, 1)
-        return f"unknown key {where}" + (
-            f"; did you mean {near[0]}?" if near else f"; known are {', '.join(model.model_fields)}"
-        )
-    known = model.model_fields.get(where)
-    if first["type"] == "missing":
-        return f"{where}: is missing" + (f" ({known.description})" if known and known.description else "")
-    if first["type"] == "string_pattern_mismatch" and known:
-        return f"{where} = {first['input']!r}: give {known.description}"
-    if first["type"] == "value_error":
-        return f"{where}: {first['ctx']['error']}"
-    return f"{where} = {first['input']!r}: {first['msg'].lower()}"
+    except (ValueError, RecursionError) as error:  # no text, no TOML, numbers of thousands of digits
+        raise failure(f"{path}: not TOML: {error}") from error

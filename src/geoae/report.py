@@ -33,3 +33,4 @@ class RestoreReport(BaseModel):
     megapixels_per_second: float
     sigma_before: list[float] = Field(description="noise of each restored band, in DN")
     sigma_after: list[float] = Field(description="the same estimate on the output, in DN")
+    warnings: list[str] = Field(default_factory=list, description="one line each, for whoever asked for the run")

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Identity", "Restorer"]
+__all__ = ["Identity", "Restorer", "SelfEnsemble"]
 
 Array = NDArray[np.float32]
 
@@ -15,7 +15,7 @@ class Restorer(Protocol):
     """Array in, array out; the engine knows nothing else of a model.
 
     ``name`` and ``digest`` say which it is; ``channels``: components it takes at once;
-    ``multiple``, ``halo``: what the plan must respect; ``setting``: device type, precision, runtime
+    ``multiple``, ``halo``: what the plan must respect; ``tile``: what it prefers; ``setting``: device type, precision, runtime
     and batch, for the record.
     """
 
@@ -45,6 +45,11 @@ class Restorer(Protocol):
         ...
 
     @property
+    def tile(self) -> int:
+        """Largest tile side in pixels, where none is asked for."""
+        ...
+
+    @property
     def setting(self) -> str:
         """Device type, precision, runtime and batch."""
         ...
@@ -67,6 +72,7 @@ class Identity:
     channels: int = 1
     multiple: int = 8
     halo: int = 8
+    tile: int = 1024
     setting: str = "numpy"
 
     def batch(self, height: int, width: int) -> int:
@@ -76,3 +82,70 @@ class Identity:
     def __call__(self, pixels: Array, sigma: Array) -> Array:
         """Zeros in the shape of ``pixels``."""
         return np.zeros_like(pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class SelfEnsemble:
+    """The mean of what ``restorer`` makes of a tile in its eight turns and flips, at eight times the cost.
+
+    Timofte, Rothe and Van Gool, "Seven ways to improve example-based single image super resolution",
+    CVPR 2016.
+    """
+
+    restorer: Restorer
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.restorer.name
+
+    @property
+    def digest(self) -> str:
+        """Digest of the weights, and that they are asked eight times."""
+        return f"{self.restorer.digest}+tta"
+
+    @property
+    def channels(self) -> int:
+        """As the model."""
+        return self.restorer.channels
+
+    @property
+    def multiple(self) -> int:
+        """As the model."""
+        return self.restorer.multiple
+
+    @property
+    def halo(self) -> int:
+        """As the model: it is measured on all sides."""
+        return self.restorer.halo
+
+    @property
+    def tile(self) -> int:
+        """As the model."""
+        return self.restorer.tile
+
+    @property
+    def setting(self) -> str:
+        """As the model's, and that it is asked eight times."""
+        return f"{self.restorer.setting} tta"
+
+    def batch(self, height: int, width: int) -> int:
+        """As the model."""
+        return self.restorer.batch(height, width)
+
+    def __call__(self, pixels: Array, sigma: Array) -> Array:
+        """The mean residual, in the shape of ``pixels``."""
+        total = np.zeros_like(pixels)
+        for quarter in range(4):
+            for flip in (False, True):
+                level = sigma if sigma.ndim == 2 else _turned(sigma, quarter, flip)
+                residual = self.restorer(_turned(pixels, quarter, flip), level)
+                residual = residual[..., ::-1] if flip else residual
+                total += np.rot90(residual, -quarter, axes=(2, 3))
+        return total / np.float32(8)
+
+
+def _turned(pixels: Array, quarter: int, flip: bool) -> Array:
+    """``pixels`` (B, C, H, W) by ``quarter`` turns, then flipped left to right."""
+    turned = np.rot90(pixels, quarter, axes=(2, 3))
+    return np.ascontiguousarray(turned[..., ::-1] if flip else turned)

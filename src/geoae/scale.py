@@ -17,6 +17,8 @@ SPREAD = 4.0
 LEAST_NOISE = 1e-3
 # Where the signal is faintest, this part of a band's noise variance is left.
 LEAST_VARIANCE = 0.05
+# Below this, in DN, a band is as good as constant: its gain would not fit into float32.
+LEAST_WHITE = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class Scale:
         bands = len(mean)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
         white = np.maximum(sigma, LEAST_NOISE * spread)
-        white = np.where(white > 0.0, white, 1.0)
+        white = np.where(white > LEAST_WHITE, white, 1.0)
         variances, vectors = np.linalg.eigh(covariance / np.outer(white, white))
         order = np.argsort(variances)[::-1]
         variances, vectors = variances[order], _fix_signs(vectors[:, order])

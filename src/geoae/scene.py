@@ -1,7 +1,9 @@
 """The raster: what it is, which of its bands are measurements, and windows of its pixels."""
 
 import hashlib
+import os
 import re
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,44 +14,63 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from geoae.errors import InputError, ReadError
+from geoae.errors import InputError
+from geoae.soundness import (
+    STRICT,
+    line,
+    read_error,
+    refuse_absurd,
+    refuse_too_many,
+    refuse_what_is_no_file,
+    refuse_what_tiff_cannot_say,
+)  # fmt: skip
 from geoae.window import Window, reflect
 
-__all__ = ["Reader", "Scene"]
+__all__ = ["DAMAGED", "NOT_MEASURED", "Reader", "Scene"]
 
 DTYPES = {
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
 }  # fmt: skip
+# What rasterio raises where a raster's description is damaged, when it is opened or asked.
+DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
 # Names under which products ship masks, classes and quality flags.
 NOT_MEASURED = re.compile(
     r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
 )
+# No DN is beyond this, whatever its unit: these are nodata that nobody declared, and float32 would overflow.
+BEYOND = 1e30
 
 
 @contextmanager
 def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
     """``source`` as a dataset; whatever goes wrong becomes an ``InputError``."""
-    with warnings.catch_warnings():
+    refuse_what_is_no_file(source)
+    with warnings.catch_warnings(), rasterio.Env(**STRICT):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(source)
-        except RasterioError as error:
+        except DAMAGED as error:
             raise InputError(
-                f"{source}: cannot be opened as a raster ({_line(error)}); check the path and the format"
+                f"{source}: cannot be opened as a raster ({line(error)}); check the path and the format"
             ) from error
         with dataset:
             yield dataset
 
 
-def _line(error: BaseException) -> str:
-    """The innermost message of an error chain, on one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()).rstrip(".")
+@contextmanager
+def _understood(source: str) -> Iterator[None]:
+    """What is said of a raster may be damaged too: keys that contradict each other, text that is none."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise InputError(
+            f"{source}: its description is damaged ({line(error)}); repair it, or keep the pixels alone by gdal_translate"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +79,8 @@ class Scene:
 
     ``bands``: 1-based bands that are restored; ``copied``: the others, each with the reason;
     ``nodata`` of each restored band; ``masked``: whether any pixel may be invalid; ``identity``: a
-    digest of structure, metadata and, for a local file, size and time of change.
+    digest of structure, metadata and, for local files, size and time of change; ``files``: those of
+    this machine that the pixels come from, and ``state``: what tells whether they have changed since.
     """
 
     source: str
@@ -74,6 +96,8 @@ class Scene:
     crs: str
     pixel_size: tuple[float, float] | None
     identity: str
+    files: tuple[str, ...]
+    state: str
 
     @classmethod
     def open(cls, source: str, only: tuple[int, ...] | None = None) -> Self:
@@ -82,22 +106,31 @@ class Scene:
         Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
         bands, bands that do not exist).
         """
-        with _opened(source) as dataset:
+        with _opened(source) as dataset, _understood(source):
             if dataset.count == 0:
                 inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
                 raise InputError(f"{source}: holds no raster band{inside}")
             dtype = _one_dtype(source, dataset)
+            refuse_absurd(source, dataset)
             copied = _copied(dataset, only)
             bands = tuple(band for band in dataset.indexes if band not in copied)
-            flags = dataset.mask_flag_enums
+            refuse_too_many(source, len(bands))
+            refuse_what_tiff_cannot_say(source, dataset)
+            flags, nodata = dataset.mask_flag_enums, dataset.nodatavals
             masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands) or dtype.startswith("float")
             georeferenced = not dataset.transform.is_identity
+            files = _local_files(source, dataset)
             return cls(
                 source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
-                bands=bands, copied=copied, nodata=tuple(dataset.nodatavals[band - 1] for band in bands),
+                bands=bands, copied=copied, nodata=tuple(nodata[band - 1] for band in bands),
                 masked=masked, driver=dataset.driver, crs=_crs_name(dataset),
-                pixel_size=dataset.res if georeferenced else None, identity=_identity(source, dataset),
+                pixel_size=dataset.res if georeferenced else None, identity=_identity(dataset, files),
+                files=files, state=_state(files),
             )  # fmt: skip
+
+    def changed(self) -> bool:
+        """Whether the local files have been written to, replaced or removed since the scene was opened."""
+        return _state(self.files) != self.state
 
     @contextmanager
     def reader(self) -> Iterator["Reader"]:
@@ -140,12 +173,9 @@ class Reader:
                 return pixels, None
             mask = self.dataset.read_masks(list(scene.bands), window=area) != 0
         except RasterioError as error:
-            raise ReadError(
-                f"{scene.source}: rows {window.row}..{window.stop_row - 1}, columns {window.col}..{window.stop_col - 1} "
-                f"cannot be read ({_line(error)}); the file is damaged or its storage is failing"
-            ) from error
+            raise read_error(scene.source, self.dataset, window, error) from error
         if pixels.dtype.kind == "f":
-            mask &= np.isfinite(pixels)
+            mask &= np.abs(pixels) <= BEYOND  # false for NaN, too
         return pixels, None if mask.all() else mask
 
 
@@ -163,23 +193,24 @@ def _copied(dataset: rasterio.DatasetReader, only: tuple[int, ...] | None) -> di
     missing = sorted(set(only or ()) - set(dataset.indexes))
     if missing:
         raise InputError(f"{dataset.name}: has bands 1 to {dataset.count}, not {missing[0]}; correct --bands")
-    reasons = {band: reason for band in dataset.indexes if (reason := _not_measured(dataset, band))}
+    # Each of these lists is made anew whenever it is asked for.
+    bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
+    reasons = {band: reason for band, *says in bands if (reason := _not_measured(dataset, band, *says))}
     if only is not None:
         reasons |= {band: "not among --bands" for band in dataset.indexes if band not in only and band not in reasons}
     return reasons
 
 
-def _not_measured(dataset: rasterio.DatasetReader, band: int) -> str | None:
+def _not_measured(dataset: rasterio.DatasetReader, band: int, interp: ColorInterp, name: str | None) -> str | None:
     """Why ``band`` is no measurement, or None where it is one."""
-    interp = dataset.colorinterp[band - 1]
     if interp is ColorInterp.palette:
         return "palette"
     if interp is ColorInterp.alpha:
         return "alpha"
-    if dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS") == "1":
+    if dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band) == "1":
         return "1-bit mask"
-    name = (dataset.descriptions[band - 1] or "").lower().replace("_", " ")
-    return "quality or class band" if NOT_MEASURED.search(name) else None
+    words = (name or "").lower().replace("_", " ")
+    return "quality or class band" if NOT_MEASURED.search(words) else None
 
 
 def _crs_name(dataset: rasterio.DatasetReader) -> str:
@@ -190,13 +221,39 @@ def _crs_name(dataset: rasterio.DatasetReader) -> str:
     return f"EPSG:{code}" if code else (crs.to_wkt().split('"')[1] if '"' in crs.to_wkt() else "custom")
 
 
-def _identity(source: str, dataset: rasterio.DatasetReader) -> str:
-    path = Path(source)
-    stat = path.stat() if path.is_file() else None
+def _local_files(source: str, dataset: rasterio.DatasetReader) -> tuple[str, ...]:
+    """Files of this machine that pixels and masks come from: a mosaic's, an archive; no overviews or statistics."""
+    names = [source, *dataset.files]
+    found = {_on_disk(name) for name in names if not name.endswith((".ovr", ".aux.xml"))}
+    return tuple(sorted(path for path in found if path))
+
+
+def _on_disk(name: str) -> str | None:
+    """The file behind one of GDAL's names, such as the archive in ``/vsizip//data/scene.zip/inside.tif``."""
+    path = Path(re.sub(r"^(/vsi\w+/)+", "", name))
+    return next(
+        (str(p) for p in (path, *path.parents) if (found := _stat(str(p))) and stat.S_ISREG(found.st_mode)), None
+    )
+
+
+def _state(files: tuple[str, ...]) -> str:
+    """Size and times of ``files``. The time of the inode too, which nobody can set back."""
+    facts = [(now.st_size, now.st_mtime_ns, now.st_ctime_ns) if (now := _stat(name)) else None for name in files]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _stat(name: str) -> os.stat_result | None:
+    try:
+        return Path(name).stat()
+    except (OSError, ValueError):  # ValueError: no name that a file can have
+        return None
+
+
+def _identity(dataset: rasterio.DatasetReader, files: tuple[str, ...]) -> str:
+    stats = [(now.st_size, now.st_mtime_ns) for name in files if (now := _stat(name))]
     spaces = {None, *dataset.tag_namespaces()} - {"DERIVED_SUBDATASETS"}
     facts = (
         dataset.shape, dataset.dtypes, dataset.nodatavals, dataset.descriptions, str(dataset.crs), tuple(dataset.transform),
-        sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces),
-        (stat.st_size, stat.st_mtime_ns) if stat else None,
+        sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces), stats,
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -72,12 +72,12 @@ def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
 
 def restorer_of(job: Job) -> Restorer:
     """The restorer of ``job``: one a process and model, however many slabs and scenes it computes."""
-    return _cached_restorer(job.model, job.recipe, job.device, job.precision, job.batch_size)
+    return _cached_restorer(job.model, job.recipe, job.tta, job.device, job.precision, job.batch_size)
 
 
 @lru_cache(maxsize=2)
 def _cached_restorer(*options: Any) -> Restorer:
-    names = ("model", "recipe", "device", "precision", "batch_size")
+    names = ("model", "recipe", "tta", "device", "precision", "batch_size")
     return load_restorer(Job(source="", **dict(zip(names, options, strict=True))))
 
 

@@ -5,9 +5,10 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,89 +26,137 @@ from geoae.writer import Part
 
 __all__ = ["PartStore", "PartWriter"]
 
+# Raised whenever parts are kept in another way, so that nobody goes on from those of another version.
+FORMAT = 2
+NOTE, LOCK = "order.json", "lock"
+CHUNK = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class PartWriter:
-    """Takes windows of one slab, in scene coordinates."""
+    """Takes windows of one slab, in scene coordinates; ``written`` are their places and checksums."""
 
     slab: Slab
     dataset: rasterio.io.DatasetWriter
+    written: list[tuple[RasterWindow, int]] = field(default_factory=list)
 
     def write(self, window: Window, pixels: NDArray[Any]) -> None:
         """``pixels`` (band, height, width) in the source's dtype."""
         area = RasterWindow(window.col, window.row - self.slab.window.row, window.width, window.height)
         self.dataset.write(pixels, window=area)
+        self.written.append((area, _checksum(pixels)))
+
+    def reads_as_written(self, draft: Path) -> bool:
+        """Whether the closed file holds all of it: on a full disk GDAL returns as if all were well."""
+        with rasterio.open(draft) as dataset:
+            return all(_checksum(dataset.read(window=area)) == checksum for area, checksum in self.written)
 
 
 @dataclass(frozen=True, slots=True)
 class PartStore:
-    """A folder of slabs of one order. A part under its final name is complete."""
+    """A folder of slabs of one order. A part under its final name is complete.
+
+    The name ends in a checksum of the part's bytes, its slab and its order (``seed``), so a part that
+    was damaged, exchanged or made for something else is not taken for a finished one.
+    """
 
     folder: Path
     bands: int
     dtype: str
+    seed: int
 
     @classmethod
     @contextmanager
     def opened(cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool) -> Iterator[Self]:
-        """Hold ``folder`` for this process; parts of another ``order`` (or all, if ``fresh``) go.
+        """Hold ``folder`` for this process; parts of another ``order`` (or all, if ``fresh``) go, and
+        so do those that are not as they were written.
 
         Raises ``BusyError`` while another run holds it, ``OutputError`` where it cannot be made.
         """
-        note = folder / "order.json"
+        note, text = folder / NOTE, _text(order)
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise OutputError(f"{folder}: is in the way of the folder that keeps finished parts; remove it")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / "lock")
-            with lock.acquire(timeout=0):
-                for path in folder.glob("*.tmp"):
-                    path.unlink()  # a killed run's
-                text = json.dumps(order, indent=1, sort_keys=True)
-                if fresh or not note.exists() or note.read_text() != text:
-                    for path in folder.glob("slab-*"):
-                        path.unlink()
+            with FileLock(folder / LOCK).acquire(timeout=0):
+                store = cls(folder, bands, dtype, zlib.crc32(text.encode()))
+                store._tidy(keep=not fresh and _reads(note, text))
+                if not note.exists():
                     note.write_text(text)
-                yield cls(folder, bands, dtype)
+                try:
+                    yield store
+                finally:
+                    if not store.finished():  # nothing to go on from
+                        store.remove()
         except Timeout as error:
             raise BusyError(f"{folder}: another run is writing this target; wait for it or stop it") from error
         except OSError as error:
-            cure = "free space" if error.errno == errno.ENOSPC else "allow it"
+            cure = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow it"
             raise OutputError(
-                f"{folder.parent}: cannot be written to ({error.strerror}); {cure} or choose another -o"
+                f"{folder.parent}: cannot be written to ({error.strerror or error}); {cure} or choose another -o"
             ) from error
 
-    def path(self, slab: Slab) -> Path:
-        """Where ``slab`` is, once finished."""
-        return self.folder / f"slab-{slab.index:05d}.tif"
+    @staticmethod
+    def sweep(folder: Path, order: dict[str, object]) -> None:
+        """Remove what a run of this very ``order`` left that was killed after it had published."""
+        if folder.is_dir() and (not (folder / NOTE).exists() or _reads(folder / NOTE, _text(order))):
+            with suppress(OSError, Timeout), FileLock(folder / LOCK).acquire(timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
 
-    def finished(self, slab: Slab) -> bool:
-        """Whether ``slab`` is done."""
-        return self.path(slab).exists()
+    def _tidy(self, keep: bool) -> None:
+        """Remove what a killed run was about to write, and all but whole parts (or those too)."""
+        kept = {self.folder / LOCK}
+        if keep:
+            kept |= {self.folder / NOTE} | {path for index, path in self._named() if self._is_whole(index, path)}
+        for path in set(self.folder.iterdir()) - kept:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
-    def part(self, slab: Slab) -> Part:
-        """``slab`` as the writer wants it."""
-        return Part(self.path(slab), slab.window.row, slab.window.height)
+    def _is_whole(self, index: int, path: Path) -> bool:
+        with suppress(OSError):  # one that will not read is not whole
+            return path.is_file() and not path.is_symlink() and path.name == self._name(index, path)
+        return False
+
+    def _named(self) -> Iterator[tuple[int, Path]]:
+        for path in self.folder.glob("slab-*.*.tif"):
+            index = path.name.removeprefix("slab-").partition(".")[0]
+            if index.isdecimal():
+                yield int(index), path
+
+    def finished(self) -> dict[int, Path]:
+        """Parts under their final names, by the index of their slab."""
+        return dict(self._named())
+
+    def parts(self, slabs: Sequence[Slab]) -> list[Part]:
+        """``slabs``, all of them finished, as the writer wants them."""
+        paths = self.finished()
+        return [Part(paths[slab.index], slab.window.row, slab.window.height) for slab in slabs]
+
+    def _name(self, index: int, written: Path) -> str:
+        """The final name of slab ``index`` whose part is ``written``."""
+        checksum = zlib.crc32(f"{index}".encode(), self.seed)
+        with written.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                checksum = zlib.crc32(chunk, checksum)
+        return f"slab-{index:05d}.{checksum:08x}.tif"
 
     @contextmanager
     def writer(self, slab: Slab) -> Iterator[PartWriter]:
         """A part that takes its name only when the block ends without an error."""
         # A name of its own: a worker of a cluster that was given up may still be writing the same slab.
-        final, draft = self.path(slab), self.path(slab).with_suffix(f".{uuid.uuid4().hex}.tmp")
+        draft = self.folder / f"slab-{slab.index:05d}.{uuid.uuid4().hex}.tmp"
         window = slab.window
-        size = window.height * window.width * self.bands * np.dtype(self.dtype).itemsize
         try:
             with rasterio.open(
                 draft, "w", driver="GTiff", dtype=self.dtype, count=self.bands, height=window.height,
                 width=window.width, tiled=True, blockxsize=256, blockysize=256, bigtiff="IF_NEEDED",
             ) as dataset:  # fmt: skip
-                yield PartWriter(slab, dataset)
-            # GDAL may swallow a failed flush at close; a part that is short must not count.
-            if draft.stat().st_size < size:
-                raise OutputError(
-                    f"{draft}: only {draft.stat().st_size} of {size} bytes could be written; free disk space and run again"
-                )
+                part = PartWriter(slab, dataset)
+                yield part
+            if not part.reads_as_written(draft):
+                raise OutputError(f"{draft}: cannot be written in full; free disk space and run again")
             with draft.open("rb") as file:
                 os.fsync(file.fileno())
-            draft.replace(final)
+            draft.replace(self.folder / self._name(slab.index, draft))
         except RasterioError as error:
             raise OutputError(f"{draft}: cannot be written ({error}); free disk space or choose another -o") from error
         finally:
@@ -116,3 +165,20 @@ class PartStore:
     def remove(self) -> None:
         """Delete the folder with everything in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _checksum(pixels: NDArray[Any]) -> int:
+    # GDAL forgets the sign of -0.0 in a block of zeros.
+    return zlib.crc32(np.ascontiguousarray(pixels + 0 if pixels.dtype.kind == "f" else pixels).data)
+
+
+def _text(order: dict[str, object]) -> str:
+    return json.dumps(order | {"parts": FORMAT}, indent=1, sort_keys=True)
+
+
+def _reads(note: Path, text: str) -> bool:
+    """Whether ``note`` says exactly ``text``, whatever may be there instead."""
+    try:
+        return note.read_text() == text
+    except (OSError, UnicodeDecodeError):
+        return False

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from geoae.errors import DeviceError, ModelError
+from geoae.explain import explain
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
 from geoae.resources import shipped
@@ -52,12 +53,18 @@ class Card(BaseModel):
     )
     figures: dict[str, Any] = Field(default_factory=dict, description="what was measured, where and how")
     limits: list[str] = Field(default_factory=list, description="when not to use it")
+    verified: dict[str, Any] = Field(default_factory=dict, description="written by geoae verify --into-card")
     licence: str = "Apache-2.0"
 
     def kflop(self, bands: int) -> float:
         """Thousands of floating-point operations per pixel and band of a scene of ``bands`` bands."""
         full, rest = divmod(bands, self.channels)
         return (full * self.kflop_per_pixel + min(self.kflop_per_pixel, rest * self.kflop_alone)) / bands
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether every contract was measured and kept, by these very weights."""
+        return self.verified.get("digest") == self.digest
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -69,9 +76,7 @@ class Card(BaseModel):
         except UnicodeDecodeError as error:
             raise ModelError(f"{folder / CARD}: is not text; copy the model folder again") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ModelError(f"{folder / CARD}: {where or 'content'}: {first['msg'].lower()}") from error
+            raise ModelError(f"{folder / CARD}: {explain(error, cls)}") from error
 
 
 def shipped_models() -> list[Card]:
@@ -177,7 +182,7 @@ class TorchRestorer:
     ) -> None:
         self.name, self.digest = card.name, card.digest
         self.channels, self.multiple, self.halo = card.channels, card.multiple, card.halo
-        self.card, self.device = card, device
+        self.card, self.device, self.tile = card, device, card.tile
         self.precision = ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self._batch_size = batch_size

@@ -16,7 +16,7 @@ from tests.doubles import Parts, randomised, reader, unscaled
 TOLERANCE = 1e-4
 # Smaller than the defaults, to be quick; the field is that of the default network.
 SMALL = {
-    "duo": {"together": {"widths": (8, 12, 16)}, "alone": {"widths": (8, 12), "blocks": (1, 1, 1)}},
+    "guided": {"widths": (8, 12, 16)},
     "nafnet": {"channels": 2, "widths": (8, 12, 16), "blocks": (1, 1, 1, 1, 1)},
     "res_cae": {"channels": 2, "widths": (8, 12, 16)},
     "smp": {"depth": 2},
@@ -32,7 +32,7 @@ def random_model(architecture: str) -> TorchRestorer:
     network = randomised(ARCHITECTURES[architecture](**SMALL.get(architecture, {})))
     halo = measure_halo(network, network.channels, network.multiple)
     card = Card.model_construct(
-        name="random", digest="", channels=network.channels, multiple=network.multiple, halo=halo
+        name="random", digest="", channels=network.channels, multiple=network.multiple, halo=halo, tile=1536
     )
     return TorchRestorer(card, network, torch.device("cpu"), "fp32", None)
 
@@ -42,17 +42,17 @@ def restorer(name: str) -> TorchRestorer:
     return random_model(name) if name in ARCHITECTURES else load(name, device="cpu", precision="fp32")
 
 
-def scene(restorer: TorchRestorer, height: int, width: int) -> np.ndarray:
+def scene(bands: int, height: int, width: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     rows, cols = np.mgrid[:height, :width] / 17.0
     hills = 0.5 + 0.25 * np.sign(np.sin(rows + cols * 0.3)) * np.cos(cols)
-    return (hills + 0.2 * rng.normal(size=(restorer.channels, height, width))).astype(np.float32)
+    return (hills + 0.2 * rng.normal(size=(bands, height, width))).astype(np.float32)
 
 
 def restored(restorer: TorchRestorer, pixels: np.ndarray, tile: int, halo: int, mask=None) -> np.ndarray:
     """DN are model units here, so the residual is not rounded on its way out."""
     plan = TilePlan.fitted(*pixels.shape[1:], tile=tile, halo=halo, multiple=restorer.multiple)
-    work = Work(plan, unscaled(len(pixels), sigma=0.2), restorer, [None] * len(pixels))
+    work = Work(plan, unscaled(restorer.channels, sigma=0.2, bands=len(pixels)), restorer, [None] * len(pixels))
     parts = Parts(pixels.shape, pixels.dtype)
     restore_slabs(work, reader(pixels, mask), list(plan.slabs()), parts)
     return parts.pixels
@@ -70,9 +70,12 @@ models = pytest.mark.parametrize("name", [*ARCHITECTURES, *(card.name for card i
 
 @models
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_tiled_equals_whole(name, size):
+@pytest.mark.parametrize("alone", [False, True], ids=["full group", "one band"])
+def test_tiled_equals_whole(name, alone, size):
     model = restorer(name)
-    pixels = scene(model, *size)
+    if alone and model.channels == 1:
+        pytest.skip("its full group is one band")
+    pixels = scene(1 if alone else model.channels, *size)
     whole = restored(model, pixels, WHOLE, model.halo)
     assert np.abs(whole - pixels).mean() > 100 * TOLERANCE, "the residual is too small to tell"
     for tile in tiles(model)[: 3 if size == SIZES[0] else 1]:
@@ -82,7 +85,7 @@ def test_tiled_equals_whole(name, size):
 @models
 def test_tiled_equals_whole_around_holes(name):
     model = restorer(name)
-    pixels = scene(model, 263, 310)
+    pixels = scene(model.channels, 263, 310)
     mask = np.random.default_rng(1).random(pixels.shape[1:]) > 0.01
     mask[100:200, 80:230] = False
     mask = np.broadcast_to(mask, pixels.shape)
@@ -97,7 +100,7 @@ def test_tiled_equals_whole_around_holes(name):
 def test_a_halo_that_is_too_small_shows(name):
     """Else the tests above could not fail."""
     model = restorer(name)
-    pixels = scene(model, 263, 310)
+    pixels = scene(model.channels, 263, 310)
     whole = restored(model, pixels, WHOLE, model.halo)
     wrong = restored(model, pixels, tiles(model)[0], 0)
     inside = (slice(None), slice(model.halo, -model.halo), slice(model.halo, -model.halo))

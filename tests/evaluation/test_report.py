@@ -26,7 +26,8 @@ def ran(scenes, out, *, models="identity", kept_out_by=None, sigmas="25", peers=
 
 def test_figures_are_written_and_told(scenes, tmp_path):
     lines = ran(scenes, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["figures.csv", "figures.md", "figures.png"]
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["figures.csv", "figures.md", "figures.png", "scenes.jpg"]
     assert any("kept.tif noise 25 identity" in line for line in lines)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geoae.networks import ARCHITECTURES, SMP, Duo, NAFNet, ResCAE, SkipCAE
+from geoae.networks import ARCHITECTURES, SMP, Guided, NAFNet, ResCAE, SkipCAE
 from geoae.networks.halo import measure_field, measure_halo
 from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS
 from tests.doubles import randomised
@@ -199,19 +199,27 @@ def test_a_variational_network_is_unsure_where_it_was_told_less():
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("present", [0, 1, 2, 3, 4])
-def test_a_duo_restores_full_groups_together_and_the_others_alone(present):
-    duo = randomised(
-        Duo(together={"widths": (4, 6), "blocks": (1, 1, 1)}, alone={"widths": (4, 6), "blocks": (1, 0, 0)})
-    )
-    pixels, sigma = noisy(duo, 16, 24, batch=2), level(duo, 2)
+@pytest.mark.parametrize("present", [0, 1, 2, 4])
+def test_a_guided_network_shows_each_component_the_others_and_nothing_that_is_not_there(present):
+    guided = randomised(Guided(widths=(4, 6), blocks=(1, 1, 1)))
+    pixels, sigma = noisy(guided, 16, 24, batch=2), level(guided, 2)
     sigma[1, present:] = 0
-    residual = duo(pixels, sigma)
-    torch.testing.assert_close(residual[:1], duo.together(pixels[:1], sigma[:1]))
-    if present >= 3:
-        torch.testing.assert_close(residual[1:], duo.together(pixels[1:], sigma[1:]))
-    else:
-        for component in range(present):
-            alone = duo.alone(pixels[1:, component, None], sigma[1:, component, None])
-            torch.testing.assert_close(residual[1:, component, None], alone)
-        assert not residual[1, present:].any()
+    residual = guided(pixels, sigma)
+    assert not residual[1, present:].any()
+    for index in range(present):
+        alone = guided.core(pixels[1:, index, None], sigma[1:, index, None])
+        same = torch.equal(residual[1:, index, None], alone)
+        assert same == (present == 1), "a lone component is restored by the core, others with what they are shown"
+    # What an empty component holds is not seen.
+    pixels[1, present:] += 1
+    if present == 1:
+        assert torch.equal(guided(pixels, sigma)[1], residual[1])
+
+
+@torch.inference_mode()
+def test_a_guided_network_begins_as_its_core():
+    guided = Guided(widths=(4, 6), blocks=(1, 1, 1))
+    randomised(guided.core)
+    pixels, sigma = noisy(guided, 16, 24), level(guided)
+    alone = torch.cat([guided.core(pixels[:, i, None], sigma[:, i, None]) for i in range(4)], dim=1)
+    torch.testing.assert_close(guided(pixels, sigma), alone)

@@ -79,12 +79,13 @@ def evaluate(
     peers: Sequence[str] = (),
     side: int = 512,
     on_row: Callable[[Row], None] = lambda row: None,
+    on_answer: Callable[[Truth, float, str, Floats], None] = lambda truth, sigma, contender, pixels: None,
 ) -> list[Row]:
     """Every contender on every scene under every noise, the noisy scene itself among them.
 
     ``models`` are blind: each gets a file and nothing else. ``peers``, names in ``PEERS``, are told the
-    true noise. A sigma of 0 asks for a scene made clean (means of 4 x 4 px) back as it was. Raises a
-    ``GeoaeError``.
+    true noise. A sigma of 0 asks for a scene made clean (means of 4 x 4 px) back as it was. ``on_answer``
+    hears what each contender made of a scene under a noise, (band, row, col) in DN. Raises a ``GeoaeError``.
     """
     restorers = {name: load_restorer(Job(source="", model=name)) for name in models}
     rows = []
@@ -102,6 +103,7 @@ def evaluate(
                     row = _scored(truth, given, restored, sigma, contender, kflop, seconds)
                     rows.append(row)
                     on_row(row)
+                    on_answer(truth, sigma, contender, restored)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""An evaluation as files: ``figures.csv``, ``figures.md``, ``figures.png``."""
+"""An evaluation as files: ``figures.csv``, ``figures.md``, ``figures.png``, ``scenes.jpg``."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,11 +7,12 @@ from pathlib import Path
 from geoae.errors import OutputError, RecipeError
 from geoae.evaluation.measure import Row, evaluate, scenes_below
 from geoae.evaluation.peers import PACKAGES, PEERS
+from geoae.evaluation.sheet import Sheet
 from geoae.evaluation.tables import as_markdown, csv_of_rows, draw
 from geoae.evaluation.truth import GREYS
 from geoae.resources import require_extra
 from geoae.training.config import TrainConfig
-from geoae.weights import shipped_models
+from geoae.weights import model_folder, shipped_models
 
 __all__ = ["run_evaluation"]
 
@@ -34,6 +35,9 @@ def run_evaluation(
     if not all(0 <= level <= GREYS for level in levels):
         raise RecipeError(f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span")
     names = models.split(",") if models else [card.name for card in shipped_models()]
+    for name in names:
+        if name != "identity":
+            model_folder(name)
     scenes = scenes_below(places)
     if kept_out_by:
         kept = set(TrainConfig.read(kept_out_by).validation)
@@ -48,14 +52,17 @@ def run_evaluation(
                 write(row)
                 say(f"{row.scene} noise {row.sigma:g} {row.contender}: {row.psnr:.2f} dB, SSIM {row.ssim:.3f}")
 
-            rows = evaluate(names, scenes, levels, peers=chosen, side=side, on_row=keep)
+            noisy = sorted(level for level in levels if level) or [0.0]
+            sheet = Sheet(noisy[len(noisy) // 2], names)
+            rows = evaluate(names, scenes, levels, peers=chosen, side=side, on_row=keep, on_answer=sheet.take)
         table = as_markdown(rows)
         (out / "figures.md").write_text(table)
         draw(rows, out / "figures.png")
+        sheet.draw(rows, out / "scenes.jpg")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror or error}); choose another -o") from error
     say(f"{os.linesep}{table}")
-    say(f"{out}: figures.csv, figures.md, figures.png")
+    say(f"{out}: figures.csv, figures.md, figures.png, scenes.jpg")
 
 
 def _peers(names: str | None) -> list[str]:

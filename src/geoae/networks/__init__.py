@@ -11,18 +11,18 @@ A network is a ``torch.nn.Module`` with ``forward(pixels, sigma)`` and three fac
 """
 
 from geoae.networks.cae import CAE
-from geoae.networks.duo import Duo
+from geoae.networks.guided import Guided
 from geoae.networks.nafnet import NAFNet
 from geoae.networks.res_cae import ResCAE
 from geoae.networks.skip_cae import SkipCAE
 from geoae.networks.smp import SMP
 from geoae.networks.variational_cae import VariationalCAE
 
-__all__ = ["ARCHITECTURES", "CAE", "SMP", "Duo", "NAFNet", "ResCAE", "SkipCAE", "VariationalCAE"]
+__all__ = ["ARCHITECTURES", "CAE", "SMP", "Guided", "NAFNet", "ResCAE", "SkipCAE", "VariationalCAE"]
 
 ARCHITECTURES = {
     "cae": CAE,
-    "duo": Duo,
+    "guided": Guided,
     "nafnet": NAFNet,
     "res_cae": ResCAE,
     "skip_cae": SkipCAE,

@@ -34,19 +34,21 @@ def _halo(network: nn.Module, channels: int, multiple: int, seed: int, present: 
     """``measure_halo`` with ``present`` components, the others empty; along columns, or ``across``, along rows."""
     generator = torch.Generator().manual_seed(seed)
     field = int(network.field)  # type: ignore[arg-type]
-    middle = max(LEAST, -(-field // multiple) * multiple)
-    side, width = 2 * middle, max(64, 2 * multiple)
+    middle, width = (-(-least // multiple) * multiple for least in (max(LEAST, field), max(64, 2 * multiple)))
+    side = 2 * middle
     farthest = 0
     for level in LEVELS:
         sigma = _level(channels, present, level)
         base = 0.5 * torch.rand((1, channels, width, side), generator=generator)
         base += level * torch.randn(base.shape, generator=generator)
+        before = _run(network, base, sigma, across)
         checker = ((torch.arange(width)[:, None] + torch.arange(side)[None, :]) % 2).float().expand_as(base)
         for other in (base.roll(64, -1).flip(-2), checker * 2 - 1, torch.full_like(base, 2.0)):
             for border in range(middle, middle + multiple):
                 leftwards = torch.cat([base[..., :border], other[..., border:]], dim=-1)
                 rightwards = torch.cat([other[..., :border], base[..., border:]], dim=-1)
-                moved = [_moved(network, base, changed, sigma, across) for changed in (leftwards, rightwards)]
+                after = (_run(network, changed, sigma, across) for changed in (leftwards, rightwards))
+                moved = [(before - now).abs().amax(dim=(0, 1, 2)) >= TOLERANCE for now in after]
                 farthest = max(farthest, border - _first(moved[0][:border]), _last(moved[1][border:]) + 1)
     return farthest
 
@@ -57,12 +59,10 @@ def _level(channels: int, present: int, level: float) -> Tensor:
     return sigma
 
 
-def _moved(network: nn.Module, base: Tensor, changed: Tensor, sigma: Tensor, across: bool) -> Tensor:
-    """Which columns of the output differ; ``across``: which rows, of the input turned."""
-    if across:
-        base, changed = base.mT, changed.mT
-    change = (network(base, sigma) - network(changed, sigma)).abs()
-    return (change.mT if across else change).amax(dim=(0, 1, 2)) >= TOLERANCE
+def _run(network: nn.Module, pixels: Tensor, sigma: Tensor, across: bool) -> Tensor:
+    """The residual; ``across``: of the input turned, and turned back."""
+    residual: Tensor = network(pixels.mT, sigma).mT if across else network(pixels, sigma)
+    return residual
 
 
 def _first(columns: Tensor) -> int:

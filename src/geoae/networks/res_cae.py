@@ -52,14 +52,16 @@ class ResCAE(nn.Module):
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, sigma: Tensor, hint: Tensor | None = None) -> Tensor:
         """Residual ``(B, C, H, W)`` of ``pixels`` ``(B, C, H, W)`` in model units.
 
         ``sigma``: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or a map
-        ``(B, C, H, W)``; H and W divisible by ``multiple``.
+        ``(B, C, H, W)``; H and W divisible by ``multiple``. ``hint``: features ``(B, widths[0], H / 2, W / 2)``
+        that are added to the stem's.
         """
         folded = nn.functional.pixel_unshuffle(pixels, 2)
         x = self.stem(torch.cat([folded, level_at(sigma, pixels, 2)], dim=1))
+        x = x if hint is None else x + hint
         skips = []
         for encode, down in zip(self.encoder, self.down, strict=True):
             skips.append(encode(x))

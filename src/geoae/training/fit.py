@@ -48,6 +48,10 @@ def train(config: TrainConfig, scenes: Path, work: Path, folder: Path, hardware:
     ``work`` keeps checkpoints and logs, from which a killed run goes on, and gets ``curve.png`` and
     ``examples.png``. Raises ``TrainingError``, or ``ModelError`` where ``config.start`` has none.
     """
+    try:  # before hours of work, not after
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be a model's folder ({error.strerror}); give -o another path") from error
     checkpoint = fit(config, scenes, work, hardware)
     if rank_zero_only.rank:
         # The other processes of a run on several devices end here; the first writes the model.

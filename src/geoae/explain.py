@@ -1,0 +1,50 @@
+"""What pydantic found wrong, in one line for people."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+__all__ = ["explain"]
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first thing wrong, on one line; an unknown key names the nearest known one."""
+    first = error.errors()[0]
+    where = ".".join(
+        str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained", "float"))
+    )
+    where = where if where.isprintable() and (where.strip() or not where) else repr(where)
+    fields = _holder(model, first["loc"]).model_fields
+    last = str(first["loc"][-1]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(last, fields, 1)
+        return f"unknown key {where}" + (f"; did you mean {near[0]}?" if near else f"; known are {', '.join(fields)}")
+    known = fields.get(last)
+    if first["type"] == "missing":
+        return f"{where}: is missing" + (f" ({known.description})" if known and known.description else "")
+    if first["type"] == "string_pattern_mismatch" and known:
+        return f"{where} = {first['input']!r}: give {known.description}"
+    if first["type"] == "value_error":
+        return f"{where}: {first['ctx']['error']}"
+    if first["type"] == "json_invalid":
+        return f"not JSON: {first['ctx']['error']}"
+    return f"{where or 'content'} = {first['input']!r}: {first['msg'].lower()}"
+
+
+def _holder(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
+    """The model, ``model`` itself or one within it, of which the last part of ``place`` is a key."""
+    for part in place[:-1]:
+        field = model.model_fields.get(str(part))
+        inner = [kind for kind in _parts(field.annotation) if issubclass(kind, BaseModel)] if field else []
+        model = inner[0] if inner else model
+    return model
+
+
+def _parts(annotation: Any) -> Iterator[type]:
+    """The classes that an annotation speaks of."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _parts(inner)

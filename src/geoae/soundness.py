@@ -1,0 +1,133 @@
+"""What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage, located."""
+
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from geoae.errors import InputError, ReadError
+from geoae.window import Window
+
+__all__ = [
+    "STRICT",
+    "damage",
+    "line",
+    "read_error",
+    "refuse_absurd",
+    "refuse_too_many",
+    "refuse_what_is_no_file",
+    "refuse_what_tiff_cannot_say",
+]
+
+# With these, GDAL says of a file cut short that it is, where it would else fill it up.
+STRICT = {
+    "RAW_CHECK_FILE_SIZE": "YES",
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+}
+# GDAL decodes blocks whole: one of this many bytes takes some three times as much memory.
+LARGEST_BLOCK = 512 << 20
+# No codec packs so many bytes of a scene into one: such a file holds nothing but its own description.
+EMPTY = 1 << 16
+# Smaller scenes are restored in seconds, whether or not there is anything in them.
+LARGE = 1 << 30
+# Restoring compares each band with each: more would take minutes and gigabytes before the first tile.
+MOST_BANDS = 512
+
+
+def line(error: BaseException) -> str:
+    """The innermost message of an error chain, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def refuse_what_is_no_file(source: str) -> None:
+    """Raise ``InputError`` for names that GDAL cannot be given, and for pipes, which it would wait for."""
+    try:
+        source.encode()
+        path = Path(source)
+        if "\0" not in source and path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{source}: is a pipe or a device; write the scene to a file first")
+    except UnicodeEncodeError as error:
+        shown = source.encode(errors="backslashreplace").decode()
+        raise InputError(f"{shown}: has a name that is not UTF-8, which GDAL cannot open; rename it") from error
+    except OSError:  # a name too long for a path, say a VRT's own text
+        return
+
+
+def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
+    """Raise ``InputError`` where a few bytes declare what no memory could hold, or nothing at all."""
+    pixel = np.dtype(dataset.dtypes[0]).itemsize
+    together = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
+    height, width = dataset.block_shapes[0]
+    block = height * width * pixel * together
+    if block > LARGEST_BLOCK:
+        raise InputError(
+            f"{source}: its blocks of {height} x {width} px hold {ceil(block / 2**20)} MiB each, more than {LARGEST_BLOCK >> 20}; "
+            "rewrite it in tiles (gdal_translate -co TILED=YES)"
+        )
+    path = Path(source)
+    declared = dataset.width * dataset.height * dataset.count * pixel
+    if dataset.driver == "GTiff" and path.is_file() and declared > max(LARGE, EMPTY * path.stat().st_size):
+        raise InputError(
+            f"{source}: declares {declared / 2**30:.0f} GiB of pixels in a file of {path.stat().st_size} bytes, "
+            "so it is empty or cut short; get it again"
+        )
+
+
+def refuse_too_many(source: str, bands: int) -> None:
+    """Raise ``InputError`` for more measured bands than can be restored at once."""
+    if bands > MOST_BANDS:
+        raise InputError(
+            f"{source}: has {bands} bands, of which at most {MOST_BANDS} can be restored at once; choose with --bands"
+        )
+
+
+def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) -> None:
+    """Raise ``InputError`` for masks and nodata that differ from band to band: a GeoTIFF has one for all."""
+    nodata = {repr(value) for value in dataset.nodatavals}
+    if len(nodata) > 1:
+        raise InputError(f"{source}: has bands of different nodata ({', '.join(sorted(nodata))}), which a GeoTIFF cannot hold; split it into one file for each")  # fmt: skip
+    if not any(flags == [] for flags in dataset.mask_flag_enums):
+        return
+    for _, area in dataset.block_windows(1):
+        try:
+            masks = dataset.read_masks(window=area)
+        except RasterioError as error:
+            window = Window(area.row_off, area.col_off, area.height, area.width)
+            raise read_error(source, dataset, window, error) from error
+        if (masks != masks[0]).any():
+            raise InputError(f"{source}: has bands with a mask of their own each, which a GeoTIFF cannot hold; split it into one file for each")  # fmt: skip
+
+
+def read_error(source: str, dataset: rasterio.DatasetReader, window: Window, error: BaseException) -> ReadError:
+    """The error of a ``window`` that would not read, which names the block at fault."""
+    found = damage(dataset, window)
+    block, why = found or (window, line(error))
+    cure = "the file is cut short or damaged, or its storage is failing; get it again"
+    if dataset.driver == "VRT":
+        cure = "check the files that the VRT refers to"
+    return ReadError(
+        f"{source}: rows {block.row}..{block.stop_row - 1}, columns {block.col}..{block.stop_col - 1} "
+        f"cannot be read ({why}): {cure}"
+    )
+
+
+def damage(dataset: rasterio.DatasetReader, inside: Window) -> tuple[Window, str] | None:
+    """The first block within ``inside`` that will not read, and why; None where all will."""
+    height, width = dataset.block_shapes[0]
+    for top in range(inside.row // height * height, inside.stop_row, height):
+        for left in range(inside.col // width * width, inside.stop_col, width):
+            block = Window(top, left, min(height, dataset.height - top), min(width, dataset.width - left))
+            area = RasterWindow(block.col, block.row, block.width, block.height)
+            try:
+                for band in dataset.indexes:
+                    dataset.read(band, window=area)
+                    dataset.read_masks(band, window=area)
+            except RasterioError as error:
+                return block, line(error)
+    return None

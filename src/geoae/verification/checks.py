@@ -1,0 +1,265 @@
+"""Each promise as a function from a bench to a figure and its limit."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+from rasterio.transform import Affine
+
+from geoae.blend import RAMPS
+from geoae.diagnose import sample
+from geoae.job import Job, run
+from geoae.networks.halo import measure_halo
+from geoae.restorer import Array, Identity, Restorer
+from geoae.scene import DTYPES
+from geoae.verification.bench import Bench, overlap, reader, restored, unscaled
+
+__all__ = ["CHECKS", "Finding"]
+
+# Model units: four standard deviations of a scene's leading component are one.
+TOLERANCE = 1e-4
+# Sums of two float32 weights along each axis.
+ROUNDING = 1e-6
+# Of a band's range; noise itself has a mean, some hundredths of a percent on scenes of this size.
+BIAS = 0.1
+FILLS = (0.0, 65535.0, float("nan"))
+
+
+class Finding(BaseModel):
+    """What a check found; it holds where the ``figure`` is no more than the ``limit``."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+
+    measured: str
+    figure: float
+    limit: float
+    unit: str
+    note: str = Field("", description="what else is worth knowing, without a limit")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def passed(self) -> bool:
+        """Whether the promise is kept; a figure that is no number keeps none."""
+        return bool(self.figure <= self.limit)
+
+
+def identity(bench: Bench) -> Finding:
+    """The engine's loop with this model's geometry and a residual of zero."""
+    model, common = bench.restorer, overlap(bench.restorer)
+    nothing = Identity(channels=model.channels, multiple=model.multiple, halo=model.halo)
+    scale = unscaled(np.full(model.channels, 0.1))
+    sizes = [(1, 1), (1, common + 3), (2 * common + 5, 3), (61, 2 * common + 11)]
+    wrong = 0
+    for dtype in sorted(DTYPES):
+        for height, width in sizes:
+            pixels = _any_pixels(dtype, (model.channels, height, width))
+            wrong += _differing(restored(nothing, pixels, scale, tile=2 * common), pixels)
+    what = f"pixels that a residual of zero changes, {len(DTYPES)} types, {len(sizes)} sizes from 1 x 1"
+    return Finding(measured=what, figure=wrong, limit=0, unit="pixels")
+
+
+def files(bench: Bench) -> Finding:
+    """The same from GeoTIFF to GeoTIFF, with this machine's GDAL."""
+    wrong = 0
+    with tempfile.TemporaryDirectory(prefix="geoae-verify-") as folder:
+        source, target = Path(folder) / "in.tif", Path(folder) / "out.tif"
+        for dtype in sorted(DTYPES):
+            pixels = _any_pixels(dtype, (2, 70, 61))
+            profile = {"driver": "GTiff", "count": 2, "height": 70, "width": 61, "dtype": dtype}
+            with rasterio.open(
+                source, "w", crs="EPSG:32633", transform=Affine(10, 0, 4e5, 0, -10, 4e6), **profile
+            ) as dataset:
+                dataset.write(pixels)
+            run(Job(source=str(source), target=str(target), model="identity", tile=64, overwrite=True))
+            with rasterio.open(target) as dataset:
+                wrong += _differing(dataset.read(), pixels)
+    what = f"pixels that identity changes from file to file, {len(DTYPES)} types"
+    return Finding(measured=what, figure=wrong, limit=0, unit="pixels")
+
+
+@dataclass(frozen=True)
+class _Ones(Identity):
+    """A residual of one everywhere."""
+
+    def __call__(self, pixels: Array, sigma: Array) -> Array:
+        return np.ones_like(pixels)
+
+
+def weights(bench: Bench) -> Finding:
+    """A residual of one must come out of the blend as one, at every pixel."""
+    model, common = bench.restorer, overlap(bench.restorer)
+    ones = _Ones(channels=1, multiple=model.multiple, halo=model.halo)
+    worst = 0.0
+    for ramp in RAMPS:
+        for height, width in [(1, 2 * common + 1), (3 * common + 5, 2 * common + 7)]:
+            for tile in (2 * common, 2 * common + 5 * model.multiple):
+                zeros = np.zeros((1, height, width), np.float32)
+                blended = restored(ones, zeros, unscaled(np.ones(1)), tile=tile, ramp=ramp)
+                worst = max(worst, float(np.abs(blended + 1).max()))
+    return Finding(measured="sum of a pixel's blend weights, less one", figure=worst, limit=ROUNDING, unit="")
+
+
+def clean(bench: Bench) -> Finding | None:
+    """Told that there is no noise, a model must find none."""
+    if not bench.subject.told:
+        return None
+    pixels = _windows(bench, 1)
+    residual = bench.restorer(pixels, np.zeros(pixels.shape[:2], np.float32))
+    what = "residual where the noise is told to be zero"
+    return Finding(measured=what, figure=_largest(residual), limit=0, unit="model units")
+
+
+def tiled(bench: Bench) -> Finding:
+    """Tiles as small as the halo allows against one tile."""
+    units, scale = bench.leading
+    side = 2 * overlap(bench.restorer)
+    tiles = restored(bench.restorer, units, scale, tile=side)
+    what = f"a scene in tiles of {side} px against the scene whole"
+    return Finding(measured=what, figure=_largest(tiles - bench.whole), limit=TOLERANCE, unit="model units")
+
+
+def shift(bench: Bench) -> Finding:
+    """A crop that starts elsewhere on the network's grid, beyond the halo of its border."""
+    step = bench.restorer.multiple
+    note = ""
+    if step > 1:
+        units, _ = bench.leading
+        off = _shifted(bench, 3 * step + 1, 5 * step + step // 2)
+        removed = np.std(units - bench.whole)
+        share = np.std(off) / removed if removed else 0.0
+        note = f"started off its grid of {step} px: {share:.1%} of what is taken away, root mean square"
+    what = f"a crop that starts at ({3 * step}, {5 * step}) against the scene, beyond the halo"
+    figure = _largest(_shifted(bench, 3 * step, 5 * step))
+    return Finding(measured=what, figure=figure, limit=TOLERANCE, unit="model units", note=note)
+
+
+def _shifted(bench: Bench, row: int, col: int) -> NDArray[np.float32]:
+    units, scale = bench.leading
+    margin = bench.restorer.halo
+    crop = restored(bench.restorer, units[:, row:, col:], scale)
+    whole = bench.whole[:, row:, col:]
+    return (crop - whole)[:, margin:, margin:]
+
+
+def nodata(bench: Bench) -> Finding:
+    """From noise estimate to the last pixel, whatever stands in the holes."""
+    restorer, common = bench.restorer, overlap(bench.restorer)
+    whole = bench.pixels[:, : max(2 * common, 128), : max(common, 128)]
+    _, height, width = whole.shape
+    hole = np.zeros((height, width), dtype=bool)
+    hole[height // 3 : height // 2, width // 4 : width // 2] = hole[:2] = hole[-height // 5, width // 5] = True
+    valid = np.broadcast_to(~hole, whole.shape)
+    results = []
+    wrong = 0
+    for value in FILLS:
+        pixels = np.where(valid, whole, np.float32(value))
+        scale = bench.subject.scale_of(sample(reader(pixels, valid), height, width))
+        result = restored(restorer, pixels, scale, mask=valid, nodata=value)
+        wrong += _differing(result[~valid], pixels[~valid])
+        results.append(result[valid])
+    wrong += sum(_differing(result, results[0]) for result in results[1:])
+    what = "pixels that move where holes hold 0, 65535 or NaN"
+    return Finding(measured=what, figure=wrong, limit=0, unit="pixels")
+
+
+class _Network(torch.nn.Module):
+    """A restorer as ``measure_halo`` wants it."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        super().__init__()
+        self.restorer = restorer
+        # Look well beyond what is declared.
+        self.field = restorer.halo + 64
+
+    def forward(self, pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self.restorer(pixels.contiguous().numpy(), sigma[:, :, 0, 0].numpy()))
+
+
+def halo(bench: Bench) -> Finding:
+    """The declared halo measured again as it was when the model was saved: on the CPU, in float32."""
+    restorer = bench.subject.exact
+    measured = measure_halo(_Network(restorer), restorer.channels, restorer.multiple)
+    what = "distance from which an input moves a pixel by 1e-5 model units, against the halo declared"
+    return Finding(measured=what, figure=measured, limit=restorer.halo, unit="px")
+
+
+def bias(bench: Bench) -> Finding:
+    """What is taken away must have no mean, in any band; the noise is estimated, as in a run."""
+    result = restored(bench.restorer, bench.units, unscaled(bench.scale.sigma))
+    moved = np.abs(bench.scale.inverse @ (bench.units - result).mean(axis=(1, 2), dtype=np.float64))
+    low, high = np.percentile(bench.pixels, (0.5, 99.5), axis=(1, 2))
+    what = "shift of a band's mean, of its range"
+    return Finding(measured=what, figure=float((100 * moved / (high - low)).max()), limit=BIAS, unit="%")
+
+
+def determinism(bench: Bench) -> Finding:
+    """Twice the same."""
+    units, scale = bench.leading
+    again = restored(bench.restorer, units, scale)
+    figure = _differing(again, bench.whole)
+    return Finding(measured="pixels that differ when restored twice", figure=figure, limit=0, unit="pixels")
+
+
+def company(bench: Bench) -> Finding:
+    """A tile's residual must not depend on the tiles beside it in the batch."""
+    pixels = _windows(bench, 3)
+    sigma = np.tile(bench.leading[1].sigma.astype(np.float32), (len(pixels), 1))
+    together = bench.restorer(pixels, sigma)
+    alone = np.concatenate([bench.restorer(pixels[i : i + 1], sigma[i : i + 1]) for i in range(len(pixels))])
+    what = "a tile in a batch against the tile alone"
+    return Finding(measured=what, figure=_largest(together - alone), limit=TOLERANCE, unit="model units")
+
+
+CHECKS: dict[str, Callable[[Bench], Finding | None]] = {
+    "identity": identity,
+    "files": files,
+    "weights": weights,
+    "clean": clean,
+    "tiled": tiled,
+    "shift": shift,
+    "nodata": nodata,
+    "halo": halo,
+    "bias": bias,
+    "determinism": determinism,
+    "company": company,
+}
+
+
+def _windows(bench: Bench, count: int) -> NDArray[np.float32]:
+    """Windows (count, channels, H, W) of the leading components, each another part of the scene."""
+    units, step = bench.units[: bench.restorer.channels], bench.restorer.multiple
+    side = -(-96 // step) * step
+    return np.stack([units[:, i * 16 : i * 16 + side, i * 16 : i * 16 + side] for i in range(count)])
+
+
+def _any_pixels(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Values from all over a type, its extremes among them."""
+    rng, kind = np.random.default_rng(0), np.dtype(dtype)
+    if kind.kind == "f":
+        pixels = rng.normal(0, 1000, shape).astype(kind)
+        special: list[float] = [-0.0, 0.0, 1e30, -1e-30]
+    else:
+        limits = np.iinfo(kind)
+        pixels = rng.integers(limits.min, limits.max, shape, dtype=kind, endpoint=True)
+        special = [limits.min, limits.max]
+    chosen = np.array(special, dtype=kind)[rng.integers(len(special), size=shape)]
+    return np.where(rng.random(shape) < 0.2, chosen, pixels)
+
+
+def _differing(found: NDArray[Any], expected: NDArray[Any]) -> int:
+    """Values whose bits differ."""
+    size = expected.dtype.itemsize
+    one, other = (np.ascontiguousarray(array).view(np.uint8).reshape(-1, size) for array in (found, expected))
+    return int((one != other).any(axis=1).sum())
+
+
+def _largest(difference: NDArray[np.float32]) -> float:
+    """Largest absolute value; not a number where any is none."""
+    return float(np.abs(difference).max())
