@@ -67,7 +67,7 @@ def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
     if is_ours(target):
         job = job.model_copy(update={"overwrite": True})
     with _cluster(scheduler), _stoppable() as stoppable:
-        report = run(job, stoppable(progress(name)))
+        report = run(job, stoppable(progress(name)), get_run_logger().warning)
     summary(report)
     return report.model_dump()
 

@@ -10,9 +10,10 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -31,6 +32,11 @@ SETTINGS = {
     # With the automation in `flows/automations.json`: a machine that died is noticed within three heartbeats.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
+# Of workers: freed memory is kept, instead of being mapped and faulted in anew for every tile.
+MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(512 << 20), "MALLOC_ARENA_MAX": "1"}
+# Of the server, unless there is a proxy: it asks GitHub for a list of kinds of workers, of which it has a copy, and no
+# setting stops that. Where nobody answers, it takes its copy.
+NOBODY = "http://127.0.0.1:9"
 SERVER_SECONDS = 180.0
 
 
@@ -89,7 +95,7 @@ class _Prefect:
             return
         self.say(f"prefect {shlex.join(worker)}")
         os.chdir(self.home)
-        os.execve(sys.executable, [sys.executable, "-m", "prefect", *worker], self.environment)
+        os.execve(sys.executable, [sys.executable, "-m", "prefect", *worker], MEMORY | self.environment)
 
     def _server(self) -> None:
         if self._answers():
@@ -98,7 +104,10 @@ class _Prefect:
         address = urlsplit(self.setup.api)
         if address.hostname not in ("127.0.0.1", "localhost", "::1"):
             raise GeoaeError(f"{self.setup.api}: no Prefect server answers; start it there, or leave --api out")
-        self._call("server", "start", "--host", address.hostname, "--port", str(address.port or 4200), "--background")
+        if not {"HTTPS_PROXY", "https_proxy"} & set(self.environment):
+            self.say(f"export HTTPS_PROXY={NOBODY}  # for the server alone")
+        command = ["server", "start", "--host", address.hostname, "--port", str(address.port or 4200), "--background"]
+        self._call(*command, more={"HTTPS_PROXY": NOBODY})
         until = time.monotonic() + SERVER_SECONDS
         while not self._answers():
             if time.monotonic() > until:
@@ -120,11 +129,12 @@ class _Prefect:
         if missing:
             self._call("automation", "create", "--from-file", str(path.relative_to(self.home)))
 
-    def _call(self, *words: str, quiet: bool = False) -> str:
+    def _call(self, *words: str, quiet: bool = False, more: Mapping[str, str] = MappingProxyType({})) -> str:
+        """What ``prefect words`` says; ``more`` of the environment, where it says nothing of that."""
         if not quiet:
             self.say(f"prefect {shlex.join(words)}")
         done = subprocess.run(
-            [sys.executable, "-m", "prefect", *words], cwd=self.home, env=self.environment | {"COLUMNS": "400"},
+            [sys.executable, "-m", "prefect", *words], cwd=self.home, env={**more, **self.environment, "COLUMNS": "400"},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
