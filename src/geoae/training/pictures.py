@@ -45,7 +45,7 @@ def draw_examples(network: nn.Module, samples: list[Sample], target: Path) -> No
     for row, (noisy, clean, sigma) in zip(axes, shown, strict=True):
         restored = noisy - network(noisy[None], sigma[None])[0]
         low, high = np.percentile(clean[0].numpy(), [1, 99])
-        titles = (f"noisy, sigma {float(sigma[0].mean()):.3f}", "restored", "clean")
+        titles = (f"noisy, sigma {float(sigma[0].square().mean().sqrt()):.3f}", "restored", "clean")
         for axis, pixels, title in zip(row, (noisy, restored, clean), titles, strict=True):
             axis.imshow(pixels[0].numpy(), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
             axis.set_title(title, fontsize=8)
