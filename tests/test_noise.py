@@ -65,3 +65,22 @@ def test_real_ground_does_not_pass_for_noise(name, level):
     floor = estimated(pixels)
     truth = np.hypot(added, floor)
     assert estimated(pixels + noise(pixels.shape, 1.0) * added[:, None, None]) == pytest.approx(truth, rel=0.1)
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_constant_noise_does_not_grow_with_the_signal(bands):
+    pixels = texture(bands, 200, 200) + noise((bands, 200, 200), 12)
+    sigma, slope = noise_model(whole(pixels))
+    assert not slope.any()
+    np.testing.assert_array_equal(sigma, estimate_noise(whole(pixels)))
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_shot_noise_is_told_at_the_mean_of_a_scene_that_is_mostly_dark(bands):
+    hills = texture(bands, 300, 300) - 800
+    clean = np.where(np.arange(300) < 240, hills, hills + 1500)
+    gain, read_out = 2.0, 3.0
+    noisy = clean + np.sqrt(gain * clean + read_out**2) * noise(clean.shape, 1)
+    sigma, slope = noise_model(whole(noisy))
+    np.testing.assert_allclose(sigma, np.sqrt(gain * clean.mean(axis=(1, 2)) + read_out**2), rtol=0.1)
+    np.testing.assert_allclose(slope, gain, rtol=0.25)

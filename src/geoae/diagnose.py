@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.noise import estimate_noise, signal_dependence
+from geoae.noise import noise_model
 from geoae.scale import Scale
 from geoae.window import Window
 
@@ -83,8 +83,7 @@ class Facts:
         digest = hashlib.sha256()
         for pixels, mask in samples:
             digest.update(np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes() + np.packbits(mask).tobytes())
-        noise = estimate_noise(samples) if sigma is None else np.full(bands, sigma)
-        slope = signal_dependence(samples, noise) if sigma is None else np.zeros(bands)
+        noise, slope = noise_model(samples) if sigma is None else (np.full(bands, sigma), np.zeros(bands))
         valid = np.mean([mask.mean() for _, mask in samples])
         return cls(*_moments(samples), noise, slope, digest.hexdigest(), float(valid))
 

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import special, stats
 
-__all__ = ["estimate_noise", "signal_dependence"]
+__all__ = ["estimate_noise", "noise_model"]
 
 Floats = NDArray[np.float64]
 Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
@@ -52,12 +52,35 @@ def estimate_noise(samples: Samples) -> Floats:
 
     A band with too few valid patches, or none that is not flat, has no noise: 0.
     """
-    bands = len(samples[0][0])
+    return _estimates(_patches(samples))[0]
+
+
+def noise_model(samples: Samples) -> tuple[Floats, Floats]:
+    """Noise of each band where the signal is its mean, and how its variance grows with the signal, ``(band,)`` in
+    DN twice; a growth of 0 where the noise is constant.
+
+    The variance is a straight line in the signal, as shot noise has it (Foi, Trimeche, Katkovnik and
+    Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the weaker half of the patches of each class of
+    brightness, by the median absolute second difference in both directions (Immerkaer, Computer Vision and
+    Image Understanding 64(2), 1996); its height is that of ``estimate_noise``, which is of the weakest patches
+    and so, where the noise grows, of darker ones than the mean.
+    """
     patches = _patches(samples)
-    alone = np.array([_weak_texture(patches[band]) for band in range(bands)])
-    if bands == 1 or patches.shape[1] < FEWEST:
-        return alone
-    return np.minimum(alone, _without_shared_texture(patches, alone))
+    sigma, seen_at = _estimates(patches)
+    if not patches.shape[1]:
+        return sigma, np.zeros(len(sigma))
+    growth = np.array([_growth(band, where) for band, where in zip(patches, seen_at, strict=True)])
+    variance = sigma**2 * (1 + growth * (patches.mean(axis=(1, 2)) - seen_at))
+    return np.sqrt(variance), growth * sigma**2
+
+
+def _estimates(patches: Floats) -> tuple[Floats, Floats]:
+    """``estimate_noise`` of patches ``(band, patch, pixel)``, and the mean signal ``(band,)`` where it was seen."""
+    alone, seen_at = np.array([_weak_texture(band, band.mean(axis=1)) for band in patches]).T
+    if len(patches) == 1 or patches.shape[1] < FEWEST:
+        return alone, seen_at
+    shared, shared_seen_at = _without_shared_texture(patches, alone)
+    return np.minimum(alone, shared), np.where(shared < alone, shared_seen_at, seen_at)
 
 
 def _patches(samples: Samples) -> Floats:
@@ -93,29 +116,29 @@ def _gradients() -> tuple[Floats, float]:
     return operator, float(special.gammaincinv(mean**2 / variance, CONFIDENCE) * variance / mean)
 
 
-def _weak_texture(patches: Floats) -> float:
-    """Noise of one band from its patches ``(patch, pixel)``."""
+def _weak_texture(patches: Floats, signal: Floats) -> tuple[float, float]:
+    """Noise of one band from its patches ``(patch, pixel)``, and the mean of ``signal`` (patch,) where it was seen."""
     operator, limit = _gradients()
     energy = ((patches @ operator.T) ** 2).sum(axis=1)
     # Exactly flat patches are saturation or an undeclared collar, not a sight without noise.
-    patches, energy = patches[energy > 0], energy[energy > 0]
+    patches, signal, energy = patches[energy > 0], signal[energy > 0], energy[energy > 0]
     if len(patches) < FEWEST:
-        return 0.0
-    variance = _least_eigenvalue(patches)
+        return 0.0, 0.0
+    variance, seen_at = _least_eigenvalue(patches), signal.mean()
     for _ in range(ROUNDS):
-        weak = patches[energy < limit * variance]
-        if len(weak) < FEWEST:
+        weak = energy < limit * variance
+        if weak.sum() < FEWEST:
             break
-        variance = _least_eigenvalue(weak)
-    return float(np.sqrt(variance))
+        variance, seen_at = _least_eigenvalue(patches[weak]), signal[weak].mean()
+    return float(np.sqrt(variance)), float(seen_at)
 
 
 def _least_eigenvalue(patches: Floats) -> float:
     return max(float(np.linalg.eigvalsh(np.cov(patches, rowvar=False))[0]), 0.0)
 
 
-def _without_shared_texture(patches: Floats, alone: Floats) -> Floats:
-    """The second estimate of ``estimate_noise``; ``alone`` gives the bands' relative noise."""
+def _without_shared_texture(patches: Floats, alone: Floats) -> tuple[Floats, Floats]:
+    """The second of ``_estimates``; ``alone`` gives the bands' relative noise."""
     bands = len(patches)
     scale = np.where(alone > 0, alone, 1.0)
     white = patches / scale[:, None, None]
@@ -125,32 +148,20 @@ def _without_shared_texture(patches: Floats, alone: Floats) -> Floats:
     # Row b of the inverse holds, but for its own entry as a factor, the band less its best prediction.
     precision = np.linalg.inv(covariance + ridge)
     gains = precision / np.diag(precision)[:, None]
-    estimates = np.empty(bands)
+    estimates, seen_at = np.empty(bands), np.empty(bands)
     for first in range(0, bands, AT_ONCE):
         some = gains[first : first + AT_ONCE]
         residuals = (some @ white.reshape(bands, -1)).reshape(len(some), *white.shape[1:])
         for band, (gain, residual) in enumerate(zip(some, residuals, strict=True), start=first):
-            estimates[band] = _weak_texture(residual) / np.sqrt(gain @ gain)
-    return estimates * scale
+            found, seen_at[band] = _weak_texture(residual, patches[band].mean(axis=1))
+            estimates[band] = found / np.sqrt(gain @ gain)
+    return estimates * scale, seen_at
 
 
-def signal_dependence(samples: Samples, sigma: Floats) -> Floats:
-    """Growth of each band's noise variance with its signal, ``(band,)`` in DN; 0 where it is constant.
-
-    The variance is ``sigma**2`` at the band's mean and a straight line in the signal, as shot noise
-    has it (Foi, Trimeche, Katkovnik and Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the
-    weaker half of the patches of each class of brightness, by the median absolute second difference
-    in both directions (Immerkaer, Computer Vision and Image Understanding 64(2), 1996), and its height is
-    that of ``sigma`` (band,).
+def _growth(patches: Floats, where_one: float) -> float:
+    """Growth of one band's noise variance with its signal, from patches ``(patch, pixel)``; the variance where the
+    signal is ``where_one`` counts as one.
     """
-    patches = _patches(samples)
-    if not patches.shape[1]:
-        return np.zeros(len(sigma))
-    return np.array([_growth(band) for band in patches]) * sigma**2
-
-
-def _growth(patches: Floats) -> float:
-    """Relative growth of one band's noise variance with its signal, from patches ``(patch, pixel)``."""
     level = patches.mean(axis=1)
     edges = np.unique(np.quantile(level, np.linspace(0, 1, CLASSES + 1)))
     classes = [patches[(level >= low) & (level <= high)] for low, high in pairwise(edges)]
@@ -160,10 +171,10 @@ def _growth(patches: Floats) -> float:
     where = np.array([members.mean() for members in classes])
     variance = np.array([_weaker_half(members) for members in classes])
     slope, offset, _, _ = stats.theilslopes(variance, where)
-    low, middle, high = offset + slope * np.array([where[0], level.mean(), where[-1]])
-    if middle <= 0 or high < LEAST_RATIO * max(low, 0.0):
+    low, one, high = offset + slope * np.array([where[0], where_one, where[-1]])
+    if one <= 0 or high < LEAST_RATIO * max(low, 0.0):
         return 0.0
-    return float(slope / middle)
+    return float(slope / one)
 
 
 def _weaker_half(patches: Floats) -> float:
