@@ -7,7 +7,7 @@ from typing import Any
 from prefect import get_run_logger
 
 from flows.restore import restore_scene
-from geoae.errors import InputError
+from geoae.errors import InputError, RejectedError
 from geoae.order import Job
 from geoae.sources import Found
 from geoae.standing import Failures, Outcome
@@ -35,8 +35,10 @@ def restore_each(
         else:
             reason = str(result) or str(state.message)
             outcome = Outcome(found.source, str(job.target), "failed", reason, time.monotonic() - began)
-            if isinstance(result, InputError):
-                failures.note(found, order, reason, seconds=PUT_OFF if result.transient else None)
+            if isinstance(result, InputError | RejectedError):
+                # What cannot be seen to change, a remote scene or what a VRT refers to, is tried again in time.
+                seen = found.stamp and not found.source.endswith(".vrt")
+                failures.note(found, order, reason, seconds=None if seen and not result.transient else PUT_OFF)
         log.info("%s: %s%s", found.name, outcome.status, f": {outcome.reason}" if outcome.reason else "")
         outcomes.append(outcome)
     return outcomes

@@ -14,7 +14,7 @@ from prefect.tasks import Task
 from flows.artifacts import progress, show_report
 from geoae.comparison import Comparison, compare
 from geoae.console import summary
-from geoae.errors import GeoaeError, OutputError
+from geoae.errors import GeoaeError, OutputError, RejectedError
 from geoae.job import Progress, run
 from geoae.order import Job, is_local, target_of
 from geoae.report import RestoreReport
@@ -83,7 +83,7 @@ def verify(name: str, report: dict[str, Any]) -> list[float]:
             raise
         rejected = f"{found.target}.rejected"
         Path(found.target).replace(rejected)
-        raise OutputError(f"{error} (the file is kept as {rejected})") from error
+        raise RejectedError(f"{error} (the file is kept as {rejected})") from error
 
 
 @task(**STEP, task_run_name="publish {name}")

@@ -7,8 +7,10 @@ import xarray
 
 import geoae
 import geoae.accessor
-from geoae.errors import InputError, RecipeError
+from geoae.errors import InputError, ModelError, RecipeError
 from geoae.networks import ResCAE
+from geoae.order import Job, load_restorer
+from geoae.spread import restorer_of
 from geoae.weights import save
 from tests.doubles import randomised
 from tests.rasters import noise, read, texture, write
@@ -95,3 +97,20 @@ def test_what_cannot_be_restored_is_said(scene):
         array.geoae.restore(model="identity", bands=[4])
     with pytest.raises(RecipeError, match="did you mean tile"):
         array.geoae.restore(tiel=128)
+
+
+def test_undeclared_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path):
+    pixels = texture(1, 90, 100).astype(np.float32)
+    pixels[:, 40:50, 40:50] = 3.4e38
+    source = write(tmp_path / "in.tif", pixels)
+    geoae.restore(source, tmp_path / "out.tif", model=model, precision="fp32")
+    restored = lazily(source).geoae.restore(model=model, precision="fp32").compute(scheduler="synchronous")
+    assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
+    assert np.isfinite(restored.values).all()
+
+
+def test_a_worker_that_knows_another_model_by_that_name_says_so(model):
+    job = Job(source="", model=model)
+    assert restorer_of(job, load_restorer(job).digest).name == "small"
+    with pytest.raises(ModelError, match="is another model here"):
+        restorer_of(job, "of yesterday")

@@ -84,3 +84,18 @@ def test_shot_noise_is_told_at_the_mean_of_a_scene_that_is_mostly_dark(bands):
     sigma, slope = noise_model(whole(noisy))
     np.testing.assert_allclose(sigma, np.sqrt(gain * clean.mean(axis=(1, 2)) + read_out**2), rtol=0.15)
     np.testing.assert_allclose(slope, gain, rtol=0.3)
+
+
+def test_a_collar_of_zeros_or_a_dark_lake_do_not_make_noise_vanish_or_grow():
+    rng = np.random.default_rng(0)
+    land = rng.uniform(1000, 1200, (1, 448, 1)) * np.ones((1, 448, 448))
+    noisy = land + np.sqrt(100 + 3 * (land - 1000)) * rng.normal(size=land.shape)
+    for dark in (0.0, 200 + rng.normal(0, 1, (90, 448))):
+        for rows in (0, 56, 66, 90):
+            pixels = noisy.copy()
+            pixels[:, :rows] = np.broadcast_to(dark, (90, 448))[:rows]
+            sigma, slope = noise_model(whole(np.round(pixels)))
+            assert np.isfinite(sigma).all()
+            assert (slope >= 0).all()
+            told = np.sqrt(sigma**2 + slope * (1100 - pixels.mean()))
+            assert told == pytest.approx(20, rel=0.35)

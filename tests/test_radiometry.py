@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
-from geoae.radiometry import fill, subtract
+from geoae.radiometry import fill, is_value, local_mean, subtract
 from tests.doubles import DTYPES, extremes, pixels_of
 
 INTEGERS = [dtype for dtype in DTYPES if not dtype.startswith("float")]
@@ -203,3 +204,17 @@ def test_beyond_reach_of_all_valid_pixels_lies_the_rest_value():
     filled = fill(pixels, mask, 8, np.array([42.0]))[0, 0]
     np.testing.assert_allclose(filled[:9], 5, atol=1e-3)
     np.testing.assert_array_equal(filled[9:], 42)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "float32", "float64"])
+def test_a_local_mean_is_not_rounded(dtype):
+    pixels = np.random.default_rng(0).poisson(4, (2, 40, 50)).astype(dtype)
+    found = local_mean(pixels)
+    assert found.dtype == (np.float32 if np.dtype(dtype).itemsize <= 2 else np.float64)
+    np.testing.assert_allclose(found, ndimage.uniform_filter(pixels.astype(float), (0, 7, 7)), rtol=1e-5)
+
+
+def test_what_float32_cannot_reckon_with_is_no_value():
+    pixels = np.array([0.0, -1e29, 3.4e38, -np.inf, np.nan])
+    assert is_value(pixels).tolist() == [True, True, False, False, False]
+    assert is_value(np.array([-1, 2])).all()

@@ -21,6 +21,7 @@ from geoae.engine import Work, restore_slabs
 from geoae.errors import InputError
 from geoae.order import Job, load_restorer, merged, plan_for
 from geoae.plan import Slab, TilePlan
+from geoae.radiometry import is_value
 from geoae.spread import restorer_of
 from geoae.window import Window, reflect
 
@@ -82,7 +83,7 @@ class _Region:
 
 
 def _valid(pixels: Pixels, nodata: float | None) -> NDArray[np.bool_]:
-    mask = np.isfinite(pixels) if pixels.dtype.kind == "f" else np.ones(pixels.shape, dtype=bool)
+    mask = is_value(pixels)
     return mask if nodata is None or np.isnan(nodata) else mask & (pixels != nodata)
 
 
@@ -93,7 +94,8 @@ def _restored(job: Job, scene: dask.array.Array, nodata: float | None) -> dask.a
     chosen = list(range(count)) if options.bands is None else [band - 1 for band in options.bands]
     if max(chosen) >= count:
         raise InputError(f"{job.source}: has bands 1 to {count}, not {max(chosen) + 1}; correct bands")
-    plan = plan_for(options, load_restorer(job), height, width, len(chosen))
+    restorer = load_restorer(job)
+    plan = plan_for(options, restorer, height, width, len(chosen))
     bands = scene[chosen]
     samples = [[bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)] for grid in grids()]
     facts = dask.delayed(_facts)(samples, nodata, options.known_sigma)
@@ -101,7 +103,9 @@ def _restored(job: Job, scene: dask.array.Array, nodata: float | None) -> dask.a
     rows = []
     for slab in plan.slabs(TILE_ROWS):
         first, stop = _needed(plan, slab)
-        part = node(job, plan, slab, bands[:, first:stop], first, nodata, facts, options.ramp or "smooth")
+        part = node(
+            job, restorer.digest, plan, slab, bands[:, first:stop], first, nodata, facts, options.ramp or "smooth"
+        )
         rows.append(dask.array.from_delayed(part, (len(chosen), slab.window.height, width), dtype=scene.dtype))
     restored = dask.array.concatenate(rows, axis=1)
     untouched = [scene[band : band + 1] for band in range(count)]
@@ -129,9 +133,17 @@ def _facts(samples: list[list[Pixels]], nodata: float | None, sigma: float | Non
 
 
 def _slab(
-    job: Job, plan: TilePlan, slab: Slab, pixels: Pixels, row: int, nodata: float | None, facts: Facts, ramp: str
+    job: Job,
+    digest: str,
+    plan: TilePlan,
+    slab: Slab,
+    pixels: Pixels,
+    row: int,
+    nodata: float | None,
+    facts: Facts,
+    ramp: str,
 ) -> Pixels:
-    restorer = restorer_of(job)
+    restorer = restorer_of(job, digest)
     work = Work(plan, facts.scale(restorer.channels), restorer, [nodata] * len(pixels), ramp)
     result = np.empty((len(pixels), slab.window.height, slab.window.width), pixels.dtype)
 

@@ -82,11 +82,12 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     """Restore one scene."""
     from geoae.console import progress, summary, warn
     from geoae.job import Job, run
+    from geoae.order import target_of
 
     _hush_libtiff()
     job = Job.checked(**options)
     if report:
-        _refuse_report(report, job.source, job.target)
+        _refuse_report(report, job.source, target_of(job))
     with progress(quiet) as on_progress:
         result = run(job, on_progress, warn)
     _write_report(report, result)

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from geoae.diagnose import Samples, sample
-from geoae.errors import OutputError
+from geoae.errors import InputError, OutputError
 from geoae.report import RestoreReport
 from geoae.scene import Scene
 
@@ -31,16 +30,17 @@ def compare(report: RestoreReport) -> Comparison:
     Size, type, georeference, nodata, names and tags must be equal, the fingerprint the report's, and band
     means within 5 % of a standard deviation. Raises ``OutputError`` with the first thing that differs.
     """
-    before, after = Scene.open(report.source, tuple(report.bands)), Scene.open(report.target, tuple(report.bands))
-    with before.reader() as old, after.reader() as new:
-        _same(report, old.dataset, new.dataset)
-        if not before.bands:
-            return Comparison([])
+    before = Scene.open(report.source, tuple(report.bands))
+    with before.reader() as old:
+        given = sample(old.read, before.height, before.width) if before.bands else []
         try:
-            pairs = (sample(old.read, before.height, before.width), sample(new.read, after.height, after.width))
-        except RasterioError as error:
-            raise OutputError(f"{report.target}: cannot be read back ({error}); restore it again") from error
-    return Comparison(_bias(report, *pairs))
+            after = Scene.open(report.target, tuple(report.bands))
+            with after.reader() as new:
+                _same(report, old.dataset, new.dataset)
+                found = sample(new.read, after.height, after.width) if before.bands else []
+        except InputError as error:
+            raise OutputError(f"{error} (an output; restore it again)") from error
+    return Comparison(_bias(report, given, found) if before.bands else [])
 
 
 def _same(report: RestoreReport, old: DatasetReader, new: DatasetReader) -> None:

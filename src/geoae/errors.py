@@ -7,7 +7,8 @@ errors worth a retry: the same call may succeed later without anyone changing an
     ├── InputError        the source raster: missing, unreadable, of a kind that cannot be restored
     │   └── ReadError     a block that would not read (transient)
     ├── OutputError       the target: exists, unwritable, disk full
-    │   └── BusyError     another run is writing the same target (transient)
+    │   ├── BusyError     another run is writing the same target (transient)
+    │   └── RejectedError an output that differs from its source in what must stay
     ├── ModelError        a card, weights or a network that cannot be used
     ├── RecipeError       options that contradict each other, the model or the scene
     ├── TrainingError     scenes or settings that cannot be trained on
@@ -23,6 +24,7 @@ __all__ = [
     "OutputError",
     "ReadError",
     "RecipeError",
+    "RejectedError",
     "TrainingError",
 ]
 
@@ -51,6 +53,10 @@ class BusyError(OutputError):
     """Another run holds the target."""
 
     transient = True
+
+
+class RejectedError(OutputError):
+    """An output differs from its source in what must stay as it was."""
 
 
 class ModelError(GeoaeError):

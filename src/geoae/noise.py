@@ -33,6 +33,8 @@ FEWEST_OF_CLASS = 200
 # Noise whose variance in bright places is not this many times that in dark ones passes for constant: so
 # much is feigned by texture that comes with brightness.
 LEAST_RATIO = 2.0
+# Where it would be below this part of the brightest places' or of what was seen, it is no straight line.
+LEAST_SHARE = 0.02
 # Variance of white noise is kept by this second difference in both directions (Immerkaer, 1996).
 SECOND = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6.0
 NORMAL_MAD = 0.6745
@@ -70,8 +72,10 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
     if not patches.shape[1]:
         return sigma, np.zeros(len(sigma))
     growth = np.array([_growth(band, where) for band, where in zip(patches, seen_at, strict=True)])
-    variance = sigma**2 * (1 + growth * (patches.mean(axis=(1, 2)) - seen_at))
-    return np.sqrt(variance), growth * sigma**2
+    share = 1 + growth * (patches.mean(axis=(1, 2)) - seen_at)
+    # A mean far below what is measured, as a collar of zeros makes it, tells nothing of the noise.
+    told = share > LEAST_SHARE
+    return sigma * np.sqrt(np.where(told, share, 1.0)), np.where(told, growth, 0.0) * sigma**2
 
 
 def _estimates(patches: Floats) -> tuple[Floats, Floats]:
@@ -162,6 +166,9 @@ def _growth(patches: Floats, where_one: float) -> float:
     """Growth of one band's noise variance with its signal, from patches ``(patch, pixel)``; the variance where the
     signal is ``where_one`` counts as one.
     """
+    patches = patches[np.ptp(patches, axis=1) > 0]
+    if len(patches) < FEWEST:
+        return 0.0
     level = patches.mean(axis=1)
     edges = np.unique(np.quantile(level, np.linspace(0, 1, CLASSES + 1)))
     classes = [patches[(level >= low) & (level <= high)] for low, high in pairwise(edges)]
@@ -172,7 +179,7 @@ def _growth(patches: Floats, where_one: float) -> float:
     variance = np.array([_weaker_half(members) for members in classes])
     slope, offset, _, _ = stats.theilslopes(variance, where)
     low, one, high = offset + slope * np.array([where[0], where_one, where[-1]])
-    if one <= 0 or high < LEAST_RATIO * max(low, 0.0):
+    if one < LEAST_SHARE * high or high < LEAST_RATIO * max(low, 0.0):
         return 0.0
     return float(slope / one)
 

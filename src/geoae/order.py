@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from geoae.diagnose import Facts, sample
 from geoae.engine import Work
-from geoae.errors import RecipeError
+from geoae.errors import InputError, RecipeError
 from geoae.explain import explain
 from geoae.plan import TilePlan
 from geoae.provenance import history, remark
@@ -123,6 +124,8 @@ def prepare(job: Job) -> Prepared:
     if scene.bands:
         with scene.reader() as reader:
             facts = Facts.of(sample(reader.read, scene.height, scene.width), options.known_sigma)
+    if not np.isfinite([*facts.sigma, *facts.slope]).all():
+        raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
     plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
     return Prepared(job, options, scene, facts, work, history(job.source))
@@ -133,7 +136,8 @@ def order_of(job: Job, scene: Scene, restorer: Restorer) -> str:
     its size and time of change; of a remote one it does not, since pixels may change unseen.
     """
     options = merged(job).model_dump(exclude={"description", "model"})
-    decided = (ALGORITHM, scene.identity, scene.bands, restorer.digest, sorted(options.items()), job.precision)
+    network = (restorer.digest, restorer.multiple, restorer.halo, restorer.tile)
+    decided = (ALGORITHM, scene.identity, scene.bands, network, sorted(options.items()), job.precision)
     return hashlib.sha256(repr(decided).encode()).hexdigest()
 
 

@@ -6,20 +6,33 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["LOCAL", "fill", "local_mean", "subtract"]
+__all__ = ["LOCAL", "fill", "is_value", "local_mean", "subtract"]
 
 Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 # Half side of the box whose mean stands for the signal of its middle, in pixels.
 LOCAL = 3
+# No DN is beyond this, whatever its unit: these are nodata that nobody declared, and float32 would overflow.
+BEYOND = 1e30
 
 
 def local_mean(pixels: Pixels) -> Pixels:
-    """Means of ``pixels`` (band, row, col) over boxes of ``2 LOCAL + 1`` px, reflected at the sides."""
+    """Means of ``pixels`` (band, row, col) over boxes of ``2 LOCAL + 1`` px, reflected at the sides; float64 for
+    32-bit and wider types, float32 otherwise.
+    """
     side = 2 * LOCAL + 1
-    mean: Pixels = ndimage.uniform_filter(pixels, (0, side, side))
+    mean: Pixels = ndimage.uniform_filter(pixels, (0, side, side), output=_exact(pixels))
     return mean
+
+
+def is_value(pixels: Pixels) -> Mask:
+    """Which of ``pixels`` may be DN of a measurement: not NaN, and not beyond what float32 can reckon with."""
+    return np.abs(pixels) <= BEYOND if pixels.dtype.kind == "f" else np.ones(pixels.shape, dtype=bool)
+
+
+def _exact(pixels: Pixels) -> type[np.floating[Any]]:
+    return np.float32 if pixels.dtype.itemsize <= 2 else np.float64
 
 
 def fill(pixels: Pixels, mask: Mask, reach: int, rest: NDArray[np.float64]) -> Pixels:
@@ -30,8 +43,7 @@ def fill(pixels: Pixels, mask: Mask, reach: int, rest: NDArray[np.float64]) -> P
     holds any; farther than ``reach`` from all, the band's ``rest`` value. ``pixels`` and ``mask``
     (band, row, col); returns float64 for 32-bit and wider types, float32 otherwise.
     """
-    exact = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-    filled = np.where(mask, pixels, 0).astype(exact)
+    filled = np.where(mask, pixels, 0).astype(_exact(pixels))
     same = bool((mask == mask[:1]).all())
     shares: list[NDArray[np.float32]] = []
     for band, valid in enumerate(mask):

@@ -20,6 +20,7 @@ from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError
+from geoae.radiometry import is_value
 from geoae.soundness import (
     STRICT,
     line,
@@ -42,8 +43,6 @@ DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
 NOT_MEASURED = re.compile(
     r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
 )
-# No DN is beyond this, whatever its unit: these are nodata that nobody declared, and float32 would overflow.
-BEYOND = 1e30
 
 
 @contextmanager
@@ -174,8 +173,7 @@ class Reader:
             mask = self.dataset.read_masks(list(scene.bands), window=area) != 0
         except RasterioError as error:
             raise read_error(scene.source, self.dataset, window, error) from error
-        if pixels.dtype.kind == "f":
-            mask &= np.abs(pixels) <= BEYOND  # false for NaN, too
+        mask &= is_value(pixels)
         return pixels, None if mask.all() else mask
 
 

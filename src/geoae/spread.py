@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from geoae.diagnose import Facts
 from geoae.engine import Work, restore_slabs
-from geoae.errors import GeoaeError
+from geoae.errors import GeoaeError, ModelError
 from geoae.order import Job, Prepared, load_restorer
 from geoae.plan import Slab, TilePlan
 from geoae.restorer import Restorer
@@ -54,7 +54,7 @@ def restore_spread(
     workers = max(1, len(client.scheduler_info()["workers"]))
     length = -(-sum(map(len, runs)) // (TASKS_PER_WORKER * workers))
     scene, work = prepared.scene, prepared.work
-    common = (prepared.job.model_dump_json(), scene, work.plan, prepared.facts, work.ramp, store)
+    common = (prepared.job.model_dump_json(), work.restorer.digest, scene, work.plan, prepared.facts, work.ramp, store)
     tasks = [delayed(_restore_run, pure=False)(*common, piece) for run in runs for piece in _pieces(run, length)]
     futures = client.compute(tasks)
     try:
@@ -70,22 +70,39 @@ def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
         yield slabs[start : start + length]
 
 
-def restorer_of(job: Job) -> Restorer:
-    """The restorer of ``job``: one a process and model, however many slabs and scenes it computes."""
-    return _cached_restorer(job.model, job.recipe, job.tta, job.device, job.precision, job.batch_size)
+def restorer_of(job: Job, digest: str) -> Restorer:
+    """The restorer of ``job``: one a process and model, however many slabs and scenes it computes.
+
+    Raises ``ModelError`` where the model is not the one of ``digest`` that the order was given for.
+    """
+    restorer = _cached_restorer(digest, job.model, job.recipe, job.tta, job.device, job.precision, job.batch_size)
+    if restorer.digest != digest:
+        _cached_restorer.cache_clear()
+        raise ModelError(
+            f"{job.model or job.recipe or restorer.name}: is another model here ({restorer.digest[:12]}) than where the "
+            f"order was given ({digest[:12]}); let all workers see the same model folder and run again"
+        )
+    return restorer
 
 
 @lru_cache(maxsize=2)
-def _cached_restorer(*options: Any) -> Restorer:
+def _cached_restorer(digest: str, *options: Any) -> Restorer:
     names = ("model", "recipe", "tta", "device", "precision", "batch_size")
     return load_restorer(Job(source="", **dict(zip(names, options, strict=True))))
 
 
 def _restore_run(
-    order: str, scene: Scene, plan: TilePlan, facts: Facts, ramp: str, store: PartStore, slabs: Sequence[Slab]
+    order: str,
+    digest: str,
+    scene: Scene,
+    plan: TilePlan,
+    facts: Facts,
+    ramp: str,
+    store: PartStore,
+    slabs: Sequence[Slab],
 ) -> list[bool]:
     """On a worker: restore consecutive slabs; for each tile, whether it was computed."""
-    restorer: Any = restorer_of(Job.model_validate_json(order))
+    restorer: Any = restorer_of(Job.model_validate_json(order), digest)
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, ramp)
     tiles: list[bool] = []
     try:
