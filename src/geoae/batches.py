@@ -49,7 +49,7 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
     wide, wide_mask = read(apron)
     filled = wide if wide_mask is None else fill(wide, wide_mask, plan.halo, scale.offset)
     inside = (slice(None), *window.slices(apron.row, apron.col))
-    level = scale.level(scale.variance(local_mean(filled))[inside]) if scale.varies else None
+    level = scale.level(scale.variance(local_mean(filled)[inside])) if scale.varies else None
     return Tile(row, col, pixels, mask, scale.to_model(filled[inside]), level)
 
 
