@@ -47,10 +47,10 @@ def watch_inbox(
 
     """
     log = get_run_logger()
+    failures = Failures.below(target)
     Path(target).mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(Path(target) / ".geoae-watch.lock", timeout=0):
-            failures = Failures.below(target)
             sorted_out = triage(scenes(made(source), since=since, beside=target), target, options, failures)
             same, growing = settled([one for one, _ in sorted_out.todo], settle)
             outcomes = sorted_out.outcomes + [

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geoae.errors import ModelError
+from geoae.errors import ModelError, OutputError
 from geoae.job import Job, run
 from geoae.order import load_restorer
 from geoae.sources import Found, scenes
@@ -132,3 +132,23 @@ def test_counting():
     assert not too_many_failed(outcomes, 0.25)
     known = [Outcome("s", "t", "failed", "broken (not tried again: unchanged)")]
     assert not too_many_failed(known, 0.0)
+
+
+def test_an_order_to_begin_anew_is_never_done(scene):
+    asked = job(scene)
+    run(asked)
+    assert not is_done(asked.model_copy(update={"fresh": True}), load_restorer(asked))
+
+
+def test_failures_are_kept_on_this_machine(tmp_path):
+    with pytest.raises(OutputError, match="no folder of this machine"):
+        Failures.below("s3://bucket/out")
+
+
+def test_a_scene_that_failed_is_tried_again_once_its_recipe_is_edited(scene, tmp_path):
+    recipe = tmp_path / "r.toml"
+    orders = []
+    for band in (5, 1):
+        recipe.write_text(f"bands = [{band}]\n")
+        orders.append(triage([], str(tmp_path), {"recipe": str(recipe), **PLAIN}, Failures.below(str(tmp_path))).order)
+    assert orders[0] != orders[1]

@@ -62,6 +62,8 @@ def scenes(
     found = _unique(_found(where, start))
     outputs = Path(beside).resolve() if beside and is_local(beside) else None
     kept = [one for one in found if outputs is None or not _below(one.source, outputs)]
+    if found and not kept:
+        raise InputError(f"{beside}: holds the scenes themselves, not only outputs; choose a target outside of {where}")
     if start is not None:
         kept = [one for one in kept if not one.changed or one.changed >= start.timestamp()]
     return sorted(kept, key=ORDERS["name"])

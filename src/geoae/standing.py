@@ -107,7 +107,9 @@ class Failures:
 
     @classmethod
     def below(cls, target: str) -> "Failures":
-        """Those of the target folder ``target``."""
+        """Those of the target folder ``target``; raises ``OutputError`` where that is not of this machine."""
+        if not is_local(target):
+            raise OutputError(f"{target}: is no folder of this machine, where outputs of many scenes go; choose one, and copy it from there")  # fmt: skip
         return cls(Path(target) / ".geoae-failed")
 
     def known(self, found: Found, order: str) -> Failure | None:
