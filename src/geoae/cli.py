@@ -251,7 +251,7 @@ def demo(out: Path, scene: Path | None) -> None:
 
 
 @cli.command()
-@click.option("--api", default="http://127.0.0.1:4200/api", show_default=True, metavar="URL", help="Prefect's server; started here where none answers.")  # fmt: skip
+@click.option("--api", envvar="PREFECT_API_URL", default="http://127.0.0.1:4200/api", show_default=True, metavar="URL", help="Prefect's server; started here where none answers.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), default=1, show_default=True, help="Runs at a time: one for each GPU.")
 @click.option("--inbox", metavar="DIR", help="Folder that is watched; by default inbox, beside the flows.")
 @click.option("--outbox", metavar="DIR", help="Folder of the outputs; by default outbox, beside the flows.")
