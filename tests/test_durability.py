@@ -137,7 +137,7 @@ def test_killed_at_any_moment(tmp_path, source):
     ("scene", "model", "tile"),
     [
         ("train/l8_224078_20200518_rgb_30m.tif", "identity", 96),
-        ("real_noise/l8_020039_20150804_tirs_B10_B11.tif", "res-cae", 256),
+        ("real_noise/l8_020039_20150804_tirs_B10_B11.tif", "res-cae", 272),
     ],
 )
 def test_fifty_kills_of_a_real_scene(tmp_path, capsys, scene, model, tile):
@@ -598,7 +598,7 @@ def test_parts_survive_a_run_of_another_order_that_has_nothing_to_do(tmp_path, s
 def test_out_of_memory_on_the_device_halves_the_batch_and_the_run_goes_on(tmp_path, source, monkeypatch):
     from geoae.weights import TorchRestorer
 
-    options = {"model": "res-cae", "tile": 256, "device": "cpu", "precision": "fp32", "batch_size": 4}
+    options = {"model": "res-cae", "tile": 272, "device": "cpu", "precision": "fp32", "batch_size": 4}
     geoae.restore(source, tmp_path / "whole.tif", **options)
     real, sizes = TorchRestorer._forward, []
 

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server"), pytest.mark.t
 
 SCENE = SHARED / "scenes" / "real_noise" / "micasense_rededge_raw_vineyard_red.tif"
 # Many slabs, so that there is a middle.
-OPTIONS = {"tile": 256, "precision": "fp32", "device": "cpu", "profile": "gtiff"}
+OPTIONS = {"tile": 272, "precision": "fp32", "device": "cpu", "profile": "gtiff"}
 
 
 def prefect(environment: dict[str, str], *words: str) -> str:
