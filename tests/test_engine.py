@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.engine import Work, restore_slabs
-from geoae.errors import ModelError
 from geoae.plan import TilePlan
 from geoae.restorer import Identity
 from geoae.verification.bench import reader
@@ -258,17 +257,3 @@ def test_the_value_of_a_hole_does_not_change_a_level_that_depends_on_the_signal(
         for value in (0.0, 65535.0)
     ]
     assert found[0].tobytes() == found[1].tobytes()
-
-
-class Broken(Blur):
-    """Gives a value that is none, in one place."""
-
-    def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        residual = super().__call__(pixels, sigma)
-        residual[0, 0, 3, 3] = np.nan
-        return residual
-
-
-def test_a_network_that_gives_no_number_never_reaches_the_pixels():
-    with pytest.raises(ModelError, match="no numbers"):
-        restored(scene(), None, work_on(scene(), Broken()))

@@ -263,3 +263,11 @@ class TestOnGpu:
 def test_a_network_argument_that_nobody_knows_is_refused(folder):
     edit(folder, network={**json.loads((folder / weights.CARD).read_text())["network"], "activation": "softsign"})
     refused(folder, "does not fit")
+
+
+def test_a_network_that_gives_no_number_never_reaches_a_pixel(made):
+    restorer = load(str(made[0]), device="cpu")
+    pixels = np.zeros((1, 2, 32, 32), np.float32)
+    pixels[0, 0, 3, 3] = np.nan
+    with pytest.raises(ModelError, match="no numbers"):
+        restorer(pixels, np.full((1, 2), 0.1, np.float32))

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from geoae.batches import Tile, ahead, in_groups, read_tile
 from geoae.blend import Mosaic
 from geoae.diagnose import Read
-from geoae.errors import ModelError
 from geoae.plan import Slab, TilePlan
 from geoae.radiometry import subtract
 from geoae.restorer import Restorer
@@ -92,12 +91,7 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
     levels = [tile.level.reshape(shape) for tile in given if tile.level is not None]
     constant = np.tile(work.scale.sigma.reshape(shape[:2]), (len(given), 1)).astype(np.float32)
     sigma = _stacked(levels) if levels else constant
-    found = work.restorer(pixels, sigma)
-    if not np.isfinite(found).all():
-        raise ModelError(
-            f"{work.restorer.name}: gives values that are no numbers; report the scene, and restore it with another --model or --precision fp32"
-        )
-    residuals = iter(found.reshape(len(given), *shape))
+    residuals = iter(work.restorer(pixels, sigma).reshape(len(given), *shape))
     return (
         np.zeros((len(work.scale.sigma), *shape[2:]), np.float32)
         if tile.model is None

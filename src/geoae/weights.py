@@ -206,14 +206,15 @@ class TorchRestorer:
         """Noise of ``pixels`` (B, C, H, W), given its deviation, (B, C) or a map (B, C, H, W); model units.
 
         Forward passes have one constant batch size, the last one padded, since bits may depend on
-        it. It is halved when the device runs out of memory; raises ``DeviceError`` at one.
+        it. It is halved when the device runs out of memory; raises ``DeviceError`` at one, and
+        ``ModelError`` where the residual is no number.
         """
         while True:
             size = self._forward_size(*pixels.shape[2:])
             parts = [slice(start, min(start + size, len(pixels))) for start in range(0, len(pixels), size)]
             run = self._run_cuda if self.device.type == "cuda" else self._run_cpu
             try:
-                return run(pixels, sigma, parts, size)
+                return _numbers(run(pixels, sigma, parts, size), self.name)
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     height, width = pixels.shape[2:]
@@ -263,6 +264,15 @@ class TorchRestorer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             residual: Tensor = self._network(batch.contiguous(memory_format=torch.channels_last), level)
         return residual.float()
+
+
+def _numbers(residual: Array, name: str) -> Array:
+    """``residual``; raises ``ModelError`` where it holds a value that is no number."""
+    if not np.isfinite(residual).all():
+        raise ModelError(
+            f"{name}: gives values that are no numbers; restore with another --model or --precision fp32, and report the scene"
+        )
+    return residual
 
 
 def _padded(pixels: Array, sigma: Array, size: int) -> tuple[Tensor, Tensor]:
