@@ -6,7 +6,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,11 +13,12 @@ import click
 
 from geoae.errors import GeoaeError, OutputError
 from geoae.signals import leave, listen
+from geoae.tuning import hush_libtiff, tune_process
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["main", "tune_process"]
+__all__ = ["main"]
 
 
 def _bands(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
@@ -84,7 +84,7 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     from geoae.job import Job, run
     from geoae.order import target_of
 
-    _hush_libtiff()
+    hush_libtiff()
     job = Job.checked(**options)
     if report:
         _refuse_report(report, job.source, target_of(job))
@@ -122,7 +122,7 @@ def inspect(as_json: bool, **options: Any) -> None:
     from geoae.inspection import inspect as look
     from geoae.job import Job
 
-    _hush_libtiff()
+    hush_libtiff()
     show_inspection(look(Job.checked(**options)), as_json)
 
 
@@ -174,7 +174,7 @@ def degrade(source: str, config: Path, target: Path, overwrite: bool) -> None:
     from geoae.degrade import DegradeConfig
     from geoae.degrade import degrade as run
 
-    _hush_libtiff()
+    hush_libtiff()
     settings = DegradeConfig.read(config)
     run(source, settings, target, overwrite=overwrite)
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
@@ -262,44 +262,6 @@ def deploy(**options: Any) -> None:
     from geoae.setup import Setup, set_up
 
     set_up(Setup(**options), say)
-
-
-def tune_process() -> None:
-    """Memory settings of this process alone: what an import must not do to another program.
-
-    glibc maps and faults in every activation anew unless told to keep freed memory (1.15 to 1.5
-    times the speed on a CPU); GDAL's block cache would grow with the machine's memory; numpy's small
-    matrix products would start threads that take the cores from the network (1.1 times).
-    """
-    import ctypes
-
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault("GDAL_CACHEMAX", "96")
-    os.environ.setdefault("GDAL_PAM_ENABLED", "YES")
-    # Remote storage hiccups; a server that says nothing for a minute is down.
-    os.environ.setdefault("GDAL_HTTP_MAX_RETRY", "4")
-    os.environ.setdefault("GDAL_HTTP_RETRY_DELAY", "0.5")
-    os.environ.setdefault("GDAL_HTTP_CONNECTTIMEOUT", "30")
-    os.environ.setdefault("GDAL_HTTP_LOW_SPEED_LIMIT", "1")
-    os.environ.setdefault("GDAL_HTTP_LOW_SPEED_TIME", "60")
-    os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL's own threads say; errors are told in one line
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(-4, 0)  # M_MMAP_MAX
-        libc.mallopt(-1, 512 << 20)  # M_TRIM_THRESHOLD
-        libc.mallopt(-8, 1)  # M_ARENA_MAX: other threads' arenas keep nothing of this size
-    except (OSError, AttributeError):
-        pass  # not glibc
-
-
-def _hush_libtiff() -> None:
-    """Of a full disk libtiff tells standard error by itself, past GDAL and Python; we do so in one line."""
-    import ctypes
-
-    import rasterio._base
-
-    with suppress(OSError, AttributeError):  # a build that hides it
-        ctypes.CDLL(rasterio._base.__file__).TIFFSetErrorHandler(None)
 
 
 def main() -> None:
