@@ -179,7 +179,7 @@ def _growth(patches: Floats, where_one: float) -> float:
     variance = np.array([_weaker_half(members) for members in classes])
     slope, offset, _, _ = stats.theilslopes(variance, where)
     low, one, high = offset + slope * np.array([where[0], where_one, where[-1]])
-    if one < LEAST_SHARE * high or high < LEAST_RATIO * max(low, 0.0):
+    if one <= LEAST_SHARE * high or high < LEAST_RATIO * max(low, 0.0):
         return 0.0
     return float(slope / one)
 
