@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,16 @@ def counted(read):
         return read(window)
 
     return reading, windows
+
+
+def test_a_tile_whose_noise_depends_on_the_signal_is_read_once():
+    read, windows = counted(reader(*scene(slice(0, 8))))
+    scale = unscaled(2)
+    tile = read_tile(read, PLAN, replace(scale, slope=np.ones(2)), 0, 0)
+    assert windows == [PLAN.window(0, 0).grown(PLAN.halo)]
+    plain = read_tile(read, PLAN, scale, 0, 0)
+    for grown, kept in ((tile.pixels, plain.pixels), (tile.mask, plain.mask), (tile.model, plain.model)):
+        np.testing.assert_array_equal(grown, kept)
 
 
 @given(st.integers(0, 30), st.integers(1, 9))

@@ -330,7 +330,7 @@ def test_models_are_listed(geoae):
 def test_verify_shows_and_writes_figures(geoae, scene):
     code, out, err = geoae("verify", "identity", "--scene", "s.tif", "--report", "v.json")
     assert (code, err) == (0, [])
-    assert out[-1].startswith("identity: 11 of 11 checks passed, ")
+    assert out[-1].startswith("identity: 12 of 12 checks passed, ")
     assert "s.tif scene of " in out[-1]
     assert sum("passed" in line for line in out[:-1]) == 11
     report = json.loads(Path("v.json").read_text())

@@ -23,10 +23,24 @@ def test_bands_noise_and_treatment(scene):
     red, nir, quality = found.bands
     assert (red.name, nir.name) == ("red", "nir")
     assert [red.sigma, nir.sigma] == pytest.approx([20, 20], rel=0.1)
+    assert [red.slope, nir.slope] == [0, 0]
     assert red.snr == pytest.approx(red.spread / red.sigma)
     assert quality.treatment == "copied: quality or class band"
     assert quality.sigma is None
     assert (found.height, found.width, found.count, found.crs) == (400, 300, 3, "EPSG:32633")
+
+
+def test_noise_that_grows_with_the_signal_is_told(tmp_path):
+    clean = np.repeat(np.linspace(200, 3000, 400)[None, :, None], 400, axis=2)
+    grown = (clean + noise(clean.shape, 1) * np.sqrt(25 + 2 * clean)).astype(np.float32)
+    source = write(tmp_path / "in.tif", grown)
+    band = inspect(Job(source=str(source), model="identity")).bands[0]
+    assert band.slope == pytest.approx(2, rel=0.2)
+    assert band.sigma == pytest.approx(np.sqrt(25 + 2 * clean.mean()), rel=0.1)
+    report = geoae.restore(source, tmp_path / "out.tif", model="identity")
+    assert report.slope == [band.slope]
+    made = inspect(Job(source=str(tmp_path / "out.tif"), model="identity")).restored_with
+    assert float(made["SLOPE"]) == pytest.approx(band.slope, rel=1e-5)
 
 
 def test_the_plan_is_the_one_a_run_follows(scene, tmp_path):

@@ -16,6 +16,9 @@ from geoae.scale import Scale
 
 __all__ = ["Tile", "ahead", "in_groups", "read_tile"]
 
+# Rows at a time in which a level map is made.
+STRIP = 64
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -40,17 +43,32 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
     lie outside the tile: every tile that sees a hole sees the same filling.
     """
     window = plan.window(row, col)
-    pixels, mask = read(window)
-    if mask is None and not scale.varies:
-        return Tile(row, col, pixels, None, scale.to_model(pixels))
-    if mask is not None and not mask.any():
-        return Tile(row, col, pixels, mask, None)
+    if not scale.varies:  # then most tiles need no more than themselves
+        pixels, mask = read(window)
+        if mask is None:
+            return Tile(row, col, pixels, None, scale.to_model(pixels))
+        if not mask.any():
+            return Tile(row, col, pixels, mask, None)
     apron = window.grown(plan.halo)
     wide, wide_mask = read(apron)
-    filled = wide if wide_mask is None else fill(wide, wide_mask, plan.halo, scale.offset)
     inside = (slice(None), *window.slices(apron.row, apron.col))
-    level = scale.level(scale.variance(local_mean(filled)[inside])) if scale.varies else None
+    pixels, mask = wide[inside], None if wide_mask is None else wide_mask[inside]
+    if mask is not None and not mask.any():
+        return Tile(row, col, pixels, mask, None)
+    filled = wide if wide_mask is None else fill(wide, wide_mask, plan.halo, scale.offset)
+    level = _level(scale, local_mean(filled)[inside]) if scale.varies else None
     return Tile(row, col, pixels, mask, scale.to_model(filled[inside]), level)
+
+
+def _level(scale: Scale, signal: NDArray[Any]) -> NDArray[np.float32]:
+    """Noise level (component, H, W) in model units where the ``signal`` (band, H, W) is in DN; in strips, for the
+    variances are float64 of all bands.
+    """
+    level = np.empty((len(scale.sigma), *signal.shape[1:]), np.float32)
+    for top in range(0, signal.shape[1], STRIP):
+        strip = slice(top, top + STRIP)
+        level[:, strip] = scale.level(scale.variance(signal[:, strip]))
+    return level
 
 
 def in_groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:

@@ -114,10 +114,11 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
     say(
         f"{found.source}: {found.driver}, {_size(found.height, found.width, found.count)} {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid"
     )
-    table = Table("band", "name", "nodata", "mean", "spread", "noise DN", "SNR", "treatment")
+    table = Table("band", "name", "nodata", "mean", "spread", "noise DN", "variance/DN", "SNR", "treatment")
     for band in found.bands:
         figures = (
-            f"{value:.4g}" if value is not None else "" for value in (band.mean, band.spread, band.sigma, band.snr)
+            f"{value:.4g}" if value is not None else ""
+            for value in (band.mean, band.spread, band.sigma, band.slope, band.snr)
         )
         table.add_row(
             str(band.index), band.name, "" if band.nodata is None else f"{band.nodata:g}", *figures, band.treatment
@@ -146,6 +147,7 @@ def _show_step(step: Mapping[str, str], place: str) -> None:
         "options": step.get("OPTIONS"),
         "bands": step.get("BANDS", "").replace(",", ", "),
         "noise, DN": step.get("SIGMA", "").replace(",", ", "),
+        "its variance/DN": step.get("SLOPE", "").replace(",", ", "),
         "fingerprint": step.get("FINGERPRINT"),
     }
     for name, fact in facts.items():

@@ -13,7 +13,7 @@ from geoae.noise import noise_model
 from geoae.scale import Scale
 from geoae.window import Window
 
-__all__ = ["Facts", "Read", "Samples", "enough", "grids", "sample", "windows"]
+__all__ = ["GRID", "SIDE", "Facts", "Read", "Samples", "enough", "grids", "sample", "windows"]
 
 Read = Callable[[Window], tuple[NDArray[Any], NDArray[np.bool_] | None]]
 Samples = list[tuple[NDArray[Any], NDArray[np.bool_]]]
@@ -99,10 +99,14 @@ class Facts:
 
 def _moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and covariance over pixels valid in all bands; without any, of each band by itself."""
-    valid = [pixels[:, mask.all(axis=0)].astype(np.float64) for pixels, mask in samples]
-    joint = np.concatenate(valid, axis=1)
-    if joint.shape[1] > 1:
-        return joint.mean(axis=1), np.atleast_2d(np.cov(joint, bias=True))
+    shared = [mask.all(axis=0) for _, mask in samples]
+    count = sum(int(valid.sum()) for valid in shared)
+    if count > 1:
+        # Window by window: all of them as float64 would be gigabytes where there are hundreds of bands.
+        parts = [(pixels, valid) for (pixels, _), valid in zip(samples, shared, strict=True)]
+        mean = sum(pixels[:, valid].sum(axis=1, dtype=np.float64) for pixels, valid in parts) / count
+        centred = (pixels[:, valid] - mean[:, None] for pixels, valid in parts)
+        return mean, sum(part @ part.T for part in centred) / count
     bands = range(len(samples[0][0]))
     each = [np.concatenate([pixels[b][mask[b]] for pixels, mask in samples]).astype(np.float64) for b in bands]
     mean = np.array([values.mean() if values.size else 0.0 for values in each])

@@ -6,6 +6,8 @@ import numpy as np
 import rasterio
 from pydantic import BaseModel, ConfigDict, Field
 
+from geoae.diagnose import GRID, SIDE
+from geoae.noise import working_bytes
 from geoae.order import Job, Prepared, prepare
 
 __all__ = ["BandFacts", "Inspection", "PlanFacts", "inspect"]
@@ -26,6 +28,9 @@ class BandFacts(BaseModel):
     mean: float | None = None
     spread: float | None = Field(None, description="standard deviation")
     sigma: float | None = Field(None, description="noise")
+    slope: float | None = Field(
+        None, description="growth of the noise's variance with the signal, 0 where it is constant"
+    )
     snr: float | None = Field(None, description="spread over noise")
 
 
@@ -101,6 +106,7 @@ def _bands(prepared: Prepared, names: list[str], nodata: tuple[float | None, ...
                 mean=facts.mean[at],
                 spread=spread,
                 sigma=sigma,
+                slope=facts.slope[at],
                 snr=snr,
             )
         )
@@ -113,12 +119,16 @@ def _plan(prepared: Prepared) -> PlanFacts:
     tile = plan.rows.tile * plan.cols.tile
     pixel = np.dtype(scene.dtype).itemsize * bands
     # Tiles read ahead and written behind in DN and in model units, one network pass, the strip.
-    ahead = 4 * work.tiles_per_batch * tile * (pixel + 8 * bands)
+    in_model = (12 if work.scale.varies else 8) * bands
+    ahead = 4 * work.tiles_per_batch * tile * (pixel + in_model)
     strip = 4 * bands * plan.rows.overlap * plan.cols.size
+    # Before that, the sample with its masks, and what the noise is told from.
+    sampled = min(scene.height * scene.width, (GRID * SIDE) ** 2) * (pixel + bands)
     activations = 0 if work.restorer.digest == "identity" else tile * 4 * 64
     return PlanFacts(
         model=work.restorer.name, setting=work.restorer.setting, tiles=plan.tiles, tile=(plan.rows.tile, plan.cols.tile),
-        overlap=plan.rows.overlap, slabs=len(list(plan.slabs())), memory_mib=BASE_MIB + (ahead + strip + activations >> 20),
+        overlap=plan.rows.overlap, slabs=len(list(plan.slabs())),
+        memory_mib=BASE_MIB + (max(ahead + strip + activations, sampled + working_bytes(bands)) >> 20),
         disk_mib=-(-scene.height * scene.width * pixel // 2**20), seconds=_seconds(prepared),
     )  # fmt: skip
 

@@ -232,6 +232,7 @@ def _tags(prepared: Prepared) -> dict[str, str]:
         "OPTIONS": options,
         "BANDS": ",".join(map(str, prepared.scene.bands)),
         "SIGMA": ",".join(f"{sigma:.6g}" for sigma in prepared.facts.sigma),
+        "SLOPE": ",".join(f"{slope:.6g}" for slope in prepared.facts.slope),
     }
     return with_history(tags, prepared.history)
 
@@ -251,5 +252,5 @@ def _report(
         bands=list(scene.bands), copied=scene.copied, tile=(plan.rows.tile, plan.cols.tile), overlap=plan.rows.overlap,
         tiles=plan.tiles, tiles_computed=counts[True], tiles_empty=counts[False], slabs_resumed=resumed, seconds=seconds,
         megapixels_per_second=megapixels / seconds, sigma_before=prepared.facts.sigma.tolist(),
-        sigma_after=after.sigma.tolist() if after else [], warnings=prepared.warnings,
+        slope=prepared.facts.slope.tolist(), sigma_after=after.sigma.tolist() if after else [], warnings=prepared.warnings,
     )  # fmt: skip

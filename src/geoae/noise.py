@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import special, stats
 
-__all__ = ["estimate_noise", "noise_model"]
+__all__ = ["estimate_noise", "noise_model", "working_bytes"]
 
 Floats = NDArray[np.float64]
 Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
@@ -87,11 +87,22 @@ def _estimates(patches: Floats) -> tuple[Floats, Floats]:
     return np.minimum(alone, shared), np.where(shared < alone, shared_seen_at, seen_at)
 
 
+def working_bytes(bands: int) -> int:
+    """Bytes that ``noise_model`` takes for ``bands`` bands beside its samples: their patches, and three copies of them
+    while texture is taken out.
+    """
+    return 4 * 8 * bands * _most(bands) * SIDE * SIDE
+
+
+def _most(bands: int) -> int:
+    """About how many patches of each band are looked at."""
+    return min(PATCHES, max(PATCHES_OF_ALL_BANDS // max(bands, 1), FEWEST_PATCHES))
+
+
 def _patches(samples: Samples) -> Floats:
     """About ``PATCHES`` patches that are valid in all bands, fewer of many bands, ``(band, patch, SIDE * SIDE)``."""
     room = [max(p.shape[1] - SIDE + 1, 0) * max(p.shape[2] - SIDE + 1, 0) for p, _ in samples]
-    most = min(PATCHES, max(PATCHES_OF_ALL_BANDS // len(samples[0][0]), FEWEST_PATCHES))
-    step = max(1, int(np.sqrt(sum(room) / most)))
+    step = max(1, int(np.sqrt(sum(room) / _most(len(samples[0][0])))))
     found = []
     for (pixels, mask), places in zip(samples, room, strict=True):
         if not places:

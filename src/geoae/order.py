@@ -34,8 +34,8 @@ __all__ = [
 # Raised whenever the same order would give other pixels.
 ALGORITHM = 2
 DEFAULT_MODEL = "res-cae"
-# A tile in model units with its residual: what bounds memory for scenes of very many bands.
-TILE_BYTES = 256 << 20
+# A tile in model units with its noise level and its residual, 4 bytes each: what bounds memory for scenes of very many bands.
+TILE_BYTES = 384 << 20
 
 
 class Job(BaseModel):
@@ -179,7 +179,7 @@ def load_restorer(job: Job) -> Restorer:
 
 def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:
     """The plan of a scene: the asked or the model's tile, less where many bands would make it heavy."""
-    heaviest = int((TILE_BYTES / (8 * max(bands, 1))) ** 0.5)
+    heaviest = int((TILE_BYTES / (12 * max(bands, 1))) ** 0.5)
     least = 4 * (restorer.halo + restorer.multiple)
     tile = options.tile or max(min(restorer.tile, heaviest), least)
     return TilePlan.fitted(

@@ -32,5 +32,8 @@ class RestoreReport(BaseModel):
     seconds: float
     megapixels_per_second: float
     sigma_before: list[float] = Field(description="noise of each restored band, in DN")
+    slope: list[float] = Field(
+        description="how the variance of the noise of each restored band grows with its signal, in DN; 0 where it is constant"
+    )
     sigma_after: list[float] = Field(description="the same estimate on the output, in DN")
     warnings: list[str] = Field(default_factory=list, description="one line each, for whoever asked for the run")

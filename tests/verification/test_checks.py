@@ -107,7 +107,7 @@ class Told(Identity):
     heeds: bool = True
 
     def __call__(self, pixels, sigma):
-        told = (sigma[:, :, None, None] > 0) if self.heeds else 1
+        told = (sigma.reshape(*sigma.shape[:2], *(sigma.shape[2:] or (1, 1))) > 0) if self.heeds else 1
         return (0.5 * told * (pixels - smooth(pixels))).astype(np.float32)
 
 
@@ -118,6 +118,22 @@ def test_a_model_that_is_told_the_noise_must_heed_it(heeds):
         place = bench(replace(subject, restorer=model, exact=model))
     assert failed(place, set(CHECKS) - MACHINE) == (set() if heeds else {"clean"})
     assert CHECKS["clean"](called(smooth)) is None, "a callable cannot be told"
+
+
+@dataclass(frozen=True)
+class Levelled(Told):
+    """Of a map of levels it takes the mean, which another tile would not have."""
+
+    def __call__(self, pixels, sigma):
+        level = sigma.mean(axis=(2, 3), keepdims=True) if sigma.ndim == 4 else sigma[:, :, None, None]
+        return (level * (pixels - smooth(pixels))).astype(np.float32)
+
+
+def test_a_map_of_levels_must_do_in_tiles_what_it_does_in_the_whole():
+    with subject_of("identity", "cpu", "fp32", {}) as subject:
+        place = bench(replace(subject, restorer=Levelled(), exact=Levelled()))
+    assert failed(place, set(CHECKS) - MACHINE) == {"varying"}
+    assert CHECKS["varying"](called(smooth)) is None, "a callable cannot be told"
 
 
 def off_by_one(pixels, residual, mask, nodata):
@@ -154,7 +170,7 @@ def test_a_fault_of_the_pipeline_shows(check, monkeypatch):
 
 
 def test_every_check_has_something_that_fails_it():
-    assert set().union(*(broken for _, broken in TOYS.values()), FAULTS, {"clean"}) == set(CHECKS)
+    assert set().union(*(broken for _, broken in TOYS.values()), FAULTS, {"clean", "varying"}) == set(CHECKS)
 
 
 def test_a_figure_that_is_no_number_keeps_no_promise():

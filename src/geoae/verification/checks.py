@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ TOLERANCE_BF16 = 2e-2
 ROUNDING = 1e-6
 # Of a band's range; noise itself has a mean, some hundredths of a percent on scenes of this size.
 BIAS = 0.1
+# Noise variance that is added per model unit of signal, of the variance at the mean.
+GROWTH = 2.0
 FILLS = (0.0, 65535.0, float("nan"))
 
 
@@ -125,6 +127,19 @@ def tiled(bench: Bench) -> Finding:
     tiles = restored(bench.restorer, units, scale, tile=side)
     what = f"a scene in tiles of {side} px against the scene whole"
     return Finding(measured=what, figure=_largest(tiles - bench.whole), limit=_tolerance(bench), unit="model units")
+
+
+def varying(bench: Bench) -> Finding | None:
+    """As ``tiled``, where the model is told a map of noise whose variance grows with the signal."""
+    if not bench.subject.told:
+        return None
+    units, scale = bench.leading
+    grown = replace(scale, slope=GROWTH * scale.noise**2)
+    side = 2 * overlap(bench.restorer)
+    tiles = restored(bench.restorer, units, grown, tile=side)
+    figure = _largest(tiles - restored(bench.restorer, units, grown))
+    what = f"the same under noise that grows with the signal, tiles of {side} px"
+    return Finding(measured=what, figure=figure, limit=_tolerance(bench), unit="model units")
 
 
 def shift(bench: Bench) -> Finding:
@@ -229,6 +244,7 @@ CHECKS: dict[str, Callable[[Bench], Finding | None]] = {
     "weights": weights,
     "clean": clean,
     "tiled": tiled,
+    "varying": varying,
     "shift": shift,
     "nodata": nodata,
     "halo": halo,
