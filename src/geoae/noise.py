@@ -35,6 +35,8 @@ FEWEST_OF_CLASS = 200
 LEAST_RATIO = 2.0
 # Where it would be below this part of the brightest places' or of what was seen, it is no straight line.
 LEAST_SHARE = 0.02
+# The faintest signal keeps this part of the variance at the mean.
+FAINTEST = 0.05
 # Variance of white noise is kept by this second difference in both directions (Immerkaer, 1996).
 SECOND = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6.0
 NORMAL_MAD = 0.6745
@@ -54,7 +56,7 @@ def estimate_noise(samples: Samples) -> Floats:
 
     A band with too few valid patches, or none that is not flat, has no noise: 0.
     """
-    return _estimates(_patches(samples))[0]
+    return _estimates(_patches(samples))
 
 
 def noise_model(samples: Samples) -> tuple[Floats, Floats]:
@@ -64,27 +66,36 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
     The variance is a straight line in the signal, as shot noise has it (Foi, Trimeche, Katkovnik and
     Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the weaker half of the patches of each class of
     brightness, by the median absolute second difference in both directions (Immerkaer, Computer Vision and
-    Image Understanding 64(2), 1996); its height is that of ``estimate_noise``, which is of the weakest patches
-    and so, where the noise grows, of darker ones than the mean.
+    Image Understanding 64(2), 1996); its height is that of ``estimate_noise``, once each patch has as much noise as
+    one of the mean signal has.
     """
     patches = _patches(samples)
-    sigma, seen_at = _estimates(patches)
     if not patches.shape[1]:
-        return sigma, np.zeros(len(sigma))
-    growth = np.array([_growth(band, where) for band, where in zip(patches, seen_at, strict=True)])
-    share = 1 + growth * (patches.mean(axis=(1, 2)) - seen_at)
-    # A mean far below what is measured, as a collar of zeros makes it, tells nothing of the noise.
-    told = share > LEAST_SHARE
-    return sigma * np.sqrt(np.where(told, share, 1.0)), np.where(told, growth, 0.0) * sigma**2
+        return np.zeros(len(patches)), np.zeros(len(patches))
+    growth = np.zeros(len(patches))
+    for band, members in enumerate(patches):
+        growth[band] = _growth(members)
+        if growth[band]:
+            patches[band] = _steadied(members, growth[band])
+    sigma = _estimates(patches)
+    return sigma, growth * sigma**2
 
 
-def _estimates(patches: Floats) -> tuple[Floats, Floats]:
-    """``estimate_noise`` of patches ``(band, patch, pixel)``, and the mean signal ``(band,)`` where it was seen."""
-    alone, seen_at = np.array([_weak_texture(band, band.mean(axis=1)) for band in patches]).T
+def _steadied(patches: Floats, growth: float) -> Floats:
+    """``patches`` (patch, pixel) with their contrast divided by the noise that their signal brings, that at the mean
+    signal being one.
+    """
+    level = patches.mean(axis=1, keepdims=True)
+    variance = np.maximum(1 + growth * (level - level.mean()), FAINTEST)
+    return level + (patches - level) / np.sqrt(variance)
+
+
+def _estimates(patches: Floats) -> Floats:
+    """``estimate_noise`` of patches ``(band, patch, pixel)``."""
+    alone = np.array([_weak_texture(band) for band in patches])
     if len(patches) == 1 or patches.shape[1] < FEWEST:
-        return alone, seen_at
-    shared, shared_seen_at = _without_shared_texture(patches, alone)
-    return np.minimum(alone, shared), np.where(shared < alone, shared_seen_at, seen_at)
+        return alone
+    return np.minimum(alone, _without_shared_texture(patches, alone))
 
 
 def working_bytes(bands: int) -> int:
@@ -131,28 +142,28 @@ def _gradients() -> tuple[Floats, float]:
     return operator, float(special.gammaincinv(mean**2 / variance, CONFIDENCE) * variance / mean)
 
 
-def _weak_texture(patches: Floats, signal: Floats) -> tuple[float, float]:
-    """Noise of one band from its patches ``(patch, pixel)``, and the mean of ``signal`` (patch,) where it was seen."""
+def _weak_texture(patches: Floats) -> float:
+    """Noise of one band from its patches ``(patch, pixel)``."""
     operator, limit = _gradients()
     energy = ((patches @ operator.T) ** 2).sum(axis=1)
     # Exactly flat patches are saturation or an undeclared collar, not a sight without noise.
-    patches, signal, energy = patches[energy > 0], signal[energy > 0], energy[energy > 0]
+    patches, energy = patches[energy > 0], energy[energy > 0]
     if len(patches) < FEWEST:
-        return 0.0, 0.0
-    variance, seen_at = _least_eigenvalue(patches), signal.mean()
+        return 0.0
+    variance = _least_eigenvalue(patches)
     for _ in range(ROUNDS):
         weak = energy < limit * variance
         if weak.sum() < FEWEST:
             break
-        variance, seen_at = _least_eigenvalue(patches[weak]), signal[weak].mean()
-    return float(np.sqrt(variance)), float(seen_at)
+        variance = _least_eigenvalue(patches[weak])
+    return float(np.sqrt(variance))
 
 
 def _least_eigenvalue(patches: Floats) -> float:
     return max(float(np.linalg.eigvalsh(np.cov(patches, rowvar=False))[0]), 0.0)
 
 
-def _without_shared_texture(patches: Floats, alone: Floats) -> tuple[Floats, Floats]:
+def _without_shared_texture(patches: Floats, alone: Floats) -> Floats:
     """The second of ``_estimates``; ``alone`` gives the bands' relative noise."""
     bands = len(patches)
     scale = np.where(alone > 0, alone, 1.0)
@@ -163,20 +174,20 @@ def _without_shared_texture(patches: Floats, alone: Floats) -> tuple[Floats, Flo
     # Row b of the inverse holds, but for its own entry as a factor, the band less its best prediction.
     precision = np.linalg.inv(covariance + ridge)
     gains = precision / np.diag(precision)[:, None]
-    estimates, seen_at = np.empty(bands), np.empty(bands)
+    estimates = np.empty(bands)
     for first in range(0, bands, AT_ONCE):
         some = gains[first : first + AT_ONCE]
         residuals = (some @ white.reshape(bands, -1)).reshape(len(some), *white.shape[1:])
         for band, (gain, residual) in enumerate(zip(some, residuals, strict=True), start=first):
-            found, seen_at[band] = _weak_texture(residual, patches[band].mean(axis=1))
-            estimates[band] = found / np.sqrt(gain @ gain)
-    return estimates * scale, seen_at
+            estimates[band] = _weak_texture(residual) / np.sqrt(gain @ gain)
+    return estimates * scale
 
 
-def _growth(patches: Floats, where_one: float) -> float:
-    """Growth of one band's noise variance with its signal, from patches ``(patch, pixel)``; the variance where the
-    signal is ``where_one`` counts as one.
+def _growth(patches: Floats) -> float:
+    """Growth of one band's noise variance with its signal, from patches ``(patch, pixel)``; the variance at their mean
+    counts as one.
     """
+    mean = patches.mean()
     patches = patches[np.ptp(patches, axis=1) > 0]
     if len(patches) < FEWEST:
         return 0.0
@@ -186,19 +197,18 @@ def _growth(patches: Floats, where_one: float) -> float:
     classes = [members for members in classes if len(members) >= FEWEST_OF_CLASS]
     if len(classes) < CLASSES // 2:
         return 0.0
-    where = np.array([members.mean() for members in classes])
-    variance = np.array([_weaker_half(members) for members in classes])
+    variance, where = np.array([_weaker_half(members) for members in classes]).T
     slope, offset, _, _ = stats.theilslopes(variance, where)
-    low, one, high = offset + slope * np.array([where[0], where_one, where[-1]])
+    low, one, high = offset + slope * np.array([where[0], mean, where[-1]])
     if one <= LEAST_SHARE * high or high < LEAST_RATIO * max(low, 0.0):
         return 0.0
     return float(slope / one)
 
 
-def _weaker_half(patches: Floats) -> float:
-    """Noise variance, but for a common factor, of the half of ``patches`` with the least contrast."""
+def _weaker_half(patches: Floats) -> tuple[float, float]:
+    """Noise variance, but for a common factor, of the half of ``patches`` with the least contrast, and their mean."""
     operator, _ = _gradients()
     energy = ((patches @ operator.T) ** 2).sum(axis=1)
     weak = patches[energy <= np.median(energy)].reshape(-1, SIDE, SIDE)
     second = (sliding_window_view(weak, SECOND.shape, axis=(1, 2)) * SECOND).sum(axis=(-1, -2))
-    return float((np.median(np.abs(second)) / NORMAL_MAD) ** 2)
+    return float((np.median(np.abs(second)) / NORMAL_MAD) ** 2), float(weak.mean())

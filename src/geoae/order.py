@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 # Raised whenever the same order would give other pixels.
-ALGORITHM = 2
+ALGORITHM = 3
 DEFAULT_MODEL = "res-cae"
 # A tile in model units with its noise level and its residual, 4 bytes each: what bounds memory for scenes of very many bands.
 TILE_BYTES = 384 << 20
