@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from geoae.job import Progress, run
 from geoae.order import Job, is_local, target_of
 from geoae.report import RestoreReport
 from geoae.scene import Scene
+from geoae.spread import connected
 from geoae.standing import is_ours
 
 __all__ = ["STEP", "inspect", "publish", "restore", "verify"]
@@ -66,8 +67,9 @@ def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
             ) from error
     if is_ours(target):
         job = job.model_copy(update={"overwrite": True})
-    with _cluster(scheduler), _stoppable() as stoppable:
-        report = run(job, stoppable(progress(name)), get_run_logger().warning)
+    warn = get_run_logger().warning
+    with connected(scheduler, warn) if scheduler else nullcontext(), _stoppable() as stoppable:
+        report = run(job, stoppable(progress(name)), warn)
     summary(report)
     return report.model_dump()
 
@@ -96,24 +98,6 @@ def publish(name: str, report: dict[str, Any], bias: list[float]) -> None:
         draft.write_text(found.model_dump_json(indent=2) + "\n")
         draft.replace(written)
     show_report(found, Comparison(bias), written)
-
-
-@contextmanager
-def _cluster(scheduler: str | None) -> Iterator[None]:
-    """Slabs go to the Dask cluster at ``scheduler`` while the block runs; without one they stay here."""
-    if scheduler is None:
-        yield
-        return
-    from distributed import Client
-
-    try:
-        client = Client(scheduler, timeout=30)
-    except OSError as error:
-        raise GeoaeError(
-            f"{scheduler}: no Dask scheduler answers ({error}); start it or leave scheduler empty"
-        ) from error
-    with client:
-        yield
 
 
 @contextmanager

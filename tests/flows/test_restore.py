@@ -145,6 +145,26 @@ def test_an_output_that_differs_loses_its_name(tmp_path, monkeypatch):
     assert (tmp_path / "t.tif.rejected").exists()
 
 
+def test_a_cluster_gives_the_same_pixels(tmp_path):
+    from distributed import Client, LocalCluster
+
+    from flows.restore import restore_scene
+    from tests.flows.test_kill import OPTIONS, SCENE
+
+    source = crop(tmp_path / "s.tif", side=400, source=SCENE)
+    alone = run(Job(source=str(source), target=str(tmp_path / "alone.tif"), **OPTIONS))
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        report = restore_scene(
+            source=str(source), target=str(tmp_path / "spread.tif"), scheduler=cluster.scheduler_address, **OPTIONS
+        )
+        with Client(cluster) as client:
+            executed = client.run(lambda dask_worker: dask_worker.state.executed_count)
+    assert sum(executed.values()) >= 2
+    assert report["tiles_computed"] == alone.tiles_computed > 4
+    assert (read(report["target"]) == read(alone.target)).all()
+    assert (read(alone.target) != read(source)).mean() > 0.5
+
+
 @pytest.mark.timeout(120, method="thread")  # its own alarm would take Prefect's place
 def test_a_time_limit_ends_it(tmp_path, monkeypatch):
     import time
