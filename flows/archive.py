@@ -43,7 +43,7 @@ def restore_archive(
     only what is missing.
 
     Args:
-        source: folder, glob, list of scenes, STAC catalog.json or collection.json, or address of a STAC API's collection.
+        source: folder, glob, list of scenes, STAC catalog.json or collection.json (here or at s3://), or address of a STAC API's collection.
         target: folder of the outputs.
         order: which scenes come first.
         limit: restore at most so many scenes.

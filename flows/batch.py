@@ -7,7 +7,7 @@ from typing import Any
 from prefect import get_run_logger
 
 from flows.restore import restore_scene
-from geoae.errors import InputError, RejectedError
+from geoae.errors import BusyError, InputError, RejectedError
 from geoae.order import Job
 from geoae.sources import Found
 from geoae.standing import Failures, Outcome
@@ -32,6 +32,8 @@ def restore_each(
         if state.is_completed():
             failures.forget(found)
             outcome = Outcome(found.source, str(job.target), result["status"], seconds=time.monotonic() - began)
+        elif isinstance(result, BusyError):  # nothing is wrong, and the next look sees whether it came to an end
+            outcome = Outcome(found.source, str(job.target), "skipped", "another run is restoring it", time.monotonic() - began)  # fmt: skip
         else:
             reason = str(result) or str(state.message)
             outcome = Outcome(found.source, str(job.target), "failed", reason, time.monotonic() - began)

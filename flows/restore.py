@@ -5,10 +5,12 @@ from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
+from prefect.task_engine import TaskRunTimeoutError
 
 from flows import steps
 from flows.form import SCHEDULER, with_options
 from flows.hooks import on_end
+from geoae.errors import GeoaeError
 from geoae.order import Job
 
 __all__ = ["restore_scene"]
@@ -45,7 +47,10 @@ def restore_scene(
     job = Job.checked(source=source, target=target, **options)
     name = PurePosixPath(source).name
     steps.inspect(name, job)
-    report = steps.restore.with_options(timeout_seconds=timeout)(name, job, scheduler)
+    try:
+        report = steps.restore.with_options(timeout_seconds=timeout)(name, job, scheduler)
+    except TaskRunTimeoutError as error:
+        raise GeoaeError(f"{source}: was not restored within {timeout:.0f} s; what is finished is kept: run it again to go on, or give a longer timeout") from error  # fmt: skip
     bias = steps.verify(name, report)
     steps.publish(name, report, bias)
     return report

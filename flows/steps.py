@@ -1,8 +1,6 @@
 """The tasks of one scene: inspect, restore, verify, publish. Strings and numbers in and out."""
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,11 @@ from flows.artifacts import progress, show_report
 from geoae.comparison import Comparison, compare
 from geoae.console import summary
 from geoae.errors import GeoaeError, OutputError, RejectedError
-from geoae.job import Progress, run
+from geoae.job import run
 from geoae.order import Job, is_local, target_of
 from geoae.report import RestoreReport
 from geoae.scene import Scene
+from geoae.spread import connected
 from geoae.standing import is_ours
 
 __all__ = ["STEP", "inspect", "publish", "restore", "verify"]
@@ -66,8 +65,9 @@ def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
             ) from error
     if is_ours(target):
         job = job.model_copy(update={"overwrite": True})
-    with _cluster(scheduler), _stoppable() as stoppable:
-        report = run(job, stoppable(progress(name)), get_run_logger().warning)
+    warn = get_run_logger().warning
+    with connected(scheduler, warn) if scheduler else nullcontext():
+        report = run(job, progress(name), warn)
     summary(report)
     return report.model_dump()
 
@@ -96,44 +96,3 @@ def publish(name: str, report: dict[str, Any], bias: list[float]) -> None:
         draft.write_text(found.model_dump_json(indent=2) + "\n")
         draft.replace(written)
     show_report(found, Comparison(bias), written)
-
-
-@contextmanager
-def _cluster(scheduler: str | None) -> Iterator[None]:
-    """Slabs go to the Dask cluster at ``scheduler`` while the block runs; without one they stay here."""
-    if scheduler is None:
-        yield
-        return
-    from distributed import Client
-
-    try:
-        client = Client(scheduler, timeout=30)
-    except OSError as error:
-        raise GeoaeError(
-            f"{scheduler}: no Dask scheduler answers ({error}); start it or leave scheduler empty"
-        ) from error
-    with client:
-        yield
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[Callable[[Progress], None]], Callable[[Progress], None]]]:
-    """Let SIGTERM end the process at once while GDAL writes the file.
-
-    A signal's Python handler waits for the end of a call into C, and copying a large scene into one file is
-    one call of minutes. Ended there, all slabs are kept and the target has not appeared.
-    """
-    before = signal.getsignal(signal.SIGTERM)
-
-    def wrapped(tell: Callable[[Progress], None]) -> Callable[[Progress], None]:
-        def update(done: Progress) -> None:
-            tell(done)
-            if done.done == done.total:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-        return update
-
-    try:
-        yield wrapped
-    finally:
-        signal.signal(signal.SIGTERM, before)

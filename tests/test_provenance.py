@@ -1,10 +1,11 @@
 import json
+import os
 
 import numpy as np
 import pytest
 import rasterio
 
-from geoae.provenance import file_name, history, remark, with_history
+from geoae.provenance import file_name, history, noted, remark, with_history
 from tests.rasters import write
 
 STEP = {"FINGERPRINT": "f", "VERSION": "0.1.0", "MODEL": "res-cae", "SOURCE": "scene.tif"}
@@ -25,6 +26,14 @@ def test_what_no_run_wrote_has_no_history(scene, tmp_path):
     assert history(str(scene)) == []
     assert history(tagged(scene, NOTE="mine")) == []
     assert history(str(tmp_path / "missing.tif")) == []
+
+
+def test_what_is_noted_in_a_raster_and_in_none(scene, tmp_path):
+    assert noted(str(scene)) == {}
+    assert noted(tagged(scene, **STEP)) == STEP
+    (tmp_path / "no.tif").write_bytes(b"no raster")
+    os.mkfifo(tmp_path / "pipe.tif")  # which GDAL would wait for
+    assert [noted(str(tmp_path / name)) for name in ("missing.tif", "no.tif", "pipe.tif", "")] == [None] * 4
 
 
 def test_a_history_travels_in_the_tags_oldest_first(scene):

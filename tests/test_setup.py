@@ -1,5 +1,7 @@
 import json
+import os
 import socket
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -10,7 +12,10 @@ from geoae.errors import GeoaeError
 from geoae.setup import Setup, set_up
 
 STUB = """
-import os, sys
+import json, os, sys
+if "KEPT" in os.environ:
+    with open(os.environ["KEPT"], "w") as file:
+        json.dump(dict(os.environ) | {"PWD": os.getcwd()}, file)
 with open(os.environ["SAID"], "a") as file:
     print(*sys.argv[1:], sep=" ", file=file)
 print(os.environ.get("LISTED", ""))
@@ -61,7 +66,30 @@ def test_it_runs_prefect_and_tells_what(said, api):
     assert [line for line in told if line.startswith("prefect ")] == [f"prefect {line}" for line in said() if line != "automation ls"]  # fmt: skip
     assert f"export PREFECT_API_URL={api}" in told
     assert f"export GEOAE_INBOX={Path('in').resolve()}" in told
-    assert told[-1] == "ready; start a worker with: prefect worker start --pool gpu --limit 2"
+
+
+def test_the_worker_line_works_when_pasted(said, api, monkeypatch, tmp_path):
+    """In a shell that knows nothing of this one but where the packages are."""
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "geoae:hush")
+    monkeypatch.setenv("GEOAE_MODEL", "a model")
+    told: list[str] = []
+    set_up(Setup(api=api, limit=2, inbox="in", worker=False), told.append)
+    assert told[-2] == "# ready; a worker is started, in any shell, with:"
+    assert not any("hush" in line for line in told)
+    before = len(said())
+    bare = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "SAID")} | {
+        "KEPT": str(tmp_path / "kept"),
+        "PREFECT_API_AUTH_STRING": "geoae:hush",
+    }
+    subprocess.run(["sh", "-c", told[-1]], env=bare, cwd=tmp_path, check=True)
+    assert said()[before:] == ["worker start --pool gpu --limit 2"]
+    kept = json.loads((tmp_path / "kept").read_text())
+    assert kept["PREFECT_API_URL"] == api
+    assert kept["PREFECT_API_AUTH_STRING"] == "geoae:hush"
+    assert kept["GEOAE_INBOX"] == str(Path("in").resolve())
+    assert kept["GEOAE_MODEL"] == "a model"
+    assert kept["MALLOC_ARENA_MAX"] == "1"
+    assert (Path(kept["PWD"]) / "prefect.yaml").is_file()
 
 
 def test_telemetry_is_off(said, api, monkeypatch):

@@ -1,12 +1,15 @@
 from pathlib import Path
 
+import dask
 import numpy as np
+import psutil
 import pytest
 from distributed import Client, LocalCluster
 
 import geoae
-from geoae.errors import GeoaeError
+from geoae.errors import ClusterError, GeoaeError
 from geoae.job import Job, run
+from geoae.spread import active_client, connected
 from tests.rasters import noise, read, texture, write
 from tests.test_accessor import model  # noqa: F401  the small network
 
@@ -57,3 +60,50 @@ def test_a_failure_on_a_worker_is_one_line(client, tmp_path):
         geoae.restore(path, tmp_path / "out.tif", model="identity", tile=64)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:8786", "tcp://127.0.0.1:1"])
+def test_a_scheduler_that_is_none_is_told_in_one_line(address, monkeypatch):
+    monkeypatch.setattr("geoae.spread.ANSWER_SECONDS", 0.5)
+    with (
+        pytest.raises(ClusterError, match=f"{address}: no Dask scheduler answers") as caught,
+        connected(address, print),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+    assert active_client() is None or active_client().status == "running"
+
+
+def lost(scene, options, lose) -> ClusterError:
+    """The error of a run whose cluster of one worker is lost after the first tiles."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        connected(cluster.scheduler_address, print),
+        pytest.raises(ClusterError) as caught,
+    ):
+        run(Job(source=str(scene), target=str(scene.with_name("out.tif")), **options), lambda done: lose(cluster))
+    return caught.value
+
+
+def test_a_lost_scheduler_is_one_line_and_slabs_stay(scene):
+    error = lost(scene, {"model": "identity", "tile": 64}, lambda cluster: cluster.close())
+    assert str(error) == "the Dask scheduler was lost; start it and run again, what is finished is kept"
+    assert list(scene.parent.glob(".out.tif.geoae/slab-*.tif"))
+
+
+def test_dead_workers_are_one_line(scene, tmp_path):
+    def lose(cluster):
+        for worker in cluster.workers.values():
+            psutil.Process(worker.pid).kill()
+
+    error = lost(scene, {"model": "identity", "tile": 64}, lose)
+    assert "Dask workers died of the scene; give them more memory" in str(error)
+
+
+def test_a_cluster_without_workers_is_told_of():
+    with LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
+        told: list[str] = []
+        with connected(cluster.scheduler_address, told.append):
+            assert active_client() is not None
+        assert [cluster.scheduler_address in line and "has no workers yet" in line for line in told] == [True]

@@ -5,9 +5,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from geoae.comparison import compare
 from geoae.errors import InputError
+from geoae.job import Job, run
 from geoae.sources import scenes
 from geoae.stac import items
+from geoae.standing import Failures, triage
+from tests.rasters import noise, read, texture, write
 
 pystac = pytest.importorskip("pystac")
 
@@ -54,6 +58,78 @@ def test_a_catalogue_in_a_store(catalogue):
     store = fsspec.filesystem("memory")
     store.put(str(catalogue), "/archive", recursive=True)
     assert len(items("memory://archive/catalog.json", None)) == 3
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """An S3 server on loopback, and GDAL's settings for it: its client, with an empty bucket ``archive``."""
+    moto = pytest.importorskip("moto.server")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    told = {
+        "AWS_S3_ENDPOINT": f"127.0.0.1:{port}", "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing",
+    }  # fmt: skip
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    boto3 = pytest.importorskip("boto3")
+    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+    client.create_bucket(Bucket="archive")
+    yield client
+    client.close()
+    server.stop()
+
+
+@pytest.fixture
+def stored(tmp_path, s3):
+    """A catalogue in the bucket: one scene that it names by its address, one beside its item."""
+    pixels = (texture(2, 100, 90) + noise((2, 100, 90), 9)).astype("uint16")
+    for name in ("near", "far"):
+        s3.upload_file(str(write(tmp_path / f"{name}.tif", pixels)), "archive", f"l5/{name}/{name}.tif")
+    extent = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]]))
+    collection = pystac.Collection("l5", "scenes", extent)
+    collection.add_items([item("near", 1, image="./near.tif"), item("far", 2, image="s3://archive/l5/far/far.tif")])
+    top = pystac.Catalog("top", "a catalogue")
+    top.add_child(collection)
+    top.normalize_and_save(str(tmp_path / "catalogue"), pystac.CatalogType.SELF_CONTAINED)
+    for path in (tmp_path / "catalogue").rglob("*.json"):
+        s3.upload_file(str(path), "archive", path.relative_to(tmp_path / "catalogue").as_posix())
+    return tmp_path / "near.tif"
+
+
+@pytest.mark.parametrize("where", ["s3://archive/catalog.json", "/vsis3/archive/l5/collection.json"])
+def test_a_catalogue_on_s3(stored, where):
+    found = [(one.source, one.name) for one in scenes(where)]
+    assert found == [
+        ("/vsis3/archive/l5/far/far.tif", "l5/far.tif"),
+        ("/vsis3/archive/l5/near/near.tif", "l5/near.tif"),
+    ]
+
+
+def test_scenes_of_a_catalogue_on_s3_are_restored_once(stored, tmp_path):
+    out = tmp_path / "out"
+    options = {"model": "identity", "tile": 64}
+    first = triage(scenes("s3://archive/catalog.json"), str(out), options, Failures.below(str(out)))
+    (out / "l5").mkdir(parents=True)
+    assert [run(job).status for _, job in first.todo] == ["restored", "restored"]
+    assert (read(out / "l5" / "near.tif") == read(stored)).all()
+    again = triage(scenes("s3://archive/catalog.json"), str(out), options, Failures.below(str(out)))
+    assert [one.status for one in again.outcomes] == ["skipped", "skipped"]
+
+
+def test_a_scene_goes_to_s3(stored):
+    job = Job(source="/vsis3/archive/l5/near/near.tif", target="/vsis3/archive/out/near.tif", model="identity", tile=64)
+    report = run(job)
+    assert max(map(abs, compare(report).bias)) == 0
+    assert (read(job.target) == read(stored)).all()
+    assert run(job).status == "skipped"
+
+
+def test_what_is_not_on_s3_is_told_in_one_line(s3):
+    with pytest.raises(InputError, match=r"s3://archive/missing.json: cannot be read as STAC \(.*\); check") as caught:
+        items("s3://archive/missing.json", None)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from rasterio.io import DatasetReader
 
 from geoae.diagnose import Samples, sample
 from geoae.errors import InputError, OutputError
+from geoae.provenance import noted
 from geoae.report import RestoreReport
 from geoae.scene import Scene
 
@@ -62,7 +63,7 @@ def _same(report: RestoreReport, old: DatasetReader, new: DatasetReader) -> None
     lost = [key for key in old.tags() if key not in new.tags() and not key.startswith("TIFFTAG_")]
     if lost:
         raise OutputError(f"{report.target}: lost the tag {lost[0]} of its source; restore it again")
-    found = new.tags(ns="GEOAE").get("FINGERPRINT")
+    found = (noted(report.target) or {}).get("FINGERPRINT")
     if found != report.fingerprint:
         raise OutputError(
             f"{report.target}: holds the fingerprint {found}, not this run's; has another run written it?"

@@ -12,11 +12,13 @@ errors worth a retry: the same call may succeed later without anyone changing an
     ├── ModelError        a card, weights or a network that cannot be used
     ├── RecipeError       options that contradict each other, the model or the scene
     ├── TrainingError     scenes or settings that cannot be trained on
-    └── DeviceError       the device asked for is absent or out of memory
+    ├── DeviceError       the device asked for is absent or out of memory
+    └── ClusterError      a Dask cluster that does not answer or has lost what it was given (transient)
 """
 
 __all__ = [
     "BusyError",
+    "ClusterError",
     "DeviceError",
     "GeoaeError",
     "InputError",
@@ -73,3 +75,9 @@ class TrainingError(GeoaeError):
 
 class DeviceError(GeoaeError):
     """The device asked for is absent or out of memory."""
+
+
+class ClusterError(GeoaeError):
+    """A Dask cluster does not answer, or its workers or scheduler were lost."""
+
+    transient = True

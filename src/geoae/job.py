@@ -23,9 +23,9 @@ from geoae.engine import restore_slabs
 from geoae.errors import InputError, OutputError
 from geoae.order import ALGORITHM, Job, Prepared, is_local, prepare
 from geoae.plan import Slab
-from geoae.provenance import DOMAIN, file_name, with_history
+from geoae.provenance import file_name, noted, with_history
 from geoae.report import RestoreReport
-from geoae.scene import DAMAGED, Scene
+from geoae.scene import Scene
 from geoae.spread import active_client, restore_spread
 from geoae.tilestore import PartStore
 from geoae.writer import assemble, refuse_target
@@ -93,11 +93,10 @@ def _fingerprint_of(target: str) -> str | None:
     """The fingerprint in ``target``; empty where it has none, None where nothing is there."""
     if is_local(target) and not Path(target).exists():
         return None
-    try:
-        with rasterio.open(target) as dataset:
-            return str(dataset.tags(ns=DOMAIN).get("FINGERPRINT", ""))
-    except DAMAGED:
-        return "" if is_local(target) else None
+    tags = noted(target)
+    if tags is None and not is_local(target):
+        return None
+    return (tags or {}).get("FINGERPRINT", "")
 
 
 def _refuse_without_room(prepared: Prepared) -> None:

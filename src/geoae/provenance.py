@@ -5,9 +5,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 
-__all__ = ["DOMAIN", "file_name", "history", "remark", "with_history"]
+from geoae.errors import InputError
+from geoae.soundness import DAMAGED, refuse_what_is_no_file
+
+__all__ = ["file_name", "history", "noted", "remark", "with_history"]
 
 DOMAIN = "GEOAE"
 # Earlier restorations, oldest first, as JSON: an output's tags replace those of its source.
@@ -16,18 +19,24 @@ EARLIER = "HISTORY"
 Step = dict[str, str]
 
 
+def noted(name: str) -> Step | None:
+    """What geoae noted in the raster ``name``; empty where it noted nothing, None where no raster opens."""
+    try:
+        refuse_what_is_no_file(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(name) as dataset:
+                return dict(dataset.tags(ns=DOMAIN))
+    except (InputError, *DAMAGED):
+        return None
+
+
 def history(source: str) -> list[Step]:
     """The restorations that made ``source``, oldest first; none where it is no output of geoae.
 
     A source that will not open has none either: whoever restores it is told so elsewhere.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(source) as dataset:
-                tags: Step = dict(dataset.tags(ns=DOMAIN))
-    except RasterioError:
-        return []
+    tags = noted(source) or {}
     if "FINGERPRINT" not in tags:
         return []
     earlier = _parsed(tags.pop(EARLIER, "[]"))

@@ -14,14 +14,14 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError
 from geoae.radiometry import is_value
 from geoae.soundness import (
+    DAMAGED,
     STRICT,
     line,
     read_error,
@@ -32,13 +32,11 @@ from geoae.soundness import (
 )  # fmt: skip
 from geoae.window import Window, reflect
 
-__all__ = ["DAMAGED", "NOT_MEASURED", "Reader", "Scene", "on_disk"]
+__all__ = ["NOT_MEASURED", "Reader", "Scene", "on_disk"]
 
 DTYPES = {
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
 }  # fmt: skip
-# What rasterio raises where a raster's description is damaged, when it is opened or asked.
-DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
 # Names under which products ship masks, classes and quality flags.
 NOT_MEASURED = re.compile(
     r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +38,10 @@ MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(512 << 20), "MA
 # setting stops that. Where nobody answers, it takes its copy.
 NOBODY = "http://127.0.0.1:9"
 SERVER_SECONDS = 180.0
+# What a worker in another shell has to be told, beside all that begins with GEOAE_. What else there may be of Prefect
+# holds passwords.
+TOLD = {*SETTINGS, *MEMORY, "DASK_SCHEDULER_ADDRESS", "PREFECT_API_URL", "PREFECT_HOME"}
+SECRETS = ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,17 @@ def _environment(setup: Setup) -> dict[str, str]:
     return os.environ | settings | given | {"PREFECT_API_URL": setup.api}
 
 
+def _pasted(folder: Path, environment: Mapping[str, str], command: Sequence[str]) -> str:
+    """``command`` as one line that does the same in a shell which knows nothing of ``environment``.
+
+    Passwords are named, not told: there they are taken from that shell's own variables.
+    """
+    told = {name: value for name, value in sorted(environment.items()) if name in TOLD or name.startswith("GEOAE_")}
+    settings = [f"{name}={shlex.quote(value)}" for name, value in told.items()]
+    secrets = [f'{name}="${name}"' for name in SECRETS if name in environment]
+    return f"cd {shlex.quote(str(folder))} && env {' '.join([*settings, *secrets])} {shlex.join(command)}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Prefect:
     setup: Setup
@@ -90,12 +105,13 @@ class _Prefect:
         self._call("--no-prompt", "deploy", "--all")
         self._automations()
         worker = ["worker", "start", "--pool", POOL, "--limit", str(self.setup.limit)]
-        if not self.setup.worker:
-            self.say(f"ready; start a worker with: prefect {shlex.join(worker)}")
-            return
-        self.say(f"prefect {shlex.join(worker)}")
-        os.chdir(self.home)
-        os.execve(sys.executable, [sys.executable, "-m", "prefect", *worker], MEMORY | self.environment)
+        environment = MEMORY | self.environment
+        command = [sys.executable, "-m", "prefect", *worker]
+        self.say("# ready; a worker is started, in any shell, with:")
+        self.say(_pasted(self.home, environment, command))
+        if self.setup.worker:
+            os.chdir(self.home)
+            os.execve(sys.executable, command, environment)
 
     def _server(self) -> None:
         if self._answers():

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError, ReadError
 from geoae.window import Window
 
 __all__ = [
+    "DAMAGED",
     "STRICT",
     "damage",
     "line",
@@ -22,6 +24,8 @@ __all__ = [
     "refuse_what_tiff_cannot_say",
 ]
 
+# What rasterio raises where a raster's description is damaged, when it is opened or asked.
+DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
 # With these, GDAL says of a file cut short that it is, where it would else fill it up.
 STRICT = {
     "RAW_CHECK_FILE_SIZE": "YES",

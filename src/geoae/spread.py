@@ -2,14 +2,17 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from geoae.diagnose import Facts
 from geoae.engine import Work, restore_slabs
-from geoae.errors import GeoaeError, ModelError
+from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.order import Job, Prepared, load_restorer
 from geoae.plan import Slab, TilePlan
+from geoae.resources import require_extra
 from geoae.restorer import Restorer
 from geoae.scene import Scene
 from geoae.tilestore import PartStore
@@ -17,10 +20,36 @@ from geoae.tilestore import PartStore
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["active_client", "restore_spread", "restorer_of"]
+__all__ = ["active_client", "connected", "restore_spread", "restorer_of"]
 
 # Tasks a worker: more balance the load better, but each computes a row of tiles for its lead-in.
 TASKS_PER_WORKER = 2
+# Seconds that a scheduler has for its first answer.
+ANSWER_SECONDS = 30
+
+
+@contextmanager
+def connected(address: str, on_warning: Callable[[str], None]) -> Iterator[None]:
+    """The Dask cluster whose scheduler is at ``address`` takes the slabs of what runs in the block.
+
+    ``on_warning`` hears of a cluster without workers, whose first one is waited for. Raises ``ClusterError``
+    where nobody answers.
+    """
+    require_extra("distributed", "distributed")
+    from distributed import Client
+    from distributed.comm.addressing import get_address_host_port
+
+    try:
+        # First, as a client of what is no address would stay behind, and be taken for the active one.
+        get_address_host_port(address)
+        client = Client(address, timeout=ANSWER_SECONDS)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ClusterError(f"{address}: no Dask scheduler answers ({reason}); correct the address or start it") from error  # fmt: skip
+    with client:
+        if not client.nthreads():
+            on_warning(f"{address}: has no workers yet; the scene waits for the first one (dask worker {address})")
+        yield
 
 
 def active_client() -> "Client | None":
@@ -46,12 +75,15 @@ def restore_spread(
 ) -> None:
     """Restore ``runs`` of consecutive slabs on the workers, which write their parts to ``store``.
 
-    Every worker must see the source and the store's folder under the same names.
+    Every worker must see the source and the store's folder under the same names. Raises ``ClusterError`` where
+    the cluster is lost; slabs that were finished stay.
     """
     from dask import delayed
     from distributed import as_completed
+    from distributed.comm import CommClosedError
+    from distributed.scheduler import KilledWorker
 
-    workers = max(1, len(client.scheduler_info()["workers"]))
+    workers = max(1, len(client.nthreads()))
     length = -(-sum(map(len, runs)) // (TASKS_PER_WORKER * workers))
     scene, work = prepared.scene, prepared.work
     common = (prepared.job.model_dump_json(), work.restorer.digest, scene, work.plan, prepared.facts, work.ramp, store)
@@ -61,6 +93,10 @@ def restore_spread(
         for future in as_completed(futures):
             for computed in future.result():
                 on_tile(computed)
+    except KilledWorker as error:
+        raise ClusterError(f"{error.last_worker.address}: this and other Dask workers died of the scene; give them more memory, or the scene a smaller tile") from error  # fmt: skip
+    except (CancelledError, CommClosedError) as error:
+        raise ClusterError("the Dask scheduler was lost; start it and run again, what is finished is kept") from error
     finally:
         client.cancel(futures)
 

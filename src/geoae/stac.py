@@ -1,5 +1,6 @@
 """Scenes of a STAC collection: a static catalogue, here or in a store, or a search on an API."""
 
+import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -13,12 +14,15 @@ __all__ = ["items"]
 # Media types of what GDAL restores; an asset without a type is judged by its name.
 RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")
 SUFFIXES = (".tif", ".tiff", ".jp2")
+# A store's name in fsspec, which reads the catalogue, and in GDAL, which reads its scenes.
+S3, VSIS3 = "s3://", "/vsis3/"
 
 
 def items(where: str, since: datetime | None) -> list[tuple[str, str, float]]:
     """Source, name ``collection/item.tif`` and time of change of each raster of ``where``.
 
-    ``where``: a ``catalog.json`` or ``collection.json``, or ``https://.../collections/NAME``. An item of several
+    ``where``: a ``catalog.json`` or ``collection.json``, here or in a store (``s3://``), or
+    ``https://.../collections/NAME``. An item of several
     rasters gives ``item_asset.tif`` of each. Only what was updated, or else taken, at ``since`` or later.
     Raises ``InputError`` where it cannot be read.
     """
@@ -41,16 +45,39 @@ def _static(where: str) -> Iterator[Any]:
     from pystac.stac_io import DefaultStacIO
 
     class AnyStore(DefaultStacIO):
-        """Reads what fsspec opens: paths, http, s3 (with s3fs installed)."""
+        """Reads what fsspec opens: paths, http, s3."""
 
         def read_text_from_href(self, href: str) -> str:
-            with fsspec.open(href, "rt") as file:
+            options = _s3_settings() if href.startswith(S3) else {}
+            with fsspec.open(href, "rt", **options) as file:
                 return str(file.read())
 
+    if where.startswith(VSIS3):
+        where = S3 + where.removeprefix(VSIS3)
+    if where.startswith(S3):
+        require_extra("flows", "s3fs")
     top = pystac.read_file(where, stac_io=AnyStore())
     if not isinstance(top, pystac.Catalog):
         raise InputError(f"{where}: is one STAC item; give the catalogue or collection that holds it")
     return iter(top.get_items(recursive=True))
+
+
+def _s3_settings() -> dict[str, Any]:
+    """GDAL's settings of S3, by which scenes are opened, for s3fs. Both find keys and region by themselves."""
+    endpoint = os.environ.get("AWS_S3_ENDPOINT")
+    settings: dict[str, Any] = {"anon": _told("AWS_NO_SIGN_REQUEST", default=False)}
+    if endpoint:
+        scheme = "https" if _told("AWS_HTTPS", default=True) else "http"
+        settings["endpoint_url"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
+    if not _told("AWS_VIRTUAL_HOSTING", default=True):
+        settings["config_kwargs"] = {"s3": {"addressing_style": "path"}}
+    return settings
+
+
+def _told(name: str, *, default: bool) -> bool:
+    """What a variable says, in GDAL's words for yes and no."""
+    said = os.environ.get(name, "").upper()
+    return said in ("YES", "TRUE", "ON", "1") if said else default
 
 
 def _searched(where: str) -> Iterator[Any]:
@@ -85,6 +112,8 @@ def _is_raster(asset: Any) -> bool:
 
 def _openable(href: str) -> str:
     """``href`` as GDAL opens it."""
+    if href.startswith(S3):
+        return VSIS3 + href.removeprefix(S3)
     if href.startswith("file://"):
         return href.removeprefix("file://")
     return href if is_local(href) or not href.startswith("http") else f"/vsicurl/{href}"

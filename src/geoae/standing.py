@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import rasterio
-
 from geoae.errors import InputError, OutputError
 from geoae.order import Job, is_local, load_restorer, merged, order_of, prepare, target_of
+from geoae.provenance import noted
 from geoae.restorer import Restorer
 from geoae.scene import Scene
 from geoae.sources import Found
@@ -39,20 +38,9 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 UNTRIED = "(not tried again: unchanged)"
 
 
-def provenance(target: str) -> dict[str, str]:
-    """What geoae noted in ``target``; empty where there is none, or where it is not of geoae."""
-    if is_local(target) and not Path(target).is_file():
-        return {}
-    try:
-        with rasterio.open(target) as dataset:
-            return dict(dataset.tags(ns="GEOAE"))
-    except rasterio.errors.RasterioError:
-        return {}
-
-
 def is_ours(target: str) -> bool:
     """Whether ``target`` is an output of geoae, which a flow may replace by a newer one."""
-    return "FINGERPRINT" in provenance(target)
+    return "FINGERPRINT" in (noted(target) or {})
 
 
 def is_done(job: Job, restorer: Restorer) -> bool:
@@ -61,16 +49,16 @@ def is_done(job: Job, restorer: Restorer) -> bool:
     Reads headers only where the source is a local file; else a sample of its pixels, since they may have
     changed unseen. Raises ``InputError`` for a source that cannot be opened.
     """
-    noted = provenance(target_of(job))
-    if not noted or job.fresh:
+    tags = noted(target_of(job))
+    if not tags or job.fresh:
         return False
-    if is_local(job.source) and "ORDER" in noted:
+    if is_local(job.source) and "ORDER" in tags:
         options = merged(job)
         scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands))
         # What a VRT of VRTs reads its pixels from is not told by its header.
         if scene.driver != "VRT":
-            return noted["ORDER"] == order_of(job, scene, restorer)
-    return noted["FINGERPRINT"] == prepare(job).fingerprint
+            return tags["ORDER"] == order_of(job, scene, restorer)
+    return tags.get("FINGERPRINT") == prepare(job).fingerprint
 
 
 def settled(

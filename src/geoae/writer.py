@@ -26,8 +26,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.errors import InputError, OutputError
-from geoae.scene import DAMAGED, NOT_MEASURED, on_disk
-from geoae.soundness import STRICT, damage, line, read_error, refuse_what_is_no_file
+from geoae.scene import NOT_MEASURED, on_disk
+from geoae.soundness import DAMAGED, STRICT, damage, line, read_error, refuse_what_is_no_file
 from geoae.vrt import Part, described, disguise, metadata, undisguise
 from geoae.window import Window
 

@@ -42,6 +42,8 @@ def settings(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def server(settings, tmp_path_factory) -> Iterator[str]:
     """A server's address; what this process runs of Prefect goes to it."""
+    from prefect.logging.handlers import APILogWorker
+
     log = tmp_path_factory.mktemp("server") / "server.log"
     port = settings["PREFECT_API_URL"].split(":")[2].split("/")[0]
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
@@ -53,6 +55,7 @@ def server(settings, tmp_path_factory) -> Iterator[str]:
             _wait_for(settings["PREFECT_API_URL"], process, log)
             with _told(settings):
                 yield settings["PREFECT_API_URL"]
+                APILogWorker.drain_all(timeout=30)  # else this process's end tries a gone server for a minute
         finally:
             process.terminate()
             process.wait(30)

@@ -58,3 +58,18 @@ def test_a_list_of_scenes(archive):
     state = restore(archive, source=[str(archive / "1" / "s1.tif"), str(archive / "0" / "s0.tif")])
     assert state.result() == {"restored": 2}
     assert written(archive) == ["0/s0.tif", "1/s1.tif"]
+
+
+def test_a_scene_that_another_run_restores_is_left_to_it(archive, monkeypatch):
+    from filelock import FileLock
+
+    from flows import steps
+
+    monkeypatch.setattr(steps, "restore", steps.restore.with_options(retry_delay_seconds=0))
+    held = archive.parent / "out" / ".s0.tif.geoae"
+    held.mkdir(parents=True)
+    with FileLock(held / "lock"):
+        state = restore(archive, source=str(archive / "0"), most_failed=0.0)
+    assert state.result() == {"restored": 2, "skipped": 1}
+    assert "another run is restoring it" in artifacts(state.state_details.flow_run_id)["geoae-scenes"].data
+    assert restore(archive, source=str(archive / "0")).result() == {"restored": 1, "skipped": 2}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae.errors import BusyError, InputError, ReadError
+from geoae.errors import BusyError, GeoaeError, InputError, ReadError
 from geoae.job import Job, run
 from tests.flows.scenes import artifacts, crop, task_runs
 from tests.rasters import read
@@ -145,19 +145,50 @@ def test_an_output_that_differs_loses_its_name(tmp_path, monkeypatch):
     assert (tmp_path / "t.tif.rejected").exists()
 
 
-@pytest.mark.timeout(120, method="thread")  # its own alarm would take Prefect's place
-def test_a_time_limit_ends_it(tmp_path, monkeypatch):
-    import time
+def test_a_cluster_gives_the_same_pixels(tmp_path):
+    from distributed import Client, LocalCluster
 
-    from flows import steps
     from flows.restore import restore_scene
+    from tests.flows.test_kill import OPTIONS, SCENE
 
-    monkeypatch.setattr(steps, "run", lambda *given: time.sleep(60))
-    began = time.monotonic()
-    state = restore_scene(source=str(crop(tmp_path / "s.tif")), timeout=1.0, model="identity", return_state=True)
-    assert not state.is_completed()
-    assert "timeout" in state.message
-    assert time.monotonic() - began < 30
+    source = crop(tmp_path / "s.tif", side=400, source=SCENE)
+    alone = run(Job(source=str(source), target=str(tmp_path / "alone.tif"), **OPTIONS))
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        report = restore_scene(
+            source=str(source), target=str(tmp_path / "spread.tif"), scheduler=cluster.scheduler_address, **OPTIONS
+        )
+        with Client(cluster) as client:
+            executed = client.run(lambda dask_worker: dask_worker.state.executed_count)
+    assert sum(executed.values()) >= 2
+    assert report["tiles_computed"] == alone.tiles_computed > 4
+    assert (read(report["target"]) == read(alone.target)).all()
+    assert (read(alone.target) != read(source)).mean() > 0.5
+
+
+@pytest.mark.timeout(300, method="thread")  # its own alarm would take Prefect's place
+def test_a_scene_cut_by_its_time_limit_is_resumed(tmp_path):
+    from flows.restore import restore_scene
+    from tests.flows.test_kill import OPTIONS, SCENE
+
+    source, target = crop(tmp_path / "s.tif", side=900, source=SCENE), tmp_path / "restored.tif"
+    run(Job(source=str(crop(tmp_path / "small.tif")), **OPTIONS))  # the first one loads torch
+    by_hand = run(Job(source=str(source), target=str(tmp_path / "by_hand.tif"), **OPTIONS))
+    limit = by_hand.seconds / 2
+    given = {"source": str(source), "target": str(target)} | OPTIONS
+    state = restore_scene(**given, timeout=limit, return_state=True)
+    assert state.is_failed()
+    error = state.result(raise_on_failure=False)
+    assert isinstance(error, GeoaeError)
+    assert f"{source}: was not restored within {limit:.0f} s; what is finished is kept" in str(error)
+    steps = {one.name: one for one in task_runs(state.state_details.flow_run_id)}
+    assert set(steps) == {"inspect s.tif", "restore s.tif"}
+    assert steps["restore s.tif"].state.name == "TimedOut"
+    assert steps["restore s.tif"].total_run_time.total_seconds() < limit + 10
+    assert not target.exists()
+    parts = len(list(tmp_path.glob(".restored.tif.geoae/slab-*.*.tif")))
+    assert parts >= 1
+    assert restore_scene(**given)["slabs_resumed"] == parts
+    assert (read(target) == read(by_hand.target)).all()
 
 
 def test_people_are_told_through_a_block(tmp_path, monkeypatch):

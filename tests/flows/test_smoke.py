@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -58,6 +59,7 @@ def test_from_nothing_to_restored_scenes(tmp_path, record_property):
     for line in ("server up", "deployed: 4 deployments", "a scheduled run restored", "a run on demand restored"):
         assert line in said
     assert said.count("with model res-cae") == 2
+    assert [line for line in said.splitlines() if not re.match(r" *\d+ s  ", line)] == []  # nor what bash says of jobs
     events = [line.split(" ", 2) for line in spy.read_text().splitlines()]
     assert len({pid for pid, _, _ in events}) >= 4  # server, worker, flow runs, commands
     elsewhere = {host for _, _, text in events if not _is_here(host := ast.literal_eval(text))}
