@@ -64,7 +64,7 @@ def place(tmp_path_factory):
     (folder / "empty").mkdir()
     for name, text in {
         "unknown": "tyle = 256", "type": "tile = 'big'", "negative": "tile = -256", "overlap": "tile = 128\noverlap = 100",
-        "half": "tile = 1.5", "bands": "bands = [9]", "zero": "bands = [0]", "list": "bands = 1", "broken": "tile: 256",
+        "half": "tile = 1.5", "bands": "bands = [9]", "zero": "bands = [0]", "list": "bands = 1.5", "broken": "tile: 256",
         "ramp": "ramp = 'cubic'", "nan": "sigma = nan", "model": "model = 'res-cea'",
     }.items():  # fmt: skip
         (folder / f"{name}.toml").write_text(text)
@@ -111,7 +111,7 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*R, "--recipe", "half.toml"), ["tile = 1.5"]),
     ((*R, *IDENTITY, "--recipe", "bands.toml"), ["has bands 1 to 3, not 9"]),
     ((*R, "--recipe", "zero.toml"), ["bands.0 = 0"]),
-    ((*R, "--recipe", "list.toml"), ["bands = 1"]),
+    ((*R, "--recipe", "list.toml"), ["bands = 1.5"]),
     ((*R, "--recipe", "broken.toml"), ["not TOML"]),
     ((*R, "--recipe", "ramp.toml"), ["ramp = 'cubic'"]),
     ((*R, "--recipe", "nan.toml"), ["sigma = nan"]),
@@ -214,7 +214,7 @@ def test_one_line_says_what_is_wrong_and_nothing_is_lost(words, said, run: Forks
     "words",
     [
         ("restore",), ("restore", "s.tif", "--tile", "-1"), ("restore", "s.tif", "--overlap", "0"), ("restore", "s.tif", "--tyle", "3"), ("restore", "s.tif", "--report", "empty"),
-        ("inspect",), ("inspect", "s.tif", "--bands", "x"), ("models", "x"), ("train",), ("train", "train-good.toml"), ("degrade", "s.tif"),
+        ("inspect",), ("models", "x"), ("train",), ("train", "train-good.toml"), ("degrade", "s.tif"),
         ("evaluate",), ("evaluate", "--scenes", "s.tif", "--crop", "3"), ("demo", "--out", "s.tif"), ("demo", "x"), ("polish",),
     ],
     ids=" ".join,

@@ -13,8 +13,8 @@ from geoae.cli import cli, main
 from tests.rasters import noise, read, texture, write
 
 RESTORE_OPTIONS = [
-    "-o", "--output", "--model NAME|PATH", "--sigma auto|DN", "--device auto|cpu|cuda|cuda:N", "--precision", "auto|fp32|bf16",
-    "--recipe NAME|PATH", "--tile", "--overlap", "--batch-size", "--bands 1,2,3", "--profile", "cog|gtiff", "--overwrite",
+    "-o", "--output", "--model NAME|PATH", "--sigma auto|DN|DN,DN,...", "--device auto|cpu|cuda|cuda:N", "--precision", "auto|fp32|bf16",
+    "--recipe NAME|PATH", "--tile", "--overlap", "--batch-size", "--bands 1-3,7", "--profile", "cog|gtiff", "--overwrite",
     "--fresh", "--report PATH.json", "--quiet",
 ]  # fmt: skip
 
@@ -127,8 +127,7 @@ def test_version(geoae):
 @pytest.mark.parametrize(
     "words",
     [
-        [], ["restore"], ["polish", "s.tif"], ["restore", "s.tif", "--bands", "one"], ["restore", "s.tif", "--sigma", "much"],
-        ["restore", "s.tif", "--tile", "0"], ["restore", "s.tif", "--overlap", "-3"], ["restore", "s.tif", "--batch-size", "0"],
+        [], ["restore"], ["polish", "s.tif"], ["restore", "s.tif", "--tile", "0"], ["restore", "s.tif", "--overlap", "-3"], ["restore", "s.tif", "--batch-size", "0"],
         ["restore", "s.tif", "--profile", "png"], ["restore", "s.tif", "--precision", "fp8"], ["restore", "s.tif", "t.tif"],
     ],
 )  # fmt: skip
@@ -187,6 +186,17 @@ def test_options_reach_the_run(restore):
         assert dataset.tags(ns="GEOAE")["RECIPE"] == "landsat-30m"
 
 
+def test_ranges_of_bands_and_noise_of_each(geoae, restore):
+    assert restore("--bands", "2-3", "--sigma", "3.2,5.1", "--report", "r.json")[0] == 0
+    report = json.loads(Path("r.json").read_text())
+    assert (report["bands"], report["sigma_before"]) == ([2, 3], [3.2, 5.1])
+    found = geoae("inspect", "s.tif", "--model", "identity", "--bands", "3,1", "--sigma", "3.2,5.1", "--json")[1]
+    assert [band["sigma"] for band in json.loads("\n".join(found))["bands"]] == [5.1, None, 3.2]
+    assert restore("--bands", "3,2", "--sigma", "5.1,3.2")[1][-1].endswith("nothing to do"), (
+        "the same order otherwise put"
+    )
+
+
 def test_foreign_output_needs_overwrite(restore, scene):
     Path("s_restored.tif").write_bytes(scene.read_bytes())
     code, _, err = restore()
@@ -217,6 +227,10 @@ def test_other_options_are_another_result(restore):
         (["--overlap", "4"], ["overlap of", "halo of 8 px", "--overlap 24"]),
         (["--bands", "1,7"], ["s.tif: has bands 1 to 3, not 7", "--bands"]),
         (["--bands", "0"], ["bands.0 = 0", "greater than 0"]),
+        (["--bands", "1-7"], ["s.tif: has bands 1 to 3, not 4", "--bands"]),
+        (["--bands", "1-x"], ["bands: '1-x' is no band", "1-3,7"]),
+        (["--sigma", "much"], ["sigma: 'much' is no noise", "auto"]),
+        (["--sigma", "1,2"], ["s.tif: sigma has 2 values, but bands 1, 2, 3 are restored"]),
         (["--sigma", "-1"], ["sigma = -1.0"]),
         (["--sigma", "nan"], ["sigma = nan"]),
         (["--sigma", "inf"], ["sigma = inf"]),

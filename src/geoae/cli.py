@@ -21,34 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def _bands(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
-    if value is None:
-        return None
-    try:
-        return [int(part) for part in value.split(",")]
-    except ValueError as error:
-        raise click.BadParameter("give numbers like 1,2,3") from error
-
-
-def _sigma(context: click.Context, parameter: click.Parameter, value: str | None) -> float | str | None:
-    if value is None or value == "auto":
-        return value
-    try:
-        return float(value)
-    except ValueError as error:
-        raise click.BadParameter("give auto or the noise in DN, like 12.5") from error
-
-
 OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--model", metavar="NAME|PATH", help="Shipped model or model folder; identity changes nothing."),
-    click.option("--sigma", metavar="auto|DN", callback=_sigma, help="Noise level; auto estimates it for each band."),
+    click.option(
+        "--sigma", metavar="auto|DN|DN,DN,...", help="Noise of all restored bands, or of each; auto estimates it."
+    ),
     click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True),
     click.option("--recipe", metavar="NAME|PATH", help="Options for scenes of one kind, as TOML."),
     click.option("--tile", type=click.IntRange(1), metavar="N", help="Largest side of a tile, in pixels."),
     click.option("--overlap", type=click.IntRange(1), metavar="N", help="Least overlap of tiles, in pixels."),
     click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples of one forward pass."),
-    click.option("--bands", metavar="1,2,3", callback=_bands, help="Bands to restore; others are copied."),
+    click.option("--bands", metavar="1-3,7", help="Bands to restore; others are copied."),
     click.option("--tta", is_flag=True, default=None, help="Mean over eight turns and flips: eight times as slow."),
     click.option("--profile", type=click.Choice(["cog", "gtiff"]), help="Kind of file; cog by default."),
 ]
