@@ -80,9 +80,8 @@ def test_program_fails_in_one_line_without_traceback(tmp_path):
 
 def test_program_knows_wrong_usage(tmp_path):
     done = process("-m", "geoae", "restore", "--tyle", "3", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "--tile" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "geoae: restore: no such option '--tyle'; did you mean --tile?\n"
 
 
 def test_import_is_light(tmp_path):
@@ -124,18 +123,36 @@ def test_version(geoae):
     assert "version" in out[0]
 
 
+def test_no_words_show_the_help(geoae):
+    code, out, err = geoae()
+    assert (code, err) == (0, [])
+    assert out[0].startswith("Usage: geoae ")
+    assert any(line.strip().startswith("restore ") for line in out)
+
+
 @pytest.mark.parametrize(
-    "words",
+    ("words", "said"),
     [
-        [], ["restore"], ["polish", "s.tif"], ["restore", "s.tif", "--tile", "0"], ["restore", "s.tif", "--overlap", "-3"], ["restore", "s.tif", "--batch-size", "0"],
-        ["restore", "s.tif", "--profile", "png"], ["restore", "s.tif", "--precision", "fp8"], ["restore", "s.tif", "t.tif"],
+        (["restore"], "geoae: restore: missing argument 'INPUT'; see geoae restore --help"),
+        (["polish", "s.tif"], "geoae: no such command 'polish'; see geoae --help"),
+        (["restor", "s.tif"], "geoae: no such command 'restor'; did you mean restore?"),
+        (["restore", "s.tif", "--sigm", "5"], "geoae: restore: no such option '--sigm'; did you mean --sigma?"),
+        (["restore", "s.tif", "--xyz"], "geoae: restore: no such option '--xyz'; see geoae restore --help"),
+        (["restore", "s.tif", "--tile"], "geoae: option '--tile' requires an argument; see geoae --help"),
+        (["restore", "s.tif", "--tile", "0"], "geoae: restore: invalid value for '--tile': 0 is not in the range x>=1; see geoae restore --help"),
+        (["restore", "s.tif", "--overlap", "-3"], "-3 is not in the range"),
+        (["restore", "s.tif", "--batch-size", "many"], "'many' is not a valid"),
+        (["restore", "s.tif", "--profile", "png"], "'png' is not one of 'cog', 'gtiff'"),
+        (["restore", "s.tif", "--precision", "fp8"], "'fp8' is not one of 'auto', 'fp32', 'bf16'"),
+        (["restore", "s.tif", "t.tif"], "geoae: restore: got unexpected extra argument (t.tif); see geoae restore --help"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
-def test_usage_errors_exit_with_2(geoae, words):
+def test_wrong_words_are_one_line_with_the_cure(geoae, words, said):
     code, out, err = geoae(*words)
-    assert code == 2
-    assert out == []
-    assert err[0].startswith("Usage: ")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("geoae: ")
+    assert said in err[0]
 
 
 # --- restore ------------------------------------------------------------------------------------

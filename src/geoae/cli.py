@@ -44,10 +44,13 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(package_name="geoae")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Restore noisy satellite scenes: a GeoTIFF in, a GeoTIFF out, nothing else changed."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command()
@@ -249,19 +252,18 @@ def deploy(**options: Any) -> None:
 
 
 def main() -> None:
-    """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted, 143 terminated."""
+    """Run the command: exit 0 done, 1 an error in one line, 130 interrupted, 143 terminated."""
     tune_process()
     # Or Python prints what GDAL says on the way to an error that is told in one line.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
     warnings.filterwarnings("ignore", module="rasterio")
     heard = listen()
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="geoae", standalone_mode=False)
     except GeoaeError as error:
         _stop(f"geoae: {error}")
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        _stop(f"geoae: {_misused(error)}")
     except MemoryError:
         _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
     except BrokenPipeError:  # what was listening has gone
@@ -272,6 +274,17 @@ def main() -> None:
         leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
     finally:
         sys.excepthook = sys.__excepthook__
+
+
+def _misused(error: click.ClickException) -> str:
+    """What is wrong with the words of a command, with the nearest right one or where to look."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "geoae"
+    near = getattr(error, "possibilities", None)
+    what = error.message if near else error.format_message()
+    cure = f"did you mean {near[0]}?" if near else f"see {path} --help"
+    command = " ".join([*path.split()[1:], ""]).replace(" ", ": ")
+    return f"{command}{what[:1].lower()}{what[1:].rstrip('.')}; {cure}"
 
 
 def _stop(message: str) -> NoReturn:
