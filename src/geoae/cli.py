@@ -13,7 +13,7 @@ import click
 
 from geoae.errors import GeoaeError, OutputError
 from geoae.signals import leave, listen
-from geoae.tuning import hush_libtiff, tune_process
+from geoae.tuning import hush_libraries, tune_process
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -71,7 +71,7 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     from geoae.job import Job, run
     from geoae.order import target_of
 
-    hush_libtiff()
+    hush_libraries()
     job = Job.checked(**options)
     if report:
         _refuse_report(report, job.source, target_of(job))
@@ -109,7 +109,7 @@ def inspect(as_json: bool, **options: Any) -> None:
     from geoae.inspection import inspect as look
     from geoae.job import Job
 
-    hush_libtiff()
+    hush_libraries()
     show_inspection(look(Job.checked(**options)), as_json)
 
 
@@ -161,7 +161,7 @@ def degrade(source: str, config: Path, target: Path, overwrite: bool) -> None:
     from geoae.degrade import DegradeConfig
     from geoae.degrade import degrade as run
 
-    hush_libtiff()
+    hush_libraries()
     settings = DegradeConfig.read(config)
     run(source, settings, target, overwrite=overwrite)
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
