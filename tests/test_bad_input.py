@@ -164,7 +164,7 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*D, "gone.toml", "-o", "n.tif"), ["gone.toml: cannot be read"]),
     ((*D, "degrade-good.toml", "-o", "hard.tif", "--overwrite"), ["hard.tif: is the input itself"]),
     ((*D, "degrade-good.toml", "-o", "other.tif"), ["other.tif: exists"]),
-    ((*D, "degrade-good.toml", "-o", "other.tif/n.tif"), ["cannot be written"]),
+    ((*D, "degrade-good.toml", "-o", "other.tif/n.tif"), ["other.tif: no such folder"]),
     ((*D, "degrade-good.toml", "-o", "/proc/n.tif"), ["cannot be written"]),
     (("degrade", "gone.tif", "degrade-good.toml", "-o", "n.tif"), ["gone.tif: cannot be opened"]),
     ((*T, "train-key.toml", "--scenes", "."), ["unknown key chipp; did you mean chip?"]),
