@@ -316,6 +316,7 @@ def test_inspect_shows_bands_and_plan(geoae, scene):
     assert out[0] == "s.tif: GTiff, 90 rows x 130 columns x 3 bands uint16, CRS EPSG:32633, 100.0 % valid"
     assert sum("restored" in line for line in out) == 3
     assert out[-1].startswith("plan: 1 tile of ")
+    assert ", less than a second with model identity on " in out[-1]
     assert [path.name for path in Path().iterdir()] == ["s.tif"]
 
 

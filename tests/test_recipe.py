@@ -1,6 +1,7 @@
 import contextlib
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -17,6 +18,25 @@ SHIPPED = sorted(path.stem for path in shipped("tiles").glob("*.toml"))
 
 def test_the_recipes_of_the_house_are_shipped():
     assert SHIPPED == ["aerial-1m", "landsat-30m", "pan-sharp", "sar", "sentinel2-10m"]
+
+
+# Rows, columns and bands of what each is for.
+WHOLE = {
+    "aerial-1m": (12180, 10000, 4), "landsat-30m": (7871, 7751, 7), "pan-sharp": (15661, 15421, 1), "sar": (16700, 25700, 2),
+    "sentinel2-10m": (10980, 10980, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_computes_less(name):
+    card = json.loads((shipped("models") / "res-cae" / "card.json").read_text())
+    model = SimpleNamespace(halo=card["halo"], tile=card["tile"], multiple=8)
+
+    def computed(options: Recipe) -> int:
+        plan = plan_for(options, model, *WHOLE[name])
+        return plan.tiles * plan.rows.tile * plan.cols.tile
+
+    assert computed(Recipe.read(name)) < 0.95 * computed(Recipe())
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -100,7 +100,7 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
     tags = {"DEGRADATIONS": config.model_dump_json()}
     # Where restoring keeps its parts too: what a killed run leaves goes with the next one for this target.
     folder = target.with_name(f".{target.name}.geoae")
-    with PartStore.opened(folder, tags, bands=len(pixels), dtype=scene.dtype, fresh=True) as store:
+    with PartStore.opened(folder, {"degraded": tags}, bands=len(pixels), dtype=scene.dtype, fresh=True) as store:
         try:
             with store.writer(whole) as part:
                 part.write(whole.window, pixels)
