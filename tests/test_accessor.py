@@ -83,6 +83,19 @@ def test_bands_that_are_not_asked_for_stay(scene, model):
         array.geoae.restore(model="identity", bands=[0])
 
 
+def test_noise_of_each_band_is_in_the_order_of_bands(scene, model):
+    array = lazily(scene)
+
+    def restored(**options):
+        return array.geoae.restore(model=model, tile=128, **options).compute(scheduler="synchronous").values
+
+    one = restored(bands="3,1", sigma="20,5")
+    assert (one == restored(bands=[1, 3], sigma=[5, 20])).all()
+    assert (one != restored(bands=[1, 3], sigma=[20, 5])).any()
+    with pytest.raises(RecipeError, match="sigma has 2 values, but bands 1, 2, 3"):
+        restored(sigma="20,5")
+
+
 def test_what_cannot_be_restored_is_said(scene):
     array = lazily(scene)
     with pytest.raises(InputError, match="cannot be restored"):

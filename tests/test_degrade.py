@@ -1,13 +1,16 @@
+import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import rasterio
+from filelock import FileLock
 
 from geoae.degradations import DeadPixels, Gaussian
 from geoae.degrade import DegradeConfig, degrade, degraded
-from geoae.errors import InputError, OutputError, RecipeError
+from geoae.errors import BusyError, InputError, OutputError, RecipeError
+from tests.doomed import Doomed, Fault, die
 from tests.rasters import SHARED, read, texture, write
 
 CONFIG = 'seed = 3\n[[degradations]]\nkind = "gaussian"\nsigma = [10, 20]\n'
@@ -113,7 +116,7 @@ def test_what_does_not_exist_is_said(scene, tmp_path):
         DegradeConfig.read(tmp_path / "absent.toml")
     with pytest.raises(InputError, match="absent"):
         degrade(str(tmp_path / "absent.tif"), config(), tmp_path / "out.tif")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="absent: no such folder"):
         degrade(str(scene), config(), tmp_path / "absent" / "out.tif")
     with pytest.raises(RecipeError, match="3 values for 2 bands"):
         degrade(str(scene), config(degradations=[{"kind": "gaussian", "sigma": [1, 2, 3]}]), tmp_path / "out.tif")
@@ -147,3 +150,24 @@ def test_a_scene_without_a_measured_band_is_said(tmp_path):
         dataset.set_band_description(1, "SCL")
     with pytest.raises(InputError, match="no measured band"):
         degrade(str(path), config(), tmp_path / "out.tif")
+
+
+@pytest.mark.parametrize(("call", "nth"), [("copy", 1), ("rename", 1), ("rename", 2), ("remove", 1)])
+def test_what_a_killed_run_leaves_goes_with_the_next(call, nth, scene, tmp_path):
+    (tmp_path / "config.toml").write_text(CONFIG)
+    words = ("degrade", "in.tif", "config.toml", "-o", "out.tif", "--overwrite")
+    killed = Doomed(tmp_path, *words, faults=[Fault(call, nth, die)])
+    assert killed.ended() == -signal.SIGKILL
+    left = {path.name for path in tmp_path.iterdir()} - {"in.tif", "config.toml", "stdout", "stderr"}
+    assert left == {".out.tif.geoae"} | ({"out.tif"} if call == "remove" else set()), "nothing under a name of its own"
+    again = Doomed(tmp_path, *words)
+    assert (again.ended(), again.said) == (0, [])
+    degrade(str(scene), DegradeConfig.read(tmp_path / "config.toml"), tmp_path / "straight.tif")
+    assert (read(tmp_path / "out.tif") == read(tmp_path / "straight.tif")).all()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_two_runs_for_one_target_are_refused(scene, tmp_path):
+    (tmp_path / ".out.tif.geoae").mkdir()
+    with FileLock(tmp_path / ".out.tif.geoae" / "lock"), pytest.raises(BusyError, match="another run"):
+        degrade(str(scene), config(), tmp_path / "out.tif")

@@ -47,7 +47,7 @@ def test_the_digest_sees_valid_pixels_and_mask_only():
 
 
 def test_given_noise_replaces_the_estimate():
-    assert facts(texture(2, 60, 60), sigma=12.5).sigma.tolist() == [12.5, 12.5]
+    assert facts(texture(2, 60, 60), sigma=[12.5, 3]).sigma.tolist() == [12.5, 3]
 
 
 def test_a_corner_of_valid_pixels_is_found():

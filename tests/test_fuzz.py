@@ -1,9 +1,10 @@
-"""Damaged files through the command: a result or one line, whatever the bytes.
+"""Damaged files through the command: what rasterio reads of them or one line, whatever the bytes.
 
 ``GEOAE_FUZZ=2000`` in the environment makes the slow round that long.
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +12,20 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
 
 from tests.forked import Ended, Forks, forks
-from tests.rasters import SHARED, UTM, noise, texture
+from tests.rasters import SHARED, UTM, noise, texture, write
 
 SEED = 20240501
 SECONDS, MEBIBYTES = 20, 3072
 CHUNK = 50
 QUICK, ALL = 100, int(os.environ.get("GEOAE_FUZZ", "400"))
+STRIP = 4 << 20  # pixels that are compared at a time
+DAMAGED = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
 LARGEST = 12 << 10  # bytes of an odd file that is damaged further
 # What counters and offsets are turned into.
 TELLING = [0, 1, 2, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
@@ -110,8 +116,30 @@ def geoae(tmp_path_factory) -> Iterator[Forks]:
         yield made
 
 
-def wrong(ended: Ended, target: Path) -> str | None:
-    """What is wrong with how a command ended, or None."""
+def unlike(source: Path, target: Path) -> str | None:
+    """How an output differs from what rasterio, with GDAL's defaults, reads of its source; strip by strip, since
+    a few bytes may declare many pixels.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            with rasterio.open(source) as before, rasterio.open(target) as after:
+                if (before.shape, before.dtypes) != (after.shape, after.dtypes):
+                    return f"{before.shape} of {before.dtypes} became {after.shape} of {after.dtypes}"
+                rows = max(1, STRIP // (before.width * before.count))
+                for row in range(0, before.height, rows):
+                    strip = Window(0, row, before.width, min(rows, before.height - row))
+                    if before.read(window=strip).tobytes() != after.read(window=strip).tobytes():
+                        return f"other pixels from row {row}"
+                    if ((before.read_masks(window=strip) != 0) != (after.read_masks(window=strip) != 0)).any():
+                        return f"another mask from row {row}"
+        except DAMAGED as error:
+            return f"an output of what rasterio cannot read ({error}, {error.__cause__})"
+    return None
+
+
+def wrong(ended: Ended, source: Path, target: Path) -> str | None:
+    """What is wrong with how a command ended, or with what it wrote; or None."""
     if ended.code not in (0, 1):
         return f"ended with {ended.code} after {ended.seconds:.1f} s"
     if any("Traceback" in line for line in ended.err):
@@ -120,7 +148,7 @@ def wrong(ended: Ended, target: Path) -> str | None:
         return "not one line"
     if ended.code == 1 and target.exists():
         return "an output after an error"
-    return None
+    return unlike(source, target) if target.exists() else None
 
 
 def run_cases(cases: range, originals: list[tuple[str, bytes]], geoae: Forks, folder: Path) -> list[str]:
@@ -135,7 +163,7 @@ def run_cases(cases: range, originals: list[tuple[str, bytes]], geoae: Forks, fo
         source.write_bytes(damaged(content, rng))
         for words in (["inspect", source.name], ["restore", source.name, "-o", target.name]):
             ended = geoae(*words, "--model", "identity", cwd=folder, seconds=SECONDS, mebibytes=MEBIBYTES)
-            if problem := wrong(ended, target):
+            if problem := wrong(ended, source, target):
                 failures.append(f"{words[0]} {source}: {problem}: {ended.err[-3:]}")
             target.unlink(missing_ok=True)
         if not any(str(source) in failure for failure in failures):
@@ -152,3 +180,16 @@ def test_damaged_files(first, originals, geoae, tmp_path):
 @pytest.mark.parametrize("first", range(QUICK, ALL, CHUNK))
 def test_more_damaged_files(first, originals, geoae, tmp_path):
     assert run_cases(range(first, first + CHUNK), originals, geoae, tmp_path) == []
+
+
+def test_an_output_that_is_not_its_source_is_noticed(tmp_path):
+    pixels = np.arange(1, 3 * 70 * 90 + 1, dtype=np.uint16).reshape(3, 70, 90)
+    one, other = write(tmp_path / "one.tif", pixels), tmp_path / "other.tif"
+    assert unlike(one, write(other, pixels, compress="deflate")) is None
+    changed = pixels.copy()
+    changed[2, 69, 89] += 1
+    assert unlike(one, write(other, changed)) == "other pixels from row 0"
+    assert unlike(one, write(other, pixels, nodata=7)) == "another mask from row 0"
+    assert "became" in str(unlike(one, write(other, pixels[:2])))
+    one.write_bytes(one.read_bytes()[:20_000])
+    assert str(unlike(one, write(other, pixels))).startswith("an output of what rasterio cannot read")

@@ -5,18 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 
 from tests.facts import differences
 from tests.forked import Ended, Forks, forks
 from tests.oddities import REFUSED, RIGHT
-from tests.rasters import SHARED, texture, write
+from tests.rasters import SHARED, noise, texture, write
 
 SECONDS, MEBIBYTES = 20, 2048
 SIDECARS = {".xml", ".msk", ".tfw"}
 FOLDER = SHARED / "odd"
 ODD = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file() and path.suffix not in SIDECARS)  # fmt: skip
 
-COMPLEX, CODEC, LOST = "data cannot be restored; convert it first", "due to missing codec", "No such file or directory): check the files that the VRT refers to"  # fmt: skip
+COMPLEX, LOST = "data cannot be restored; convert it first", "No such file or directory): check the files that the VRT refers to"  # fmt: skip
+CODEC = f"for which this GDAL ({rasterio.__gdal_version__}) has no codec; rewrite it where GDAL has one (gdal_translate"
 # What of the folder cannot come back, and the words that say why.
 UNSOUND = {
     "gdal_gcore/byte_buggy_packbits.tif": "rows 0..0, columns 0..19 cannot be read (PackBitsDecode:Not enough data",
@@ -28,14 +30,14 @@ UNSOUND = {
     "gdal_gcore/excessive-memory-TIFFFillTile.tif": "rows 16..19, columns 0..15 cannot be read (TIFFFillTile:Too large tile",
     "gdal_gcore/gtiff/cint32_big_endian.tif": f"complex64 {COMPLEX}",
     "gdal_gcore/gtiff/huge_raster_with_ovr_huge_block.tif": "its blocks of 1 x 2147000000 px hold",
-    "gdal_gcore/gtiff/jxl-rgbi.tif": CODEC,
+    "gdal_gcore/gtiff/jxl-rgbi.tif": f"is compressed as JXL, {CODEC}",
     "gdal_gcore/gtiff/lzw_corrupted.tif": "rows 0..0, columns 0..1 cannot be read",
-    "gdal_gcore/gtiff/rgbsmall_JXL.tif": CODEC,
-    "gdal_gcore/gtiff/rgbsmall_JXL_tiled_separate.tif": CODEC,
-    "gdal_gcore/gtiff/unsupported_codec_jp2000.tif": CODEC,
-    "gdal_gcore/gtiff/unsupported_codec_unknown.tif": CODEC,
+    "gdal_gcore/gtiff/rgbsmall_JXL.tif": f"is compressed as JXL, {CODEC}",
+    "gdal_gcore/gtiff/rgbsmall_JXL_tiled_separate.tif": f"is compressed as JXL, {CODEC}",
+    "gdal_gcore/gtiff/unsupported_codec_jp2000.tif": f"is compressed as JP2000, {CODEC}",
+    "gdal_gcore/gtiff/unsupported_codec_unknown.tif": f"is compressed as TIFF code 44510, {CODEC}",
     "gdal_gcore/huge4GB.tif": "declares 4 GiB of pixels in a file of 401 bytes",
-    "gdal_gcore/mandrilmini_12bitjpeg.tif": "rows 0..63, columns 0..63 cannot be read (JPEGLib:Unsupported JPEG data precision 12",
+    "gdal_gcore/mandrilmini_12bitjpeg.tif": f"is compressed as JPEG of 12 bits, {CODEC}",
     "gdal_gcore/msubwinbyte.vrt": LOST,
     "gdal_gcore/packbits-not-enough-data.tif": "rows 233..233, columns 0..32 cannot be read",
     "gdal_gcore/test_mosaic1.vrt": LOST,
@@ -186,6 +188,15 @@ def test_the_damaged_block_is_named(run, here, out):
         file.seek(at + 20)
         file.write(b"\xff" * 300)
     is_refused(restored(run, str(source), out), "rows 64..127, columns 64..127 cannot be read", out)
+
+
+def test_damage_that_hdf5_would_tell_of_itself_is_one_line(run, here, out):
+    pixels = (texture(1, 200, 230) + noise((1, 200, 230), 9)).astype(np.int16)
+    plain, source = write(here / "in.tif", pixels), here / "in.nc"
+    rasterio.shutil.copy(str(plain), str(source), driver="netCDF", FORMAT="NC4C", COMPRESS="DEFLATE")
+    content = source.read_bytes()
+    source.write_bytes(content[:60_000] + b"\xff" * 400 + content[60_400:])
+    is_refused(restored(run, f"HDF5:{source}://Band1", out), "cannot be read", out)
 
 
 def test_damage_far_in_keeps_no_output(run, here, out):

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -17,6 +18,25 @@ SHIPPED = sorted(path.stem for path in shipped("tiles").glob("*.toml"))
 
 def test_the_recipes_of_the_house_are_shipped():
     assert SHIPPED == ["aerial-1m", "landsat-30m", "pan-sharp", "sar", "sentinel2-10m"]
+
+
+# Rows, columns and bands of what each is for.
+WHOLE = {
+    "aerial-1m": (12180, 10000, 4), "landsat-30m": (7871, 7751, 7), "pan-sharp": (15661, 15421, 1), "sar": (16700, 25700, 2),
+    "sentinel2-10m": (10980, 10980, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_computes_less(name):
+    card = json.loads((shipped("models") / "res-cae" / "card.json").read_text())
+    model = SimpleNamespace(halo=card["halo"], tile=card["tile"], multiple=8)
+
+    def computed(options: Recipe) -> int:
+        plan = plan_for(options, model, *WHOLE[name])
+        return plan.tiles * plan.rows.tile * plan.cols.tile
+
+    assert computed(Recipe.read(name)) < 0.95 * computed(Recipe())
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -53,9 +73,55 @@ def test_a_flag_beats_the_recipe_and_the_recipe_the_default(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('tile = 640\nprofile = "gtiff"\nsigma = 5.0\n')
     options = merged(Job(source="scene.tif", recipe=str(path), tile=320))
-    assert (options.tile, options.profile, options.known_sigma) == (320, "gtiff", 5.0)
-    assert merged(Job(source="scene.tif", recipe=str(path), sigma="auto")).known_sigma is None
+    assert (options.tile, options.profile, options.known_sigma("scene.tif", [1, 2])) == (320, "gtiff", [5.0, 5.0])
+    assert merged(Job(source="scene.tif", recipe=str(path), sigma="auto")).known_sigma("scene.tif", [1]) is None
     assert merged(Job(source="scene.tif")).profile == "cog"
+
+
+@pytest.mark.parametrize(
+    ("written", "bands"),
+    [
+        ("1-3", [1, 2, 3]), ("1-3,7", [1, 2, 3, 7]), (" 7 , 1 - 2 ", [7, 1, 2]), ("4", [4]), ("2-2", [2]), (7, [7]), ("1-3,2-4", [1, 2, 3, 4]),
+        ([1, "3-5"], [1, 3, 4, 5]), ([2, 1], [2, 1]), ("65535", [65535]),
+    ],
+)  # fmt: skip
+def test_bands_are_numbers_and_ranges_wherever_they_are_given(written, bands, tmp_path):
+    (tmp_path / "mine.toml").write_text(f"bands = {toml(written)}\n")
+    assert Recipe.read(str(tmp_path / "mine.toml")).bands == bands
+    assert Job.checked(source="scene.tif", bands=written).bands == bands
+
+
+@pytest.mark.parametrize("written", ["x", "", "1-", "-3", "3-1", "1--3", "1-2-3", "1.5", "1_0", "0-3", "0", "1-70000", "9" * 5000, 1.5, [], [1, "x"]])  # fmt: skip
+def test_bands_that_are_none_are_refused_at_once(written):
+    with pytest.raises(RecipeError, match=r"^bands"):
+        Job.checked(source="scene.tif", bands=written)
+
+
+def known(restored: list[int], **options: object) -> list[float] | None:
+    return merged(Job.checked(source="scene.tif", **options)).known_sigma("scene.tif", restored)
+
+
+@pytest.mark.parametrize("written", ["3.2,4,5.1", "3.2, 4, 5.1", [3.2, 4, 5.1]])
+def test_noise_of_each_band(written, tmp_path):
+    assert known([1, 2, 3], sigma=written) == [3.2, 4.0, 5.1]
+    assert known([1, 3, 4], sigma=written, bands="4,1,3") == [4.0, 5.1, 3.2], "in the order of bands"
+    assert known([1, 3, 4], sigma=written, bands="4,2,1,3") == [4.0, 5.1, 3.2], "less those that are copied anyway"
+    (tmp_path / "mine.toml").write_text(f"sigma = {toml(written)}\n")
+    assert known([1, 2, 3], recipe=str(tmp_path / "mine.toml")) == [3.2, 4.0, 5.1]
+
+
+@pytest.mark.parametrize(("written", "said"), [("1,2,x", "'1,2,x' is no noise"), ("3,", "no noise"), ([3, -1], r"sigma.1 = -1:"), ("1,inf", "sigma.1 = inf"), ([], r"sigma = \[\]"), ([1, "auto"], "sigma.1 = 'auto'")])  # fmt: skip
+def test_noise_that_is_none_is_refused_at_once(written, said):
+    with pytest.raises(RecipeError, match=said):
+        Job.checked(source="scene.tif", sigma=written)
+
+
+@pytest.mark.parametrize(("sigma", "bands"), [("1,2", None), ("1,2,3,4", None), ("1,2,3", "1,2"), ([1], None)])
+def test_noise_of_another_number_of_bands_is_refused(sigma, bands):
+    with pytest.raises(
+        RecipeError, match=r"^scene\.tif: sigma has \d values?, but bands 1, 2(, 3)? are restored; give one"
+    ):
+        known([1, 2, 3] if bands is None else [1, 2], sigma=sigma, bands=bands)
 
 
 # --- any TOML at all ----------------------------------------------------------------------------

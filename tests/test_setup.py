@@ -124,6 +124,16 @@ def test_a_server_elsewhere_is_not_started(said):
     assert said() == []
 
 
+@pytest.mark.parametrize(
+    "api", ["rubbish", "", "ftp://server/api", "http://", "http://127.0.0.1:x/api", "http://127.0.0.1:99999/api"]
+)
+def test_what_is_no_address_is_refused_before_anything_is_run(said, api):
+    told = []
+    with pytest.raises(GeoaeError, match="is no address of a server; give --api one like"):
+        set_up(Setup(api=api), told.append)
+    assert told == []
+
+
 def test_a_server_here_is_started(said, monkeypatch):
     monkeypatch.setattr("geoae.setup.SERVER_SECONDS", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -91,14 +91,15 @@ def _restored(job: Job, scene: dask.array.Array, nodata: float | None) -> dask.a
     """The graph: facts from sampled windows, then one node for each slab."""
     options = merged(job)
     count, height, width = scene.shape
-    chosen = list(range(count)) if options.bands is None else [band - 1 for band in options.bands]
+    chosen = list(range(count)) if options.bands is None else sorted(band - 1 for band in options.bands)
     if max(chosen) >= count:
         raise InputError(f"{job.source}: has bands 1 to {count}, not {max(chosen) + 1}; correct bands")
+    sigma = options.known_sigma(job.source, [band + 1 for band in chosen])
     restorer = load_restorer(job)
     plan = plan_for(options, restorer, height, width, len(chosen))
     bands = scene[chosen]
     samples = [[bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)] for grid in grids()]
-    facts = dask.delayed(_facts)(samples, nodata, options.known_sigma)
+    facts = dask.delayed(_facts)(samples, nodata, sigma)
     node = dask.delayed(_slab)
     rows = []
     for slab in plan.slabs(TILE_ROWS):
@@ -123,7 +124,7 @@ def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     return int(rows.min()), int(rows.max()) + 1
 
 
-def _facts(samples: list[list[Pixels]], nodata: float | None, sigma: float | None) -> Facts:
+def _facts(samples: list[list[Pixels]], nodata: float | None, sigma: list[float] | None) -> Facts:
     found: Samples = []
     for grid in samples:
         found = [(pixels, _valid(pixels, nodata)) for pixels in grid]

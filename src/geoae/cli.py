@@ -13,7 +13,7 @@ import click
 
 from geoae.errors import GeoaeError, OutputError
 from geoae.signals import leave, listen
-from geoae.tuning import hush_libtiff, tune_process
+from geoae.tuning import hush_libraries, tune_process
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -21,34 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def _bands(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
-    if value is None:
-        return None
-    try:
-        return [int(part) for part in value.split(",")]
-    except ValueError as error:
-        raise click.BadParameter("give numbers like 1,2,3") from error
-
-
-def _sigma(context: click.Context, parameter: click.Parameter, value: str | None) -> float | str | None:
-    if value is None or value == "auto":
-        return value
-    try:
-        return float(value)
-    except ValueError as error:
-        raise click.BadParameter("give auto or the noise in DN, like 12.5") from error
-
-
 OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--model", metavar="NAME|PATH", help="Shipped model or model folder; identity changes nothing."),
-    click.option("--sigma", metavar="auto|DN", callback=_sigma, help="Noise level; auto estimates it for each band."),
+    click.option(
+        "--sigma", metavar="auto|DN|DN,DN,...", help="Noise of all restored bands, or of each; auto estimates it."
+    ),
     click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True),
     click.option("--recipe", metavar="NAME|PATH", help="Options for scenes of one kind, as TOML."),
     click.option("--tile", type=click.IntRange(1), metavar="N", help="Largest side of a tile, in pixels."),
     click.option("--overlap", type=click.IntRange(1), metavar="N", help="Least overlap of tiles, in pixels."),
     click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples of one forward pass."),
-    click.option("--bands", metavar="1,2,3", callback=_bands, help="Bands to restore; others are copied."),
+    click.option("--bands", metavar="1-3,7", help="Bands to restore; others are copied."),
     click.option("--tta", is_flag=True, default=None, help="Mean over eight turns and flips: eight times as slow."),
     click.option("--profile", type=click.Choice(["cog", "gtiff"]), help="Kind of file; cog by default."),
 ]
@@ -60,10 +44,13 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(package_name="geoae")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Restore noisy satellite scenes: a GeoTIFF in, a GeoTIFF out, nothing else changed."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command()
@@ -84,7 +71,7 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     from geoae.job import Job, run
     from geoae.order import target_of
 
-    hush_libtiff()
+    hush_libraries()
     job = Job.checked(**options)
     if report:
         _refuse_report(report, job.source, target_of(job))
@@ -122,7 +109,7 @@ def inspect(as_json: bool, **options: Any) -> None:
     from geoae.inspection import inspect as look
     from geoae.job import Job
 
-    hush_libtiff()
+    hush_libraries()
     show_inspection(look(Job.checked(**options)), as_json)
 
 
@@ -174,7 +161,7 @@ def degrade(source: str, config: Path, target: Path, overwrite: bool) -> None:
     from geoae.degrade import DegradeConfig
     from geoae.degrade import degrade as run
 
-    hush_libtiff()
+    hush_libraries()
     settings = DegradeConfig.read(config)
     run(source, settings, target, overwrite=overwrite)
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
@@ -265,19 +252,18 @@ def deploy(**options: Any) -> None:
 
 
 def main() -> None:
-    """Run the command: exit 0 done, 1 a geoae error in one line, 2 usage, 130 interrupted, 143 terminated."""
+    """Run the command: exit 0 done, 1 an error in one line, 130 interrupted, 143 terminated."""
     tune_process()
     # Or Python prints what GDAL says on the way to an error that is told in one line.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
     warnings.filterwarnings("ignore", module="rasterio")
     heard = listen()
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="geoae", standalone_mode=False)
     except GeoaeError as error:
         _stop(f"geoae: {error}")
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        _stop(f"geoae: {_misused(error)}")
     except MemoryError:
         _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
     except BrokenPipeError:  # what was listening has gone
@@ -288,6 +274,17 @@ def main() -> None:
         leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
     finally:
         sys.excepthook = sys.__excepthook__
+
+
+def _misused(error: click.ClickException) -> str:
+    """What is wrong with the words of a command, with the nearest right one or where to look."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "geoae"
+    near = getattr(error, "possibilities", None)
+    what = error.message if near else error.format_message()
+    cure = f"did you mean {near[0]}?" if near else f"see {path} --help"
+    command = " ".join([*path.split()[1:], ""]).replace(" ", ": ")
+    return f"{command}{what[:1].lower()}{what[1:].rstrip('.')}; {cure}"
 
 
 def _stop(message: str) -> NoReturn:

@@ -66,7 +66,7 @@ def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
             last, left = now, (done.total - done.done) * (now - began) / max(done.done - done.resumed, 1)
             earlier = f", {done.resumed} from an earlier run" if done.resumed and not told else ""
             told = True
-            line = f"geoae: {done.done} of {done.total} tiles{earlier}, about {left:.0f} s left"
+            line = f"geoae: {done.done} of {done.total} tiles{earlier}, {_duration(left)} left"
             print(line, file=sys.stderr, flush=True)
 
         yield log
@@ -76,6 +76,16 @@ def _numbers(values: Sequence[float]) -> str:
     """At most four figures, then how many more."""
     shown = ", ".join(f"{value:.3g}" for value in values[:4])
     return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+
+
+def _duration(seconds: float) -> str:
+    """About how long, as people say it."""
+    if seconds < 1:
+        return "less than a second"
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:.0f} {unit}"
+    return f"about {seconds:.0f} s"
 
 
 def _count(number: int, what: str) -> str:
@@ -128,7 +138,7 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
     say(
         f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px, overlap {plan.overlap}, {_count(plan.slabs, 'slab')}, "
         f"about {plan.memory_mib} MiB of memory, {plan.disk_mib} MiB of disk while running, "
-        f"about {plan.seconds:.0f} s with model {plan.model} on {plan.setting}"
+        f"{_duration(plan.seconds)} with model {plan.model} on {plan.setting}"
     )
     steps = [*found.restored_before, found.restored_with] if found.restored_with else []
     for number, step in enumerate(steps, start=1):

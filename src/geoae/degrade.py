@@ -1,24 +1,21 @@
 """Known damage done to a file, so that a restoration can be measured against the original."""
 
-import tempfile
-import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoae.degradations import Degradation, build
 from geoae.errors import InputError, OutputError, RecipeError
+from geoae.plan import Slab
 from geoae.radiometry import subtract
 from geoae.recipe import read_toml
 from geoae.scene import Scene
+from geoae.tilestore import PartStore, publish
 from geoae.window import Window
-from geoae.writer import Part, assemble, refuse_target
+from geoae.writer import assemble, refuse_target
 
 __all__ = ["DegradeConfig", "degrade", "degraded"]
 
@@ -88,30 +85,29 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
     refuse_target(source, target)
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists; choose another -o, or give --overwrite")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
     scene = Scene.open(source)
     if not scene.bands:
         raise InputError(
             f"{source}: has no measured band ({', '.join(set(scene.copied.values()))}); name another scene"
         )
+    whole = Slab(0, 0, 1, Window(0, 0, scene.height, scene.width))
     with scene.reader() as reader:
-        pixels, mask = reader.read(Window(0, 0, scene.height, scene.width))
+        pixels, mask = reader.read(whole.window)
     steps = [step.built() for step in config.degradations]
     pixels = degraded(pixels, mask, scene.nodata, steps, np.random.default_rng(config.seed))
-    profile = {"driver": "GTiff", "count": len(pixels), "height": scene.height, "width": scene.width, "dtype": scene.dtype}  # fmt: skip
-    draft = target.with_name(f"{target.name}.part")
-    try:
-        with tempfile.TemporaryDirectory(prefix=".geoae-", dir=target.parent) as folder:
-            part = Part(Path(folder) / "bands.tif", 0, scene.height)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # assembling gives it the source's
-                with rasterio.open(part.path, "w", bigtiff="if_safer", **profile) as dataset:
-                    dataset.write(pixels)
-            tags = {"DEGRADATIONS": config.model_dump_json()}
-            assemble(source, [part], scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED")
-        draft.replace(target)
-    except (OSError, RasterioError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{target}: cannot be written ({reason}); choose another -o") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+    tags = {"DEGRADATIONS": config.model_dump_json()}
+    # Where restoring keeps its parts too: what a killed run leaves goes with the next one for this target.
+    folder = target.with_name(f".{target.name}.geoae")
+    with PartStore.opened(folder, {"degraded": tags}, bands=len(pixels), dtype=scene.dtype, fresh=True) as store:
+        try:
+            with store.writer(whole) as part:
+                part.write(whole.window, pixels)
+            draft = folder / f"{target.name}.part"
+            assemble(
+                source, store.parts([whole]), scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED"
+            )
+            publish(draft, target)
+        finally:
+            store.remove()

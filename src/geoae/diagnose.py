@@ -1,7 +1,7 @@
 """Scene-wide facts from one bounded, deterministic sample of windows."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
@@ -77,13 +77,12 @@ class Facts:
     valid: float
 
     @classmethod
-    def of(cls, samples: Samples, sigma: float | None = None) -> Self:
-        """Facts of a sample; ``sigma`` in DN, the same whatever the signal, replaces the estimate for all bands."""
-        bands = len(samples[0][0])
+    def of(cls, samples: Samples, sigma: Sequence[float] | None = None) -> Self:
+        """Facts of a sample; ``sigma`` (band,) in DN, the same whatever the signal, replaces the estimate."""
         digest = hashlib.sha256()
         for pixels, mask in samples:
             digest.update(np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes() + np.packbits(mask).tobytes())
-        noise, slope = noise_model(samples) if sigma is None else (np.full(bands, sigma), np.zeros(bands))
+        noise, slope = noise_model(samples) if sigma is None else (np.array(sigma), np.zeros(len(sigma)))
         valid = np.mean([mask.mean() for _, mask in samples])
         return cls(*_moments(samples), noise, slope, digest.hexdigest(), float(valid))
 

@@ -8,13 +8,14 @@ from pydantic import BaseModel, ValidationError
 
 __all__ = ["explain"]
 
+# How pydantic names what a value may be, among the keys of where it is.
+KINDS = ("literal", "constrained", "float", "list[")
+
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first thing wrong, on one line; an unknown key names the nearest known one."""
-    first = error.errors()[0]
-    where = ".".join(
-        str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained", "float"))
-    )
+    first = _telling(error)
+    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith(KINDS))
     where = where if where.isprintable() and (where.strip() or not where) else repr(where)
     fields = _holder(model, first["loc"]).model_fields
     last = str(first["loc"][-1]) if first["loc"] else ""
@@ -31,6 +32,12 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "json_invalid":
         return f"not JSON: {first['ctx']['error']}"
     return f"{where or 'content'} = {first['input']!r}: {first['msg'].lower()}"
+
+
+def _telling(error: ValidationError) -> Any:
+    """The first error; of a value that may be of several kinds, the one of the kind that came furthest."""
+    errors = error.errors()
+    return max((one for one in errors if one["loc"][:1] == errors[0]["loc"][:1]), key=lambda one: len(one["loc"]))
 
 
 def _holder(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:

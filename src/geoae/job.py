@@ -1,7 +1,6 @@
 """Carrying out an order: compute what is missing, publish it whole, report it."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 import time
@@ -27,7 +26,7 @@ from geoae.provenance import file_name, noted, with_history
 from geoae.report import RestoreReport
 from geoae.scene import Scene
 from geoae.spread import active_client, restore_spread
-from geoae.tilestore import PartStore
+from geoae.tilestore import PartStore, publish
 from geoae.writer import assemble, refuse_target
 
 __all__ = ["Job", "Progress", "run"]
@@ -181,7 +180,7 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
         after = _facts_after(prepared, str(draft))
         if scene.changed():
             raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
-        _rename(draft, local)
+        publish(draft, local)
     finally:
         draft.unlink(missing_ok=True)
     if not is_local(target):
@@ -190,18 +189,6 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
         except rasterio.errors.RasterioError as error:
             raise OutputError(f"{target}: could not be uploaded ({error}); the result is in {local}") from error
     return after
-
-
-def _rename(draft: Path, final: Path) -> None:
-    """Let ``draft`` take its name, not before its bytes are on the disk."""
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    draft.replace(final)
-    folder = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _facts_after(prepared: Prepared, written: str) -> Facts:

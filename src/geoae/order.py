@@ -3,10 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoae.diagnose import Facts, sample
 from geoae.engine import Work
@@ -14,7 +14,7 @@ from geoae.errors import InputError, RecipeError
 from geoae.explain import explain
 from geoae.plan import TilePlan
 from geoae.provenance import history, remark
-from geoae.recipe import Recipe
+from geoae.recipe import Bands, Recipe, Sigma
 from geoae.restorer import Identity, Restorer, SelfEnsemble
 from geoae.scene import Scene
 
@@ -46,18 +46,14 @@ class Job(BaseModel):
     source: str = Field(description="scene to restore: anything GDAL opens by name")
     target: str | None = Field(None, description="file to write; by default NAME_restored.tif beside the source")
     model: str | None = Field(None, description="shipped model's name, or path of a model folder")
-    sigma: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None = Field(
-        None, description="noise in DN, or auto"
-    )
+    sigma: Sigma | None = Field(None, description="noise in DN, of all restored bands or of each; or auto")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="arithmetic of the network")
     recipe: str | None = Field(None, description="shipped recipe's name, or path of a TOML file")
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     batch_size: int | None = Field(None, gt=0, description="samples of one forward pass")
-    bands: list[PositiveInt] | None = Field(
-        None, min_length=1, description="1-based bands to restore; others are copied"
-    )
+    bands: Bands | None = Field(None, description="1-based bands to restore, like 1-3,7; others are copied")
     tta: bool | None = Field(
         None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
     )
@@ -122,8 +118,9 @@ def prepare(job: Job) -> Prepared:
     restorer = load_restorer(job)
     facts = Facts.none()
     if scene.bands:
+        sigma = options.known_sigma(job.source, scene.bands)
         with scene.reader() as reader:
-            facts = Facts.of(sample(reader.read, scene.height, scene.width), options.known_sigma)
+            facts = Facts.of(sample(reader.read, scene.height, scene.width), sigma)
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
     plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))

@@ -24,12 +24,14 @@ from geoae.soundness import (
     DAMAGED,
     STRICT,
     line,
+    no_codec,
     read_error,
     refuse_absurd,
     refuse_too_many,
     refuse_what_is_no_file,
     refuse_what_tiff_cannot_say,
 )  # fmt: skip
+from geoae.wholeness import refuse_cut_short
 from geoae.window import Window, reflect
 
 __all__ = ["NOT_MEASURED", "Reader", "Scene", "on_disk"]
@@ -52,8 +54,8 @@ def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
         try:
             dataset = rasterio.open(source)
         except DAMAGED as error:
-            raise InputError(
-                f"{source}: cannot be opened as a raster ({line(error)}); check the path and the format"
+            raise no_codec(source, line(error)) or InputError(
+                f"{source}: cannot be opened as a raster ({line(error)}); check the path and the format, and that it is whole"
             ) from error
         with dataset:
             yield dataset
@@ -117,6 +119,7 @@ class Scene:
             masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands) or dtype.startswith("float")
             georeferenced = not dataset.transform.is_identity
             files = _local_files(source, dataset)
+            refuse_cut_short(source, dataset, files)
             return cls(
                 source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
                 bands=bands, copied=copied, nodata=tuple(nodata[band - 1] for band in bands),

@@ -64,9 +64,20 @@ def set_up(setup: Setup, say: Callable[[str], None]) -> None:
 
     Running it again changes nothing but what is asked for differently. With ``worker`` it does not return.
     """
+    _refuse_what_is_no_address(setup.api)
     require_extra("flows", "prefect")
     home = shipped("flows").parent
     _Prefect(setup, home, _environment(setup), say).run()
+
+
+def _refuse_what_is_no_address(api: str) -> None:
+    try:
+        address = urlsplit(api)
+        known = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:  # a port that is no number
+        known = False
+    if not known:
+        raise GeoaeError(f"{api}: is no address of a server; give --api one like http://127.0.0.1:4200/api")
 
 
 def _environment(setup: Setup) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage, located."""
 
+import re
 from math import ceil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ __all__ = [
     "STRICT",
     "damage",
     "line",
+    "no_codec",
     "read_error",
     "refuse_absurd",
     "refuse_too_many",
@@ -32,6 +34,8 @@ STRICT = {
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
 }
+# What GDAL's drivers say where a sound file needs a codec that they were built without: TIFF's, JPEG's, HDF5's.
+NO_CODEC = re.compile(r"missing codec (?:of )?(code \d+|\w+)|Unsupported JPEG data precision (\d+)|(undefined filter)")
 # GDAL decodes blocks whole: one of this many bytes takes some three times as much memory.
 LARGEST_BLOCK = 512 << 20
 # No codec packs so many bytes of a scene into one: such a file holds nothing but its own description.
@@ -108,10 +112,25 @@ def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) ->
             raise InputError(f"{source}: has bands with a mask of their own each, which a GeoTIFF cannot hold; split it into one file for each")  # fmt: skip
 
 
-def read_error(source: str, dataset: rasterio.DatasetReader, window: Window, error: BaseException) -> ReadError:
-    """The error of a ``window`` that would not read, which names the block at fault."""
+def no_codec(source: str, why: str) -> InputError | None:
+    """The error of a file that this GDAL cannot decode, from what GDAL says; None where it says something else."""
+    match = NO_CODEC.search(why)
+    if not match:
+        return None
+    code, bits, _ = match.groups()
+    codec = f"JPEG of {bits} bits" if bits else f"TIFF {code}" if code and " " in code else code
+    return InputError(
+        f"{source}: is compressed as {codec or 'HDF5 with a filter of its own'}, for which this GDAL ({rasterio.__gdal_version__}) "
+        "has no codec; rewrite it where GDAL has one (gdal_translate -co COMPRESS=ZSTD), or get it in another compression"
+    )
+
+
+def read_error(source: str, dataset: rasterio.DatasetReader, window: Window, error: BaseException) -> InputError:
+    """The error of a ``window`` that would not read, which names the block at fault, or the codec that is missing."""
     found = damage(dataset, window)
     block, why = found or (window, line(error))
+    if unknown := no_codec(source, why):
+        return unknown
     cure = "the file is cut short or damaged, or its storage is failing; get it again"
     if dataset.driver == "VRT":
         cure = "check the files that the VRT refers to"

@@ -24,7 +24,7 @@ from geoae.plan import Slab
 from geoae.window import Window
 from geoae.writer import Part
 
-__all__ = ["PartStore", "PartWriter"]
+__all__ = ["PartStore", "PartWriter", "publish"]
 
 # Raised whenever parts are kept in another way, so that nobody goes on from those of another version.
 FORMAT = 2
@@ -165,6 +165,18 @@ class PartStore:
     def remove(self) -> None:
         """Delete the folder with everything in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def publish(draft: Path, final: Path) -> None:
+    """Let ``draft`` take its name, not before its bytes are on the disk."""
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.replace(final)
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _checksum(pixels: NDArray[Any]) -> int:

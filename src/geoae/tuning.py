@@ -4,7 +4,7 @@ import ctypes
 import os
 from contextlib import suppress
 
-__all__ = ["hush_libtiff", "tune_process"]
+__all__ = ["hush_libraries", "tune_process"]
 
 
 def tune_process() -> None:
@@ -33,9 +33,10 @@ def tune_process() -> None:
         pass  # not glibc
 
 
-def hush_libtiff() -> None:
-    """Of a full disk libtiff tells standard error by itself, past GDAL and Python; we do so in one line."""
+def hush_libraries() -> None:
+    """Of a full disk libtiff, of damage HDF5 tell standard error by themselves, past GDAL and Python; we do so in one line."""
     import rasterio._base
 
-    with suppress(OSError, AttributeError):  # a build that hides it
-        ctypes.CDLL(rasterio._base.__file__).TIFFSetErrorHandler(None)
+    for name, arguments in (("TIFFSetErrorHandler", (None,)), ("H5Eset_auto2", (ctypes.c_int64(0), None, None))):
+        with suppress(OSError, AttributeError):  # a build that hides it
+            getattr(ctypes.CDLL(rasterio._base.__file__), name)(*arguments)

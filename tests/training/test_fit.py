@@ -204,11 +204,13 @@ def test_a_work_folder_belongs_to_one_config(scenes, tmp_path):
     [
         (Hardware(accelerator="abacus"), {}),
         (Hardware(accelerator="cpu", devices="0"), {}),
+        (Hardware(accelerator="cpu", devices="x"), {}),
+        (Hardware(accelerator="cpu", devices="-3"), {}),
         (Hardware(accelerator="cpu", strategy="none such"), {}),
         (Hardware(accelerator="cpu"), {"precision": "bf17"}),
     ],
 )
 def test_hardware_that_cannot_be_is_said(scenes, tmp_path, hardware, changes):
-    with pytest.raises(TrainingError, match="Hardware") as caught:
+    with pytest.raises(TrainingError, match="--accelerator") as caught:
         fit(config(**changes), scenes, tmp_path / "work", hardware)
     assert "\n" not in str(caught.value)

@@ -149,8 +149,9 @@ def _trainer(config: TrainConfig, work: Path, hardware: Hardware) -> lightning.T
             enable_model_summary=False,
             default_root_dir=work,
         )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise TrainingError(f"{hardware}, precision {config.precision}: {str(error).splitlines()[0]}") from error
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        flags = f"--accelerator {hardware.accelerator} --devices {hardware.devices} --strategy {hardware.strategy}"
+        raise TrainingError(f"{flags}, precision {config.precision}: {str(error).splitlines()[0]}") from error
 
 
 def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:

@@ -15,6 +15,7 @@ from geoae.diagnose import Facts, Samples
 from geoae.errors import ModelError, RecipeError
 from geoae.explain import explain
 from geoae.noise import estimate_noise
+from geoae.order import Job
 from geoae.restorer import Array, Identity, Restorer
 from geoae.scale import Scale
 
@@ -138,6 +139,7 @@ def subject_of(model: Model, device: str, precision: str, claims: dict[str, Any]
 def _named(name: str, device: str, precision: str) -> tuple[Restorer, Restorer]:
     """The model as it would run, and in float32 on the CPU."""
     if name == "identity":
+        Job.checked(source=name, device=device, precision=precision)
         return Identity(), Identity()
     from geoae.weights import load
 
