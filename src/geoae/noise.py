@@ -35,6 +35,8 @@ FEWEST_OF_CLASS = 200
 LEAST_RATIO = 2.0
 # Where it would be below this part of the brightest places' or of what was seen, it is no straight line.
 LEAST_SHARE = 0.02
+# The weakest patches of a scene may show this many times less noise than all of them do; what is beyond is texture.
+MOST_MISSED = 1.07
 # The faintest signal keeps this part of the variance at the mean.
 FAINTEST = 0.05
 # Variance of white noise is kept by this second difference in both directions (Immerkaer, 1996).
@@ -56,7 +58,7 @@ def estimate_noise(samples: Samples) -> Floats:
 
     A band with too few valid patches, or none that is not flat, has no noise: 0.
     """
-    return _estimates(_patches(samples))
+    return _estimates(_patches(samples))[0]
 
 
 def noise_model(samples: Samples) -> tuple[Floats, Floats]:
@@ -67,17 +69,24 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
     Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the weaker half of the patches of each class of
     brightness, by the median absolute second difference in both directions (Immerkaer, Computer Vision and
     Image Understanding 64(2), 1996); its height is that of ``estimate_noise``, once each patch has as much noise as
-    one of the mean signal has.
+    one of the mean signal has. Before, that estimate is of the weakest patches, which are darker ones; if it is much
+    lower, what the others have more is texture.
     """
     patches = _patches(samples)
+    sigma, seen_at = _estimates(patches)
     if not patches.shape[1]:
-        return np.zeros(len(patches)), np.zeros(len(patches))
-    growth = np.zeros(len(patches))
-    for band, members in enumerate(patches):
-        growth[band] = _growth(members)
-        if growth[band]:
-            patches[band] = _steadied(members, growth[band])
-    sigma = _estimates(patches)
+        return sigma, np.zeros(len(sigma))
+    growth = np.array([_growth(band, where) for band, where in zip(patches, seen_at, strict=True)])
+    share = 1 + growth * (patches.mean(axis=(1, 2)) - seen_at)
+    # A mean far below what is measured, as a collar of zeros makes it, tells nothing of the noise.
+    growth = np.where(share > LEAST_SHARE, growth / np.maximum(share, LEAST_SHARE), 0.0)
+    grows = growth > 0
+    if not grows.any():
+        return sigma, growth
+    sigma = sigma * np.sqrt(np.where(grows, share, 1.0))
+    for band in np.flatnonzero(grows):
+        patches[band] = _steadied(patches[band], growth[band])
+    sigma = np.where(grows, np.minimum(_estimates(patches)[0], MOST_MISSED * sigma), sigma)
     return sigma, growth * sigma**2
 
 
@@ -90,12 +99,13 @@ def _steadied(patches: Floats, growth: float) -> Floats:
     return level + (patches - level) / np.sqrt(variance)
 
 
-def _estimates(patches: Floats) -> Floats:
-    """``estimate_noise`` of patches ``(band, patch, pixel)``."""
-    alone = np.array([_weak_texture(band) for band in patches])
+def _estimates(patches: Floats) -> tuple[Floats, Floats]:
+    """``estimate_noise`` of patches ``(band, patch, pixel)``, and the mean signal ``(band,)`` where it was seen."""
+    alone, seen_at = np.array([_weak_texture(band, band.mean(axis=1)) for band in patches]).T
     if len(patches) == 1 or patches.shape[1] < FEWEST:
-        return alone
-    return np.minimum(alone, _without_shared_texture(patches, alone))
+        return alone, seen_at
+    shared, shared_seen_at = _without_shared_texture(patches, alone)
+    return np.minimum(alone, shared), np.where(shared < alone, shared_seen_at, seen_at)
 
 
 def working_bytes(bands: int) -> int:
@@ -142,28 +152,28 @@ def _gradients() -> tuple[Floats, float]:
     return operator, float(special.gammaincinv(mean**2 / variance, CONFIDENCE) * variance / mean)
 
 
-def _weak_texture(patches: Floats) -> float:
-    """Noise of one band from its patches ``(patch, pixel)``."""
+def _weak_texture(patches: Floats, signal: Floats) -> tuple[float, float]:
+    """Noise of one band from its patches ``(patch, pixel)``, and the mean of ``signal`` (patch,) where it was seen."""
     operator, limit = _gradients()
     energy = ((patches @ operator.T) ** 2).sum(axis=1)
     # Exactly flat patches are saturation or an undeclared collar, not a sight without noise.
-    patches, energy = patches[energy > 0], energy[energy > 0]
+    patches, signal, energy = patches[energy > 0], signal[energy > 0], energy[energy > 0]
     if len(patches) < FEWEST:
-        return 0.0
-    variance = _least_eigenvalue(patches)
+        return 0.0, 0.0
+    variance, seen_at = _least_eigenvalue(patches), signal.mean()
     for _ in range(ROUNDS):
         weak = energy < limit * variance
         if weak.sum() < FEWEST:
             break
-        variance = _least_eigenvalue(patches[weak])
-    return float(np.sqrt(variance))
+        variance, seen_at = _least_eigenvalue(patches[weak]), signal[weak].mean()
+    return float(np.sqrt(variance)), float(seen_at)
 
 
 def _least_eigenvalue(patches: Floats) -> float:
     return max(float(np.linalg.eigvalsh(np.cov(patches, rowvar=False))[0]), 0.0)
 
 
-def _without_shared_texture(patches: Floats, alone: Floats) -> Floats:
+def _without_shared_texture(patches: Floats, alone: Floats) -> tuple[Floats, Floats]:
     """The second of ``_estimates``; ``alone`` gives the bands' relative noise."""
     bands = len(patches)
     scale = np.where(alone > 0, alone, 1.0)
@@ -174,20 +184,20 @@ def _without_shared_texture(patches: Floats, alone: Floats) -> Floats:
     # Row b of the inverse holds, but for its own entry as a factor, the band less its best prediction.
     precision = np.linalg.inv(covariance + ridge)
     gains = precision / np.diag(precision)[:, None]
-    estimates = np.empty(bands)
+    estimates, seen_at = np.empty(bands), np.empty(bands)
     for first in range(0, bands, AT_ONCE):
         some = gains[first : first + AT_ONCE]
         residuals = (some @ white.reshape(bands, -1)).reshape(len(some), *white.shape[1:])
         for band, (gain, residual) in enumerate(zip(some, residuals, strict=True), start=first):
-            estimates[band] = _weak_texture(residual) / np.sqrt(gain @ gain)
-    return estimates * scale
+            found, seen_at[band] = _weak_texture(residual, patches[band].mean(axis=1))
+            estimates[band] = found / np.sqrt(gain @ gain)
+    return estimates * scale, seen_at
 
 
-def _growth(patches: Floats) -> float:
-    """Growth of one band's noise variance with its signal, from patches ``(patch, pixel)``; the variance at their mean
-    counts as one.
+def _growth(patches: Floats, where_one: float) -> float:
+    """Growth of one band's noise variance with its signal, from patches ``(patch, pixel)``; the variance where the
+    signal is ``where_one`` counts as one.
     """
-    mean = patches.mean()
     patches = patches[np.ptp(patches, axis=1) > 0]
     if len(patches) < FEWEST:
         return 0.0
@@ -199,7 +209,7 @@ def _growth(patches: Floats) -> float:
         return 0.0
     variance, where = np.array([_weaker_half(members) for members in classes]).T
     slope, offset, _, _ = stats.theilslopes(variance, where)
-    low, one, high = offset + slope * np.array([where[0], mean, where[-1]])
+    low, one, high = offset + slope * np.array([where[0], where_one, where[-1]])
     if one <= LEAST_SHARE * high or high < LEAST_RATIO * max(low, 0.0):
         return 0.0
     return float(slope / one)
