@@ -364,7 +364,7 @@ def test_verify_shows_and_writes_figures(geoae, scene):
     assert (code, err) == (0, [])
     assert out[-1].startswith("identity: 12 of 12 checks passed, ")
     assert "s.tif scene of " in out[-1]
-    assert sum("passed" in line for line in out[:-1]) == 11
+    assert sum("passed" in line for line in out[:-1]) == 12
     report = json.loads(Path("v.json").read_text())
     assert (report["passed"], report["checks"]["tiled"]["figure"]) == (True, 0)
 
