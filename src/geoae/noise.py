@@ -35,10 +35,9 @@ FEWEST_OF_CLASS = 200
 LEAST_RATIO = 2.0
 # Where it would be below this part of the brightest places' or of what was seen, it is no straight line.
 LEAST_SHARE = 0.02
-# The weakest patches of a scene may show this many times less noise than all of them do; what is beyond is texture.
-MOST_MISSED = 1.07
-# The faintest signal keeps this part of the variance at the mean.
-FAINTEST = 0.05
+# Signals so dark that the line leaves this part of the variance at the mean tell nothing of its height: an error of
+# the slope is a large one there, and shadows and water would pass for the weakest texture.
+FAINTEST = 0.3
 # Variance of white noise is kept by this second difference in both directions (Immerkaer, 1996).
 SECOND = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6.0
 NORMAL_MAD = 0.6745
@@ -69,8 +68,7 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
     Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the weaker half of the patches of each class of
     brightness, by the median absolute second difference in both directions (Immerkaer, Computer Vision and
     Image Understanding 64(2), 1996); its height is that of ``estimate_noise``, once each patch has as much noise as
-    one of the mean signal has. Before, that estimate is of the weakest patches, which are darker ones; if it is much
-    lower, what the others have more is texture.
+    one of the mean signal has. A line that would be below zero where the weakest patches are is no such line.
     """
     patches = _patches(samples)
     sigma, seen_at = _estimates(patches)
@@ -83,20 +81,22 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
     grows = growth > 0
     if not grows.any():
         return sigma, growth
-    sigma = sigma * np.sqrt(np.where(grows, share, 1.0))
-    for band in np.flatnonzero(grows):
-        patches[band] = _steadied(patches[band], growth[band])
-    sigma = np.where(grows, np.minimum(_estimates(patches)[0], MOST_MISSED * sigma), sigma)
+    steady = _steadied(patches, growth)
+    if steady.shape[1] < FEWEST:
+        return sigma, np.zeros(len(sigma))
+    sigma = np.where(grows, _estimates(steady)[0], sigma)
     return sigma, growth * sigma**2
 
 
-def _steadied(patches: Floats, growth: float) -> Floats:
-    """``patches`` (patch, pixel) with their contrast divided by the noise that their signal brings, that at the mean
-    signal being one.
+def _steadied(patches: Floats, growth: Floats) -> Floats:
+    """Those of ``patches`` (band, patch, pixel) that no band sees too dark, with their contrast divided by the noise
+    that their signal brings; at a band's mean signal that is one, and grows by ``growth`` (band,).
     """
-    level = patches.mean(axis=1, keepdims=True)
-    variance = np.maximum(1 + growth * (level - level.mean()), FAINTEST)
-    return level + (patches - level) / np.sqrt(variance)
+    level = patches.mean(axis=2)
+    variance = 1 + growth[:, None] * (level - level.mean(axis=1, keepdims=True))
+    bright = (variance > FAINTEST).all(axis=0)
+    level, variance = level[:, bright, None], variance[:, bright, None]
+    return level + (patches[:, bright] - level) / np.sqrt(variance)
 
 
 def _estimates(patches: Floats) -> tuple[Floats, Floats]:
