@@ -108,12 +108,12 @@ def test_a_dark_lake_whose_noise_is_off_the_line_makes_no_line():
     np.testing.assert_array_equal(sigma, estimate_noise(whole(noisy)))
 
 
-@pytest.mark.parametrize("bands", [1, 3])
-@pytest.mark.parametrize(("sea", "land"), [((0.5, 10), (500, 1000)), ((0.5, 1), (1000, 3000))])
-def test_dark_water_does_not_decide_how_noisy_the_land_is(bands, sea, land):
-    share, signal = sea
-    clean = np.linspace(*land, 400)[None, :, None] * np.ones((bands, 400, 400))
-    clean[:, : int(share * 400)] = signal
-    sigma, slope = noise_model(whole(clean + np.sqrt(clean) * noise(clean.shape, 1)))
-    np.testing.assert_allclose(sigma, np.sqrt(clean.mean(axis=(1, 2))), rtol=0.06)
-    np.testing.assert_allclose(slope, 1, rtol=0.15)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("share", "sea", "land"), [(0.3, 10, (500, 1000)), (0.5, 1, (1000, 3000))])
+def test_dark_water_does_not_decide_how_noisy_the_land_is(share, sea, land, seed):
+    clean = np.linspace(*land, 400)[None, :, None] * np.ones((1, 400, 400))
+    clean[:, : int(share * 400)] = sea
+    noisy = clean + np.sqrt(clean) * np.random.default_rng(seed).normal(size=clean.shape)
+    sigma, slope = noise_model(whole(noisy))
+    assert sigma == pytest.approx(np.sqrt(clean.mean()), rel=0.06)
+    assert slope == pytest.approx(1, rel=0.2)
