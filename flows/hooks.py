@@ -8,6 +8,8 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 from prefect.logging import get_logger
 
+from geoae.errors import BusyError
+
 __all__ = ["notify", "on_end"]
 
 # Name of the block, like slack-webhook/ground-segment; without it nobody is told.
@@ -17,7 +19,7 @@ SETTING = "GEOAE_NOTIFY"
 def notify(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:
     """Send state and reason to the block that ``GEOAE_NOTIFY`` names. Prefect wants these parameters' names."""
     name = os.environ.get(SETTING)
-    if not name:
+    if not name or _is_left_to_another(state):
         return
     subject = f"geoae: {flow_run.name} is {state.name}"
     try:
@@ -25,6 +27,11 @@ def notify(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:
         block.notify(body=f"{flow.name}/{flow_run.name} ({flow_run.id}): {state.message}", subject=subject)
     except Exception as error:  # a hook's failure must not hide the run's
         get_logger("geoae.flows").warning("nobody was told through %s: %s", name, error)
+
+
+def _is_left_to_another(state: State) -> bool:
+    """Whether the scene is being restored by another run, which is no failure to tell of."""
+    return state.is_failed() and isinstance(state.result(raise_on_failure=False), BusyError)
 
 
 def on_end() -> dict[str, Any]:

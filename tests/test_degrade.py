@@ -159,7 +159,9 @@ def test_what_a_killed_run_leaves_goes_with_the_next(call, nth, scene, tmp_path)
     killed = Doomed(tmp_path, *words, faults=[Fault(call, nth, die)])
     assert killed.ended() == -signal.SIGKILL
     left = {path.name for path in tmp_path.iterdir()} - {"in.tif", "config.toml", "stdout", "stderr"}
-    assert left == {".out.tif.geoae"} | ({"out.tif"} if call == "remove" else set()), "nothing under a name of its own"
+    assert left == {".out.tif.degrade"} | ({"out.tif"} if call == "remove" else set()), (
+        "nothing under a name of its own"
+    )
     again = Doomed(tmp_path, *words)
     assert (again.ended(), again.said) == (0, [])
     degrade(str(scene), DegradeConfig.read(tmp_path / "config.toml"), tmp_path / "straight.tif")
@@ -168,6 +170,6 @@ def test_what_a_killed_run_leaves_goes_with_the_next(call, nth, scene, tmp_path)
 
 
 def test_two_runs_for_one_target_are_refused(scene, tmp_path):
-    (tmp_path / ".out.tif.geoae").mkdir()
-    with FileLock(tmp_path / ".out.tif.geoae" / "lock"), pytest.raises(BusyError, match="another run"):
+    (tmp_path / ".out.tif.degrade").mkdir()
+    with FileLock(tmp_path / ".out.tif.degrade" / "lock"), pytest.raises(BusyError, match="another run"):
         degrade(str(scene), config(), tmp_path / "out.tif")

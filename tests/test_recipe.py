@@ -108,9 +108,12 @@ def test_noise_of_each_band(written, tmp_path):
     assert known([1, 3, 4], sigma=written, bands="4,2,1,3") == [4.0, 5.1, 3.2], "less those that are copied anyway"
     (tmp_path / "mine.toml").write_text(f"sigma = {toml(written)}\n")
     assert known([1, 2, 3], recipe=str(tmp_path / "mine.toml")) == [3.2, 4.0, 5.1]
+    assert known([1, 2], recipe=str(tmp_path / "mine.toml"), bands="1-2", sigma="6,7") == [6.0, 7.0]
+    with pytest.raises(RecipeError, match=r"mine\.toml: gives the noise of each of its own bands; with --bands give"):
+        known([1, 2, 3], recipe=str(tmp_path / "mine.toml"), bands="3,2,1")
 
 
-@pytest.mark.parametrize(("written", "said"), [("1,2,x", "'1,2,x' is no noise"), ("3,", "no noise"), ([3, -1], r"sigma.1 = -1:"), ("1,inf", "sigma.1 = inf"), ([], r"sigma = \[\]"), ([1, "auto"], "sigma.1 = 'auto'")])  # fmt: skip
+@pytest.mark.parametrize(("written", "said"), [("1,2,x", "'1,2,x' is no noise"), ("3,", "no noise"), ([3, -1], r"sigma.1 = -1:"), ("1,inf", "sigma.1 = inf"), (True, "no noise"), ([], r"sigma = \[\]"), ([1, "auto"], "sigma.1 = 'auto'")])  # fmt: skip
 def test_noise_that_is_none_is_refused_at_once(written, said):
     with pytest.raises(RecipeError, match=said):
         Job.checked(source="scene.tif", sigma=written)

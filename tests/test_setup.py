@@ -72,6 +72,7 @@ def test_the_worker_line_works_when_pasted(said, api, monkeypatch, tmp_path):
     """In a shell that knows nothing of this one but where the packages are."""
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "geoae:hush")
     monkeypatch.setenv("GEOAE_MODEL", "a model")
+    monkeypatch.setenv("GEOAE_DATABASE_PASSWORD", "hush-hush")
     told: list[str] = []
     set_up(Setup(api=api, limit=2, inbox="in", worker=False), told.append)
     assert told[-2] == "# ready; a worker is started, in any shell, with:"
@@ -125,7 +126,17 @@ def test_a_server_elsewhere_is_not_started(said):
 
 
 @pytest.mark.parametrize(
-    "api", ["rubbish", "", "ftp://server/api", "http://", "http://127.0.0.1:x/api", "http://127.0.0.1:99999/api"]
+    "api",
+    [
+        "rubbish",
+        "",
+        "ftp://server/api",
+        "http://",
+        "http://127.0.0.1:x/api",
+        "http://127.0.0.1:99999/api",
+        "http://a b/api",
+        "http://me:hush@server/api",
+    ],
 )
 def test_what_is_no_address_is_refused_before_anything_is_run(said, api):
     told = []

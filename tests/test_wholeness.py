@@ -117,3 +117,28 @@ def test_rubbish_says_nothing(magic, tmp_path):
 def test_a_netcdf_header_that_claims_billions_of_entries_ends_soon(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"CDF\x01" + bytes(4) + b"\0\0\0\x0a" + b"\xff" * 4)
     assert _said(tmp_path / "a.bin") == 0
+
+
+@pytest.mark.parametrize("other", ["text", "header", "log"])
+def test_what_is_sound_is_not_refused(other, tmp_path):
+    pixels = texture(1, 50, 40).astype(np.int16)
+    name = "a.gpkg" if other == "log" else "a.dat"
+    write(tmp_path / "s.tif", pixels.astype(np.uint8) if other == "log" else pixels)
+    options = {"SUFFIX": "ADD"} if other == "header" else {}
+    rasterio.shutil.copy(
+        str(tmp_path / "s.tif"), str(tmp_path / name), driver="GPKG" if other == "log" else "ENVI", **options
+    )
+    if other == "text":
+        header = (tmp_path / "a.hdr").read_text()
+        (tmp_path / "a.hdr").write_text(header + "\nsensor type = {\nbands = 99\nlines = 99\n}\n")
+    elif other == "header":
+        (tmp_path / "a.hdr").write_text("ENVI\nsamples = 40\nlines = 50\nbands = 99\ndata type = 2\n")
+    else:
+        content = (tmp_path / name).read_bytes()
+        pages = int.from_bytes(content[28:32], "big") + 9
+        (tmp_path / name).write_bytes(content[:28] + pages.to_bytes(4, "big") + content[32:])
+        assert _said(tmp_path / name) > len(content)
+        (tmp_path / f"{name}-wal").write_bytes(b"frames")
+        assert _said(tmp_path / name) == 0
+        (tmp_path / name).write_bytes(content)
+    assert Scene.open(str(tmp_path / name)).height == 50

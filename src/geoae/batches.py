@@ -52,7 +52,8 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
     apron = window.grown(plan.halo)
     wide, wide_mask = read(apron)
     inside = (slice(None), *window.slices(apron.row, apron.col))
-    pixels, mask = wide[inside], None if wide_mask is None else wide_mask[inside]
+    # Copies, or what lies around them would wait with them.
+    pixels, mask = wide[inside].copy(), None if wide_mask is None else wide_mask[inside].copy()
     if mask is not None and not mask.any():
         return Tile(row, col, pixels, mask, None)
     filled = wide if wide_mask is None else fill(wide, wide_mask, plan.halo, scale.offset)

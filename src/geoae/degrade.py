@@ -98,8 +98,8 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
     steps = [step.built() for step in config.degradations]
     pixels = degraded(pixels, mask, scene.nodata, steps, np.random.default_rng(config.seed))
     tags = {"DEGRADATIONS": config.model_dump_json()}
-    # Where restoring keeps its parts too: what a killed run leaves goes with the next one for this target.
-    folder = target.with_name(f".{target.name}.geoae")
+    # What a killed run leaves goes with the next one for this target.
+    folder = target.with_name(f".{target.name}.degrade")
     with PartStore.opened(folder, {"degraded": tags}, bands=len(pixels), dtype=scene.dtype, fresh=True) as store:
         try:
             with store.writer(whole) as part:

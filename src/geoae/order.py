@@ -156,9 +156,11 @@ def _default_target(source: str) -> str:
 
 
 def merged(job: Job) -> Recipe:
-    """The recipe with the job's own options over it and the defaults under it."""
+    """The recipe with the job's own options over it and the defaults under it; raises ``RecipeError``."""
     recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
     asked = job.model_dump(include={"model", "sigma", "tile", "overlap", "bands", "tta", "profile"}, exclude_none=True)
+    if isinstance(recipe.sigma, list) and "bands" in asked and "sigma" not in asked:
+        raise RecipeError(f"{job.recipe}: gives the noise of each of its own bands; with --bands give --sigma too")
     defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}
     return Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
 

@@ -20,12 +20,13 @@ M = TypeVar("M", bound=BaseModel)
 MOST = 65_536
 
 
-RANGE = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?")
+RANGE = re.compile(r"\s*([0-9]{1,6})\s*(?:-\s*([0-9]{1,6})\s*)?")
 
 
 def _bands(value: Any) -> Any:
     """Bands as people write them, ``"1-3,7"``, ``7`` or a list with such ranges in it, as a list of numbers."""
-    parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    parts = value.split(",") if isinstance(value, str) else [value] if whole else value
     if not isinstance(parts, list):
         return value
     found: list[Any] = []
@@ -51,6 +52,8 @@ def _once(bands: list[int]) -> list[int]:
 
 def _sigma(value: Any) -> Any:
     """Noise as people write it: ``"auto"``, ``"12.5"``, or one for each restored band, ``"3.2,4,5.1"``."""
+    if isinstance(value, bool):
+        raise ValueError("a yes or no is no noise; give auto, DN like 12.5, or DN of each restored band like 3.2,4,5.1")
     if not isinstance(value, str) or value == "auto":
         return value
     try:

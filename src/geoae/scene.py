@@ -119,7 +119,7 @@ class Scene:
             masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands) or dtype.startswith("float")
             georeferenced = not dataset.transform.is_identity
             files = _local_files(source, dataset)
-            refuse_cut_short(source, dataset, files)
+            refuse_cut_short(source, files)
             return cls(
                 source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
                 bands=bands, copied=copied, nodata=tuple(nodata[band - 1] for band in bands),

@@ -38,8 +38,8 @@ MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(512 << 20), "MA
 # setting stops that. Where nobody answers, it takes its copy.
 NOBODY = "http://127.0.0.1:9"
 SERVER_SECONDS = 180.0
-# What a worker in another shell has to be told, beside all that begins with GEOAE_. What else there may be of Prefect
-# holds passwords.
+# What a worker in another shell has to be told, beside all that begins with GEOAE_ and is no password. What else there
+# may be of Prefect holds passwords.
 TOLD = {*SETTINGS, *MEMORY, "DASK_SCHEDULER_ADDRESS", "PREFECT_API_URL", "PREFECT_HOME"}
 SECRETS = ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")
 
@@ -74,10 +74,13 @@ def _refuse_what_is_no_address(api: str) -> None:
     try:
         address = urlsplit(api)
         known = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+        known = known and not any(char.isspace() or char == "@" for char in api)
     except ValueError:  # a port that is no number
         known = False
     if not known:
-        raise GeoaeError(f"{api}: is no address of a server; give --api one like http://127.0.0.1:4200/api")
+        raise GeoaeError(
+            f"{api}: is no address of a server; give --api one like http://127.0.0.1:4200/api (a password goes into PREFECT_API_AUTH_STRING)"
+        )
 
 
 def _environment(setup: Setup) -> dict[str, str]:
@@ -92,9 +95,10 @@ def _pasted(folder: Path, environment: Mapping[str, str], command: Sequence[str]
 
     Passwords are named, not told: there they are taken from that shell's own variables.
     """
-    told = {name: value for name, value in sorted(environment.items()) if name in TOLD or name.startswith("GEOAE_")}
+    ours = {name for name in environment if name.startswith("GEOAE_") and "PASSWORD" not in name}
+    told = {name: value for name, value in sorted(environment.items()) if name in TOLD | ours}
     settings = [f"{name}={shlex.quote(value)}" for name, value in told.items()]
-    secrets = [f'{name}="${name}"' for name in SECRETS if name in environment]
+    secrets = [f'{name}="${{{name}:?}}"' for name in SECRETS if name in environment]
     return f"cd {shlex.quote(str(folder))} && env {' '.join([*settings, *secrets])} {shlex.join(command)}"
 
 

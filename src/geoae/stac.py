@@ -63,9 +63,11 @@ def _static(where: str) -> Iterator[Any]:
 
 
 def _s3_settings() -> dict[str, Any]:
-    """GDAL's settings of S3, by which scenes are opened, for s3fs. Both find keys and region by themselves."""
+    """GDAL's settings of S3, by which scenes are opened, for s3fs. Both find keys by themselves."""
     endpoint = os.environ.get("AWS_S3_ENDPOINT")
     settings: dict[str, Any] = {"anon": _told("AWS_NO_SIGN_REQUEST", default=False)}
+    if region := os.environ.get("AWS_REGION"):  # botocore looks at AWS_DEFAULT_REGION alone
+        settings["client_kwargs"] = {"region_name": region}
     if endpoint:
         scheme = "https" if _told("AWS_HTTPS", default=True) else "http"
         settings["endpoint_url"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"

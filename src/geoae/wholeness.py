@@ -17,17 +17,15 @@ __all__ = ["refuse_cut_short"]
 
 # Bytes of netCDF's types from 1 on, as its format specification numbers them.
 NETCDF = (1, 1, 2, 4, 4, 8)
-# Bytes of ENVI's data types.
-ENVI = {1: 1, 2: 2, 3: 4, 4: 4, 5: 8, 12: 2, 13: 4, 14: 8, 15: 8}
 # Bytes of PCIDSK's channels, in the order in which its header counts them.
 PCIDSK = (1, 2, 2, 4, 4, 4, 8)
 
 
-def refuse_cut_short(source: str, dataset: rasterio.DatasetReader, files: tuple[str, ...]) -> None:
+def refuse_cut_short(source: str, files: tuple[str, ...]) -> None:
     """Raise ``InputError`` where one of the ``files`` of ``source`` ends before what it says that it holds."""
     for name in files:
         there = Path(name).stat().st_size
-        said = _spilled(dataset) if dataset.driver == "HFA" and name.endswith(".ige") else _said(Path(name))
+        said = _said(Path(name))
         if said > there:
             raise InputError(
                 f"{source}: cannot be read whole: {name} has {there} bytes of at least {said}; it is cut short, get it again"
@@ -36,7 +34,7 @@ def refuse_cut_short(source: str, dataset: rasterio.DatasetReader, files: tuple[
 
 def _said(path: Path) -> int:
     """The least number of bytes that the file says it has; 0 where it says nothing, or nothing that makes sense."""
-    with suppress(ValueError, IndexError, OSError), path.open("rb") as file:
+    with suppress(ValueError, IndexError, OSError, RasterioError), path.open("rb") as file:
         magic = file.read(16)
         file.seek(0)
         for start, length in SAY.items():
@@ -63,7 +61,12 @@ def _pcidsk(file: BinaryIO) -> int:
 
 
 def _sqlite(file: BinaryIO) -> int:
-    """GeoPackages and MBTiles: size of a page times pages, where whoever wrote last knew of that field."""
+    """GeoPackages and MBTiles: size of a page times pages, where whoever wrote last knew of that field, and nothing
+    waits in a log beside the file.
+    """
+    log = Path(f"{file.name}-wal")
+    if log.is_file() and log.stat().st_size:
+        return 0
     header = file.read(100)
     size = int.from_bytes(header[16:18], "big")
     size = 65536 if size == 1 else size
@@ -114,33 +117,36 @@ def _netcdf(file: BinaryIO) -> int:
 
 
 def _envi(path: Path) -> int:
-    """Pixels as the header beside them says, if GDAL takes it for theirs: it may be that of another file."""
-    headers = [path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr")]
-    text = next(
-        (header.read_bytes().decode("latin-1") for header in headers if header != path and header.is_file()), ""
-    )
-    if not text.startswith("ENVI"):
+    """Pixels of an ENVI file as GDAL counts them, behind the offset that the header beside them states."""
+    if not any(header.is_file() for header in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr"))):
         return 0
-    said = {
-        key.strip().lower(): int(value) for key, value in re.findall(r"^([\w ]+?)=\s*(\d+)\s*$", text, re.MULTILINE)
-    }
-    with suppress(RasterioError), rasterio.open(path) as dataset:
-        if dataset.driver == "ENVI" and not said.get("file compression"):
-            pixels = prod(said.get(key, 0) for key in ("samples", "lines", "bands"))
-            return said.get("header offset", 0) + pixels * ENVI.get(said.get("data type", 0), 0)
-    return 0
+    with rasterio.open(path) as dataset:
+        header = next((Path(name) for name in dataset.files if name.lower().endswith(".hdr")), None)
+        if dataset.driver != "ENVI" or header is None:
+            return 0
+        # Keys within braces are part of a text.
+        text = re.sub(r"\{[^}]*\}", "", header.read_bytes().decode("latin-1"))
+        said = {key.strip(): int(value) for key, value in re.findall(r"^([\w ]+?)=\s*(\d+)\s*$", text.lower(), re.M)}
+        if said.get("file compression"):
+            return 0
+        pixels = dataset.height * dataset.width * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
+        return said.get("header offset", 0) + pixels
 
 
-def _spilled(dataset: rasterio.DatasetReader) -> int:
+def _spilled(file: BinaryIO) -> int:
     """Blocks of an ERDAS Imagine file too large for itself, all of them, and what is before them: the file's
     magic, one stack's description, and for each band a bit for each block.
     """
-    if dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=1):
+    path = Path(file.name)
+    if path.suffix.lower() != ".ige":  # overviews
         return 0
-    height, width = dataset.block_shapes[0]
-    down, across = -(-dataset.height // height), -(-dataset.width // width)
-    block = height * width * np.dtype(dataset.dtypes[0]).itemsize
-    return 26 + 23 + dataset.count * (20 + -(-across // 8) * down + down * across * block)
+    with rasterio.open(path.with_suffix(".img")) as dataset:
+        if dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=1):
+            return 0
+        height, width = dataset.block_shapes[0]
+        down, across = -(-dataset.height // height), -(-dataset.width // width)
+        block = height * width * np.dtype(dataset.dtypes[0]).itemsize
+        return 26 + 23 + dataset.count * (20 + -(-across // 8) * down + down * across * block)
 
 
 SAY: dict[bytes, Callable[[BinaryIO], int]] = {
@@ -148,4 +154,5 @@ SAY: dict[bytes, Callable[[BinaryIO], int]] = {
     b"SQLite format 3\0": _sqlite,
     b"CDF\x01": _netcdf,
     b"CDF\x02": _netcdf,
+    b"ERDAS_IMG_EXTERN": _spilled,
 }

@@ -33,8 +33,6 @@ from geoae.window import Window
 
 __all__ = ["WRITERS", "Part", "assemble", "refuse_target"]
 
-# What is beside a target for a while; the last two are GDAL's.
-SCRATCH = (".part", ".part.ovr.tmp", ".part.msk.ovr.tmp")
 LARGEST_BLOCK = 32 << 20  # bytes over all bands: 512 x 512 pixels of 200 bands would fill the memory
 
 
@@ -53,11 +51,8 @@ def refuse_target(source: str, target: str | Path) -> None:
             raise OutputError(f"{target}: is a folder; name a file in it with -o")
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror}); choose another -o") from error
-    inputs = _files_of(source)
-    for name in (path, *(path.with_name(path.name + scratch) for scratch in SCRATCH)):
-        if name.exists() and any(name.samefile(file) for file in inputs):
-            what = "is the input itself" if name == path else f"needs {name} for a while, which is the input"
-            raise OutputError(f"{target}: {what}; name another output with -o")
+    if path.exists() and any(path.samefile(file) for file in _files_of(source)):
+        raise OutputError(f"{target}: is the input itself; name another output with -o")
     if path.exists() and not path.is_file():
         raise OutputError(f"{target}: is a pipe or a device; name a file with -o")
     try:

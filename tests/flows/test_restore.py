@@ -1,4 +1,5 @@
 import json
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -193,7 +194,10 @@ def test_a_scene_cut_by_its_time_limit_is_resumed(tmp_path):
 
 def test_people_are_told_through_a_block(tmp_path, monkeypatch):
     from prefect.blocks.notifications import NotificationBlock
+    from prefect.client.schemas import FlowRun
+    from prefect.states import Failed
 
+    from flows.hooks import notify
     from flows.restore import restore_scene
 
     told = []
@@ -215,3 +219,7 @@ def test_people_are_told_through_a_block(tmp_path, monkeypatch):
     monkeypatch.setenv("GEOAE_NOTIFY", "told/nobody")
     assert restore_scene(source=str(tmp_path / "broken.tif"), return_state=True).is_failed()
     assert len(told) == 1
+    monkeypatch.setenv("GEOAE_NOTIFY", "told/people")
+    notify(restore_scene, FlowRun(flow_id=uuid4()), Failed(data=InputError("s.tif: is broken")))
+    notify(restore_scene, FlowRun(flow_id=uuid4()), Failed(data=BusyError("s.tif: another run is writing it")))
+    assert len(told) == 2, "what is left to another run alarms nobody"
