@@ -56,6 +56,7 @@ def place(tmp_path_factory):
     write(folder / "s.tif", pixels)
     write(folder / "other.tif", pixels)
     (folder / "link.tif").symlink_to("s.tif")
+    (folder / "void.tif").touch()
     (folder / "hard.tif").hardlink_to(folder / "s.tif")
     vrt = '<VRTDataset rasterXSize="130" rasterYSize="90"><VRTRasterBand dataType="UInt16" band="1"><SimpleSource>'
     vrt += '<SourceFilename relativeToVRT="1">other.tif</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>'
@@ -109,7 +110,7 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*R, *IDENTITY, "--recipe", "overlap.toml"), ["tile of 128 px", "overlap of 104 px", "--tile 208"]),
     ((*R, "--recipe", "half.toml"), ["tile = 1.5"]),
     ((*R, *IDENTITY, "--recipe", "bands.toml"), ["has bands 1 to 3, not 9"]),
-    ((*R, "--recipe", "zero.toml"), ["bands.0 = 0"]),
+    ((*R, "--recipe", "zero.toml"), ["bands count from 1"]),
     ((*R, "--recipe", "list.toml"), ["bands = 1.5"]),
     ((*R, "--recipe", "broken.toml"), ["not TOML"]),
     ((*R, "--recipe", "ramp.toml"), ["ramp = 'cubic'"]),
@@ -121,6 +122,11 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*LOOK, *IDENTITY, "--bands", "1,9"), ["has bands 1 to 3, not 9"]),
     ((*LOOK, *IDENTITY, "--tile", "40", "--overlap", "64"), ["tile of 40 px"]),
     (("inspect", "gone.tif", *IDENTITY), ["gone.tif: cannot be opened"]),
+    (("inspect", "empty", *IDENTITY), ["empty: cannot be opened as a raster (it is a folder)"]),
+    (("inspect", "void.tif", *IDENTITY), ["void.tif: cannot be opened as a raster (the file is empty)"]),
+    ((*LOOK, *IDENTITY, "--bands", "0"), ["bands count from 1"]),
+    ((*LOOK, *IDENTITY, "--sigma", "1e99"), ["sigma = 1e+99"]),
+    ((*LOOK, *IDENTITY, "--sigma", "1e6"), ["sigma = 1e+06 DN: the scene varies by "]),
     ((*R, "--model", "gone"), ["gone: no such model", "res-cae"]),
     ((*R, "--model", "empty"), ["empty: has no card.json"]),
     ((*R, "--model", "s.tif"), ["s.tif: no such model"]),

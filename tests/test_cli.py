@@ -243,7 +243,7 @@ def test_other_options_are_another_result(restore):
         (["--tile", "40", "--overlap", "64"], ["tile of 40 px", "overlap of 64 px", "--tile 128"]),
         (["--overlap", "4"], ["overlap of", "halo of 8 px", "--overlap 24"]),
         (["--bands", "1,7"], ["s.tif: has bands 1 to 3, not 7", "--bands"]),
-        (["--bands", "0"], ["bands.0 = 0", "greater than 0"]),
+        (["--bands", "0"], ["bands count from 1"]),
         (["--bands", "1-7"], ["s.tif: has bands 1 to 3, not 4", "--bands"]),
         (["--bands", "1-x"], ["bands: '1-x' is no band", "1-3,7"]),
         (["--sigma", "much"], ["sigma: 'much' is no noise", "auto"]),
@@ -403,3 +403,16 @@ def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
     assert out[-1] == "show/demo.png: before and after"
     code, out, err = geoae("demo", "--scene", "missing.tif", "--out", "show")
     assert (code, out, len(err)) == (1, [], 1)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("inspect", "s.tif", "--model", "identity")])
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_cannot_be_said_is_one_line_and_not_a_traceback(arguments, closed, tmp_path):
+    write(tmp_path / "s.tif", texture(1, 40, 40).astype(np.uint16))
+    line = f"exec {sys.executable} -m geoae {' '.join(arguments)} " + (">&-" if closed else "> /dev/full")
+    ended = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    if closed:
+        assert (ended.returncode, ended.stderr) == (0, "")
+    else:
+        assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+        assert "what it says cannot be written (No space left on device)" in ended.stderr

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.diagnose import Facts, sample, windows
+from geoae.errors import RecipeError
 from geoae.verification.bench import reader
 from tests.rasters import noise, texture
 
@@ -61,3 +63,13 @@ def test_without_a_valid_pixel_there_is_nothing_but_zeros():
     assert not found.mean.any()
     assert not found.covariance.any()
     assert not found.sigma.any()
+
+
+def test_noise_louder_than_the_scene_is_refused():
+    pixels = np.random.default_rng(0).normal(500, 40, (2, 60, 60))
+    samples = [(pixels, np.ones(pixels.shape, bool))]
+    assert Facts.of(samples, [40, 90]).sigma.tolist() == [40, 90]
+    with pytest.raises(RecipeError, match=r"^sigma = 4000 DN: the scene varies by \d+(\.\d+)? DN in all"):
+        Facts.of(samples, [40, 4000])
+    flat = [(np.full((1, 60, 60), 7.0), np.ones((1, 60, 60), bool))]
+    assert Facts.of(flat, [5]).sigma.tolist() == [5], "a sample of one value says nothing"

@@ -117,3 +117,12 @@ def test_dark_water_does_not_decide_how_noisy_the_land_is(share, sea, land, seed
     sigma, slope = noise_model(whole(noisy))
     assert sigma == pytest.approx(np.sqrt(clean.mean()), rel=0.06)
     assert slope == pytest.approx(1, rel=0.2)
+
+
+def test_copies_of_a_band_do_not_hide_its_noise():
+    grey = texture(1, 200, 200) + noise((1, 200, 200), 12)
+    alone = estimate_noise(whole(grey))
+    np.testing.assert_allclose(alone, 12, rtol=0.1)
+    np.testing.assert_allclose(
+        estimate_noise(whole(np.concatenate([grey, grey, 2 * grey]))), alone * [1, 1, 2], rtol=1e-6
+    )

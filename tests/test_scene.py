@@ -106,3 +106,21 @@ def test_python_in_a_vrt_never_runs(tmp_path):
 def test_a_real_landsat_scene_is_described():
     scene = Scene.open(str(SHARED / "scenes/train/l8_224078_20200518_rgb_30m.tif"))
     assert (scene.count, scene.crs[:4], scene.bands) == (3, "EPSG", (1, 2, 3))
+
+
+def test_code_in_a_vrt_does_not_run_even_where_it_is_allowed(tmp_path, monkeypatch):
+    write(tmp_path / "s.tif", texture(1, 20, 30).astype(np.uint16))
+    ran = tmp_path / "ran"
+    code = f"def f(inputs, out, *more, **named):\n    open({str(ran)!r}, 'w').close()\n    out[:] = 1"
+    (tmp_path / "a.vrt").write_text(
+        '<VRTDataset rasterXSize="30" rasterYSize="20"><VRTRasterBand dataType="UInt16" band="1" subClass="VRTDerivedRasterBand">'
+        f"<PixelFunctionType>f</PixelFunctionType><PixelFunctionLanguage>Python</PixelFunctionLanguage><PixelFunctionCode><![CDATA[{code}]]>"
+        '</PixelFunctionCode><SimpleSource><SourceFilename relativeToVRT="1">s.tif</SourceFilename><SourceBand>1</SourceBand>'
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    monkeypatch.setenv("GDAL_VRT_ENABLE_PYTHON", "YES")
+    with pytest.raises(InputError, match="Python code .* needs to be executed, but this has been explicitly disabled"):
+        scene = Scene.open(str(tmp_path / "a.vrt"))
+        with scene.reader() as reader:
+            reader.read(Window(0, 0, 20, 30))
+    assert not ran.exists()

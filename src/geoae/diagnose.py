@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.errors import RecipeError
 from geoae.noise import noise_model
 from geoae.scale import Scale
 from geoae.window import Window
@@ -22,6 +23,8 @@ SIDE = 192
 GRID = 4
 # Where the first windows hold almost no valid pixel, finer grids of smaller ones look for some.
 FEW = 1024
+# Noise that is told may be this many times a band's standard deviation in the sample, which is not the whole scene.
+LOUDEST = 3.0
 
 
 def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list[Window]:
@@ -78,13 +81,19 @@ class Facts:
 
     @classmethod
     def of(cls, samples: Samples, sigma: Sequence[float] | None = None) -> Self:
-        """Facts of a sample; ``sigma`` (band,) in DN, the same whatever the signal, replaces the estimate."""
+        """Facts of a sample; ``sigma`` (band,) in DN, the same whatever the signal, replaces the estimate.
+
+        Raises ``RecipeError`` where it is louder than the scene.
+        """
         digest = hashlib.sha256()
         for pixels, mask in samples:
             digest.update(np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes() + np.packbits(mask).tobytes())
         noise, slope = noise_model(samples) if sigma is None else (np.array(sigma), np.zeros(len(sigma)))
         valid = np.mean([mask.mean() for _, mask in samples])
-        return cls(*_moments(samples), noise, slope, digest.hexdigest(), float(valid))
+        mean, covariance = _moments(samples)
+        if sigma is not None:
+            _refuse_louder_than_all(noise, np.sqrt(np.diag(covariance)))
+        return cls(mean, covariance, noise, slope, digest.hexdigest(), float(valid))
 
     @classmethod
     def none(cls) -> Self:
@@ -94,6 +103,17 @@ class Facts:
     def scale(self, group: int) -> Scale:
         """The map to model units for a network that takes ``group`` components at once."""
         return Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope)
+
+
+def _refuse_louder_than_all(sigma: NDArray[np.float64], spread: NDArray[np.float64]) -> None:
+    """Raise ``RecipeError`` where noise would be well above all that a band varies by, of which it is a part."""
+    louder = np.flatnonzero((spread > 0) & (sigma > LOUDEST * spread))
+    if louder.size:
+        first = louder[0]
+        raise RecipeError(
+            f"sigma = {sigma[first]:g} DN: the scene varies by {spread[first]:.4g} DN in all, noise and signal together; "
+            "correct sigma, or leave it to auto"
+        )
 
 
 def _moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

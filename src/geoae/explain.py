@@ -1,12 +1,13 @@
-"""What pydantic found wrong, in one line for people."""
+"""What pydantic or click found wrong, in one line for people."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
+import click
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["explain"]
+__all__ = ["explain", "misused"]
 
 # How pydantic names what a value may be, among the keys of where it is.
 KINDS = ("literal", "constrained", "float", "list[")
@@ -55,3 +56,14 @@ def _parts(annotation: Any) -> Iterator[type]:
         yield annotation
     for inner in get_args(annotation):
         yield from _parts(inner)
+
+
+def misused(error: click.ClickException) -> str:
+    """What is wrong with the words of a command, with the nearest right one or where to look."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "geoae"
+    near = getattr(error, "possibilities", None)
+    what = error.message if near else error.format_message()
+    cure = f"did you mean {near[0]}?" if near else f"see {path} --help"
+    command = " ".join([*path.split()[1:], ""]).replace(" ", ": ")
+    return f"{command}{what[:1].lower()}{what[1:].rstrip('.')}; {cure}"

@@ -27,6 +27,8 @@ FEWEST = 200
 # Share of pure noise whose gradients pass for weak texture, as in the paper.
 CONFIDENCE = 1 - 1e-6
 ROUNDS = 3
+# A band of which the others leave this part of its own estimate is made of them, noise and all.
+COPIED = 0.03
 # Patches of one band are looked at in this many classes of brightness, of at least so many patches.
 CLASSES = 8
 FEWEST_OF_CLASS = 200
@@ -105,7 +107,8 @@ def _estimates(patches: Floats) -> tuple[Floats, Floats]:
     if len(patches) == 1 or patches.shape[1] < FEWEST:
         return alone, seen_at
     shared, shared_seen_at = _without_shared_texture(patches, alone)
-    return np.minimum(alone, shared), np.where(shared < alone, shared_seen_at, seen_at)
+    lower = (shared < alone) & (shared > COPIED * alone)
+    return np.where(lower, shared, alone), np.where(lower, shared_seen_at, seen_at)
 
 
 def working_bytes(bands: int) -> int:

@@ -32,6 +32,8 @@ def _bands(value: Any) -> Any:
     found: list[Any] = []
     for part in parts:
         found += _range(part) if isinstance(part, str) else [part]
+    if any(isinstance(band, int) and band < 1 for band in found):
+        raise ValueError("bands count from 1")
     return found
 
 
@@ -65,7 +67,8 @@ def _sigma(value: Any) -> Any:
     return levels if "," in value else levels[0]
 
 
-Level = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# No DN is louder: see ``radiometry.BEYOND``.
+Level = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
 Sigma = Annotated[
     Level | Annotated[list[Level], Field(min_length=1)] | Literal["auto"],
     BeforeValidator(_sigma, json_schema_input_type=float | list[float] | str),

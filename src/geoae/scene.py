@@ -25,6 +25,7 @@ from geoae.soundness import (
     STRICT,
     line,
     no_codec,
+    nothing_there,
     read_error,
     refuse_absurd,
     refuse_too_many,
@@ -55,7 +56,8 @@ def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
             dataset = rasterio.open(source)
         except DAMAGED as error:
             raise no_codec(source, line(error)) or InputError(
-                f"{source}: cannot be opened as a raster ({line(error)}); check the path and the format, and that it is whole"
+                f"{source}: cannot be opened as a raster ({nothing_there(source) or line(error)}); check the path and the "
+                "format, and that it is whole"
             ) from error
         with dataset:
             yield dataset

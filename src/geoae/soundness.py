@@ -1,6 +1,7 @@
 """What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage, located."""
 
 import re
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ __all__ = [
     "damage",
     "line",
     "no_codec",
+    "nothing_there",
     "read_error",
     "refuse_absurd",
     "refuse_too_many",
@@ -33,6 +35,8 @@ STRICT = {
     "RAW_CHECK_FILE_SIZE": "YES",
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+    # Code in a VRT does not run, whoever allowed it elsewhere.
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
 }
 # What GDAL's drivers say where a sound file needs a codec that they were built without: TIFF's, JPEG's, HDF5's.
 NO_CODEC = re.compile(r"missing codec (?:of )?(code \d+|\w+)|Unsupported JPEG data precision (\d+)|(undefined filter)")
@@ -65,6 +69,17 @@ def refuse_what_is_no_file(source: str) -> None:
         raise InputError(f"{shown}: has a name that is not UTF-8, which GDAL cannot open; rename it") from error
     except OSError:  # a name too long for a path, say a VRT's own text
         return
+
+
+def nothing_there(source: str) -> str | None:
+    """Why GDAL makes nothing of ``source``, where that is plain to see."""
+    with suppress(OSError, ValueError):
+        path = Path(source)
+        if path.is_dir():
+            return "it is a folder"
+        if path.is_file() and not path.stat().st_size:
+            return "the file is empty"
+    return None
 
 
 def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
