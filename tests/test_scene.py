@@ -119,7 +119,7 @@ def test_code_in_a_vrt_does_not_run_even_where_it_is_allowed(tmp_path, monkeypat
         "</SimpleSource></VRTRasterBand></VRTDataset>"
     )
     monkeypatch.setenv("GDAL_VRT_ENABLE_PYTHON", "YES")
-    with pytest.raises(InputError, match="Python code .* needs to be executed, but this has been explicitly disabled"):
+    with pytest.raises(InputError, match=r"Python code .* needs to be executed, but this has been explicitly disabled"):
         scene = Scene.open(str(tmp_path / "a.vrt"))
         with scene.reader() as reader:
             reader.read(Window(0, 0, 20, 30))
