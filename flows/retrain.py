@@ -33,7 +33,7 @@ TIMEOUT = 24 * 3600.0
 @flow(name="retrain", flow_run_name="retrain {config}", log_prints=True, persist_result=False, **on_end())
 def retrain(
     source: str = INBOX, fixed: str = FIXED, models: str = MODELS, *, config: str = "res-cae", days: float = 30.0,
-    steps: int | None = None, sigmas: list[float] = [15.0, 25.0, 50.0], least_gain: float = 0.05, crop: int = 512,  # noqa: B006
+    steps: int | None = None, sigmas: list[float] = [15.0, 25.0, 50.0], least_gain: float = 0.05,  # noqa: B006
     accelerator: str = "auto", timeout: float = TIMEOUT,
 ) -> dict[str, Any]:  # fmt: skip
     """Train on recent scenes, measure against the model in use, and put the new one in place if it is better.
@@ -50,7 +50,6 @@ def retrain(
         steps: training steps; by default as the config says.
         sigmas: noise to measure under, in 255ths of a band's span.
         least_gain: mean gain in dB that a new model must show.
-        crop: side in pixels of the middle of each scene that is measured.
         accelerator: auto, cpu or gpu.
         timeout: seconds after which training is given up.
 
@@ -62,7 +61,7 @@ def retrain(
     folder = gathered(scenes(source, since=timedelta(days=days)), Path(fixed), work / "scenes")
     settings = renewed(base, base.name, current, folder, steps)
     train.with_options(timeout_seconds=timeout)(settings, str(work), accelerator)
-    verdict = measure(str(work / "model"), current, fixed, sigmas, crop, least_gain)
+    verdict = measure(str(work / "model"), current, fixed, sigmas, least_gain)
     get_run_logger().info("%s: %s", "better" if verdict["better"] else "not better", verdict["reason"])
     if verdict["better"]:
         put_in_place(str(work / "model"), models)
@@ -78,9 +77,9 @@ def train(settings: TrainConfig, work: str, accelerator: str) -> None:
 
 
 @task(**STEP)
-def measure(new: str, current: str, fixed: str, sigmas: list[float], crop: int, least_gain: float) -> dict[str, Any]:
+def measure(new: str, current: str, fixed: str, sigmas: list[float], least_gain: float) -> dict[str, Any]:
     """Both models, blind, on the fixed set; the verdict, and a table of all figures."""
-    rows = evaluate([current, new], scenes_below([Path(fixed)]), sigmas, side=crop)
+    rows = evaluate([current, new], scenes_below([Path(fixed)]), sigmas)
     figures = ("scene", "sigma", "contender", "psnr", "ssim", "bias", "megapixels")
     table = [{name: round(value, 4) if isinstance(value := getattr(row, name), float) else value for name in figures} for row in rows]  # fmt: skip
     verdict = judge(rows, new, current, least_gain)

@@ -276,7 +276,7 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:  # all other files' are errors of geoae by now
         _silence()
-        _stop(f"geoae: what it says cannot be written ({error.strerror}); outputs that it names are complete")
+        _stop(f"geoae: what it says cannot be written ({error.strerror or error}); outputs that it names are complete")
     except ImportError as error:
         if "failed to map" not in str(error):
             raise
