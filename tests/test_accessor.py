@@ -99,13 +99,13 @@ def test_noise_of_each_band_is_in_the_order_of_bands(scene, model):
 def test_what_cannot_be_restored_is_said(scene):
     array = lazily(scene)
     with pytest.raises(InputError, match="cannot be restored"):
-        array.transpose("y", "x", "band").geoae.restore(model="identity")
-    with pytest.raises(InputError, match="cannot be restored"):
         array[0].rename(y="time").geoae.restore(model="identity")
     with pytest.raises(InputError, match="complex"):
         array.astype(complex).geoae.restore(model="identity")
-    with pytest.raises(InputError, match="cannot be restored"):
-        array.expand_dims("time").geoae.restore(model="identity")
+    with pytest.raises(InputError, match="has no pixels"):
+        array[:, :0].geoae.restore(model="identity")
+    with pytest.raises(InputError, match="has no pixels"):
+        array[:0].geoae.restore(model="identity")
     with pytest.raises(InputError, match="bands 1 to 3"):
         array.geoae.restore(model="identity", bands=[4])
     with pytest.raises(RecipeError, match="did you mean tile"):
@@ -127,3 +127,90 @@ def test_a_worker_that_knows_another_model_by_that_name_says_so(model):
     assert restorer_of(job, load_restorer(job).digest).name == "small"
     with pytest.raises(ModelError, match="is another model here"):
         restorer_of(job, "of yesterday")
+
+
+def test_dates_are_restored_each_by_itself(scene, model):
+    array = lazily(scene)
+    days = xarray.concat([array, array[:, ::-1].assign_coords(y=array.y)], dim="time").transpose(
+        "y", "x", "band", "time"
+    )
+    restored = days.geoae.restore(model=model, tile=128).compute(scheduler="synchronous")
+    assert restored.dims == days.dims
+    for day in range(2):
+        alone = days[..., day].transpose("band", "y", "x").geoae.restore(model=model, tile=128)
+        alone = alone.compute(scheduler="synchronous")
+        assert np.array_equal(restored[..., day].transpose("band", "y", "x").values, alone.values)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">u2", ">i4", ">f8"])
+def test_byte_order_changes_nothing(dtype, model):
+    pixels = np.round(texture(2, 90, 100) + noise((2, 90, 100), 25))
+    swapped = xarray.DataArray(pixels.astype(dtype), dims=("band", "y", "x"))
+    native = xarray.DataArray(pixels.astype(dtype[1:]), dims=("band", "y", "x"))
+    found = swapped.geoae.restore(model=model).compute(scheduler="synchronous")
+    wanted = native.geoae.restore(model=model).compute(scheduler="synchronous")
+    assert found.dtype == np.dtype(dtype)
+    assert np.array_equal(found.values, wanted.values)
+    assert (wanted.values != native.values).mean() > 0.5
+
+
+def test_half_floats_are_restored_and_their_infinities_stay(model):
+    pixels = ((texture(2, 90, 100) + noise((2, 90, 100), 25)) / 1000).astype(np.float16)
+    pixels[:, :, :5], pixels[:, 40, 40] = np.inf, np.nan
+    array = xarray.DataArray(pixels, dims=("band", "y", "x"))
+    found = array.geoae.restore(model=model).compute(scheduler="synchronous").values
+    valid = np.isfinite(pixels)
+    assert found.dtype == np.float16
+    assert np.array_equal(found[~valid].view(np.uint16), pixels[~valid].view(np.uint16))
+    assert np.isfinite(found[valid]).all()
+    assert (found[valid] != pixels[valid]).mean() > 0.5
+    same = array.geoae.restore(model="identity").compute(scheduler="synchronous").values
+    assert np.array_equal(same.view(np.uint16), pixels.view(np.uint16))
+
+
+def test_notes_that_are_no_longer_true_are_left_out(scene):
+    array = lazily(scene).assign_attrs(STATISTICS_MEAN=5.0, mission="any")
+    array.encoding |= {"chunks": (1, 100, 90), "preferred_chunks": {"y": 100}, "zlib": True}
+    restored = array.geoae.restore(model="identity")
+    assert restored.attrs["mission"] == "any"
+    assert "STATISTICS_MEAN" not in restored.attrs
+    assert restored.encoding["zlib"] is True
+    assert not {"chunks", "preferred_chunks"} & set(restored.encoding)
+    assert {"chunks", "preferred_chunks"} <= set(array.encoding), "the given array is left as it was"
+    assert "STATISTICS_MEAN" in array.attrs
+
+
+@pytest.mark.parametrize("told_by", ["long_name", "coordinate"])
+def test_flags_are_copied_unless_they_are_named(told_by, scene, model):
+    array = lazily(scene)
+    names = ["red", "QA_PIXEL", "nir"]
+    array = array.assign_attrs(long_name=tuple(names)) if told_by == "long_name" else array.assign_coords(band=names)
+    restored = array.geoae.restore(model=model, tile=128).compute(scheduler="synchronous")
+    assert [bool((restored[band] != array[band]).any()) for band in range(3)] == [True, False, True]
+    named = array.geoae.restore(model=model, tile=128, bands=[2]).compute(scheduler="synchronous")
+    assert [bool((named[band] != array[band]).any()) for band in range(3)] == [False, True, False]
+
+
+def test_variables_of_a_dataset_are_bands(scene, model):
+    array = lazily(scene)
+    coarse = (texture(1, 60, 70)[0] + noise((60, 70), 25)).astype(np.float32)
+    dataset = xarray.Dataset({
+        "red": array[0].drop_vars("band"), "nir": array[1].drop_vars("band"), "SCL": array[2].drop_vars("band"),
+        "swir": (("y20", "x20"), coarse), "thermal": (("lat", "lon"), coarse), "crs": 0, "profile": ("y", np.zeros(300)),
+    })  # fmt: skip
+    dataset["cover"] = dataset["red"].assign_attrs(flag_meanings="water land")
+    restored = dataset.geoae.restore(model=model, tile=128)
+    assert isinstance(restored["red"].data, dask.array.Array)
+    restored = restored.compute(scheduler="synchronous")
+    together = array[:2].geoae.restore(model=model, tile=128).compute(scheduler="synchronous")
+    assert np.array_equal(restored["red"].values, together[0].values)
+    assert np.array_equal(restored["nir"].values, together[1].values)
+    for name in ("SCL", "cover", "swir", "crs", "profile"):
+        xarray.testing.assert_identical(restored[name], dataset[name].compute())
+    assert (restored["thermal"] != dataset["thermal"]).any()
+    xarray.testing.assert_identical(restored["red"].y, dataset["red"].y)
+    assert restored["red"].rio.nodata == 0
+    with pytest.raises(RecipeError, match="choose some"):
+        dataset.geoae.restore(bands=[1])
+    with pytest.raises(InputError, match="no variable with rows and columns"):
+        dataset[["crs"]].geoae.restore()

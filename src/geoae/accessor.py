@@ -3,165 +3,175 @@
 Importing this module registers the accessor with xarray.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from typing import Any
 
-import dask
 import dask.array
 import numpy as np
 import rioxarray  # noqa: F401  registers da.rio, which knows an array's nodata
 import xarray
-from numpy.typing import NDArray
-from rioxarray.exceptions import RioXarrayError
 
-from geoae.diagnose import Facts, Samples, enough, grids, windows
-from geoae.engine import Work, restore_slabs
-from geoae.errors import InputError
-from geoae.order import Job, load_restorer, merged, plan_for
-from geoae.plan import Slab, TilePlan
-from geoae.radiometry import is_value
-from geoae.spread import restorer_of
-from geoae.window import Window, reflect
+from geoae.dimensions import Dimensions
+from geoae.errors import InputError, RecipeError
+from geoae.lazy import LazyRestoration
+from geoae.order import Job
+from geoae.scene import NOT_MEASURED
 
-__all__ = ["GeoaeAccessor"]
+__all__ = ["GeoaeAccessor", "GeoaeDatasetAccessor"]
 
-# Tile rows a chunk: each chunk computes one more row of tiles above it.
-TILE_ROWS = 4
-Pixels = NDArray[Any]
+# What xarray notes of the chunks of a store: `to_zarr` and `to_netcdf` would hold to them.
+OLD_CHUNKS = {"chunks", "preferred_chunks", "chunksizes", "contiguous", "original_shape"}
 
 
 @xarray.register_dataarray_accessor("geoae")
 class GeoaeAccessor:
-    """Restoration of a DataArray of dimensions (band, y, x) or (y, x), pixels in DN."""
+    """Restoration of a DataArray, pixels in DN.
+
+    Rows and columns are those that rioxarray knows, or common names such as (lat, lon). One more
+    dimension holds the bands; dates and other dimensions hold scenes, each restored by itself.
+    """
 
     def __init__(self, array: xarray.DataArray) -> None:
         self._array = array
 
     def restore(self, **options: Any) -> xarray.DataArray:
-        """The restored array, lazily: same dimensions, coordinates, attributes, dtype and nodata.
+        """Restore the array lazily.
 
-        ``options`` as for ``geoae.restore``, without those about files. Noise and map to model units
-        are one node of the graph, drawn from windows all over the array; each slab is another. Raises
-        ``InputError`` for other dimensions or complex data, ``RecipeError`` for options that do not fit.
+        Noise and map to model units are one node of the graph, drawn from windows all over the
+        scene; each slab is another. Bands whose names say that they hold flags or classes are copied.
+
+        Args:
+            **options: as for ``geoae.restore``, without those about files.
+
+        Returns:
+            The restored array: same dimensions, coordinates, attributes, dtype and nodata. Attributes
+            ``STATISTICS_*`` and the chunks noted in ``encoding`` are left out: they are no longer true.
+
+        Raises:
+            InputError: dimensions that are not understood, no pixels, or complex data.
+            RecipeError: options that do not fit.
+
         """
-        job = Job.checked(source=str(self._array.name or "DataArray"), **options)
         array = self._array
-        if not _is_raster(array) or array.dtype.kind not in "iuf":
-            raise InputError(
-                f"{job.source}: {array.dims} of {array.dtype} cannot be restored; give real (band, y, x) or (y, x)"
-            )
-        array = array if array.ndim == 3 else array.expand_dims("band")
-        restored = _restored(job, dask.array.asarray(array.data), self._array.rio.nodata)
-        return self._array.copy(data=restored.reshape(self._array.shape))
+        job = Job.checked(source=str(array.name or "DataArray"), **options)
+        _check_dtype(job.source, array)
+        dimensions = Dimensions.of(array)
+        if not array.size:
+            raise InputError(f"{job.source}: has no pixels {dict(array.sizes)}; give an array that has some")
+        ordered = array.transpose(*dimensions.order)
+        bands = 1 if dimensions.band is None else array.sizes[dimensions.band]
+        pixels = dask.array.asarray(ordered.data).reshape(-1, bands, *ordered.shape[-2:])
+        names = _band_names(array, dimensions.band, bands)
+        copied = [index for index, name in enumerate(names) if _holds_classes(name)]
+        lazy = LazyRestoration.of(job, pixels.shape[1:], _nodata(array), copied)
+        restored = dask.array.stack([lazy.build(scene) for scene in pixels])
+        result = ordered.copy(data=restored.reshape(ordered.shape)).transpose(*array.dims)
+        return _without_stale_notes(result)
 
 
-def _is_raster(array: xarray.DataArray) -> bool:
-    """Whether the last of two or three dimensions are those that rioxarray takes for space."""
-    try:
-        return array.ndim in (2, 3) and array.dims[-2:] == (array.rio.y_dim, array.rio.x_dim)
-    except RioXarrayError:
-        return False
+@xarray.register_dataset_accessor("geoae")
+class GeoaeDatasetAccessor:
+    """Restoration of a Dataset whose variables are bands, as odc-stac and xarray hand them out."""
+
+    def __init__(self, dataset: xarray.Dataset) -> None:
+        self._dataset = dataset
+
+    def restore(self, **options: Any) -> xarray.Dataset:
+        """Restore each variable that has rows and columns, lazily; the others stay as they are.
+
+        Variables of one grid, type and nodata are restored together, as bands of one scene.
+
+        Args:
+            **options: as for ``geoae.restore``, without those about files and bands. ``sigma`` holds
+                for every variable.
+
+        Returns:
+            The dataset with the same variables, coordinates and attributes.
+
+        Raises:
+            InputError: no variable can be restored.
+            RecipeError: options that do not fit.
+
+        """
+        name = str(self._dataset.encoding.get("source", "Dataset"))
+        if options.get("bands") is not None:
+            raise RecipeError(f"{name}: bands are its variables; choose some, as in ds[['red', 'nir']].geoae.restore()")
+        groups = _variables_by_grid(self._dataset)
+        if not groups:
+            raise InputError(f"{name}: has no variable with rows and columns of real numbers; give one that has")
+        restored: dict[Hashable, xarray.DataArray] = {}
+        for variables in groups:
+            restored |= _restore_together([self._dataset[one] for one in variables], options)
+        return self._dataset.assign(restored)
 
 
-@dataclass(frozen=True, slots=True)
-class _Region:
-    """Full-width rows of a scene in memory, from ``row`` on, read like the scene itself."""
-
-    pixels: Pixels
-    row: int
-    height: int
-    nodata: float | None
-
-    def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
-        rows = reflect(window.row, window.height, self.height) - self.row
-        cols = reflect(window.col, window.width, self.pixels.shape[2])
-        pixels = self.pixels[:, rows[:, None], cols[None, :]]
-        mask = _valid(pixels, self.nodata)
-        return pixels, None if mask.all() else mask
+def _check_dtype(source: str, array: xarray.DataArray) -> None:
+    if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
+        raise InputError(f"{source}: {array.dtype} data cannot be restored; convert it to integers or floats first")
 
 
-def _valid(pixels: Pixels, nodata: float | None) -> NDArray[np.bool_]:
-    mask = is_value(pixels)
-    return mask if nodata is None or np.isnan(nodata) else mask & (pixels != nodata)
+def _variables_by_grid(dataset: xarray.Dataset) -> list[list[Hashable]]:
+    """Names of the variables that can be restored; those in one list are bands of one scene."""
+    groups: dict[Hashable, list[Hashable]] = {}
+    for name, array in dataset.data_vars.items():
+        if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8 or array.ndim < 2:
+            continue
+        try:
+            dimensions = Dimensions.of(array)
+        except InputError:
+            continue
+        grid = (dimensions, array.shape, array.dtype.str, str(array.rio.nodata))
+        # A variable with bands of its own is a scene of its own.
+        groups.setdefault(grid if dimensions.band is None else name, []).append(name)
+    return list(groups.values())
 
 
-def _restored(job: Job, scene: dask.array.Array, nodata: float | None) -> dask.array.Array:
-    """The graph: facts from sampled windows, then one node for each slab."""
-    options = merged(job)
-    count, height, width = scene.shape
-    chosen = list(range(count)) if options.bands is None else sorted(band - 1 for band in options.bands)
-    if max(chosen) >= count:
-        raise InputError(f"{job.source}: has bands 1 to {count}, not {max(chosen) + 1}; correct bands")
-    sigma = options.known_sigma(job.source, [band + 1 for band in chosen])
-    restorer = load_restorer(job)
-    plan = plan_for(options, restorer, height, width, len(chosen))
-    bands = scene[chosen]
-    samples = [[bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)] for grid in grids()]
-    facts = dask.delayed(_facts)(samples, nodata, sigma)
-    node = dask.delayed(_slab)
-    rows = []
-    for slab in plan.slabs(TILE_ROWS):
-        first, stop = _needed(plan, slab)
-        part = node(
-            job, restorer.digest, plan, slab, bands[:, first:stop], first, nodata, facts, options.ramp or "smooth"
-        )
-        rows.append(dask.array.from_delayed(part, (len(chosen), slab.window.height, width), dtype=scene.dtype))
-    restored = dask.array.concatenate(rows, axis=1)
-    untouched = [scene[band : band + 1] for band in range(count)]
-    merged_bands = [
-        restored[chosen.index(b) : chosen.index(b) + 1] if b in chosen else untouched[b] for b in range(count)
-    ]
-    return dask.array.concatenate(merged_bands, axis=0)
+def _restore_together(arrays: Sequence[xarray.DataArray], options: dict[str, Any]) -> dict[Hashable, xarray.DataArray]:
+    """Variables of one grid restored as the bands of one scene, by their names."""
+    if len(arrays) == 1 or Dimensions.of(arrays[0]).band is not None:
+        return {array.name: array if _is_class_variable(array) else array.geoae.restore(**options) for array in arrays}
+    measured = [array for array in arrays if not _is_class_variable(array)]
+    if not measured:
+        return {}
+    scene = xarray.DataArray(
+        dask.array.stack([dask.array.asarray(array.data) for array in measured]),
+        dims=("band", *measured[0].dims), name=", ".join(str(array.name) for array in measured),
+    ).assign_coords({name: coord for name, coord in measured[0].coords.items() if name in measured[0].dims})  # fmt: skip
+    scene.rio.write_nodata(measured[0].rio.nodata, inplace=True)
+    restored = scene.geoae.restore(**options)
+    return {
+        array.name: _without_stale_notes(array.copy(data=band.data))
+        for array, band in zip(measured, restored, strict=True)
+    }
 
 
-def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
-    """Start and stop of the rows from which ``slab`` is computed, its lead-in and holes' filling included."""
-    top = plan.rows.start(max(slab.first - 1, 0)) - plan.halo
-    bottom = plan.rows.start(slab.stop - 1) + plan.rows.tile + plan.halo
-    rows = reflect(top, bottom - top, plan.rows.size)
-    return int(rows.min()), int(rows.max()) + 1
+def _is_class_variable(array: xarray.DataArray) -> bool:
+    """Whether a variable holds classes or flags: by CF's attributes, its name or its long name."""
+    by_attribute = bool({"flag_values", "flag_masks", "flag_meanings"} & set(array.attrs))
+    return by_attribute or any(_holds_classes(str(name)) for name in (array.name, array.attrs.get("long_name")))
 
 
-def _facts(samples: list[list[Pixels]], nodata: float | None, sigma: list[float] | None) -> Facts:
-    found: Samples = []
-    for grid in samples:
-        found = [(pixels, _valid(pixels, nodata)) for pixels in grid]
-        if enough(found):
-            break
-    return Facts.of(found, sigma)
+def _nodata(array: xarray.DataArray) -> float | None:
+    """The value that marks invalid pixels, as the array's own type holds it."""
+    nodata = array.rio.nodata
+    return None if nodata is None else np.asarray(nodata).astype(array.dtype).item()
 
 
-def _slab(
-    job: Job,
-    digest: str,
-    plan: TilePlan,
-    slab: Slab,
-    pixels: Pixels,
-    row: int,
-    nodata: float | None,
-    facts: Facts,
-    ramp: str,
-) -> Pixels:
-    restorer = restorer_of(job, digest)
-    work = Work(plan, facts.scale(restorer.channels), restorer, [nodata] * len(pixels), ramp)
-    result = np.empty((len(pixels), slab.window.height, slab.window.width), pixels.dtype)
-
-    @contextmanager
-    def sink(_: Slab) -> Iterator[_Memory]:
-        yield _Memory(result, slab.window.row)
-
-    restore_slabs(work, _Region(pixels, row, plan.rows.size, nodata).read, [slab], sink)
-    return result
+def _band_names(array: xarray.DataArray, band: Hashable | None, count: int) -> list[str]:
+    """What the bands are called: by their coordinate, or by rioxarray's ``long_name``; empty where nothing says."""
+    if band is not None and band in array.coords and array.coords[band].dtype.kind in "OU":
+        return [str(name) for name in array.coords[band].values]
+    names = array.attrs.get("long_name", "")
+    listed = [names] if isinstance(names, str) else list(names)
+    return [str(name) for name in listed] if len(listed) == count else [""] * count
 
 
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """A sink that keeps a slab in an array."""
+def _holds_classes(name: str) -> bool:
+    return bool(NOT_MEASURED.search(name.lower().replace("_", " ")))
 
-    pixels: Pixels
-    row: int
 
-    def write(self, window: Window, pixels: Pixels) -> None:
-        self.pixels[(slice(None), *window.slices(self.row))] = pixels
+def _without_stale_notes(array: xarray.DataArray) -> xarray.DataArray:
+    """Leave out what is no longer true: statistics of the old pixels, chunks of the store they came from."""
+    array.attrs = {key: value for key, value in array.attrs.items() if not str(key).startswith("STATISTICS_")}
+    array.encoding = {key: value for key, value in array.encoding.items() if key not in OLD_CHUNKS}
+    return array
