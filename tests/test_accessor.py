@@ -130,7 +130,7 @@ def test_a_worker_that_knows_another_model_by_that_name_says_so(model):
 
 
 def test_dates_are_restored_each_by_itself(scene, model):
-    array = lazily(scene)
+    array = lazily(scene)[:2, :150, :140]
     days = xarray.concat([array, array[:, ::-1].assign_coords(y=array.y)], dim="time").transpose(
         "y", "x", "band", "time"
     )

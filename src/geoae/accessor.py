@@ -65,7 +65,9 @@ class GeoaeAccessor:
         copied = [index for index, name in enumerate(names) if _holds_classes(name)]
         lazy = LazyRestoration.of(job, pixels.shape[1:], _nodata(array), copied)
         restored = dask.array.stack([lazy.build(scene) for scene in pixels])
-        result = ordered.copy(data=restored.reshape(ordered.shape)).transpose(*array.dims)
+        # Stacking forgets the byte order.
+        restored = restored.reshape(ordered.shape).astype(array.dtype)
+        result = ordered.copy(data=restored).transpose(*array.dims)
         return _without_stale_notes(result)
 
 
@@ -140,7 +142,7 @@ def _restore_together(arrays: Sequence[xarray.DataArray], options: dict[str, Any
     scene.rio.write_nodata(measured[0].rio.nodata, inplace=True)
     restored = scene.geoae.restore(**options)
     return {
-        array.name: _without_stale_notes(array.copy(data=band.data))
+        array.name: _without_stale_notes(array.copy(data=band.data.astype(array.dtype)))
         for array, band in zip(measured, restored, strict=True)
     }
 
