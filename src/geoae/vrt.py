@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, TreeBuilder
 from xml.parsers import expat
 
 import rasterio.shutil
+from rasterio._path import _parse_path
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError
@@ -45,8 +46,8 @@ class Part:
 def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands: Sequence[int]) -> Element:
     """A VRT with the source's facts; ``bands`` read from ``parts``, the others from ``source``."""
     given = _gdal_description(dataset)
-    # rasterio's own URIs (zip://, s3://) mean nothing to GDAL; its list of files has GDAL's name for them.
-    name = dataset.files[0] if re.match(r"[\w+]+://", source) else source
+    # rasterio's own URIs (zip://, s3://) mean nothing to GDAL; all other names are GDAL's own, to the letter.
+    name = _parse_path(source).as_vsi()
     root = Element("VRTDataset", rasterXSize=str(dataset.width), rasterYSize=str(dataset.height))
     root.extend(node for node in given if node.tag in DATASET_FACTS and node.get("domain") not in FILE_DOMAINS)
     _forget_wrong_code(root, dataset.crs)
