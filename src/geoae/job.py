@@ -25,6 +25,7 @@ from geoae.plan import Slab
 from geoae.provenance import file_name, noted, with_history
 from geoae.report import RestoreReport
 from geoae.scene import Scene
+from geoae.sidecars import sidecars_of
 from geoae.spread import active_client, restore_spread
 from geoae.tilestore import PartStore, publish
 from geoae.writer import assemble, refuse_target
@@ -180,11 +181,13 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
         after = _facts_after(prepared, str(draft))
         if scene.changed():
             raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
-        publish(draft, local)
+        publish(draft, local, scene.files)
     finally:
         draft.unlink(missing_ok=True)
     if not is_local(target):
         try:
+            if sidecars_of(target):
+                rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
             rasterio.shutil.copyfiles(str(local), target)
         except rasterio.errors.RasterioError as error:
             raise OutputError(f"{target}: could not be uploaded ({error}); the result is in {local}") from error

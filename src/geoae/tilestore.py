@@ -21,6 +21,7 @@ from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import BusyError, OutputError
 from geoae.plan import Slab
+from geoae.sidecars import remove_sidecars
 from geoae.window import Window
 from geoae.writer import Part
 
@@ -167,10 +168,14 @@ class PartStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def publish(draft: Path, final: Path) -> None:
-    """Let ``draft`` take its name, not before its bytes are on the disk."""
+def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
+    """Let ``draft`` take its name, not before its bytes are on the disk.
+
+    What GDAL reads with the file of that name goes first, except files that are ``kept``, such as the source's.
+    """
     with draft.open("rb") as file:
         os.fsync(file.fileno())
+    remove_sidecars(final, kept)
     draft.replace(final)
     folder = os.open(final.parent, os.O_RDONLY)
     try:
