@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -221,6 +222,29 @@ def test_same_result_is_skipped_and_another_refused(tmp_path):
     with pytest.raises(OutputError, match="--overwrite"):
         identity(source, target)
     assert target.read_text() == "precious notes"
+
+
+@pytest.mark.parametrize("profile", ["cog", "gtiff"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.999])
+@pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"fresh": True}, {"sigma": 3.0}], ids=str)
+def test_an_output_that_was_cut_short_is_made_again(tmp_path, profile, share, options):
+    pixels = (texture(2, 300, 300) + noise((2, 300, 300), 20)).astype(np.uint16)
+    source, target = write(tmp_path / "in.tif", pixels), tmp_path / "out.tif"
+    identity(source, target, profile=profile)
+    os.truncate(target, int(target.stat().st_size * share))
+    assert identity(source, target, profile=profile, **options).status == "restored"
+    assert np.array_equal(read(target), pixels)
+
+
+def test_a_foreign_file_that_was_cut_short_is_left_alone(tmp_path):
+    pixels = (texture(1, 300, 300) + noise((1, 300, 300), 20)).astype(np.uint16)
+    source, target = write(tmp_path / "in.tif", pixels), write(tmp_path / "out.tif", pixels)
+    os.truncate(target, target.stat().st_size // 2)
+    before = target.read_bytes()
+    with pytest.raises(OutputError, match=r"out\.tif: exists and is not this result; give --overwrite"):
+        identity(source, target)
+    assert target.read_bytes() == before
+    assert identity(source, target, overwrite=True).status == "restored"
 
 
 def test_input_is_never_the_output(tmp_path):

@@ -26,6 +26,7 @@ from geoae.provenance import file_name, noted, with_history
 from geoae.report import RestoreReport
 from geoae.scene import Scene
 from geoae.sidecars import sidecars_of
+from geoae.soundness import FEW_BLOCKS, reads_whole
 from geoae.spread import active_client, restore_spread
 from geoae.tilestore import PartStore, publish
 from geoae.writer import assemble, refuse_target
@@ -83,6 +84,9 @@ def _is_done(prepared: Prepared) -> bool:
     job, target = prepared.job, prepared.target
     finished = _fingerprint_of(target)
     same = finished == prepared.fingerprint
+    # An output of geoae that does not read whole is no result: it is made again, whatever the options.
+    if finished and (same or not job.overwrite) and not reads_whole(target, None if is_local(target) else FEW_BLOCKS):
+        return False
     if finished is not None and not job.overwrite and (job.fresh or not same):
         what = "is this very result" if same else "is not this result"
         raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
