@@ -1,9 +1,14 @@
+import errno
+import fcntl
 import json
+import mmap
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +27,7 @@ from geoae.job import Job
 from geoae.order import prepare
 from geoae.provenance import history
 from tests.rasters import SHARED, masks, noise, read, texture, write
+from tests.test_locks import keep_open_files, lock_nothing
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
 
@@ -324,6 +330,72 @@ def test_unwritable_places_are_one_line(tmp_path):
         identity(source, tmp_path / "absent" / "out.tif")
     with pytest.raises(OutputError, match="cannot be written"):
         identity(source, Path("/proc/out.tif"))
+
+
+def no_flush(monkeypatch):
+    """Shares of VirtualBox and old CIFS."""
+    monkeypatch.setattr(os, "fsync", lock_nothing(errno.EINVAL))
+
+
+def no_folders_flushed(monkeypatch):
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: lock_nothing(5)() if stat.S_ISDIR(os.fstat(fd).st_mode) else real(fd))
+
+
+def no_locks(monkeypatch):
+    """NFS without its lock daemon."""
+    monkeypatch.setattr(fcntl, "flock", lock_nothing(errno.ENOLCK))
+
+
+def no_maps(monkeypatch):
+    """FUSE with direct I/O."""
+    monkeypatch.setattr(mmap, "mmap", lock_nothing(errno.ENODEV))
+
+
+def no_size(monkeypatch):
+    monkeypatch.setattr(os, "statvfs", lock_nothing(errno.ENOSYS))
+    monkeypatch.setattr(shutil, "disk_usage", lock_nothing(errno.ENOSYS))
+
+
+STORAGE = [no_flush, no_folders_flushed, no_locks, no_maps, no_size, keep_open_files]
+
+
+@pytest.mark.filterwarnings("error:flock")
+@pytest.mark.parametrize("harm", STORAGE)
+def test_storage_that_is_no_local_disk_will_do(tmp_path, monkeypatch, harm):
+    pixels = texture(1, 60, 60).astype(np.uint16)
+    source = write(tmp_path / "in.tif", pixels)
+    with rasterio.open(source, "r+") as dataset:
+        dataset.update_tags(1, WAVELENGTH="665")  # travels under another name, which is put right at the end
+    harm(monkeypatch)
+    target = tmp_path / "out.tif"
+    assert identity(source, target).status == "restored"
+    assert np.array_equal(read(target), pixels)
+    with rasterio.open(target) as dataset:
+        assert dataset.tags(1) == {"WAVELENGTH": "665"}
+    assert identity(source, target).status == "skipped"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tif", "out.tif"]
+
+
+def test_a_target_that_cannot_be_replaced_is_named(tmp_path, monkeypatch):
+    """As on a share, where another program has it open."""
+    source, target = write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)), tmp_path / "out.tif"
+    real = os.replace
+
+    def replace(old, new):
+        if Path(new) == target:
+            raise PermissionError(13, "Permission denied", str(old), None, str(new))
+        real(old, new)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OutputError, match=rf"^{target}: cannot be written to \(Permission denied\)"):
+        identity(source, target)
+
+
+def test_a_machine_without_a_folder_for_temporary_files_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: lock_nothing(errno.ENOENT)())
+    with pytest.raises(OutputError, match="let TMPDIR name one"):
+        identity(write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)), "/vsimem/nowhere.tif")
 
 
 RUN = """

@@ -13,6 +13,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 
 from geoae.errors import InputError, OutputError
+from geoae.vrt import undisguise
 from geoae.writer import WRITERS, Part, assemble
 from tests.facts import differences
 from tests.rasters import SHARED
@@ -336,3 +337,14 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 def test_a_source_that_went_away(tmp_path):
     with pytest.raises(InputError, match=r"gone\.tif: cannot be opened"):
         assemble(str(tmp_path / "gone.tif"), [], [1], tmp_path / "out.part", profile="cog", tags={})
+
+
+@pytest.mark.parametrize("at", [0, 1, 17, 40])
+def test_a_name_is_put_right_wherever_it_lies(tmp_path, monkeypatch, at):
+    monkeypatch.setattr("geoae.vrt.CHUNK", 16)
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"." * at + b'<Item name="geoae-1-key" domain="geoae-1-hidden">' + b"." * 9)
+    before = path.stat().st_size
+    undisguise(path, "geoae-1", 60)
+    assert path.read_bytes().replace(b" ", b"") == b"." * at + b'<Itemname="key">' + b"." * 9
+    assert path.stat().st_size == before

@@ -6,7 +6,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import groupby
@@ -109,8 +109,11 @@ def _refuse_without_room(prepared: Prepared) -> None:
     size = scene.height * scene.width * len(scene.bands) * np.dtype(scene.dtype).itemsize
     if not folder.parent.is_dir():
         return
-    there = sum(part.stat().st_size for part in folder.glob("slab-*.tif"))
-    disk = shutil.disk_usage(folder.parent)
+    try:
+        there = sum(part.stat().st_size for part in folder.glob("slab-*.tif"))
+        disk = shutil.disk_usage(folder.parent)
+    except OSError:  # a file system that does not say, or a run that is removing its parts
+        return
     # What is no disk, like /proc, has no size either.
     if disk.total and size - there > disk.free:
         raise OutputError(
@@ -127,7 +130,11 @@ def _folder(target: str) -> Path:
     """Where the parts of ``target`` are: beside it, or in a work folder of this machine for a remote one."""
     if is_local(target):
         return Path(target).with_name(f".{Path(target).name}.geoae")
-    return Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise OutputError(f"{target}: no folder for temporary files can be written to; let TMPDIR name one") from error
+    return folder / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
 
 
 def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
@@ -187,7 +194,8 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
             raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
         publish(draft, local, scene.files)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # it goes with its folder
+            draft.unlink(missing_ok=True)
     if not is_local(target):
         try:
             if sidecars_of(target):
