@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
@@ -13,7 +12,8 @@ from flows.batch import restore_each
 from flows.form import INBOX, OUTBOX, SCHEDULER, made, with_options
 from flows.hooks import on_end
 from flows.restore import TIMEOUT
-from geoae.errors import GeoaeError
+from geoae.errors import BusyError, GeoaeError
+from geoae.locks import hold
 from geoae.sources import scenes
 from geoae.standing import Failures, Outcome, count, settled, tally, too_many_failed, triage
 
@@ -50,7 +50,7 @@ def watch_inbox(
     failures = Failures.below(target)
     Path(target).mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(Path(target) / ".geoae-watch.lock", timeout=0):
+        with hold(Path(target) / ".geoae-watch.lock"):
             sorted_out = triage(scenes(made(source), since=since, beside=target), target, options, failures)
             same, growing = settled([one for one, _ in sorted_out.todo], settle)
             outcomes = sorted_out.outcomes + [
@@ -62,7 +62,7 @@ def watch_inbox(
                 "%d to restore, %d still growing, %d need nothing", len(todo), len(growing), len(sorted_out.outcomes)
             )
             outcomes += restore_each(todo, failures, sorted_out.order, timeout, scheduler)
-    except Timeout:
+    except BusyError:
         log.info("another run is watching for %s; it takes what there is", target)
         return {}
     show_outcomes("inbox", outcomes)

@@ -455,7 +455,7 @@ def test_a_second_run_is_refused_and_the_first_ends_well(tmp_path, source):
     second = Doomed(other, *order)
     assert second.ended() == 1
     assert len(second.said) == 1
-    assert "another run is writing this target" in second.said[0]
+    assert "another run is writing here" in second.said[0]
     (tmp_path / "on").touch()
     assert first.ended() == 0
     assert np.array_equal(read(tmp_path / "out.tif"), read(source))

@@ -1,8 +1,14 @@
+import errno
+import fcntl
 import json
+import mmap
+import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +22,12 @@ from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
 import geoae
-from geoae.errors import InputError, OutputError
+from geoae.errors import InputError, OutputError, RecipeError
 from geoae.job import Job
 from geoae.order import prepare
 from geoae.provenance import history
 from tests.rasters import SHARED, masks, noise, read, texture, write
+from tests.test_locks import keep_open_files, lock_nothing
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
 
@@ -223,6 +230,29 @@ def test_same_result_is_skipped_and_another_refused(tmp_path):
     assert target.read_text() == "precious notes"
 
 
+@pytest.mark.parametrize("profile", ["cog", "gtiff"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.999])
+@pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"fresh": True}, {"sigma": 3.0}], ids=str)
+def test_an_output_that_was_cut_short_is_made_again(tmp_path, profile, share, options):
+    pixels = (texture(2, 300, 300) + noise((2, 300, 300), 20)).astype(np.uint16)
+    source, target = write(tmp_path / "in.tif", pixels), tmp_path / "out.tif"
+    identity(source, target, profile=profile)
+    os.truncate(target, int(target.stat().st_size * share))
+    assert identity(source, target, profile=profile, **options).status == "restored"
+    assert np.array_equal(read(target), pixels)
+
+
+def test_a_foreign_file_that_was_cut_short_is_left_alone(tmp_path):
+    pixels = (texture(1, 300, 300) + noise((1, 300, 300), 20)).astype(np.uint16)
+    source, target = write(tmp_path / "in.tif", pixels), write(tmp_path / "out.tif", pixels)
+    os.truncate(target, target.stat().st_size // 2)
+    before = target.read_bytes()
+    with pytest.raises(OutputError, match=r"out\.tif: exists and is not this result; give --overwrite"):
+        identity(source, target)
+    assert target.read_bytes() == before
+    assert identity(source, target, overwrite=True).status == "restored"
+
+
 def test_input_is_never_the_output(tmp_path):
     source = write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16))
     bytes_before = source.read_bytes()
@@ -279,6 +309,14 @@ def test_a_remote_target_gets_the_finished_file(tmp_path):
     assert identity(source, "/vsimem/geoae_remote.tif").status == "skipped"
 
 
+def test_a_name_within_a_file_has_no_folder_beside_it(tmp_path):
+    write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16))
+    with pytest.raises(RecipeError, match=r"is not a local file, .* name the output with -o"):
+        geoae.restore(f"GTIFF_DIR:1:{tmp_path}/in.tif", model="identity")
+    write(tmp_path / "10:30.tif", texture(1, 60, 60).astype(np.uint16))
+    assert geoae.restore(tmp_path / "10:30.tif", model="identity").target == str(tmp_path / "10:30_restored.tif")
+
+
 def test_a_zipped_scene_is_restored(tmp_path):
     source = write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16))
     shutil.make_archive(str(tmp_path / "scene"), "zip", tmp_path, "in.tif")
@@ -292,6 +330,72 @@ def test_unwritable_places_are_one_line(tmp_path):
         identity(source, tmp_path / "absent" / "out.tif")
     with pytest.raises(OutputError, match="cannot be written"):
         identity(source, Path("/proc/out.tif"))
+
+
+def no_flush(monkeypatch):
+    """Shares of VirtualBox and old CIFS."""
+    monkeypatch.setattr(os, "fsync", lock_nothing(errno.EINVAL))
+
+
+def no_folders_flushed(monkeypatch):
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: lock_nothing(5)() if stat.S_ISDIR(os.fstat(fd).st_mode) else real(fd))
+
+
+def no_locks(monkeypatch):
+    """NFS without its lock daemon."""
+    monkeypatch.setattr(fcntl, "flock", lock_nothing(errno.ENOLCK))
+
+
+def no_maps(monkeypatch):
+    """FUSE with direct I/O."""
+    monkeypatch.setattr(mmap, "mmap", lock_nothing(errno.ENODEV))
+
+
+def no_size(monkeypatch):
+    monkeypatch.setattr(os, "statvfs", lock_nothing(errno.ENOSYS))
+    monkeypatch.setattr(shutil, "disk_usage", lock_nothing(errno.ENOSYS))
+
+
+STORAGE = [no_flush, no_folders_flushed, no_locks, no_maps, no_size, keep_open_files]
+
+
+@pytest.mark.filterwarnings("error:flock")
+@pytest.mark.parametrize("harm", STORAGE)
+def test_storage_that_is_no_local_disk_will_do(tmp_path, monkeypatch, harm):
+    pixels = texture(1, 60, 60).astype(np.uint16)
+    source = write(tmp_path / "in.tif", pixels)
+    with rasterio.open(source, "r+") as dataset:
+        dataset.update_tags(1, WAVELENGTH="665")  # travels under another name, which is put right at the end
+    harm(monkeypatch)
+    target = tmp_path / "out.tif"
+    assert identity(source, target).status == "restored"
+    assert np.array_equal(read(target), pixels)
+    with rasterio.open(target) as dataset:
+        assert dataset.tags(1) == {"WAVELENGTH": "665"}
+    assert identity(source, target).status == "skipped"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tif", "out.tif"]
+
+
+def test_a_target_that_cannot_be_replaced_is_named(tmp_path, monkeypatch):
+    """As on a share, where another program has it open."""
+    source, target = write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)), tmp_path / "out.tif"
+    real = os.replace
+
+    def replace(old, new):
+        if Path(new) == target:
+            raise PermissionError(13, "Permission denied", str(old), None, str(new))
+        real(old, new)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OutputError, match=rf"^{target}: cannot be written to \(Permission denied\)"):
+        identity(source, target)
+
+
+def test_a_machine_without_a_folder_for_temporary_files_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: lock_nothing(errno.ENOENT)())
+    with pytest.raises(OutputError, match="let TMPDIR name one"):
+        identity(write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)), "/vsimem/nowhere.tif")
 
 
 RUN = """

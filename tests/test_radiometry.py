@@ -118,6 +118,11 @@ def test_nodata_that_the_dtype_cannot_hold_is_none(dtype, nodata):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_a_pixel_of_the_nodata_value_that_a_mask_declares_valid_stays(dtype):
+    assert one(7, 0.0, dtype, 7) == 7
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_masked_bits_are_untouched(dtype):
     rng = np.random.default_rng(0)
     kind = np.dtype(dtype)

@@ -34,6 +34,15 @@ def test_done_is_told_by_the_output(scene):
     assert not is_done(job(scene, model="res-cae"), load_restorer(job(scene, model="res-cae")))
 
 
+@pytest.mark.parametrize("share", [0.7, 0.99])
+def test_an_output_that_was_cut_short_is_not_done(scene, tmp_path, share):
+    run(job(scene))
+    target = Path(job(scene).target)
+    os.truncate(target, int(target.stat().st_size * share))
+    assert is_ours(str(target))
+    assert not is_done(job(scene), load_restorer(job(scene)))
+
+
 def test_a_changed_source_is_not_done(scene):
     run(job(scene))
     stat = scene.stat()

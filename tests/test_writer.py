@@ -13,6 +13,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 
 from geoae.errors import InputError, OutputError
+from geoae.vrt import undisguise
 from geoae.writer import WRITERS, Part, assemble
 from tests.facts import differences
 from tests.rasters import SHARED
@@ -231,6 +232,29 @@ def test_sources_that_are_no_plain_file(where, tmp_path):
         assert after.descriptions == before.descriptions
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "vrt://{}/a.tif?bands=3,2,1", "vrt://{}/a.tif?bands=2,3&srcwin=5,6,30,40", "vrt://{}/a.tif?outsize=25,30",
+        "vrt:///vsizip/{}/a.zip/a.tif?bands=3,1", "vrt://vrt://{}/a.tif?bands=3,2,1?bands=1,2", "GTIFF_DIR:2:{}/pages.tif",
+        "DERIVED_SUBDATASET:LOGAMPLITUDE:{}/a.tif", "zip:{}/a.zip!a.tif", "file:{}/a.tif",
+    ],
+)  # fmt: skip
+def test_copied_bands_and_masks_come_from_the_view_that_the_name_opens(where, tmp_path):
+    """Of each name all bands but the first are copied, read by GDAL under the name that it knows."""
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
+        plain = make(tmp_path / "a.tif", touch=half_mask)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(plain, "a.tif")
+    make(tmp_path / "pages.tif")
+    make(tmp_path / "pages.tif", height=30, width=20, count=2, APPEND_SUBDATASET="YES")
+    source = where.format(tmp_path)
+    assemble(source, cut(source, tmp_path, 2, bands=[1]), [1], tmp_path / "out.part", profile="gtiff", tags={})
+    with rasterio.open(source) as before, rasterio.open(tmp_path / "out.part") as after:
+        np.testing.assert_array_equal(after.read(), before.read())
+        np.testing.assert_array_equal(after.dataset_mask(), before.dataset_mask())
+
+
 @pytest.mark.parametrize(("dtype", "touch"), [("uint16", None), ("uint16", half_mask), ("uint8", palette)])
 def test_overviews(dtype, touch, tmp_path):
     source = make(tmp_path / "source.tif", height=1300, width=1200, count=1, dtype=dtype, touch=touch)
@@ -313,3 +337,14 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 def test_a_source_that_went_away(tmp_path):
     with pytest.raises(InputError, match=r"gone\.tif: cannot be opened"):
         assemble(str(tmp_path / "gone.tif"), [], [1], tmp_path / "out.part", profile="cog", tags={})
+
+
+@pytest.mark.parametrize("at", [0, 1, 17, 40])
+def test_a_name_is_put_right_wherever_it_lies(tmp_path, monkeypatch, at):
+    monkeypatch.setattr("geoae.vrt.CHUNK", 16)
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"." * at + b'<Item name="geoae-1-key" domain="geoae-1-hidden">' + b"." * 9)
+    before = path.stat().st_size
+    undisguise(path, "geoae-1", 60)
+    assert path.read_bytes().replace(b" ", b"") == b"." * at + b'<Itemname="key">' + b"." * 9
+    assert path.stat().st_size == before

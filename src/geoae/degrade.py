@@ -108,6 +108,6 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
             assemble(
                 source, store.parts([whole]), scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED"
             )
-            publish(draft, target)
+            publish(draft, target, scene.files)
         finally:
             store.remove()

@@ -6,7 +6,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import groupby
@@ -25,6 +25,8 @@ from geoae.plan import Slab
 from geoae.provenance import file_name, noted, with_history
 from geoae.report import RestoreReport
 from geoae.scene import Scene
+from geoae.sidecars import sidecars_of
+from geoae.soundness import FEW_BLOCKS, reads_whole
 from geoae.spread import active_client, restore_spread
 from geoae.tilestore import PartStore, publish
 from geoae.writer import assemble, refuse_target
@@ -82,6 +84,9 @@ def _is_done(prepared: Prepared) -> bool:
     job, target = prepared.job, prepared.target
     finished = _fingerprint_of(target)
     same = finished == prepared.fingerprint
+    # An output of geoae that does not read whole is no result: it is made again, whatever the options.
+    if finished and (same or not job.overwrite) and not reads_whole(target, None if is_local(target) else FEW_BLOCKS):
+        return False
     if finished is not None and not job.overwrite and (job.fresh or not same):
         what = "is this very result" if same else "is not this result"
         raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
@@ -104,8 +109,11 @@ def _refuse_without_room(prepared: Prepared) -> None:
     size = scene.height * scene.width * len(scene.bands) * np.dtype(scene.dtype).itemsize
     if not folder.parent.is_dir():
         return
-    there = sum(part.stat().st_size for part in folder.glob("slab-*.tif"))
-    disk = shutil.disk_usage(folder.parent)
+    try:
+        there = sum(part.stat().st_size for part in folder.glob("slab-*.tif"))
+        disk = shutil.disk_usage(folder.parent)
+    except OSError:  # a file system that does not say, or a run that is removing its parts
+        return
     # What is no disk, like /proc, has no size either.
     if disk.total and size - there > disk.free:
         raise OutputError(
@@ -122,7 +130,11 @@ def _folder(target: str) -> Path:
     """Where the parts of ``target`` are: beside it, or in a work folder of this machine for a remote one."""
     if is_local(target):
         return Path(target).with_name(f".{Path(target).name}.geoae")
-    return Path(tempfile.gettempdir()) / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise OutputError(f"{target}: no folder for temporary files can be written to; let TMPDIR name one") from error
+    return folder / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
 
 
 def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
@@ -180,11 +192,14 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
         after = _facts_after(prepared, str(draft))
         if scene.changed():
             raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
-        publish(draft, local)
+        publish(draft, local, scene.files)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # it goes with its folder
+            draft.unlink(missing_ok=True)
     if not is_local(target):
         try:
+            if sidecars_of(target):
+                rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
             rasterio.shutil.copyfiles(str(local), target)
         except rasterio.errors.RasterioError as error:
             raise OutputError(f"{target}: could not be uploaded ({error}); the result is in {local}") from error

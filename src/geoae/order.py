@@ -149,7 +149,8 @@ def is_local(name: str) -> bool:
 
 
 def _default_target(source: str) -> str:
-    if not is_local(source):
+    # GTIFF_DIR:1:scene.tif and the like are names within a file.
+    if not is_local(source) or (":" in source and not Path(source).exists()):
         raise RecipeError(f"{source}: is not a local file, so there is no folder beside it; name the output with -o")
     path = Path(source)
     return str(path.with_name(f"{path.stem}_restored.tif"))

@@ -88,7 +88,7 @@ def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, n
         exactly = np.subtract(pixels, residual, dtype=exact)
         restored = np.clip(np.rint(exactly, out=exactly), limits.min, limits.max, out=exactly).astype(kind)
     if nodata is not None and not np.isnan(nodata):
-        restored = _beside(restored, residual, nodata)
+        restored = _beside(pixels, restored, residual, nodata)
     return restored if mask is None else np.where(mask, restored, pixels)
 
 
@@ -102,12 +102,12 @@ def _subtract_wide(pixels: Pixels, residual: NDArray[np.float32]) -> Pixels:
     return np.where(lowered > limits.max - up, limits.max, lowered + up).astype(pixels.dtype)
 
 
-def _beside(restored: Pixels, residual: NDArray[np.float32], nodata: float | int) -> Pixels:
-    """Move values that equal ``nodata`` one step back towards where the residual took them from.
+def _beside(pixels: Pixels, restored: Pixels, residual: NDArray[np.float32], nodata: float | int) -> Pixels:
+    """Move values that have become ``nodata`` one step back towards where the residual took them from.
 
-    Valid pixels never held nodata, so those with a zero residual cannot be among them.
+    A mask beside the nodata value may declare pixels valid that hold it; those stay.
     """
-    hit = restored == nodata
+    hit = (restored == nodata) & (pixels != nodata)
     if not hit.any():
         return restored
     kind = restored.dtype

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from xml.parsers.expat import ExpatError
 
 import numpy as np
 import rasterio
@@ -20,6 +21,7 @@ from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError
 from geoae.radiometry import is_value
+from geoae.sidecars import described_beside
 from geoae.soundness import (
     DAMAGED,
     STRICT,
@@ -68,7 +70,7 @@ def _understood(source: str) -> Iterator[None]:
     """What is said of a raster may be damaged too: keys that contradict each other, text that is none."""
     try:
         yield
-    except DAMAGED as error:
+    except (*DAMAGED, ExpatError) as error:
         raise InputError(
             f"{source}: its description is damaged ({line(error)}); repair it, or keep the pixels alone by gdal_translate"
         ) from error
@@ -80,7 +82,7 @@ class Scene:
 
     ``bands``: 1-based bands that are restored; ``copied``: the others, each with the reason;
     ``nodata`` of each restored band; ``masked``: whether any pixel may be invalid; ``identity``: a
-    digest of structure, metadata and, for local files, size and time of change; ``files``: those of
+    digest of structure, metadata, what sidecars add and, for local files, size and time of change; ``files``: those of
     this machine that the pixels come from, and ``state``: what tells whether they have changed since.
     """
 
@@ -126,7 +128,7 @@ class Scene:
                 source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
                 bands=bands, copied=copied, nodata=tuple(nodata[band - 1] for band in bands),
                 masked=masked, driver=dataset.driver, crs=_crs_name(dataset),
-                pixel_size=dataset.res if georeferenced else None, identity=_identity(dataset, files),
+                pixel_size=dataset.res if georeferenced else None, identity=_identity(source, dataset, files),
                 files=files, state=_state(files),
             )  # fmt: skip
 
@@ -250,11 +252,12 @@ def _stat(name: str) -> os.stat_result | None:
         return None
 
 
-def _identity(dataset: rasterio.DatasetReader, files: tuple[str, ...]) -> str:
+def _identity(source: str, dataset: rasterio.DatasetReader, files: tuple[str, ...]) -> str:
     stats = [(now.st_size, now.st_mtime_ns) for name in files if (now := _stat(name))]
     spaces = {None, *dataset.tag_namespaces()} - {"DERIVED_SUBDATASETS"}
     facts = (
         dataset.shape, dataset.dtypes, dataset.nodatavals, dataset.descriptions, str(dataset.crs), tuple(dataset.transform),
         sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces), stats,
     )  # fmt: skip
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
+    beside = described_beside(source, dataset)
+    return hashlib.sha256(repr((*facts, beside) if beside else facts).encode()).hexdigest()

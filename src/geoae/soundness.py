@@ -1,6 +1,7 @@
 """What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage, located."""
 
 import re
+import warnings
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
-from rasterio.errors import CRSError, RasterioError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError, ReadError
@@ -16,12 +17,14 @@ from geoae.window import Window
 
 __all__ = [
     "DAMAGED",
+    "FEW_BLOCKS",
     "STRICT",
     "damage",
     "line",
     "no_codec",
     "nothing_there",
     "read_error",
+    "reads_whole",
     "refuse_absurd",
     "refuse_too_many",
     "refuse_what_is_no_file",
@@ -46,6 +49,8 @@ LARGEST_BLOCK = 512 << 20
 EMPTY = 1 << 16
 # Smaller scenes are restored in seconds, whether or not there is anything in them.
 LARGE = 1 << 30
+# Enough to find a file cut short, where reading all of it would take too long: of an archive, of remote storage.
+FEW_BLOCKS = 16
 # Restoring compares each band with each: more would take minutes and gigabytes before the first tile.
 MOST_BANDS = 512
 
@@ -169,3 +174,25 @@ def damage(dataset: rasterio.DatasetReader, inside: Window) -> tuple[Window, str
             except RasterioError as error:
                 return block, line(error)
     return None
+
+
+def reads_whole(name: str, most: int | None = None) -> bool:
+    """Whether the raster ``name`` can be decoded, every block of it, its masks and overviews.
+
+    With ``most``, only about so many blocks of each resolution are tried, spread over the file and the last one among
+    them: that finds files cut short, and most of those with a hole.
+    """
+    with suppress(*DAMAGED), warnings.catch_warnings(), rasterio.Env(**STRICT):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(name) as dataset:
+            levels = len(dataset.overviews(1))
+        return _decodes(name, most) and all(_decodes(name, most, OVERVIEW_LEVEL=level) for level in range(levels))
+    return False
+
+
+def _decodes(name: str, most: int | None, **options: int) -> bool:
+    with rasterio.open(name, **options) as dataset:
+        areas = [area for _, area in dataset.block_windows(1)]
+        step = 1 if most is None else max(1, len(areas) // most)
+        blocks = (Window(area.row_off, area.col_off, area.height, area.width) for area in areas[::-step])
+        return not any(damage(dataset, block) for block in blocks)

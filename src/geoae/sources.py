@@ -13,6 +13,8 @@ from geoae.order import is_local
 
 __all__ = ["ORDERS", "Found", "Order", "ordered", "scenes"]
 
+# Files beside a scene that GDAL reads with it.
+SIDECARS = (".aux.xml", ".msk")
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 Order = Literal["name", "newest", "oldest", "smallest"]
 
@@ -31,14 +33,11 @@ class Found:
 
     @property
     def stamp(self) -> str:
-        """What differs as soon as a local file has grown or changed; constant for anything else."""
+        """What differs as soon as a local file or a sidecar has grown or changed; constant for anything else."""
         if not is_local(self.source):
             return ""
-        try:
-            stat = Path(self.source).stat()
-        except OSError:
-            return "gone"
-        return f"{stat.st_size}-{stat.st_mtime_ns}"
+        stats = [_stat(Path(self.source + end)) for end in ("", *SIDECARS)]
+        return "+".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats if stat) if stats[0] else "gone"
 
 
 ORDERS: dict[Order, Callable[[Found], tuple[float | str, str]]] = {
@@ -126,6 +125,13 @@ def _listed(names: list[str]) -> list[Found]:
     root = Path(os.path.commonpath([path.parent for path in local])) if local else Path()
     remote = [Found(name, PurePosixPath(name.split("?")[0]).name) for name in names if not is_local(name)]
     return _placed(local, root) + remote
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _unique(found: list[Found]) -> list[Found]:

@@ -15,6 +15,7 @@ from geoae.order import Job, is_local, load_restorer, merged, order_of, prepare,
 from geoae.provenance import noted
 from geoae.restorer import Restorer
 from geoae.scene import Scene
+from geoae.soundness import FEW_BLOCKS, reads_whole
 from geoae.sources import Found
 
 __all__ = [
@@ -46,11 +47,11 @@ def is_ours(target: str) -> bool:
 def is_done(job: Job, restorer: Restorer) -> bool:
     """Whether the target already is the result of ``job`` with ``restorer``.
 
-    Reads headers only where the source is a local file; else a sample of its pixels, since they may have
-    changed unseen. Raises ``InputError`` for a source that cannot be opened.
+    Reads headers, and a few blocks of the target, where the source is a local file; else a sample of its pixels too,
+    since they may have changed unseen. Raises ``InputError`` for a source that cannot be opened.
     """
     tags = noted(target_of(job))
-    if not tags or job.fresh:
+    if not tags or job.fresh or not reads_whole(target_of(job), FEW_BLOCKS):
         return False
     if is_local(job.source) and "ORDER" in tags:
         options = merged(job)

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import shutil
 import uuid
 import zlib
@@ -14,13 +13,15 @@ from typing import Any, Self
 
 import numpy as np
 import rasterio
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import BusyError, OutputError
+from geoae.files import flush, flush_folder, rename
+from geoae.locks import hold_folder, lock_files
 from geoae.plan import Slab
+from geoae.sidecars import remove_sidecars
 from geoae.window import Window
 from geoae.writer import Part
 
@@ -73,39 +74,44 @@ class PartStore:
 
         Raises ``BusyError`` while another run holds it, ``OutputError`` where it cannot be made.
         """
-        note, text = folder / NOTE, _text(order)
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise OutputError(f"{folder}: is in the way of the folder that keeps finished parts; remove it")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / LOCK).acquire(timeout=0):
-                store = cls(folder, bands, dtype, zlib.crc32(text.encode()))
-                store._tidy(keep=not fresh and _reads(note, text))
-                if not note.exists():
-                    note.write_text(text)
+            with hold_folder(folder, LOCK):
+                store = cls._begun(folder, order, bands=bands, dtype=dtype, fresh=fresh)
                 try:
                     yield store
                 finally:
                     if not store.finished():  # nothing to go on from
                         store.remove()
-        except Timeout as error:
-            raise BusyError(f"{folder}: another run is writing this target; wait for it or stop it") from error
         except OSError as error:
             cure = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow it"
+            # What is renamed last, onto the target, has two names.
+            place = error.filename2 or folder.parent.absolute()
             raise OutputError(
-                f"{folder.parent}: cannot be written to ({error.strerror or error}); {cure} or choose another -o"
+                f"{place}: cannot be written to ({error.strerror or error}); {cure} or choose another -o"
             ) from error
+
+    @classmethod
+    def _begun(cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool) -> Self:
+        """The store in ``folder``, which is held, with those of its parts that are whole and of this ``order``."""
+        note, text = folder / NOTE, _text(order)
+        store = cls(folder, bands, dtype, zlib.crc32(text.encode()))
+        store._tidy(keep=not fresh and _reads(note, text))
+        if not note.exists():
+            note.write_text(text)
+        return store
 
     @staticmethod
     def sweep(folder: Path, order: dict[str, object]) -> None:
         """Remove what a run of this very ``order`` left that was killed after it had published."""
         if folder.is_dir() and (not (folder / NOTE).exists() or _reads(folder / NOTE, _text(order))):
-            with suppress(OSError, Timeout), FileLock(folder / LOCK).acquire(timeout=0):
+            with suppress(OSError, BusyError), hold_folder(folder, LOCK):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _tidy(self, keep: bool) -> None:
         """Remove what a killed run was about to write, and all but whole parts (or those too)."""
-        kept = {self.folder / LOCK}
+        kept = lock_files(self.folder / LOCK)
         if keep:
             kept |= {self.folder / NOTE} | {path for index, path in self._named() if self._is_whole(index, path)}
         for path in set(self.folder.iterdir()) - kept:
@@ -154,9 +160,8 @@ class PartStore:
                 yield part
             if not part.reads_as_written(draft):
                 raise OutputError(f"{draft}: cannot be written in full; free disk space and run again")
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-            draft.replace(self.folder / self._name(slab.index, draft))
+            flush(draft)
+            rename(draft, self.folder / self._name(slab.index, draft))
         except RasterioError as error:
             raise OutputError(f"{draft}: cannot be written ({error}); free disk space or choose another -o") from error
         finally:
@@ -167,16 +172,15 @@ class PartStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def publish(draft: Path, final: Path) -> None:
-    """Let ``draft`` take its name, not before its bytes are on the disk."""
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    draft.replace(final)
-    folder = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
+    """Let ``draft`` take its name, not before its bytes are on the disk.
+
+    What GDAL reads with the file of that name goes first, except files that are ``kept``, such as the source's.
+    """
+    flush(draft)
+    remove_sidecars(final, kept)
+    rename(draft, final)
+    flush_folder(final.parent)
 
 
 def _checksum(pixels: NDArray[Any]) -> int:

@@ -4,16 +4,17 @@ GDAL describes the source itself. The description is rewritten so that restored 
 parts and everything else from the source.
 """
 
-import mmap
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder
 from xml.parsers import expat
 
 import rasterio.shutil
+from rasterio._path import _parse_path
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError
@@ -29,6 +30,7 @@ BAND_FACTS = {
 }  # fmt: skip
 # Domains that tell of the file, not of the scene; GEOAE would be an earlier run's.
 FILE_DOMAINS = {"DERIVED_SUBDATASETS", "SUBDATASETS", "LocationInfo", "TIFF", "IMAGE_STRUCTURE", "GEOAE"}
+CHUNK = 1 << 20  # bytes
 # Domains under which writer hands itself what it will put right in the finished file.
 HIDDEN, COLOUR, AREA = "hidden", "colour", "AREA_OR_POINT"
 
@@ -45,8 +47,8 @@ class Part:
 def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands: Sequence[int]) -> Element:
     """A VRT with the source's facts; ``bands`` read from ``parts``, the others from ``source``."""
     given = _gdal_description(dataset)
-    # rasterio's own URIs (zip://, s3://) mean nothing to GDAL; its list of files has GDAL's name for them.
-    name = dataset.files[0] if re.match(r"[\w+]+://", source) else source
+    # rasterio's own URIs (zip://, s3://) mean nothing to GDAL; all other names are GDAL's own, to the letter.
+    name = _parse_path(source).as_vsi()
     root = Element("VRTDataset", rasterXSize=str(dataset.width), rasterYSize=str(dataset.height))
     root.extend(node for node in given if node.tag in DATASET_FACTS and node.get("domain") not in FILE_DOMAINS)
     _forget_wrong_code(root, dataset.crs)
@@ -159,8 +161,24 @@ def undisguise(target: Path, marker: str, span: int) -> None:
         plain = b' %s="%s"' % (attribute, name)
         return (real.get(name, plain) if attribute == b"domain" else plain).ljust(len(found[0]))
 
-    with target.open("r+b") as file, mmap.mmap(file.fileno(), 0) as view:
-        start = view.find(marker.encode()) - len(' domain="')
-        stop = min(start + span, len(view))
-        disguised = rb' (name|domain)="%s-([^"]*)"' % marker.encode()
-        view[start:stop] = re.sub(disguised, bare, view[start:stop])
+    # Not as a memory map, which many network file systems lack.
+    with target.open("r+b") as file:
+        found = _position(file, marker.encode())
+        if found is None:  # of a domain without tags GDAL writes nothing
+            return
+        start = found - len(' domain="')
+        file.seek(start)
+        text = re.sub(rb' (name|domain)="%s-([^"]*)"' % marker.encode(), bare, file.read(span))
+        file.seek(start)
+        file.write(text)
+
+
+def _position(file: BinaryIO, word: bytes) -> int | None:
+    """Where ``word`` begins in ``file`` for the first time."""
+    before, rest = 0, b""
+    while chunk := file.read(CHUNK):
+        found = (rest + chunk).find(word)
+        if found >= 0:
+            return before - len(rest) + found
+        before, rest = before + len(chunk), (rest + chunk)[1 - len(word) :]
+    return None

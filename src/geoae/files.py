@@ -1,0 +1,42 @@
+"""Files that are on the disk before they take their name, on storage of any kind."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["flush", "flush_folder", "rename"]
+
+# How shares and FUSE say that they flush nothing.
+NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+
+
+def flush(path: Path) -> None:
+    """Bring the bytes of ``path`` to the disk, as far as its file system can be asked to. Raises ``OSError``."""
+    with path.open("r+b") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in NO_FLUSH:
+                raise
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring the names in ``folder`` to the disk, where its file system can be asked to."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def rename(draft: Path, final: Path) -> None:
+    """Let ``draft`` take the name ``final``, replacing what has it. Raises ``OSError``."""
+    there = draft.stat()
+    try:
+        draft.replace(final)
+    except FileNotFoundError:
+        # NFS asks again where an answer was lost, and then finds nothing to rename.
+        if not (final.exists() and os.path.samestat(final.stat(), there)):
+            raise
