@@ -7,19 +7,18 @@ parts and everything else from the source.
 import mmap
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder
 from xml.parsers import expat
 
 import rasterio.shutil
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import CRSError
 from rasterio.io import DatasetReader, MemoryFile
 
-__all__ = ["Part", "described", "disguise", "metadata", "undisguise"]
+from geoae.crs import Stored, stored
+
+__all__ = ["Part", "described", "disguise", "metadata", "store_crs", "undisguise"]
 
 # What a VRT says of a raster and of a band, other than where their pixels come from.
 DATASET_FACTS = {"SRS", "GeoTransform", "GCPList", "Metadata"}
@@ -49,7 +48,6 @@ def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands:
     name = dataset.files[0] if re.match(r"[\w+]+://", source) else source
     root = Element("VRTDataset", rasterXSize=str(dataset.width), rasterYSize=str(dataset.height))
     root.extend(node for node in given if node.tag in DATASET_FACTS and node.get("domain") not in FILE_DOMAINS)
-    _forget_wrong_code(root, dataset.crs)
     area = dataset.tags().get(AREA)
     if area and not dataset.crs:  # else GDAL keeps it, among the keys of the CRS
         root.append(metadata(HIDDEN, {AREA: area}))
@@ -76,14 +74,22 @@ def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands:
     return root
 
 
-def _forget_wrong_code(root: Element, crs: CRS | None) -> None:
-    """Drop an EPSG code that contradicts the rest of the CRS: GDAL would write what the code stands for."""
-    for node in root.findall("SRS"):
-        text = node.text or ""
-        code = re.search(r',AUTHORITY\["EPSG","(\d+)"\]\]$', text)
-        with suppress(CRSError):
-            if code and CRS.from_epsg(int(code[1])) != crs:
-                node.text = text[: code.start()] + "]"
+def store_crs(root: Element) -> Stored | None:
+    """Rewrite the CRS so that it comes back from a GeoTIFF; say how. None where there is none, or no way."""
+    for node in (*root.findall("SRS"), *root.findall("GCPList[@Projection]")):
+        text = node.text if node.tag == "SRS" else node.get("Projection")
+        epoch = float(node.get("coordinateEpoch", 0)) or None
+        way = stored(text, epoch) if text else None
+        if way is None:
+            continue
+        if node.tag == "SRS":
+            node.text = way.text
+        else:
+            node.set("Projection", way.text)
+        if way.change:  # the axes of the CRS that takes its place are others
+            node.attrib.pop("dataAxisToSRSAxisMapping", None)
+        return way
+    return None
 
 
 def _band(dataset: DatasetReader, band: int, given: Element) -> Element:
