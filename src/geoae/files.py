@@ -4,11 +4,27 @@ import errno
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["flush", "flush_folder", "rename"]
+__all__ = ["find_bytes", "flush", "flush_folder", "rename"]
 
 # How shares and FUSE say that they flush nothing.
 NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+CHUNK = 1 << 20  # bytes
+
+
+def find_bytes(file: BinaryIO, word: bytes) -> int | None:
+    """Find where ``word`` begins in ``file`` for the first time; None where it is not there.
+
+    Reads instead of mapping the file into memory, which many network file systems cannot.
+    """
+    before, rest = 0, b""
+    while chunk := file.read(CHUNK):
+        found = (rest + chunk).find(word)
+        if found >= 0:
+            return before - len(rest) + found
+        before, rest = before + len(chunk), (rest + chunk)[1 - len(word) :]
+    return None
 
 
 def flush(path: Path) -> None:

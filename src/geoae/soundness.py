@@ -12,6 +12,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
+from geoae.crs import stored
 from geoae.errors import InputError, ReadError
 from geoae.window import Window
 
@@ -116,7 +117,13 @@ def refuse_too_many(source: str, bands: int) -> None:
 
 
 def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) -> None:
-    """Raise ``InputError`` for masks and nodata that differ from band to band: a GeoTIFF has one for all."""
+    """Raise ``InputError`` for a CRS that a GeoTIFF cannot hold, and for masks and nodata that differ from band
+    to band: a GeoTIFF has one for all.
+    """
+    for crs in filter(None, (dataset.crs, dataset.gcps[1])):
+        if stored(crs.to_wkt()) is None:
+            name = crs.to_wkt().split('"')[1][:60]
+            raise InputError(f"{source}: has a CRS that a GeoTIFF cannot hold ({name}); assign another (gdal_translate -a_srs)")  # fmt: skip
     nodata = {repr(value) for value in dataset.nodatavals}
     if len(nodata) > 1:
         raise InputError(f"{source}: has bands of different nodata ({', '.join(sorted(nodata))}), which a GeoTIFF cannot hold; split it into one file for each")  # fmt: skip

@@ -24,6 +24,8 @@ def tune_process() -> None:
     os.environ.setdefault("GDAL_HTTP_LOW_SPEED_LIMIT", "1")
     os.environ.setdefault("GDAL_HTTP_LOW_SPEED_TIME", "60")
     os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL's own threads say; errors are told in one line
+    # PROJ prints what libgeotiff looks up in vain, and then does without.
+    os.environ.setdefault("PROJ_DEBUG", "0")
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-4, 0)  # M_MMAP_MAX

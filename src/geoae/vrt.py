@@ -6,21 +6,20 @@ parts and everything else from the source.
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder
 from xml.parsers import expat
 
 import rasterio.shutil
 from rasterio._path import _parse_path
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import CRSError
 from rasterio.io import DatasetReader, MemoryFile
 
-__all__ = ["Part", "described", "disguise", "metadata", "undisguise"]
+from geoae.crs import Stored, stored
+from geoae.files import find_bytes
+
+__all__ = ["Part", "described", "disguise", "metadata", "store_crs", "undisguise"]
 
 # What a VRT says of a raster and of a band, other than where their pixels come from.
 DATASET_FACTS = {"SRS", "GeoTransform", "GCPList", "Metadata"}
@@ -30,7 +29,6 @@ BAND_FACTS = {
 }  # fmt: skip
 # Domains that tell of the file, not of the scene; GEOAE would be an earlier run's.
 FILE_DOMAINS = {"DERIVED_SUBDATASETS", "SUBDATASETS", "LocationInfo", "TIFF", "IMAGE_STRUCTURE", "GEOAE"}
-CHUNK = 1 << 20  # bytes
 # Domains under which writer hands itself what it will put right in the finished file.
 HIDDEN, COLOUR, AREA = "hidden", "colour", "AREA_OR_POINT"
 
@@ -51,7 +49,6 @@ def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands:
     name = _parse_path(source).as_vsi()
     root = Element("VRTDataset", rasterXSize=str(dataset.width), rasterYSize=str(dataset.height))
     root.extend(node for node in given if node.tag in DATASET_FACTS and node.get("domain") not in FILE_DOMAINS)
-    _forget_wrong_code(root, dataset.crs)
     area = dataset.tags().get(AREA)
     if area and not dataset.crs:  # else GDAL keeps it, among the keys of the CRS
         root.append(metadata(HIDDEN, {AREA: area}))
@@ -78,14 +75,22 @@ def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands:
     return root
 
 
-def _forget_wrong_code(root: Element, crs: CRS | None) -> None:
-    """Drop an EPSG code that contradicts the rest of the CRS: GDAL would write what the code stands for."""
-    for node in root.findall("SRS"):
-        text = node.text or ""
-        code = re.search(r',AUTHORITY\["EPSG","(\d+)"\]\]$', text)
-        with suppress(CRSError):
-            if code and CRS.from_epsg(int(code[1])) != crs:
-                node.text = text[: code.start()] + "]"
+def store_crs(root: Element) -> Stored | None:
+    """Rewrite the CRS so that it comes back from a GeoTIFF; say how. None where there is none, or no way."""
+    for node in (*root.findall("SRS"), *root.findall("GCPList[@Projection]")):
+        text = node.text if node.tag == "SRS" else node.get("Projection")
+        epoch = float(node.get("coordinateEpoch", 0)) or None
+        way = stored(text, epoch) if text else None
+        if way is None:
+            continue
+        if node.tag == "SRS":
+            node.text = way.text
+        else:
+            node.set("Projection", way.text)
+        if way.change:  # the axes of the CRS that takes its place are others
+            node.attrib.pop("dataAxisToSRSAxisMapping", None)
+        return way
+    return None
 
 
 def _band(dataset: DatasetReader, band: int, given: Element) -> Element:
@@ -163,7 +168,7 @@ def undisguise(target: Path, marker: str, span: int) -> None:
 
     # Not as a memory map, which many network file systems lack.
     with target.open("r+b") as file:
-        found = _position(file, marker.encode())
+        found = find_bytes(file, marker.encode())
         if found is None:  # of a domain without tags GDAL writes nothing
             return
         start = found - len(' domain="')
@@ -171,14 +176,3 @@ def undisguise(target: Path, marker: str, span: int) -> None:
         text = re.sub(rb' (name|domain)="%s-([^"]*)"' % marker.encode(), bare, file.read(span))
         file.seek(start)
         file.write(text)
-
-
-def _position(file: BinaryIO, word: bytes) -> int | None:
-    """Where ``word`` begins in ``file`` for the first time."""
-    before, rest = 0, b""
-    while chunk := file.read(CHUNK):
-        found = (rest + chunk).find(word)
-        if found >= 0:
-            return before - len(rest) + found
-        before, rest = before + len(chunk), (rest + chunk)[1 - len(word) :]
-    return None

@@ -25,10 +25,11 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
+from geoae.crs import change_keys
 from geoae.errors import InputError, OutputError
 from geoae.scene import NOT_MEASURED, on_disk
 from geoae.soundness import DAMAGED, STRICT, damage, line, read_error, refuse_what_is_no_file
-from geoae.vrt import Part, described, disguise, metadata, undisguise
+from geoae.vrt import Part, described, disguise, metadata, store_crs, undisguise
 from geoae.window import Window
 
 __all__ = ["WRITERS", "Part", "assemble", "refuse_target"]
@@ -90,11 +91,15 @@ def assemble(
             raise InputError(f"{source}: cannot be opened again ({line(error)}); has it been moved?") from error
         root.append(metadata(domain, tags))
         disguise(root, marker)
+        crs = store_crs(root)
+        options |= crs.options if crs else {}
         recipe = stack.enter_context(MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt"))
         try:
             _interruptible(partial(_copy, recipe.name, target, bands, options))
             if marker.encode() in text:
                 undisguise(target, marker, 2 * len(text))
+            if crs:
+                change_keys(target, crs)
         except BaseException as error:
             for scratch in ("", ".ovr.tmp", ".msk.ovr.tmp"):  # GDAL leaves its overviews in progress behind
                 with suppress(OSError):
