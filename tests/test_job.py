@@ -17,9 +17,11 @@ from rasterio.transform import Affine
 
 import geoae
 from geoae.errors import InputError, OutputError
-from geoae.job import Job
-from geoae.order import prepare
+from geoae.job import Job, Progress, run
+from geoae.order import merged, prepare
 from geoae.provenance import history
+from geoae.restorer import Identity
+from geoae.standing import is_done
 from tests.rasters import SHARED, masks, noise, read, texture, write
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
@@ -221,6 +223,37 @@ def test_same_result_is_skipped_and_another_refused(tmp_path):
     with pytest.raises(OutputError, match="--overwrite"):
         identity(source, target)
     assert target.read_text() == "precious notes"
+
+
+def edit(recipe: Path) -> None:
+    recipe.write_text("sigma = 50.0\n")
+
+
+@pytest.mark.parametrize("change", [edit, Path.unlink])
+def test_a_run_keeps_to_the_recipe_that_it_began_with(tmp_path, change):
+    source = write(tmp_path / "in.tif", (texture(1, 150, 150) + noise((1, 150, 150), 20)).astype(np.uint16))
+    target, recipe = tmp_path / "out.tif", tmp_path / "r.toml"
+    recipe.write_text("sigma = 5.0\n")
+    job = Job(source=str(source), target=str(target), model="identity", tile=64, recipe=str(recipe))
+    changed = []
+
+    def on_progress(progress: Progress) -> None:
+        if not changed:
+            changed.append(change(recipe))
+
+    assert run(job, on_progress).sigma_before == [5.0]
+    assert changed
+    with rasterio.open(target) as dataset:
+        tags = dataset.tags(ns="GEOAE")
+    assert json.loads(tags["OPTIONS"])["sigma"] == 5.0
+    recipe.write_text("sigma = 50.0\n")
+    edited = merged(job)
+    assert not is_done(job, edited, Identity()), "it was made with the old one"
+    with pytest.raises(OutputError, match="is not this result"):
+        run(job)
+    recipe.write_text("sigma = 5.0\n")
+    assert is_done(job, merged(job), Identity())
+    assert run(job).status == "skipped"
 
 
 def test_input_is_never_the_output(tmp_path):

@@ -19,7 +19,7 @@ from rioxarray.exceptions import RioXarrayError
 from geoae.diagnose import Facts, Samples, enough, grids, windows
 from geoae.engine import Work, restore_slabs
 from geoae.errors import InputError
-from geoae.order import Job, load_restorer, merged, plan_for
+from geoae.order import Job, ModelSpec, load_restorer, merged, plan_for
 from geoae.plan import Slab, TilePlan
 from geoae.radiometry import is_value
 from geoae.spread import restorer_of
@@ -95,7 +95,8 @@ def _restored(job: Job, scene: dask.array.Array, nodata: float | None) -> dask.a
     if max(chosen) >= count:
         raise InputError(f"{job.source}: has bands 1 to {count}, not {max(chosen) + 1}; correct bands")
     sigma = options.known_sigma(job.source, [band + 1 for band in chosen])
-    restorer = load_restorer(job)
+    spec = ModelSpec.of(job, options)
+    restorer = load_restorer(spec)
     plan = plan_for(options, restorer, height, width, len(chosen))
     bands = scene[chosen]
     samples = [[bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)] for grid in grids()]
@@ -105,7 +106,7 @@ def _restored(job: Job, scene: dask.array.Array, nodata: float | None) -> dask.a
     for slab in plan.slabs(TILE_ROWS):
         first, stop = _needed(plan, slab)
         part = node(
-            job, restorer.digest, plan, slab, bands[:, first:stop], first, nodata, facts, options.ramp or "smooth"
+            spec, restorer.digest, plan, slab, bands[:, first:stop], first, nodata, facts, options.ramp or "smooth"
         )
         rows.append(dask.array.from_delayed(part, (len(chosen), slab.window.height, width), dtype=scene.dtype))
     restored = dask.array.concatenate(rows, axis=1)
@@ -134,7 +135,7 @@ def _facts(samples: list[list[Pixels]], nodata: float | None, sigma: list[float]
 
 
 def _slab(
-    job: Job,
+    spec: ModelSpec,
     digest: str,
     plan: TilePlan,
     slab: Slab,
@@ -144,7 +145,7 @@ def _slab(
     facts: Facts,
     ramp: str,
 ) -> Pixels:
-    restorer = restorer_of(job, digest)
+    restorer = restorer_of(spec, digest)
     work = Work(plan, facts.scale(restorer.channels), restorer, [nodata] * len(pixels), ramp)
     result = np.empty((len(pixels), slab.window.height, slab.window.width), pixels.dtype)
 
