@@ -46,8 +46,8 @@ SAME = {
 
 
 def _text(document: str) -> list[str]:
-    """The words of an XML document, which GDAL lays out anew; a byte order mark may be spelt out."""
-    return re.findall(r"[\w.-]+", document.replace("&#xFEFF;", "").replace("\ufeff", ""))
+    """The words of an XML document, whose declaration and layout GDAL makes anew; a byte order mark may be spelt out."""
+    return re.findall(r"[\w.-]+", re.sub(r"<\?xml\s[^>]*\?>|&#xFEFF;|\ufeff", "", document))
 
 
 def _tags(dataset: DatasetReader, band: int) -> dict[tuple[int, str, str], object]:

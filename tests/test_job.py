@@ -23,9 +23,11 @@ from rasterio.transform import Affine
 
 import geoae
 from geoae.errors import InputError, OutputError, RecipeError
-from geoae.job import Job
-from geoae.order import prepare
+from geoae.job import Job, Progress, run
+from geoae.order import merged, prepare
 from geoae.provenance import history
+from geoae.restorer import Identity
+from geoae.standing import is_done
 from tests.rasters import SHARED, masks, noise, read, texture, write
 from tests.test_locks import keep_open_files, lock_nothing
 
@@ -251,6 +253,37 @@ def test_a_foreign_file_that_was_cut_short_is_left_alone(tmp_path):
         identity(source, target)
     assert target.read_bytes() == before
     assert identity(source, target, overwrite=True).status == "restored"
+
+
+def edit(recipe: Path) -> None:
+    recipe.write_text("sigma = 50.0\n")
+
+
+@pytest.mark.parametrize("change", [edit, Path.unlink])
+def test_a_run_keeps_to_the_recipe_that_it_began_with(tmp_path, change):
+    source = write(tmp_path / "in.tif", (texture(1, 150, 150) + noise((1, 150, 150), 20)).astype(np.uint16))
+    target, recipe = tmp_path / "out.tif", tmp_path / "r.toml"
+    recipe.write_text("sigma = 5.0\n")
+    job = Job(source=str(source), target=str(target), model="identity", tile=64, recipe=str(recipe))
+    changed = []
+
+    def on_progress(progress: Progress) -> None:
+        if not changed:
+            changed.append(change(recipe))
+
+    assert run(job, on_progress).sigma_before == [5.0]
+    assert changed
+    with rasterio.open(target) as dataset:
+        tags = dataset.tags(ns="GEOAE")
+    assert json.loads(tags["OPTIONS"])["sigma"] == 5.0
+    recipe.write_text("sigma = 50.0\n")
+    edited = merged(job)
+    assert not is_done(job, edited, Identity()), "it was made with the old one"
+    with pytest.raises(OutputError, match="is not this result"):
+        run(job)
+    recipe.write_text("sigma = 5.0\n")
+    assert is_done(job, merged(job), Identity())
+    assert run(job).status == "skipped"
 
 
 def test_input_is_never_the_output(tmp_path):

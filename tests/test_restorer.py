@@ -4,7 +4,7 @@ from click.testing import CliRunner
 
 from geoae.cli import cli
 from geoae.networks import ResCAE
-from geoae.order import Job, load_restorer
+from geoae.order import ModelSpec, load_restorer
 from geoae.restorer import Identity, SelfEnsemble
 from geoae.weights import save
 from tests.doubles import Blur, randomised
@@ -55,10 +55,10 @@ def test_the_ensemble_keeps_identity_and_says_that_it_is_one():
 
 def test_an_order_for_an_ensemble_is_another_result(tmp_path):
     arguments = {"channels": 1, "widths": (2, 2, 2)}
-    network = randomised(ResCAE(**arguments))
+    network = randomised(ResCAE(**arguments), head=0.01)
     save(tmp_path / "m", network, name="m", description="", architecture="res_cae", network=arguments, tile=256)
-    assert isinstance(load_restorer(Job(source="", model=str(tmp_path / "m"), tta=True)), SelfEnsemble)
-    assert isinstance(load_restorer(Job(source="", model="identity", tta=True)), Identity)
+    assert isinstance(load_restorer(ModelSpec(str(tmp_path / "m"), tta=True)), SelfEnsemble)
+    assert isinstance(load_restorer(ModelSpec("identity", tta=True)), Identity)
     source = write(tmp_path / "in.tif", texture(1, 64, 72).astype(np.float32))
     order = ["restore", str(source), "--model", str(tmp_path / "m"), "--sigma", "20", "--quiet", "-o"]
     for name, flags in (("one.tif", []), ("eight.tif", ["--tta"])):

@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geoae import order, standing
 from geoae.errors import ModelError, OutputError
 from geoae.job import Job, run
-from geoae.order import load_restorer
+from geoae.order import ModelSpec, load_restorer, merged
 from geoae.sources import Found, scenes
-from geoae.standing import Failures, Outcome, count, is_done, is_ours, settled, tally, too_many_failed, triage
+from geoae.standing import Failures, Outcome, count, is_ours, settled, tally, too_many_failed, triage
 from tests.rasters import noise, texture, write
 
 PLAIN = {"model": "identity"}
@@ -24,14 +25,18 @@ def job(scene, **options):
     return Job(source=str(scene), target=str(scene.parents[1] / "s_out.tif"), **PLAIN | options)
 
 
+def is_done(asked):
+    options = merged(asked)
+    return standing.is_done(asked, options, load_restorer(ModelSpec.of(asked, options)))
+
+
 def test_done_is_told_by_the_output(scene):
     asked = job(scene)
-    identity = load_restorer(asked)
-    assert not is_done(asked, identity)
+    assert not is_done(asked)
     run(asked)
-    assert is_done(asked, identity)
-    assert not is_done(job(scene, sigma=3.0), identity)
-    assert not is_done(job(scene, model="res-cae"), load_restorer(job(scene, model="res-cae")))
+    assert is_done(asked)
+    assert not is_done(job(scene, sigma=3.0))
+    assert not is_done(job(scene, model="res-cae"))
 
 
 @pytest.mark.parametrize("share", [0.7, 0.99])
@@ -47,7 +52,7 @@ def test_a_changed_source_is_not_done(scene):
     run(job(scene))
     stat = scene.stat()
     os.utime(scene, (stat.st_atime, stat.st_mtime + 10))
-    assert not is_done(job(scene), load_restorer(job(scene)))
+    assert not is_done(job(scene))
 
 
 def test_a_remote_source_is_told_by_its_pixels(scene):
@@ -56,13 +61,12 @@ def test_a_remote_source_is_told_by_its_pixels(scene):
     inside = f"/vsisubfile/0_{scene.stat().st_size},{scene}"
     asked = Job(source=inside, target=str(scene.parents[1] / "r.tif"), **PLAIN)
     run(asked)
-    identity = load_restorer(asked)
-    assert is_done(asked, identity)
+    assert is_done(asked)
     with rasterio.open(scene, "r+") as dataset:
         pixels = dataset.read()
         pixels[:, 5, 5] += 1
         dataset.write(pixels)
-    assert not is_done(asked, identity)
+    assert not is_done(asked)
 
 
 def test_whose_a_file_is(scene):
@@ -146,7 +150,7 @@ def test_counting():
 def test_an_order_to_begin_anew_is_never_done(scene):
     asked = job(scene)
     run(asked)
-    assert not is_done(asked.model_copy(update={"fresh": True}), load_restorer(asked))
+    assert not is_done(asked.model_copy(update={"fresh": True}))
 
 
 def test_failures_are_kept_on_this_machine(tmp_path):
@@ -161,3 +165,44 @@ def test_a_scene_that_failed_is_tried_again_once_its_recipe_is_edited(scene, tmp
         recipe.write_text(f"bands = [{band}]\n")
         orders.append(triage([], str(tmp_path), {"recipe": str(recipe), **PLAIN}, Failures.below(str(tmp_path))).order)
     assert orders[0] != orders[1]
+
+
+def test_a_new_option_that_nobody_uses_forgets_no_failure(tmp_path, monkeypatch):
+    def noted(**options):
+        return triage([], str(tmp_path), PLAIN | options, Failures.below(str(tmp_path))).order
+
+    before = noted()
+
+    class LaterJob(standing.Job):
+        novelty: float | None = None
+
+    class LaterRecipe(order.Recipe):
+        novelty: float | None = None
+
+    monkeypatch.setattr(standing, "Job", LaterJob)
+    monkeypatch.setattr(order, "Recipe", LaterRecipe)
+    assert noted() == before
+    assert noted(novelty=2.0) != before
+
+
+def test_a_raised_algorithm_tries_again_what_failed(tmp_path, monkeypatch):
+    before = triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path))).order
+    monkeypatch.setattr(standing, "ALGORITHM", order.ALGORITHM + 1)
+    assert triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path))).order != before
+
+
+def test_a_recipe_is_read_once_for_an_archive(scene, tmp_path, monkeypatch):
+    recipe, reads = tmp_path / "r.toml", []
+    recipe.write_text("sigma = 5.0\n")
+    for name in ("t.tif", "u.tif"):
+        write(scene.with_name(name), texture(1, 64, 64).astype(np.uint16))
+    options = PLAIN | {"recipe": str(recipe)}
+    found = scenes(str(scene.parent))
+    (tmp_path / "out").mkdir()
+    for one in found:
+        run(Job(source=one.source, target=f"{tmp_path}/out/{one.name}", **options))
+    read = order.Recipe.read
+    monkeypatch.setattr(order.Recipe, "read", lambda name: reads.append(name) or read(name))
+    outcomes = triage(found, str(tmp_path / "out"), options, Failures.below(str(tmp_path / "out"))).outcomes
+    assert [one.status for one in outcomes] == ["skipped"] * 3
+    assert reads == [str(recipe)]

@@ -40,6 +40,8 @@ def domains(t):
     t.update_tags(1, q="3", empty="")
     t.update_tags(2, q="é", r="a b")
     t.update_tags(2, ns="BAND_OWN", z="9")
+    # A document with a declaration, as in the JPEG 2000 of Sentinel-2; rasterio cuts it at its first "=".
+    t.update_tags(ns="xml:GML", **{"<?xml version": '"1.0" encoding="UTF-8"?><a b="c">d</a>'})
 
 
 def bands(t):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from geoae.diagnose import Facts, Samples, enough, grids, windows
 from geoae.engine import Work, restore_slabs
 from geoae.errors import InputError
-from geoae.order import Job, load_restorer, merged, plan_for
+from geoae.order import Job, ModelSpec, load_restorer, merged, plan_for
 from geoae.plan import Slab, TilePlan
 from geoae.radiometry import is_value
 from geoae.recipe import Recipe
@@ -54,8 +54,9 @@ def _valid(pixels: Pixels, nodata: float | None) -> NDArray[np.bool_]:
 class LazyRestoration:
     """How scenes of one shape are restored: decided once, built for each scene."""
 
-    job: Job
+    source: str
     options: Recipe
+    model: ModelSpec
     restorer: Restorer
     plan: TilePlan
     chosen: list[int]
@@ -85,8 +86,10 @@ class LazyRestoration:
         chosen = sorted(band - 1 for band in options.bands) if options.bands else measured
         if chosen and chosen[-1] >= count:
             raise InputError(f"{job.source}: has bands 1 to {count}, not {chosen[-1] + 1}; correct bands")
-        restorer = load_restorer(job)
-        return cls(job, options, restorer, plan_for(options, restorer, height, width, len(chosen)), chosen, nodata)
+        model = ModelSpec.of(job, options)
+        restorer = load_restorer(model)
+        plan = plan_for(options, restorer, height, width, len(chosen))
+        return cls(job.source, options, model, restorer, plan, chosen, nodata)
 
     def build(self, given: dask.array.Array) -> dask.array.Array:
         """Return the restored scene of ``given`` (band, y, x) in DN, of the same type, as a graph."""
@@ -94,7 +97,7 @@ class LazyRestoration:
             return given
         scene = _to_working_dtype(given)
         plan, (count, height, width) = self.plan, scene.shape
-        sigma = self.options.known_sigma(self.job.source, [band + 1 for band in self.chosen])
+        sigma = self.options.known_sigma(self.source, [band + 1 for band in self.chosen])
         bands = scene[self.chosen]
         samples = [
             [bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)] for grid in grids()
@@ -105,7 +108,7 @@ class LazyRestoration:
         for slab in plan.slabs(TILE_ROWS):
             first, stop = _needed(plan, slab)
             pixels = bands[:, first:stop]
-            part = node(self.job, self.restorer.digest, plan, slab, pixels, first, self.nodata, facts, ramp)
+            part = node(self.model, self.restorer.digest, plan, slab, pixels, first, self.nodata, facts, ramp)
             rows.append(dask.array.from_delayed(part, (len(bands), slab.window.height, width), dtype=scene.dtype))
         restored = iter(dask.array.concatenate(rows, axis=1))
         merged_bands = [next(restored) if band in self.chosen else scene[band] for band in range(count)]
@@ -143,7 +146,7 @@ def _facts(samples: list[list[Pixels]], nodata: float | None, sigma: list[float]
 
 
 def _slab(
-    job: Job,
+    model: ModelSpec,
     digest: str,
     plan: TilePlan,
     slab: Slab,
@@ -153,7 +156,7 @@ def _slab(
     facts: Facts,
     ramp: str,
 ) -> Pixels:
-    restorer = restorer_of(job, digest)
+    restorer = restorer_of(model, digest)
     work = Work(plan, facts.scale(restorer.channels), restorer, [nodata] * len(pixels), ramp)
     result = np.empty((len(pixels), slab.window.height, slab.window.width), pixels.dtype)
 

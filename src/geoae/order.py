@@ -21,6 +21,7 @@ from geoae.scene import Scene
 __all__ = [
     "ALGORITHM",
     "Job",
+    "ModelSpec",
     "Prepared",
     "is_local",
     "load_restorer",
@@ -31,8 +32,10 @@ __all__ = [
     "target_of",
 ]
 
-# Raised whenever the same order would give other pixels.
+# Raised whenever the same order would give other pixels; tests/test_order.py says what else a raise takes.
 ALGORITHM = 3
+# The options of geoae 0.1. Digests name these even where they are unset, as the digests in its outputs do.
+FIRST_OPTIONS = ("bands", "overlap", "profile", "ramp", "sigma", "tile", "tta")
 DEFAULT_MODEL = "res-cae"
 # A tile in model units with its noise level and its residual, 4 bytes each: what bounds memory for scenes of very many bands.
 TILE_BYTES = 384 << 20
@@ -70,11 +73,32 @@ class Job(BaseModel):
             raise RecipeError(explain(error, cls)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Which model computes, and how: all that any worker needs to load it.
+
+    ``model`` is a shipped name or the path of a model folder; the other fields are those of ``Job``.
+    """
+
+    model: str
+    tta: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+
+    @classmethod
+    def of(cls, job: Job, options: Recipe) -> Self:
+        """The model of the resolved ``options``, computing as ``job`` says."""
+        return cls(str(options.model), bool(options.tta), job.device, job.precision, job.batch_size)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Prepared:
     """A job decided in full: what is read, with which plan, map and model.
 
-    ``history``: the restorations that made the scene, where it is an output of geoae.
+    ``options``: the job's and its recipe's, resolved; the recipe is not read again, so that a run keeps to
+    the options that it began with. ``history``: the restorations that made the scene, where it is an output
+    of geoae.
     """
 
     job: Job
@@ -98,24 +122,32 @@ class Prepared:
     @property
     def order(self) -> str:
         """Digest of all that was known before a pixel was read."""
-        return order_of(self.job, self.scene, self.work.restorer)
+        return order_of(self.options, self.scene, self.work.restorer, self.job.precision)
 
     @property
     def fingerprint(self) -> str:
         """Digest of all that decides the result: input, model, options, algorithm."""
-        plan = self.work.plan
-        decided = (
-            ALGORITHM, self.scene.identity, self.facts.digest, self.scene.bands, self.facts.sigma.tolist(), self.facts.slope.tolist(),
-            self.work.restorer.digest, plan, self.work.ramp, self.job.precision, self.options.profile,
-        )  # fmt: skip
-        return hashlib.sha256(repr(decided).encode()).hexdigest()
+        scene, facts, work = self.scene, self.facts, self.work
+        noise = (facts.sigma.tolist(), facts.slope.tolist())
+        given = (ALGORITHM, scene.identity, facts.digest, scene.bands, *noise, work.restorer.digest)
+        chosen = (work.ramp, self.job.precision, self.options.profile)
+        return _digest(*map(repr, given), _plan_text(work.plan), *map(repr, chosen))
 
 
-def prepare(job: Job) -> Prepared:
-    """Read what ``job`` names and decide everything; touches no output. Raises a ``GeoaeError``."""
-    options = merged(job)
+def prepare(job: Job, options: Recipe | None = None) -> Prepared:
+    """Read what ``job`` names and decide everything; touches no output.
+
+    Args:
+        job: what is asked for.
+        options: what ``merged(job)`` gave, where the caller has resolved the options before.
+
+    Raises:
+        GeoaeError: the scene, the model or an option cannot be used.
+
+    """
+    options = options or merged(job)
     scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands))
-    restorer = load_restorer(job)
+    restorer = load_restorer(ModelSpec.of(job, options))
     facts = Facts.none()
     if scene.bands:
         sigma = options.known_sigma(job.source, scene.bands)
@@ -128,14 +160,39 @@ def prepare(job: Job) -> Prepared:
     return Prepared(job, options, scene, facts, work, history(job.source))
 
 
-def order_of(job: Job, scene: Scene, restorer: Restorer) -> str:
-    """Digest of input, model and options. It decides the result of a local file, whose identity tells of
-    its size and time of change; of a remote one it does not, since pixels may change unseen.
+def order_of(options: Recipe, scene: Scene, restorer: Restorer, precision: str) -> str:
+    """Digest of input, model and the resolved ``options``. It decides the result of a local file, whose identity
+    tells of its size and time of change; of a remote one it does not, since pixels may change unseen.
     """
-    options = merged(job).model_dump(exclude={"description", "model"})
     network = (restorer.digest, restorer.multiple, restorer.halo, restorer.tile)
-    decided = (ALGORITHM, scene.identity, scene.bands, network, sorted(options.items()), job.precision)
-    return hashlib.sha256(repr(decided).encode()).hexdigest()
+    decided = (ALGORITHM, scene.identity, scene.bands, network, _set_options(options), precision)
+    return _digest(*map(repr, decided))
+
+
+def _digest(*texts: str) -> str:
+    """Digest of facts in the words of geoae 0.1, which wrote a tuple's ``repr``.
+
+    Only plain values (numbers, strings, lists and tuples of them) may be given as their ``repr``: that of an
+    object changes with the names of its class and fields.
+    """
+    return hashlib.sha256(f"({', '.join(texts)})".encode()).hexdigest()
+
+
+def _set_options(options: Recipe) -> list[tuple[str, object]]:
+    """Options by name, of those later than geoae 0.1 only the ones that are set: a new option that nobody uses
+    leaves every digest as it is.
+    """
+    given = options.model_dump(exclude={"description", "model"}, exclude_defaults=True)
+    return sorted((dict.fromkeys(FIRST_OPTIONS) | given).items())
+
+
+def _plan_text(plan: TilePlan) -> str:
+    """The numbers of ``plan`` in the words of geoae 0.1, whatever its classes and fields are named today."""
+    rows, cols = (
+        f"Axis(size={axis.size}, tile={axis.tile}, overlap={axis.overlap}, pad={axis.pad}, count={axis.count})"
+        for axis in (plan.rows, plan.cols)
+    )
+    return f"TilePlan(rows={rows}, cols={cols}, halo={plan.halo}, multiple={plan.multiple})"
 
 
 def target_of(job: Job) -> str:
@@ -166,15 +223,14 @@ def merged(job: Job) -> Recipe:
     return Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
 
 
-def load_restorer(job: Job) -> Restorer:
-    """The model that ``job`` names, on the device it names. Raises ``ModelError``, ``DeviceError``."""
-    options = merged(job)
-    if options.model == "identity":
+def load_restorer(spec: ModelSpec) -> Restorer:
+    """The model that ``spec`` names, on the device it names. Raises ``ModelError``, ``DeviceError``."""
+    if spec.model == "identity":
         return Identity()
     from geoae.weights import load  # torch loads only where a network runs
 
-    restorer = load(str(options.model), device=job.device, precision=job.precision, batch_size=job.batch_size)
-    return SelfEnsemble(restorer) if options.tta else restorer
+    restorer = load(spec.model, device=spec.device, precision=spec.precision, batch_size=spec.batch_size)
+    return SelfEnsemble(restorer) if spec.tta else restorer
 
 
 def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:

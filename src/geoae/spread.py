@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geoae.diagnose import Facts
 from geoae.engine import Work, restore_slabs
 from geoae.errors import ClusterError, GeoaeError, ModelError
-from geoae.order import Job, Prepared, load_restorer
+from geoae.order import ModelSpec, Prepared, load_restorer
 from geoae.plan import Slab, TilePlan
 from geoae.resources import require_extra
 from geoae.restorer import Restorer
@@ -86,7 +86,8 @@ def restore_spread(
     workers = max(1, len(client.nthreads()))
     length = -(-sum(map(len, runs)) // (TASKS_PER_WORKER * workers))
     scene, work = prepared.scene, prepared.work
-    common = (prepared.job.model_dump_json(), work.restorer.digest, scene, work.plan, prepared.facts, work.ramp, store)
+    spec = ModelSpec.of(prepared.job, prepared.options)
+    common = (spec, work.restorer.digest, scene, work.plan, prepared.facts, work.ramp, store)
     tasks = [delayed(_restore_run, pure=False)(*common, piece) for run in runs for piece in _pieces(run, length)]
     futures = client.compute(tasks)
     try:
@@ -106,29 +107,28 @@ def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
         yield slabs[start : start + length]
 
 
-def restorer_of(job: Job, digest: str) -> Restorer:
-    """The restorer of ``job``: one a process and model, however many slabs and scenes it computes.
+def restorer_of(spec: ModelSpec, digest: str) -> Restorer:
+    """The restorer of ``spec``: one a process and model, however many slabs and scenes it computes.
 
     Raises ``ModelError`` where the model is not the one of ``digest`` that the order was given for.
     """
-    restorer = _cached_restorer(digest, job.model, job.recipe, job.tta, job.device, job.precision, job.batch_size)
+    restorer = _cached_restorer(spec, digest)
     if restorer.digest != digest:
         _cached_restorer.cache_clear()
         raise ModelError(
-            f"{job.model or job.recipe or restorer.name}: is another model here ({restorer.digest[:12]}) than where the "
-            f"order was given ({digest[:12]}); let all workers see the same model folder and run again"
+            f"{spec.model}: is another model here ({restorer.digest[:12]}) than where the order was given "
+            f"({digest[:12]}); let all workers see the same model folder and run again"
         )
     return restorer
 
 
 @lru_cache(maxsize=2)
-def _cached_restorer(digest: str, *options: Any) -> Restorer:
-    names = ("model", "recipe", "tta", "device", "precision", "batch_size")
-    return load_restorer(Job(source="", **dict(zip(names, options, strict=True))))
+def _cached_restorer(spec: ModelSpec, digest: str) -> Restorer:
+    return load_restorer(spec)
 
 
 def _restore_run(
-    order: str,
+    spec: ModelSpec,
     digest: str,
     scene: Scene,
     plan: TilePlan,
@@ -138,7 +138,7 @@ def _restore_run(
     slabs: Sequence[Slab],
 ) -> list[bool]:
     """On a worker: restore consecutive slabs; for each tile, whether it was computed."""
-    restorer: Any = restorer_of(Job.model_validate_json(order), digest)
+    restorer = restorer_of(spec, digest)
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, ramp)
     tiles: list[bool] = []
     try:

@@ -11,8 +11,19 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from geoae.errors import InputError, OutputError
-from geoae.order import Job, is_local, load_restorer, merged, order_of, prepare, target_of
+from geoae.order import (
+    ALGORITHM,
+    Job,
+    ModelSpec,
+    is_local,
+    load_restorer,
+    merged,
+    order_of,
+    prepare,
+    target_of,
+)
 from geoae.provenance import noted
+from geoae.recipe import Recipe
 from geoae.restorer import Restorer
 from geoae.scene import Scene
 from geoae.soundness import FEW_BLOCKS, reads_whole
@@ -44,8 +55,8 @@ def is_ours(target: str) -> bool:
     return "FINGERPRINT" in (noted(target) or {})
 
 
-def is_done(job: Job, restorer: Restorer) -> bool:
-    """Whether the target already is the result of ``job`` with ``restorer``.
+def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
+    """Whether the target already is the result of ``job`` with its resolved ``options`` and ``restorer``.
 
     Reads headers, and a few blocks of the target, where the source is a local file; else a sample of its pixels too,
     since they may have changed unseen. Raises ``InputError`` for a source that cannot be opened.
@@ -54,12 +65,11 @@ def is_done(job: Job, restorer: Restorer) -> bool:
     if not tags or job.fresh or not reads_whole(target_of(job), FEW_BLOCKS):
         return False
     if is_local(job.source) and "ORDER" in tags:
-        options = merged(job)
         scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands))
         # What a VRT of VRTs reads its pixels from is not told by its header.
         if scene.driver != "VRT":
-            return tags["ORDER"] == order_of(job, scene, restorer)
-    return tags.get("FINGERPRINT") == prepare(job).fingerprint
+            return tags["ORDER"] == order_of(options, scene, restorer, job.precision)
+    return tags.get("FINGERPRINT") == prepare(job, options).fingerprint
 
 
 def settled(
@@ -160,15 +170,16 @@ def triage(found: Sequence[Found], target: str, options: dict[str, Any], failure
     an option is of no use.
     """
     plain = Job.checked(source="", **options)
-    restorer = load_restorer(plain)
-    order = hashlib.sha256(repr((restorer.digest, plain.model_dump(), merged(plain).model_dump())).encode()).hexdigest()
+    resolved = merged(plain)
+    restorer = load_restorer(ModelSpec.of(plain, resolved))
+    order = _attempt(plain, resolved, restorer)
     sorted_out = Triage([], [], order)
     for one in found:
         job = plain.model_copy(update={"source": one.source, "target": f"{target.rstrip('/')}/{one.name}"})
         known = failures.known(one, order)
         if known:
             outcome = Outcome(one.source, str(job.target), "failed", f"{known.reason} {UNTRIED}")
-        elif _is_done(job, restorer):
+        elif _is_done(job, resolved, restorer):
             outcome = Outcome(one.source, str(job.target), "skipped", "already restored with this model and these options")  # fmt: skip
         else:
             sorted_out.todo.append((one, job))
@@ -177,10 +188,18 @@ def triage(found: Sequence[Found], target: str, options: dict[str, Any], failure
     return sorted_out
 
 
-def _is_done(job: Job, restorer: Restorer) -> bool:
+def _attempt(job: Job, options: Recipe, restorer: Restorer) -> str:
+    """Digest under which failures are noted: the algorithm, the model and the options that are set, so that a new
+    option that nobody uses forgets no failure.
+    """
+    given = [sorted(chosen.model_dump(exclude_defaults=True).items()) for chosen in (job, options)]
+    return hashlib.sha256(repr((ALGORITHM, restorer.digest, *given)).encode()).hexdigest()
+
+
+def _is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
     """As ``is_done``; a source that cannot be opened is not, and restoring it will say why."""
     try:
-        return is_done(job, restorer)
+        return is_done(job, options, restorer)
     except InputError:
         return False
 

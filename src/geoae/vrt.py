@@ -19,7 +19,7 @@ from rasterio.io import DatasetReader, MemoryFile
 from geoae.crs import Stored, stored
 from geoae.files import find_bytes
 
-__all__ = ["Part", "described", "disguise", "metadata", "store_crs", "undisguise"]
+__all__ = ["FILE_DOMAINS", "Part", "described", "disguise", "metadata", "store_crs", "undisguise"]
 
 # What a VRT says of a raster and of a band, other than where their pixels come from.
 DATASET_FACTS = {"SRS", "GeoTransform", "GCPList", "Metadata"}
@@ -117,6 +117,8 @@ def _gdal_description(dataset: DatasetReader) -> Element:
         text = bytes(memory.getbuffer()).decode("utf-8", "replace")
     # Damaged tags hold characters that XML cannot say; embedded documents hold undeclared prefixes.
     text = re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\U0010ffff]|&#(?:[0-8]|1[124-9]|2\d|3[01]);", "", text)
+    # Of a document inside, whose declaration may only stand at the head of all.
+    text = re.sub(r"<\?xml\s[^>]*\?>", "", text)
     builder, parser = TreeBuilder(insert_pis=True), expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = builder.start, builder.end
     parser.CharacterDataHandler, parser.ProcessingInstructionHandler = builder.data, builder.pi

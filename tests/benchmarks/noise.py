@@ -18,7 +18,7 @@ from geoae.diagnose import Facts, sample
 from geoae.engine import Work, restore_slabs
 from geoae.evaluation.truth import GREYS, Truth
 from geoae.metrics import psnr
-from geoae.order import DEFAULT_MODEL, Job, load_restorer
+from geoae.order import DEFAULT_MODEL, ModelSpec, load_restorer
 from geoae.plan import TilePlan
 from geoae.resources import shipped
 from geoae.restorer import Restorer, SelfEnsemble
@@ -110,7 +110,7 @@ def main() -> None:
     folder = shipped("models") / options.model if not Path(options.model).is_dir() else Path(options.model)
     names = TrainConfig.read(folder / "train.toml").validation
     truths = [truth for truth in (Truth.read(options.scenes / name, name, SIDE) for name in names) if truth.span.all()]
-    restorer = load_restorer(Job(source="", model=options.model))
+    restorer = load_restorer(ModelSpec(options.model))
     lost = [wrong_sigma(truth, restorer) for truth in truths]
     print(
         "| noise | "

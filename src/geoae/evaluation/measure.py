@@ -15,7 +15,7 @@ from geoae.evaluation.peers import PEERS
 from geoae.evaluation.truth import GREYS, Truth
 from geoae.job import run
 from geoae.metrics import ergas, psnr, spectral_angle, ssim
-from geoae.order import Job, load_restorer
+from geoae.order import Job, ModelSpec, load_restorer
 from geoae.scene import Scene
 
 __all__ = ["SUFFIXES", "Row", "evaluate", "scenes_below"]
@@ -87,7 +87,7 @@ def evaluate(
     true noise. A sigma of 0 asks for a scene made clean (means of 4 x 4 px) back as it was. ``on_answer``
     hears what each contender made of a scene under a noise, (band, row, col) in DN. Raises a ``GeoaeError``.
     """
-    restorers = {name: load_restorer(Job(source="", model=name)) for name in models}
+    restorers = {name: load_restorer(ModelSpec(name)) for name in models}
     rows = []
     with tempfile.TemporaryDirectory(prefix="geoae-evaluate-") as folder:
         for model in models:
