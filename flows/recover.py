@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.events import Event
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
@@ -27,6 +28,8 @@ SILENCE = 90.0
 EVERY = 2.0
 # A run that takes its machine down each time is not to do so for ever. As in `automations/start-again.json`.
 STARTS = 3
+# Which `automations/silent-runs.json` takes for a sign of life.
+RECOVERED = "geoae.flow-run.recovered"
 # Not the words of the automations, which would start the run once more.
 MESSAGE = "Its process is gone. What is finished is kept."
 
@@ -87,6 +90,9 @@ def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
     if cancelling or root.run_count >= STARTS:
         return f"{root.name} ({root.id}) has lost its process; it is {ended.name}"
     client.set_flow_run_state(root.id, AwaitingRetry(message="Started again, since its process was lost."))
+    # A server that has just started hears of neither state for minutes, and would miss a heartbeat.
+    event = Event(event=RECOVERED, resource={"prefect.resource.id": f"prefect.flow-run.{root.id}"})
+    client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()
     return f"{root.name} ({root.id}) has lost its process; it starts again"
 
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -18,13 +18,10 @@ def process():
         process.kill()
 
 
-def left_by(pid: int, **changed: str):
-    """A run whose label says that it is computed by the process ``pid``."""
-    from prefect.client.schemas.objects import FlowRun
-
+def label(pid: int, state_id: UUID, **changed: str) -> dict[str, str]:
+    """What a run is labelled with that the process ``pid`` computes, but for what is ``changed``."""
     from flows.process import LABEL
 
-    state_id = uuid4()
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     words = {
         "state": str(state_id),
@@ -33,7 +30,15 @@ def left_by(pid: int, **changed: str):
         "pid": str(pid),
         "start_time": fields[19],
     }
-    return FlowRun(flow_id=uuid4(), state_id=state_id, labels={LABEL: " ".join((words | changed).values())})
+    return {LABEL: " ".join((words | changed).values())}
+
+
+def left_by(pid: int, **changed: str):
+    """A run that is labelled so."""
+    from prefect.client.schemas.objects import FlowRun
+
+    state_id = uuid4()
+    return FlowRun(flow_id=uuid4(), state_id=state_id, labels=label(pid, state_id, **changed))
 
 
 def find(run) -> str:
@@ -68,11 +73,11 @@ def test_it_cannot_be_told_of_another_machine_boot_container_or_attempt(process,
     assert find(run) == "unknown"
 
 
-@pytest.mark.parametrize("label", [{}, {"geoae.process": ""}, {"geoae.process": "a b"}])
-def test_it_cannot_be_told_without_a_label(label):
+@pytest.mark.parametrize("labels", [{}, {"geoae.process": ""}, {"geoae.process": "a b"}])
+def test_it_cannot_be_told_without_a_label(labels):
     from prefect.client.schemas.objects import FlowRun
 
-    assert find(FlowRun(flow_id=uuid4(), state_id=uuid4(), labels=label)) == "unknown"
+    assert find(FlowRun(flow_id=uuid4(), state_id=uuid4(), labels=labels)) == "unknown"
 
 
 def test_it_cannot_be_told_where_proc_does_not_show_a_process(process, monkeypatch):
