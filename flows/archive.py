@@ -11,6 +11,7 @@ from flows.artifacts import show_outcomes
 from flows.batch import restore_each
 from flows.form import INBOX, OUTBOX, SCHEDULER, made, with_options
 from flows.hooks import on_end
+from flows.process import remember_process
 from flows.restore import TIMEOUT
 from geoae.errors import GeoaeError
 from geoae.order import Job
@@ -55,6 +56,7 @@ def restore_archive(
         scheduler: address of a Dask scheduler whose workers see source and target under the same names.
 
     """
+    remember_process()
     found = ordered(scenes_of(made(source), since=since, beside=target), order, None)
     failures = Failures.below(target)
     sorted_out = triage(found, target, options, failures)

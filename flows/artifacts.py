@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import (
     create_image_artifact,
     create_link_artifact,
@@ -26,21 +27,26 @@ __all__ = ["progress", "show_outcomes", "show_report"]
 
 # Seconds between updates: each is a request to the server.
 EVERY = 5.0
+# Seconds until a server that did not answer is asked again: each time, Prefect tries for half a minute.
+AWAY = 300.0
 # A table is one row of the server's database; the rest of a large archive is told by its number.
 ROWS = 500
 
 
 def progress(name: str) -> Callable[[Progress], None]:
-    """A progress artifact of this run, brought up to date every few seconds."""
+    """A progress artifact of this run, brought up to date every few seconds while the server answers."""
     artifact = cast(UUID, create_progress_artifact(0.0, key="geoae-progress", description=f"tiles of {name}"))
-    last = time.monotonic()
+    following = time.monotonic() + EVERY
 
     def update(done: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if done.done == done.total or now - last >= EVERY:
-            last = now
+        nonlocal following
+        if done.done < done.total and time.monotonic() < following:
+            return
+        try:
             update_progress_artifact(artifact, 100 * done.done / done.total)
+            following = time.monotonic() + EVERY
+        except httpx.HTTPError:  # the scene is worth more than its progress
+            following = time.monotonic() + AWAY
 
     return update
 

@@ -10,6 +10,7 @@ from prefect.task_engine import TaskRunTimeoutError
 from flows import steps
 from flows.form import SCHEDULER, with_options
 from flows.hooks import on_end
+from flows.process import remember_process
 from geoae.errors import GeoaeError
 from geoae.order import Job
 
@@ -35,7 +36,7 @@ def restore_scene(
 ) -> dict[str, Any]:
     """Restore one scene, in four steps whatever its size; the report.
 
-    A run that was cancelled or killed is finished from its finished slabs by a retry.
+    A run that was cancelled or killed goes on from its finished slabs when it is started again.
 
     Args:
         source: scene to restore: anything GDAL opens by name.
@@ -44,6 +45,7 @@ def restore_scene(
         scheduler: address of a Dask scheduler whose workers see source and target under the same names.
 
     """
+    remember_process()
     job = Job.checked(source=source, target=target, **options)
     name = PurePosixPath(source).name
     steps.inspect(name, job)

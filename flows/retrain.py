@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 
 from flows.form import INBOX
 from flows.hooks import on_end
+from flows.process import remember_process
 from flows.steps import STEP
 from geoae.evaluation.measure import evaluate, scenes_below
 from geoae.renewal import CURRENT, current_model, gathered, install, judge, renewed, training_config
@@ -54,6 +55,7 @@ def retrain(
         timeout: seconds after which training is given up.
 
     """
+    remember_process()
     base = training_config(config)
     current = current_model(Path(models), base)
     work = Path(models) / f".training-{flow_run.id}"

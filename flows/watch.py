@@ -11,6 +11,7 @@ from flows.artifacts import show_outcomes
 from flows.batch import restore_each
 from flows.form import INBOX, OUTBOX, SCHEDULER, made, with_options
 from flows.hooks import on_end
+from flows.process import remember_process
 from flows.restore import TIMEOUT
 from geoae.errors import BusyError, GeoaeError
 from geoae.locks import hold
@@ -46,6 +47,7 @@ def watch_inbox(
         scheduler: address of a Dask scheduler whose workers see source and target under the same names.
 
     """
+    remember_process()
     log = get_run_logger()
     failures = Failures.below(target)
     Path(target).mkdir(parents=True, exist_ok=True)

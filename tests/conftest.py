@@ -1,6 +1,11 @@
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import pytest
 from hypothesis import settings
+
+from tests.standin import make_prefect
 
 # Wall-clock deadlines fail on a busy machine, not on a wrong result.
 settings.register_profile("geoae", deadline=None)
@@ -10,3 +15,31 @@ settings.load_profile("geoae")
 for number, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, answer)
+
+
+@pytest.fixture
+def said(tmp_path, monkeypatch):
+    """Commands that a stand-in for Prefect was given."""
+    make_prefect(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SAID", str(tmp_path / "said"))
+    return lambda: (tmp_path / "said").read_text().splitlines() if (tmp_path / "said").exists() else []
+
+
+@pytest.fixture
+def api():
+    """Address of a server that says that it is well."""
+
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/api/health" else 404)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()

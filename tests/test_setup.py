@@ -1,9 +1,6 @@
 import json
 import os
-import socket
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,58 +8,20 @@ import pytest
 from geoae.errors import GeoaeError
 from geoae.setup import Setup, set_up
 
-STUB = """
-import json, os, sys
-if "KEPT" in os.environ:
-    with open(os.environ["KEPT"], "w") as file:
-        json.dump(dict(os.environ) | {"PWD": os.getcwd()}, file)
-with open(os.environ["SAID"], "a") as file:
-    print(*sys.argv[1:], sep=" ", file=file)
-print(os.environ.get("LISTED", ""))
-sys.exit(sys.argv[1] == os.environ.get("FAIL"))
-"""
-
-
-@pytest.fixture
-def said(tmp_path, monkeypatch):
-    """Commands that a stand-in for Prefect was given."""
-    (tmp_path / "prefect").mkdir()
-    (tmp_path / "prefect" / "__init__.py").touch()
-    (tmp_path / "prefect" / "__main__.py").write_text(STUB)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("SAID", str(tmp_path / "said"))
-    return lambda: (tmp_path / "said").read_text().splitlines() if (tmp_path / "said").exists() else []
-
-
-@pytest.fixture
-def api():
-    class Health(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200 if self.path == "/api/health" else 404)
-            self.end_headers()
-
-        def log_message(self, *words):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Health) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/api"
-        server.shutdown()
-
-
 SET_UP = [
     "work-pool create gpu --type process --overwrite",
     "work-pool set-concurrency-limit gpu 2",
     "--no-prompt deploy --all",
     "automation ls",
 ]
-NAME = "geoae: count silent runs as crashed"
+NAMES = ["geoae: count runs without a sign of life as crashed", "geoae: start runs again that lost their process"]
+FILES = ["flows/automations/silent-runs.json", "flows/automations/start-again.json"]
 
 
 def test_it_runs_prefect_and_tells_what(said, api):
     told: list[str] = []
     set_up(Setup(api=api, limit=2, inbox="in", worker=False), told.append)
-    assert said() == [*SET_UP, "automation create --from-file flows/automations.json"]
+    assert said() == [*SET_UP, *(f"automation create --from-file {name}" for name in FILES)]
     assert [line for line in told if line.startswith("prefect ")] == [f"prefect {line}" for line in said() if line != "automation ls"]  # fmt: skip
     assert f"export PREFECT_API_URL={api}" in told
     assert f"export GEOAE_INBOX={Path('in').resolve()}" in told
@@ -83,7 +42,7 @@ def test_the_worker_line_works_when_pasted(said, api, monkeypatch, tmp_path):
         "PREFECT_API_AUTH_STRING": "geoae:hush",
     }
     subprocess.run(["sh", "-c", told[-1]], env=bare, cwd=tmp_path, check=True)
-    assert said()[before:] == ["worker start --pool gpu --limit 2"]
+    assert said()[before:] == ["recover", "worker start --pool gpu --limit 2"]
     kept = json.loads((tmp_path / "kept").read_text())
     assert kept["PREFECT_API_URL"] == api
     assert kept["PREFECT_API_AUTH_STRING"] == "geoae:hush"
@@ -102,14 +61,20 @@ def test_telemetry_is_off(said, api, monkeypatch):
 
 
 def test_what_is_there_is_left(said, api, monkeypatch):
-    monkeypatch.setenv("LISTED", NAME)
+    monkeypatch.setenv("LISTED", " ".join(NAMES))
     set_up(Setup(api=api, limit=2, worker=False), lambda line: None)
     assert said() == SET_UP
 
 
+def test_only_an_automation_that_is_missing_is_made(said, api, monkeypatch):
+    monkeypatch.setenv("LISTED", NAMES[0])
+    set_up(Setup(api=api, limit=2, worker=False), lambda line: None)
+    assert said() == [*SET_UP, f"automation create --from-file {FILES[1]}"]
+
+
 def test_the_automations_are_named_as_the_test_believes():
-    path = Path(__file__).parents[1] / "flows" / "automations.json"
-    assert [one["name"] for one in json.loads(path.read_text())["automations"]] == [NAME]
+    root = Path(__file__).parents[1]
+    assert [json.loads((root / name).read_text())["name"] for name in FILES] == NAMES
 
 
 def test_a_command_that_fails_is_told(said, api, monkeypatch):
@@ -145,10 +110,24 @@ def test_what_is_no_address_is_refused_before_anything_is_run(said, api):
     assert told == []
 
 
+def test_no_server_is_started_where_none_is_wanted(said):
+    with pytest.raises(GeoaeError, match="no Prefect server answers"):
+        set_up(Setup(api="http://127.0.0.1:9/api", server=False), lambda line: None)
+    assert said() == []
+
+
 def test_a_server_here_is_started(said, monkeypatch):
-    monkeypatch.setattr("geoae.setup.SERVER_SECONDS", 0.0)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(GeoaeError, match="did not answer within"):
-        set_up(Setup(api=f"http://127.0.0.1:{port}/api"), lambda line: None)
-    assert said() == [f"server start --host 127.0.0.1 --port {port} --background"]
+    started = []
+    monkeypatch.setattr("geoae.setup.start_server", lambda service: started.append(service.api))
+    set_up(Setup(api="http://127.0.0.1:9/api", limit=2, worker=False), lambda line: None)
+    assert started == ["http://127.0.0.1:9/api"]
+    assert said()[:1] == SET_UP[:1]
+
+
+def test_units_are_written_in_place_of_all_else(said, tmp_path):
+    set_up(Setup(systemd=tmp_path / "units"), lambda line: None)
+    assert sorted(path.name for path in (tmp_path / "units").iterdir()) == [
+        "geoae-server.service",
+        "geoae-worker.service",
+    ]
+    assert said() == []

@@ -237,18 +237,55 @@ def demo(out: Path, scene: Path | None) -> None:
     run_demo(out, say, scene)
 
 
+API = click.option(
+    "--api", envvar="PREFECT_API_URL", default="http://127.0.0.1:4200/api", show_default=True, metavar="URL",
+    help="Address of Prefect's server.",
+)  # fmt: skip
+LIMIT = click.option(
+    "--limit", type=click.IntRange(1), default=1, show_default=True, help="Runs at a time: one for each GPU."
+)
+
+
 @cli.command()
-@click.option("--api", envvar="PREFECT_API_URL", default="http://127.0.0.1:4200/api", show_default=True, metavar="URL", help="Prefect's server; started here where none answers.")  # fmt: skip
-@click.option("--limit", type=click.IntRange(1), default=1, show_default=True, help="Runs at a time: one for each GPU.")
+@API
+@LIMIT
 @click.option("--inbox", metavar="DIR", help="Folder that is watched; by default inbox, beside the flows.")
 @click.option("--outbox", metavar="DIR", help="Folder of the outputs; by default outbox, beside the flows.")
+@click.option("--server/--no-server", default=True, show_default=True, help="Start a server where none answers.")
 @click.option("--worker/--no-worker", default=True, show_default=True, help="Start a worker, and stay with it.")
+@click.option(
+    "--systemd", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Only write systemd units of server and worker, into this folder.",
+)  # fmt: skip
 def deploy(**options: Any) -> None:
     """Set up scheduled restoration on Prefect: server, pool, deployments, worker; needs the extra flows."""
     from geoae.console import say
     from geoae.setup import Setup, set_up
 
     set_up(Setup(**options), say)
+
+
+@cli.command()
+@API
+@LIMIT
+@click.option("--healthcheck", is_flag=True, help="Answer at /health, on port PREFECT_WORKER_WEBSERVER_PORT.")
+def worker(api: str, limit: int, healthcheck: bool) -> None:
+    """Run a worker of geoae deploy: start lost runs again, then wait for new ones."""
+    from geoae.console import say
+    from geoae.services import Service, run_worker
+
+    run_worker(Service.at(api, {}, say), limit, healthcheck=healthcheck)
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=4200, show_default=True, help="Port to listen on.")
+def server(host: str, port: int) -> None:
+    """Run the Prefect server of geoae deploy, without telemetry."""
+    from geoae.console import say
+    from geoae.services import run_server
+
+    run_server(host, port, say)
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ def test_who_computes_sees_the_same_folders_under_the_same_names(name):
 @pytest.mark.parametrize("name", WORKERS)
 def test_a_worker_takes_one_job_at_a_time(name):
     command = services()[name]["command"]
-    assert command[command.index("--pool") + 1] == "gpu"
+    assert command[:2] == ["geoae", "worker"]
     assert command[command.index("--limit") + 1] == "1"
 
 

@@ -35,7 +35,7 @@ def prefect(environment: dict[str, str], *words: str) -> str:
 @pytest.fixture(scope="module")
 def environment(server, settings) -> dict[str, str]:
     """Of commands and workers: pool and deployments are there, and silence is noticed."""
-    given = os.environ | settings | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    given = os.environ | settings
     command = [sys.executable, "-m", "geoae", "deploy", "--api", server, "--no-worker"]
     done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -86,6 +86,21 @@ def state_of(run_id: str) -> str:
 
     with get_client(sync_client=True) as client:
         return client.read_flow_run(run_id).state.name
+
+
+def message_of(run_id: str) -> str:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run_id).state.message or ""
+
+
+def states(run_id: str) -> list[str]:
+    """All states that the run has been in."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return [state.name for state in client.read_flow_run_states(run_id)]
 
 
 def cancel(run_id: str) -> None:
@@ -158,30 +173,28 @@ def test_a_cancelled_run_stops_and_is_resumed(environment, scene, record_propert
     assert as_by_hand(scene, target)
 
 
-def test_the_run_of_a_killed_worker_is_not_computed_twice(environment, scene, record_property):
-    """The run's process outlives its worker; while it does, another run of the same scene waits for it."""
+def test_a_run_outlives_its_killed_worker_and_is_not_computed_twice(environment, scene, record_property):
+    """Nobody reads any more what it prints; while it lives, another run of the same scene leaves the scene to it."""
     with worker(environment) as process:
         run_id, target = ordered(scene)
         seconds_until(lambda: slabs(target) >= 2, 180)
         orphan = restoring(process)
         process.kill()
         process.wait()
-    began = time.monotonic()
     # The orphan has the only place in the pool.
     prefect(environment, "work-pool", "set-concurrency-limit", "gpu", "2")
     try:
         with worker(environment):
             again, _ = ordered(scene)
-            seconds_until(lambda: state_of(again) == "Completed", 300)
-            record_property("seconds from the kill until the scene was done", time.monotonic() - began)
+            record_property(
+                "seconds until the scene was done", seconds_until(lambda: state_of(run_id) == "Completed", 300)
+            )
+            seconds_until(lambda: state_of(again) in ("Completed", "Failed"), 300)
     finally:
         prefect(environment, "work-pool", "set-concurrency-limit", "gpu", "1")
-    # Either the orphan finished the file, and the other run computed nothing, or it ended with what it had, and
-    # the other took its slabs over. Its own state may be Crashed all the same: its output has lost its reader.
-    record_property("the orphan's run", state_of(run_id))
     seconds_until(lambda: not orphan.is_running(), 60)
-    report = json.loads(Path(f"{target}.json").read_text())
-    assert report["slabs_resumed"] >= 2 or report["tiles_computed"] == 0 or state_of(run_id) == "Completed"
+    assert resumed(target) == 0
+    assert state_of(again) == "Completed" or "another run" in message_of(again)
     assert as_by_hand(scene, target)
 
 
@@ -196,10 +209,9 @@ def test_a_dead_machine_is_noticed_and_its_scene_resumed(environment, scene, rec
         process.wait()
     began = time.monotonic()
     with worker(environment):
-        seconds_until(lambda: state_of(run_id) == "Crashed", 240)
+        seconds_until(lambda: "Crashed" in states(run_id), 240)
         record_property("seconds until noticed", time.monotonic() - began)
         assert not target.exists()
-        prefect(environment, "flow-run", "retry", run_id)
         seconds_until(lambda: state_of(run_id) == "Completed", 300)
         record_property("seconds until done", time.monotonic() - began)
     assert resumed(target) >= 2

@@ -1,0 +1,77 @@
+"""Which process computes a flow run, so that a run whose process is gone is told from one that computes."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+
+__all__ = ["LABEL", "find_process", "remember_process"]
+
+Found = Literal["lives", "gone", "unknown"]
+LABEL = "geoae.process"
+
+
+def remember_process() -> None:
+    """Write this process into the labels of the flow run that it computes.
+
+    Runs inside another run are left out: they live and end with the run around them.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.state is None or run.parent_task_run_id is not None:
+        return
+    words = [str(run.state.id), *_here(), str(os.getpid()), _start_time(os.getpid())]
+    if all(words):
+        with get_client(sync_client=True) as client:
+            client.update_flow_run_labels(run.id, {LABEL: " ".join(words)})
+
+
+def find_process(run: FlowRun) -> Found:
+    """Look for the process that computes ``run`` among those of this machine.
+
+    Returns:
+        ``lives``, ``gone``, or ``unknown`` where this machine cannot tell: the run belongs to another machine or
+        container, or to a boot before this one, or its process has not written its label yet.
+
+    """
+    words = str(run.labels.get(LABEL, "")).split(" ")
+    if len(words) != 5 or words[:3] != [str(run.state_id), *_here()]:
+        return "unknown"
+    pid, start_time = words[3:]
+    now = _start_time(int(pid))
+    if now == start_time:
+        return "lives"
+    return "unknown" if not now and _is_hidden(int(pid)) else "gone"
+
+
+def _here() -> list[str]:
+    """Boot of this machine, and namespace of PIDs in it: within them, PID and start time name one process."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return [boot, str(Path("/proc/self/ns/pid").readlink())]
+    except OSError:  # a system without /proc
+        return ["", ""]
+
+
+def _start_time(pid: int) -> str:
+    """Start of a process in clock ticks since boot; empty where there is no such process. See proc(5)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    state, *fields = text.rpartition(")")[2].split()
+    return "" if state in "ZX" else fields[18]
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether the process is there, but of a user whose processes /proc does not show."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        pass
+    return False

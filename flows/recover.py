@@ -1,0 +1,121 @@
+"""Start flow runs again whose process is gone: ``python -m flows.recover``, before a worker starts.
+
+After a power cut nobody is left to say that a run has ended: it would stay Running, and keep its place in the pool, for
+ever. What this machine computed is looked up among its processes. Of all else a heartbeat is waited for.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.events import Event
+from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
+from prefect.states import AwaitingRetry, Cancelled, Crashed
+
+from flows.process import find_process
+
+__all__ = ["recover"]
+
+# States in which a run has, or is about to have, a process.
+STATES = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+# Of all deployments in prefect.yaml, which lets their runs send a heartbeat every 30 s.
+TAG = "geoae"
+SILENCE = 90.0
+EVERY = 2.0
+# A run that takes its machine down each time is not to do so for ever. As in `automations/start-again.json`.
+STARTS = 3
+# Which `automations/silent-runs.json` takes for a sign of life.
+RECOVERED = "geoae.flow-run.recovered"
+# Not the words of the automations, which would start the run once more.
+MESSAGE = "Its process is gone. What is finished is kept."
+
+
+def recover() -> Iterator[str]:
+    """Set runs that have lost their process to Crashed, and start them again.
+
+    A run of this machine is told by its process. Any other counts as lost if it sends no heartbeat for 90 s
+    from now on: what came before may have been missed, since the server may have been away.
+
+    Yields:
+        A line for people about each run that is lost, and about those that are waited for.
+
+    """
+    with get_client(sync_client=True) as client:
+        families = _families(client)
+        found = {root: find_process(family[0]) for root, family in families.items()}
+        for root in (root for root in families if found[root] == "gone"):
+            yield _start_again(client, families[root])
+        unknown = [root for root in families if found[root] == "unknown"]
+        if unknown:
+            yield f"waiting {SILENCE:.0f} s at most for a sign of life of {', '.join(families[root][0].name for root in unknown)}"
+        for root in _silent(client, unknown):
+            yield _start_again(client, families[root])
+
+
+def _families(client: SyncPrefectClient) -> dict[UUID, list[FlowRun]]:
+    """Unfinished runs of geoae's deployments, each followed by those that are computed inside of it."""
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=STATES)))
+    runs = client.read_flow_runs(flow_run_filter=wanted, limit=200)
+    families = {run.id: [run] for run in runs if run.deployment_id and TAG in run.tags}
+    for run in runs:
+        root = _root(client, run) if run.id not in families else None
+        if root in families:
+            families[root].append(run)
+    return families
+
+
+def _root(client: SyncPrefectClient, run: FlowRun) -> UUID:
+    while run.parent_task_run_id is not None:
+        parent = client.read_task_run(run.parent_task_run_id).flow_run_id
+        if parent is None:
+            break
+        run = client.read_flow_run(parent)
+    return run.id
+
+
+def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
+    """End a run and those inside of it; start it again unless it was being cancelled, or was started often enough."""
+    root, *inner = family
+    if client.read_flow_run(root.id).state_id != root.state_id:  # another worker of the pool was first
+        return f"{root.name} ({root.id}) was started again by another worker"
+    cancelling = root.state_type is StateType.CANCELLING
+    ended: State[Any] = Cancelled(message=MESSAGE) if cancelling else Crashed(message=MESSAGE)
+    # Inner runs first: a run that starts again takes one that has not ended for its own.
+    for run in [*inner, root]:
+        client.set_flow_run_state(run.id, ended)
+    if cancelling or root.run_count >= STARTS:
+        return f"{root.name} ({root.id}) has lost its process; it is {ended.name}"
+    client.set_flow_run_state(root.id, AwaitingRetry(message="Started again, since its process was lost."))
+    # A server that has just started hears of neither state for minutes, and would miss a heartbeat.
+    event = Event(event=RECOVERED, resource={"prefect.resource.id": f"prefect.flow-run.{root.id}"})
+    client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()
+    return f"{root.name} ({root.id}) has lost its process; it starts again"
+
+
+def _silent(client: SyncPrefectClient, runs: Iterable[UUID]) -> list[UUID]:
+    """Those of ``runs`` that neither send a heartbeat nor change their state for a while."""
+    before = {run: _sign_of_life(client, run) for run in runs}
+    until = time.monotonic() + SILENCE
+    while before and time.monotonic() < until:
+        time.sleep(EVERY)
+        before = {run: sign for run, sign in before.items() if _sign_of_life(client, run) == sign}
+    return list(before)
+
+
+def _sign_of_life(client: SyncPrefectClient, run: UUID) -> tuple[UUID | None, list[UUID]]:
+    """State and last heartbeat of a run: either changes where the run lives."""
+    heartbeats = EventFilter(
+        event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+        resource=EventResourceFilter(id=[f"prefect.flow-run.{run}"]),
+    )
+    events = client.read_events(heartbeats, limit=1).events
+    return client.read_flow_run(run).state_id, [event.id for event in events]
+
+
+if __name__ == "__main__":
+    for line in recover():
+        print(line, flush=True)

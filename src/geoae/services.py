@@ -1,0 +1,231 @@
+"""The two processes that scheduled restoration consists of: Prefect's server and a worker.
+
+Both are Prefect's own commands, told as they are run; nothing of Prefect is imported.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from urllib.error import URLError
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import urlopen
+
+from geoae.errors import GeoaeError
+from geoae.resources import require_extra, shipped
+
+__all__ = ["POOL", "SECRETS", "Service", "pasted", "run_server", "run_worker", "start_server", "told"]
+
+POOL = "gpu"
+# Nobody is told of what is run here, and a busy machine is given time to start.
+SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+}
+# Of workers: freed memory is kept, instead of being mapped and faulted in anew for every tile.
+MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(512 << 20), "MALLOC_ARENA_MAX": "1"}
+# Of the server, unless there is a proxy: it asks GitHub for a list of kinds of workers, of which it has a copy, and no
+# setting stops that. Where nobody answers, it takes its copy.
+NOBODY = "http://127.0.0.1:9"
+SERVER_SECONDS = 180.0
+HERE = ("127.0.0.1", "localhost", "::1")
+# What a service in another shell has to be told, beside all that begins with GEOAE_ and is no password. What else there
+# may be of Prefect holds passwords.
+TOLD = {*SETTINGS, "DASK_SCHEDULER_ADDRESS", "PREFECT_API_URL", "PREFECT_HOME"}
+SECRETS = ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where and how commands of Prefect are run.
+
+    Args:
+        api: address of Prefect's API.
+        home: folder of ``prefect.yaml`` and ``flows``, which commands are run in.
+        environment: variables of the commands.
+        say: takes each command before it is run.
+
+    """
+
+    api: str
+    home: Path
+    environment: dict[str, str]
+    say: Callable[[str], None]
+
+    @classmethod
+    def at(cls, api: str, places: Mapping[str, str | None], say: Callable[[str], None]) -> "Service":
+        """The service at ``api``; ``places`` are folders by the variable that names them.
+
+        Raises:
+            GeoaeError: ``api`` is no address of a server, or Prefect is not installed.
+
+        """
+        _refuse_what_is_no_address(api)
+        require_extra("flows", "prefect")
+        given = {name: str(Path(place).resolve()) for name, place in places.items() if place}
+        settings = {name: value for name, value in SETTINGS.items() if name not in os.environ}
+        return cls(api, shipped("flows").parent, os.environ | settings | given | {"PREFECT_API_URL": api}, say)
+
+    @property
+    def address(self) -> SplitResult:
+        """Parts of ``api``."""
+        return urlsplit(self.api)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the server is one of this machine."""
+        return self.address.hostname in HERE
+
+    def answers(self) -> bool:
+        """Whether the server answers."""
+        try:
+            with urlopen(f"{self.api}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def prefect(self, *words: str, quiet: bool = False) -> str:
+        """Run ``prefect words`` and return what it prints; ``GeoaeError`` where it fails."""
+        if not quiet:
+            self.say(f"prefect {shlex.join(words)}")
+        return self.module("prefect", *words)
+
+    def module(self, name: str, *words: str) -> str:
+        """Run a Python module as a program and return what it prints; ``GeoaeError`` where it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", name, *words], cwd=self.home, env={**self.environment, "COLUMNS": "400"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            reason = lines[-1].strip() if lines else "no reason given"
+            raise GeoaeError(f"{shlex.join([name, *words])}: failed ({reason}); run it by hand to see more")
+        return done.stdout
+
+
+def _refuse_what_is_no_address(api: str) -> None:
+    try:
+        address = urlsplit(api)
+        known = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+        known = known and not any(char.isspace() or char == "@" for char in api)
+    except ValueError:  # a port that is no number
+        known = False
+    if not known:
+        raise GeoaeError(
+            f"{api}: is no address of a server; give --api one like http://127.0.0.1:4200/api (a password goes into PREFECT_API_AUTH_STRING)"
+        )
+
+
+def told(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of ``environment`` that a service needs and that are no passwords."""
+    ours = {name for name in environment if name.startswith("GEOAE_") and "PASSWORD" not in name}
+    return {name: value for name, value in sorted(environment.items()) if name in TOLD | ours}
+
+
+def pasted(service: Service, command: Sequence[str]) -> str:
+    """``command`` as one line that does the same in a shell which knows nothing of the service.
+
+    Passwords are named, not told: there they are taken from that shell's own variables.
+    """
+    settings = [f"{name}={shlex.quote(value)}" for name, value in told(service.environment).items()]
+    secrets = [f'{name}="${{{name}:?}}"' for name in SECRETS if name in service.environment]
+    return f"cd {shlex.quote(str(service.home))} && env {' '.join([*settings, *secrets])} {shlex.join(command)}"
+
+
+def run_worker(service: Service, limit: int, *, healthcheck: bool = False) -> NoReturn:
+    """Find runs that have lost their process, then become a worker.
+
+    Args:
+        service: the server that the worker asks for runs.
+        limit: runs at a time.
+        healthcheck: whether the worker answers at /health on port ``PREFECT_WORKER_WEBSERVER_PORT``.
+
+    Raises:
+        GeoaeError: the server does not answer.
+
+    """
+    if not service.answers():
+        raise GeoaeError(f"{service.api}: no Prefect server answers; start it with geoae server, or give its address with --api")  # fmt: skip
+    service.say("python -m flows.recover  # runs that have lost their process start again")
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.recover"], cwd=service.home, env=service.environment, check=False
+    )
+    if done.returncode:
+        raise GeoaeError("python -m flows.recover: failed; what it prints says why")
+    words = ["worker", "start", "--pool", POOL, "--limit", str(limit), *(["--with-healthcheck"] if healthcheck else [])]
+    service.say(f"prefect {shlex.join(words)}")
+    _become(service, words, MEMORY | service.environment)
+
+
+def run_server(host: str, port: int, say: Callable[[str], None]) -> NoReturn:
+    """Become Prefect's server, which listens on ``host`` and ``port``."""
+    service = Service.at(f"http://{f'[{host}]' if ':' in host else host}:{port}/api", {}, say)
+    service.module("flows.silence")
+    words = ["server", "start", "--host", host, "--port", str(port)]
+    say(f"prefect {shlex.join(words)}")
+    proxy = {} if {"HTTPS_PROXY", "https_proxy"} & set(os.environ) else {"HTTPS_PROXY": NOBODY}
+    _become(service, words, SETTINGS | os.environ | proxy)
+
+
+def _become(service: Service, words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    os.chdir(service.home)
+    os.execve(sys.executable, [sys.executable, "-m", "prefect", *words], environment)
+
+
+def start_server(service: Service) -> None:
+    """Start the server in a session of its own, with a log file, and wait until it answers.
+
+    Not by ``prefect server start --background``: that server writes into a pipe which nobody reads any more, and
+    ends at the first line that it logs. The PID goes where ``prefect server stop`` looks for it.
+
+    Raises:
+        GeoaeError: the server ended, or does not answer.
+
+    """
+    folder = Path(service.environment.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    log, noted = folder / "server.log", folder / "server.pid"
+    listen = ["--host", str(service.address.hostname), "--port", str(service.address.port or 4200)]
+    pid, words = _server_of(noted)
+    if pid and listen[-1] not in words:
+        raise GeoaeError(f"{service.api}: a server runs already elsewhere (PID {pid}: {shlex.join(words)}); give its address with --api, or stop it with prefect server stop")  # fmt: skip
+    if pid:
+        service.say(f"# a server is there (PID {pid}) and will answer soon")
+        _wait(service, lambda: _server_of(noted)[0] == pid, f"the server with PID {pid} does not answer; stop it with prefect server stop")  # fmt: skip
+        return
+    service.say(f"geoae server {shlex.join(listen)} >>{shlex.quote(str(log))} 2>&1 &")
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "geoae", "server", *listen], cwd=service.home, env=service.environment,
+            stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+    noted.touch(mode=0o600)
+    noted.write_text(str(process.pid))
+    _wait(service, lambda: process.poll() is None, f"the server does not answer; {log} says why")
+    process.returncode = 0  # it is left running: Python is not to warn of that
+
+
+def _wait(service: Service, lives: Callable[[], bool], reason: str) -> None:
+    until = time.monotonic() + SERVER_SECONDS
+    while not service.answers():
+        if not lives() or time.monotonic() > until:
+            raise GeoaeError(f"{service.api}: {reason}")
+        time.sleep(0.5)
+
+
+def _server_of(noted: Path) -> tuple[int | None, list[str]]:
+    """PID and command of the server that the file names; no PID where it has ended, or is another program by now."""
+    try:
+        pid = int(noted.read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except (OSError, ValueError):
+        return None, []
+    server = {"server", "prefect.server.api.server:create_app"} & set(words)
+    program = {"prefect", "geoae", "uvicorn"} & {Path(word).name for word in words}
+    return (pid if server and program else None), words

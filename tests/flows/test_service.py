@@ -1,0 +1,138 @@
+"""The service that ``geoae deploy`` starts: it outlives what it logs, and a power cut."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from tests.flows.conftest import ROOT, free_port
+from tests.flows.scenes import crop
+from tests.flows.test_kill import OPTIONS, SCENE, as_by_hand, environment, restoring, resumed, seconds_until, slabs
+
+__all__ = ["environment"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def service(settings, tmp_path_factory) -> Iterator["Deployed"]:
+    """A service of its own, whose server may be killed."""
+    deployed = Deployed(tmp_path_factory.mktemp("service"), settings)
+    try:
+        deployed.deploy()
+        yield deployed
+    finally:
+        deployed.kill()
+
+
+class Deployed:
+    """What ``geoae deploy`` leaves running."""
+
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+        self.folder, self.inbox, self.outbox = folder, folder / "inbox", folder / "outbox"
+        self.api = f"http://127.0.0.1:{free_port()}/api"
+        own = {
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_LOGGING_LEVEL": "INFO",
+        }
+        self.environment = os.environ | settings | own
+        self.worker: psutil.Popen | None = None
+
+    def deploy(self) -> None:
+        """Run the command, always the same; it becomes a worker."""
+        command = [
+            sys.executable,
+            "-m",
+            "geoae",
+            "deploy",
+            "--api",
+            self.api,
+            "--inbox",
+            self.inbox,
+            "--outbox",
+            self.outbox,
+        ]
+        with self.log.open("ab") as file:
+            self.worker = psutil.Popen(command, cwd=ROOT, env=self.environment, stdout=file, stderr=file)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "deploy.log"
+
+    @property
+    def server(self) -> psutil.Process:
+        return psutil.Process(int((self.folder / "prefect" / "server.pid").read_text()))
+
+    def answers(self) -> bool:
+        try:
+            urlopen(f"{self.api}/health", timeout=5).close()
+        except (URLError, OSError):
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Server, worker and runs at once, as a power cut does."""
+        family = [self.worker, *self.worker.children(recursive=True)]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for one in [*family, self.server]:
+                if one.is_running():
+                    os.kill(one.pid, number)
+        psutil.wait_procs([*family, self.server], timeout=20)
+
+    def prefect(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "prefect", *words]
+        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+
+
+def test_the_server_outlives_what_it_logs_and_a_watch_ends_as_its_run(service):
+    """The server logs all that it does here; a broken scene makes one run fail, and the next is well."""
+    seconds_until(lambda: b"started!" in service.log.read_bytes(), 600)
+    cleared = service.prefect("deployment", "schedule", "clear", "--accept-yes", "watch-inbox/every-10-minutes")
+    assert cleared.returncode == 0
+    crop(service.inbox / "scene.tif")
+    (service.inbox / "broken.tif").write_bytes(b"II*\0" + bytes(1000))
+    said = service.folder / "prefect" / "server.log"
+    before = said.stat().st_size
+    watch = ["deployment", "run", "watch-inbox/every-10-minutes", "--param", "settle=1", "--watch"]
+    first = service.prefect(*watch)
+    assert (first.returncode, "in state 'Failed'" in first.stdout) == (1, True), first.stdout + first.stderr
+    assert (service.outbox / "scene.tif").exists()
+    second = service.prefect(*watch)
+    assert (second.returncode, "successfully in 'Completed'" in second.stdout) == (0, True), (
+        second.stdout + second.stderr
+    )
+    assert said.stat().st_size > before
+    assert service.answers()
+
+
+def test_a_scene_is_finished_after_a_power_cut(service, tmp_path, record_property):
+    """Server, worker and run are killed in the middle of a scene; the same command again is all that is done."""
+    scene, target = crop(tmp_path / "scene.tif", side=900, source=SCENE), tmp_path / "restored.tif"
+    given = {"source": scene, "target": target} | OPTIONS
+    parameters = [word for name, value in given.items() for word in ("--param", f"{name}={value}")]
+    assert service.prefect("deployment", "run", "restore-scene/on-demand", *parameters).returncode == 0
+    seconds_until(lambda: slabs(target) >= 2, 300)
+    assert restoring(service.worker).is_running()
+    service.kill()
+    finished = slabs(target)
+    assert not target.exists()
+    service.deploy()
+    record_property("seconds until the scene was done", seconds_until(Path(f"{target}.json").exists, 900))
+    assert "restore scene.tif" in service.log.read_text()
+    assert resumed(target) >= finished
+    assert as_by_hand(scene, target)
+
+
+def test_the_server_is_stopped_by_prefects_command(service):
+    server = service.server
+    assert "Server stopped!" in service.prefect("server", "stop").stdout
+    server.wait(30)
+    assert not service.answers()
