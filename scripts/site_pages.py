@@ -2,11 +2,13 @@
 
 A page keeps the links that work in the repository, such as `docs/models.md` in the README. This
 hook turns them into links of the site. A link to a file that is not on the site, such as
-`prefect.yaml`, becomes plain text.
+`prefect.yaml`, becomes plain text. The line `::: each geoae.networks.ARCHITECTURES` becomes the
+reference of every entry of that dict, so that a new entry needs no line in the documentation.
 """
 
 import posixpath
 import re
+from importlib import import_module
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -23,6 +25,7 @@ OUTSIDE = {
     "build/pictures/evaluation/figures.png": "pictures/gain.png",
 }
 PLACES = {site: place for place, site in OUTSIDE.items()}
+EACH = re.compile(r"^::: each (?P<module>[\w.]+)\.(?P<name>\w+)$", re.MULTILINE)
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
 
@@ -53,4 +56,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         # MkDocs reports what is nowhere.
         return link["text"] if (root / place).exists() else link[0]
 
-    return LINK.sub(relinked, markdown)
+    return LINK.sub(relinked, EACH.sub(_entries, markdown))
+
+
+def _entries(line: re.Match[str]) -> str:
+    entries = getattr(import_module(line["module"]), line["name"])
+    return "\n\n".join(
+        f"::: {entry.__module__}.{entry.__qualname__}\n"
+        f"    options: {{heading: {key}, toc_label: {key}, heading_level: 3, members: false}}"
+        for key, entry in entries.items()
+    )
