@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench docs clean
 
 demo: $(STAMP)
 	$(BIN)/geoae demo
@@ -23,6 +23,15 @@ check: $(STAMP)
 # Speed and memory as ratios against floors measured in the same run.
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.run
+
+# The site, into build/site. Its pictures show a real scene from PyPI, and are made again when code or model change.
+PICTURES := build/pictures/evaluation/figures.png
+docs: $(STAMP) $(PICTURES)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(PICTURES): $(shell find src models -name '*.py' -o -name '*.safetensors') | $(STAMP)
+	$(BIN)/geoae demo --out build/pictures/demo
+	$(BIN)/geoae evaluate --scenes build/pictures/demo/scene.tif --sigmas 5,10,20,40 -o build/pictures/evaluation
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "geoae needs Python 3.11 or newer; run make PYTHON=python3.11")'

@@ -27,15 +27,16 @@ SIDE = 256
 
 INTRODUCTION = """# The article's claims, tested
 
-geoae grew out of an article on autoencoders for image enhancement. Here its claims meet real scenes. This page is
-written by `python -m tests.benchmarks.claims.run`, from the configs in `tests/benchmarks/claims/`.
+geoae began with an article on autoencoders for image enhancement. This page tests the claims of that article on real scenes.
+`python -m tests.benchmarks.claims.run` writes it, from the configs in `tests/benchmarks/claims/`.
 
-Every contender had the same training: {steps} steps of {batch} chips of {chip} px, white noise of 0 to 60 of 255 of a band's
-range (but for *factor 0.1*), root mean square error in units of the noise, one seed; where two figures stand, two seeds.
-That is a brief training: it tells designs apart, it does not say how good each could become. Measured on the middle
-{side} px of {scenes} scenes kept out, noise of 15, 25 and 50 of 255, restored blind through `geoae restore`; PSNR in dB
-and SSIM are means over scenes and noises. The noisy scenes have {noisy}. Bands meet every network as principal
-components, one at a time.
+All networks had the same training: {steps} steps with {batch} chips of {chip} px, white noise of 0 to 60 of 255 of a band's
+range (except *factor 0.1*), and the root mean square error in units of the noise as loss. Two figures in a cell are from two
+seeds. This training is short: it shows which design is better, but not how good each one could become. All networks see the bands as
+principal components, one at a time.
+
+The figures are PSNR in dB and SSIM, averaged over {scenes} scenes that were not used in training (their middle {side} px) and over
+noise of 15, 25 and 50 of 255. `geoae restore` restored the scenes and estimated the noise itself. The noisy scenes have {noisy}.
 """
 
 
@@ -69,7 +70,7 @@ def cell(rows: list[Row], figure: str, digits: int) -> str:
 
 def table(names: list[str], models: dict[str, list[Path]], rows: list[Row]) -> list[str]:
     """One line a contender; figures of several seeds side by side."""
-    lines = ["| contender | parameters | kFLOP/px | PSNR | SSIM |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| network | parameters | kFLOP/px | PSNR | SSIM |", "| --- | --- | --- | --- | --- |"]
     for name in names:
         card = Card.read(models[name][0])
         seeds = [[row for row in rows if row.contender == str(path)] for path in models[name]]

@@ -1,0 +1,121 @@
+"""What the pages say exists: commands, options, files, configs, and the examples of the contributing page."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from geoae.cli import cli
+from geoae.degrade import DegradeConfig
+from geoae.networks.halo import measure_field
+from geoae.recipe import Recipe
+from geoae.training.config import TrainConfig
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
+ADDRESSED = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+OPTIONS = {option for command in cli.commands.values() for parameter in command.params for option in parameter.opts}
+# What the contributing page tells its reader to create.
+CREATED = {"src/geoae/networks/tiny.py", "src/geoae/degradations/interference.py"}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for kind, text in FENCE.findall(page.read_text()) if kind == language]
+
+
+def spans(page: Path) -> list[str]:
+    """Inline code, and each line of code that stands by itself, without comments."""
+    text = page.read_text()
+    inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+    lines = [line.strip() for line in text.replace("\\\n", " ").splitlines() if line.startswith("    ")]
+    shell = [
+        line.strip() for kind, code in FENCE.findall(text) if kind in ("sh", "console") for line in code.splitlines()
+    ]
+    return [re.sub(r"\s#.*", "", code) for code in [*inline, *lines, *shell]]
+
+
+def calls(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """Command and options of each call of geoae."""
+    for code in spans(page):
+        for command, rest in re.findall(r"(?:^|[\s/])geoae ([a-z]+)\b([^|;&]*)", code):
+            yield command, re.findall(r"(?<![\w-])--?[a-z][a-z-]*", rest)
+
+
+def nav_pages(entries: list) -> Iterator[str]:
+    for entry in entries:
+        for target in entry.values():
+            yield from [target] if isinstance(target, str) else nav_pages(target)
+
+
+def test_every_page_is_in_the_navigation():
+    # The configuration names no Python objects, so the safe loader reads all of it.
+    nav = list(nav_pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
+    assert len(nav) == len(set(nav))
+    assert {str(page.relative_to(ROOT / "docs")) for page in DOCS} <= set(nav)
+
+
+@pytest.mark.parametrize("page", ADDRESSED)
+def test_every_call_names_a_command_and_its_options(page):
+    for command, options in calls(page):
+        assert command in cli.commands, command
+        known = {option for parameter in cli.commands[command].params for option in parameter.opts} | {"--help"}
+        assert set(options) <= known, (command, options)
+
+
+def test_the_guides_call_most_commands():
+    named = {command for page in GUIDES for command, _ in calls(page)}
+    assert named >= {"inspect", "restore", "degrade", "evaluate", "train", "verify", "deploy"}
+
+
+@pytest.mark.parametrize("page", [param for param in ADDRESSED if param.values[0] in GUIDES])
+def test_every_option_by_itself_is_one_of_some_command(page):
+    alone = {code.split()[0] for code in spans(page) if code.startswith("--")}
+    assert alone <= OPTIONS
+
+
+@pytest.mark.parametrize("page", ADDRESSED)
+def test_every_file_of_the_code_exists(page):
+    files = {str(path.relative_to(ROOT)) for path in ROOT.glob("[!.]*/**/*.py")}
+    for name in {code for code in spans(page) if re.fullmatch(r"[\w/]+\.py", code)} - CREATED:
+        assert any(f"/{path}".endswith(f"/{name}") for path in files), name
+
+
+def test_configs_are_valid():
+    found = [tomllib.loads(text) for page in GUIDES for text in blocks(page, "toml")]
+    kinds = [TrainConfig if "groups" in one else DegradeConfig if "degradations" in one else Recipe for one in found]
+    assert set(kinds) == {TrainConfig, DegradeConfig, Recipe}
+    for kind, config in zip(kinds, found, strict=True):
+        kind.model_validate(config)
+
+
+def example(number: int, name: str) -> type:
+    """The class ``name`` of a code block of the contributing page."""
+    namespace: dict[str, type] = {"__name__": "example"}
+    exec(blocks(ROOT / "CONTRIBUTING.md", "python")[number], namespace)
+    return namespace[name]
+
+
+@torch.inference_mode()
+def test_the_network_of_the_contributing_page_works():
+    network = example(0, "Tiny")(channels=2)
+    pixels = torch.rand(1, 2, 8, 12)
+    assert network(pixels, torch.full((1, 2, 1, 1), 0.1)).shape == pixels.shape
+    torch.nn.init.normal_(network.head.weight)
+    assert 0 < measure_field(network, 2, network.multiple) <= network.field
+
+
+def test_the_degradation_of_the_contributing_page_does_as_stated():
+    wave = example(2, "Interference")()
+    pixels, rng = np.full((2, 16, 3), 100.0), np.random.default_rng(0)
+    draws = np.stack([wave(pixels, rng) for _ in range(2000)])
+    mean, variance = wave.moments(pixels)
+    assert draws.mean(axis=0) == pytest.approx(mean, abs=0.5)
+    assert draws.var(axis=0) == pytest.approx(variance, rel=0.1)
