@@ -91,6 +91,12 @@ def test_a_server_that_ends_is_told(service, home, monkeypatch):
         start_server(Service.at(service.api, {}, lambda line: None))
 
 
+def test_a_folder_that_cannot_be_written_is_told(service, home):
+    (home / "server.log").mkdir()
+    with pytest.raises(GeoaeError, match=f"{home}: cannot be written .*; give another folder in PREFECT_HOME"):
+        start_server(service)
+
+
 @pytest.mark.parametrize("proxy", [None, "http://proxy:1"])
 def test_the_server_asks_nobody_unless_there_is_a_proxy(said, tmp_path, monkeypatch, proxy):
     monkeypatch.setenv("KEPT", str(tmp_path / "kept"))

@@ -179,27 +179,35 @@ def _become(service: Service, words: Sequence[str], environment: Mapping[str, st
 
 
 def start_server(service: Service) -> None:
-    """Start the server in a session of its own, with a log file, and wait until it answers.
+    """Start the server, unless it is just starting, and wait until it answers.
 
     Not by ``prefect server start --background``: that server writes into a pipe which nobody reads any more, and
-    ends at the first line that it logs. The PID goes where ``prefect server stop`` looks for it.
+    ends at the first line that it logs.
 
     Raises:
-        GeoaeError: the server ended, or does not answer.
+        GeoaeError: the server ended or does not answer, or another one of this user runs elsewhere.
 
     """
     folder = Path(service.environment.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    log, noted = folder / "server.log", folder / "server.pid"
     listen = ["--host", str(service.address.hostname), "--port", str(service.address.port or 4200)]
-    pid, words = _server_of(noted)
+    pid, words = _server_of(folder)
     if pid and listen[-1] not in words:
         raise GeoaeError(f"{service.api}: a server runs already elsewhere (PID {pid}: {shlex.join(words)}); give its address with --api, or stop it with prefect server stop")  # fmt: skip
     if pid:
         service.say(f"# a server is there (PID {pid}) and will answer soon")
-        _wait(service, lambda: _server_of(noted)[0] == pid, f"the server with PID {pid} does not answer; stop it with prefect server stop")  # fmt: skip
+        _wait(service, lambda: _server_of(folder)[0] == pid, f"the server with PID {pid} does not answer; stop it with prefect server stop")  # fmt: skip
         return
+    try:
+        _start_in_background(service, folder, listen)
+    except OSError as error:
+        raise GeoaeError(f"{folder}: cannot be written ({error.strerror}); give another folder in PREFECT_HOME") from error  # fmt: skip
+
+
+def _start_in_background(service: Service, folder: Path, listen: Sequence[str]) -> None:
+    """In a session of its own, with a log file, and with its PID where ``prefect server stop`` looks for it."""
+    log, noted = folder / "server.log", folder / "server.pid"
     service.say(f"geoae server {shlex.join(listen)} >>{shlex.quote(str(log))} 2>&1 &")
+    folder.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "geoae", "server", *listen], cwd=service.home, env=service.environment,
@@ -219,11 +227,11 @@ def _wait(service: Service, lives: Callable[[], bool], reason: str) -> None:
         time.sleep(0.5)
 
 
-def _server_of(noted: Path) -> tuple[int | None, list[str]]:
-    """PID and command of the server that the file names; no PID where it has ended, or is another program by now."""
+def _server_of(folder: Path) -> tuple[int | None, list[str]]:
+    """PID and command of the server of ``folder``; no PID where it has ended, or is another program by now."""
     try:
-        pid = int(noted.read_text())
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        pid = int((folder / "server.pid").read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
     except (OSError, ValueError):
         return None, []
     server = {"server", "prefect.server.api.server:create_app"} & set(words)
