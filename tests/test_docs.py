@@ -96,6 +96,25 @@ def test_configs_are_valid():
         kind.model_validate(config)
 
 
+def test_links_of_the_repository_become_links_of_the_site():
+    pytest.importorskip("mkdocs", reason="the extra docs is absent")
+    from mkdocs.config import load_config
+    from mkdocs.structure.files import get_files
+    from mkdocs.structure.pages import Page
+
+    config = load_config(str(ROOT / "mkdocs.yml"))
+    files = config.plugins.on_files(get_files(config), config=config)
+
+    def on_site(page: str, markdown: str) -> str:
+        shown = Page("A page", files.get_file_from_path(page), config)
+        return config.plugins.on_page_markdown(markdown, page=shown, config=config, files=files)
+
+    links = "[a](docs/models.md#figures) [b](prefect.yaml) [c](CONTRIBUTING.md) [d](nowhere.md) [e](https://pypi.org)"
+    found = "[a](models.md#figures) b [c](contributing.md) [d](nowhere.md) [e](https://pypi.org)"
+    assert on_site("index.md", links) == found
+    assert on_site("tutorial/archive.md", "[a](../../README.md)") == "[a](../index.md)"
+
+
 def example(number: int, name: str) -> type:
     """The class ``name`` of a code block of the contributing page."""
     namespace: dict[str, type] = {"__name__": "example"}
