@@ -16,7 +16,6 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from geoae.comparison import Comparison
 from geoae.job import Progress
 from geoae.order import is_local
 from geoae.picture import before_after
@@ -51,13 +50,13 @@ def progress(name: str) -> Callable[[Progress], None]:
     return update
 
 
-def show_report(report: RestoreReport, comparison: Comparison, written: str | None) -> None:
+def show_report(report: RestoreReport, written: str | None) -> None:
     """Picture, figures and links of one restored scene; ``written``: where its report is."""
     name = Path(report.target).name
     if report.bands:
         picture = before_after(report.source, report.target, tuple(report.bands))
         create_image_artifact(picture, key="geoae-picture", description=f"{name}: before, after, difference x 3")
-    bands = zip(report.bands, report.sigma_before, report.sigma_after, comparison.bias, strict=True)
+    bands = zip(report.bands, report.sigma_before, report.sigma_after, report.bias, strict=True)
     common = {
         "seconds": round(report.seconds, 2),
         "Mpx/s": round(report.megapixels_per_second, 3),

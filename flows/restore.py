@@ -53,6 +53,6 @@ def restore_scene(
         report = steps.restore.with_options(timeout_seconds=timeout)(name, job, scheduler)
     except TaskRunTimeoutError as error:
         raise GeoaeError(f"{source}: was not restored within {timeout:.0f} s; what is finished is kept: run it again to go on, or give a longer timeout") from error  # fmt: skip
-    bias = steps.verify(name, report)
-    steps.publish(name, report, bias)
+    steps.verify(name, report)
+    steps.publish(name, report)
     return report

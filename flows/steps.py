@@ -10,11 +10,11 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from flows.artifacts import progress, show_report
-from geoae.comparison import Comparison, compare
 from geoae.console import summary
-from geoae.errors import GeoaeError, OutputError, RejectedError
+from geoae.errors import GeoaeError, OutputError
 from geoae.job import run
 from geoae.order import Job, is_local, target_of
+from geoae.provenance import noted
 from geoae.report import RestoreReport
 from geoae.scene import Scene
 from geoae.spread import connected
@@ -52,7 +52,7 @@ def inspect(name: str, job: Job) -> None:
 def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
     """Carry out ``job``: tiles read with rasterio, through the network, blended, written, whole or not at all.
 
-    What an interrupted run finished is used again. An older output of geoae is replaced once the new one
+    The output gets its name only once it has been checked to be its source but for the noise. What an interrupted run finished is used again. An older output of geoae is replaced once the new one
     is complete; another file of that name is left alone unless the job says ``overwrite``.
     """
     target = target_of(job)
@@ -73,21 +73,18 @@ def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
 
 
 @task(**STEP, task_run_name="verify {name}")
-def verify(name: str, report: dict[str, Any]) -> list[float]:
-    """Hold the output against its source; bias of each band in DN. One that differs loses its name."""
+def verify(name: str, report: dict[str, Any]) -> None:
+    """See that what the target's name stands for is the output of this run, and say what its check has found."""
     found = RestoreReport.model_validate(report)
-    try:
-        return compare(found).bias
-    except OutputError as error:
-        if not is_local(found.target):
-            raise
-        rejected = f"{found.target}.rejected"
-        Path(found.target).replace(rejected)
-        raise RejectedError(f"{error} (the file is kept as {rejected})") from error
+    held = (noted(found.target) or {}).get("FINGERPRINT")
+    if held != found.fingerprint:
+        raise OutputError(f"{found.target}: holds the fingerprint {held}, not this run's; has another run written it?")
+    moved = ", ".join(f"{bias:+.3g}" for bias in found.bias)
+    get_run_logger().info("checked against its source; band means moved by %s DN", moved or "nothing")
 
 
 @task(**STEP, task_run_name="publish {name}")
-def publish(name: str, report: dict[str, Any], bias: list[float]) -> None:
+def publish(name: str, report: dict[str, Any]) -> None:
     """Put the report beside a local output, and picture, figures and links into the run."""
     found = RestoreReport.model_validate(report)
     written = f"{found.target}.json" if is_local(found.target) else None
@@ -95,4 +92,4 @@ def publish(name: str, report: dict[str, Any], bias: list[float]) -> None:
         draft = Path(f"{written}.part")
         draft.write_text(found.model_dump_json(indent=2) + "\n")
         draft.replace(written)
-    show_report(found, Comparison(bias), written)
+    show_report(found, written)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import dask
 import dask.array
 import numpy as np
@@ -25,9 +27,12 @@ def scene(tmp_path):
 
 @pytest.fixture
 def model(tmp_path):
-    # Its residual has no mean to speak of: an output whose bands move is rejected.
-    network = randomised(ResCAE(channels=1, widths=(4, 6, 8), blocks=(1, 0, 0, 0, 0)), head=0.01)
-    folder = tmp_path / "model"
+    return small(tmp_path / "model")
+
+
+def small(folder: Path, head: float = 0.01) -> str:
+    """A small network. Its residual has no mean to speak of, unless its ``head`` is larger: such an output is rejected."""
+    network = randomised(ResCAE(channels=1, widths=(4, 6, 8), blocks=(1, 0, 0, 0, 0)), head=head)
     save(folder, network, name="small", description="a test's", architecture="res_cae",
          network={"channels": 1, "widths": [4, 6, 8], "blocks": [1, 0, 0, 0, 0]}, tile=128)  # fmt: skip
     return str(folder)

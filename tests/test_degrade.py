@@ -9,7 +9,8 @@ from filelock import FileLock
 
 from geoae.degradations import DeadPixels, Gaussian
 from geoae.degrade import DegradeConfig, degrade, degraded
-from geoae.errors import BusyError, InputError, OutputError, RecipeError
+from geoae.errors import BusyError, InputError, OutputError, RecipeError, RejectedError
+from geoae.writer import assemble
 from tests.doomed import Doomed, Fault, die
 from tests.rasters import SHARED, read, texture, write
 
@@ -80,6 +81,18 @@ def test_palettes_and_masks_are_copied(tmp_path):
     out = read(tmp_path / "out.tif")
     assert np.array_equal(out[1], pixels[1])
     assert not np.array_equal(out[0], pixels[0])
+
+
+def test_an_output_that_lost_more_than_quality_is_refused(scene, tmp_path, monkeypatch):
+    def spoiled(source, parts, bands, target, **more):
+        assemble(source, parts, bands, target, **more)
+        with rasterio.open(target, "r+") as dataset:
+            dataset.nodata = 7
+
+    monkeypatch.setattr("geoae.degrade.assemble", spoiled)
+    with pytest.raises(RejectedError, match=r"out\.tif: differs from its source in nodata"):
+        degrade(str(scene), config(), tmp_path / "out.tif")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]
 
 
 def test_an_output_that_is_there_stays(scene, tmp_path):

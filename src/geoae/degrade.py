@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from geoae.comparison import compare
 from geoae.degradations import Degradation, build
 from geoae.errors import InputError, OutputError, RecipeError
 from geoae.plan import Slab
@@ -80,7 +81,8 @@ def degraded(
 def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool = False) -> None:
     """Write ``source`` to ``target`` with its measured bands degraded and everything else as it was.
 
-    The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``.
+    The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``: ``RejectedError``
+    where more than the pixels of those bands has changed, of which no file is kept.
     """
     refuse_target(source, target)
     if target.exists() and not overwrite:
@@ -108,6 +110,7 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
             assemble(
                 source, store.parts([whole]), scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED"
             )
+            compare(scene, str(draft), str(target))
             publish(draft, target, scene.files)
         finally:
             store.remove()

@@ -4,32 +4,25 @@ import hashlib
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import rasterio
-import rasterio.shutil
 
-from geoae.diagnose import Facts, sample
 from geoae.engine import restore_slabs
-from geoae.errors import InputError, OutputError
-from geoae.order import ALGORITHM, Job, Prepared, is_local, prepare
+from geoae.errors import OutputError, RejectedError
+from geoae.order import Job, Prepared, is_local, prepare
 from geoae.plan import Slab
-from geoae.provenance import file_name, noted, with_history
+from geoae.publication import Checked, check, fingerprint_of, publish_result
 from geoae.report import RestoreReport
-from geoae.scene import Scene
-from geoae.sidecars import sidecars_of
 from geoae.soundness import FEW_BLOCKS, reads_whole
 from geoae.spread import active_client, restore_spread
-from geoae.tilestore import PartStore, publish
-from geoae.writer import assemble, refuse_target
+from geoae.tilestore import PartStore
+from geoae.writer import refuse_target
 
 __all__ = ["Job", "Progress", "run"]
 
@@ -50,9 +43,10 @@ def run(
 ) -> RestoreReport:
     """Restore one scene as ``job`` says.
 
-    The target appears under its name only when complete. A run that was killed goes on from its
-    finished slabs. A target that already is this very result is left alone. ``on_warning`` hears
-    before the work begins of what the report will warn of. Raises a ``GeoaeError``.
+    The target appears under its name only when it is complete and has been checked to be its source but for
+    the noise; what fails the check is kept as ``TARGET.rejected``. A run that was killed goes on from its
+    finished slabs. A target that already is this very result is left alone. ``on_warning`` hears before the
+    work begins of what the report will warn of. Raises a ``GeoaeError``: ``RejectedError`` where the check fails.
     """
     started = time.monotonic()
     prepared = prepare(job)
@@ -60,47 +54,49 @@ def run(
     refuse_target(job.source, target)
     for warning in prepared.warnings:
         on_warning(warning)
-    if _is_done(prepared):
+    if found := _done(prepared):
         PartStore.sweep(*_place(prepared))
-        return _report(prepared, started, status="skipped", after=_facts_after(prepared, target))
+        return _report(prepared, started, found, status="skipped")
     _refuse_without_room(prepared)
     with _parts(prepared) as store:
-        done: list[Slab] = []
         # Another run may have ended since.
-        if skipped := _is_done(prepared):
-            counts, after = None, _facts_after(prepared, target)
-        else:
-            whole = store.finished()
-            done = [slab for slab in prepared.work.plan.slabs() if slab.index in whole] if prepared.scene.bands else []
-            counts = _compute(prepared, store, done, on_progress)
-            after = _publish(prepared, store)
+        if found := _done(prepared):
+            store.remove()
+            return _report(prepared, started, found, status="skipped")
+        whole = store.finished()
+        done = [slab for slab in prepared.work.plan.slabs() if slab.index in whole] if prepared.scene.bands else []
+        counts = _compute(prepared, store, done, on_progress)
+        found = publish_result(prepared, store)
         store.remove()
-    status: Literal["restored", "skipped"] = "skipped" if skipped else "restored"
-    return _report(prepared, started, status=status, resumed=len(done), counts=counts, after=after)
+    return _report(prepared, started, found, status="restored", resumed=len(done), counts=counts)
 
 
-def _is_done(prepared: Prepared) -> bool:
-    """Whether the target already is this very result; raises ``OutputError`` where it must not be replaced."""
+def _done(prepared: Prepared) -> Checked | None:
+    """What the target shows where it already is this very result and still passes its check; None where it is to
+    be made. Raises ``OutputError`` where it must not be replaced.
+    """
     job, target = prepared.job, prepared.target
-    finished = _fingerprint_of(target)
+    finished = fingerprint_of(target)
+    if finished is None:
+        return None
     same = finished == prepared.fingerprint
     # An output of geoae that does not read whole is no result: it is made again, whatever the options.
     if finished and (same or not job.overwrite) and not reads_whole(target, None if is_local(target) else FEW_BLOCKS):
-        return False
-    if finished is not None and not job.overwrite and (job.fresh or not same):
-        what = "is this very result" if same else "is not this result"
+        return None
+    what = "is this very result" if same else "is not this result"
+    if same and not job.fresh:
+        try:
+            return check(prepared, target)
+        except RejectedError as error:
+            reason = str(error).removeprefix(f"{target}: ").partition("; ")[0]
+            what = f"no longer passes its check ({reason})"
+        except OutputError:
+            if not is_local(target):  # storage may be failing for a while
+                raise
+            return None
+    if not job.overwrite:
         raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
-    return same and not job.fresh
-
-
-def _fingerprint_of(target: str) -> str | None:
-    """The fingerprint in ``target``; empty where it has none, None where nothing is there."""
-    if is_local(target) and not Path(target).exists():
-        return None
-    tags = noted(target)
-    if tags is None and not is_local(target):
-        return None
-    return (tags or {}).get("FINGERPRINT", "")
+    return None
 
 
 def _refuse_without_room(prepared: Prepared) -> None:
@@ -180,67 +176,9 @@ def _compute(
     return counts
 
 
-def _publish(prepared: Prepared, store: PartStore) -> Facts:
-    """Assemble the parts, measure the result, and let it appear under the target's name."""
-    scene, target = prepared.scene, prepared.target
-    local = Path(target) if is_local(target) else store.folder / Path(target).name
-    # Among the parts: what a killed run leaves of it goes with them.
-    draft = store.folder / f"{local.name}.{uuid.uuid4().hex[:8]}.part"
-    parts = store.parts(list(prepared.work.plan.slabs())) if scene.bands else []
-    try:
-        assemble(scene.source, parts, scene.bands, draft, profile=str(prepared.options.profile), tags=_tags(prepared))
-        after = _facts_after(prepared, str(draft))
-        if scene.changed():
-            raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
-        publish(draft, local, scene.files)
-    finally:
-        with suppress(OSError):  # it goes with its folder
-            draft.unlink(missing_ok=True)
-    if not is_local(target):
-        try:
-            if sidecars_of(target):
-                rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
-            rasterio.shutil.copyfiles(str(local), target)
-        except rasterio.errors.RasterioError as error:
-            raise OutputError(f"{target}: could not be uploaded ({error}); the result is in {local}") from error
-    return after
-
-
-def _facts_after(prepared: Prepared, written: str) -> Facts:
-    """The same estimate, on the same windows, of what was written."""
-    scene = Scene.open(written, prepared.scene.bands)
-    if not scene.bands:
-        return Facts.none()
-    with scene.reader() as reader:
-        return Facts.of(sample(reader.read, scene.height, scene.width))
-
-
-def _tags(prepared: Prepared) -> dict[str, str]:
-    """Provenance, kept in the output's metadata domain GEOAE."""
-    restorer = prepared.work.restorer
-    options = prepared.options.model_dump_json(exclude={"description", "model"}, exclude_none=True)
-    tags = {
-        "FINGERPRINT": prepared.fingerprint,
-        "ORDER": prepared.order,
-        "VERSION": version("geoae"),
-        "ALGORITHM": str(ALGORITHM),
-        "MODEL": restorer.name,
-        "MODEL_DIGEST": restorer.digest,
-        "SETTING": restorer.setting,
-        "SOURCE": file_name(prepared.job.source),
-        "SOURCE_IDENTITY": prepared.scene.identity,
-        "RECIPE": file_name(prepared.job.recipe or "none"),
-        "OPTIONS": options,
-        "BANDS": ",".join(map(str, prepared.scene.bands)),
-        "SIGMA": ",".join(f"{sigma:.6g}" for sigma in prepared.facts.sigma),
-        "SLOPE": ",".join(f"{slope:.6g}" for slope in prepared.facts.slope),
-    }
-    return with_history(tags, prepared.history)
-
-
 def _report(
-    prepared: Prepared, started: float, *, status: Literal["restored", "skipped"], resumed: int = 0,
-    counts: dict[bool, int] | None = None, after: Facts | None = None,
+    prepared: Prepared, started: float, found: Checked, *, status: Literal["restored", "skipped"], resumed: int = 0,
+    counts: dict[bool, int] | None = None,
 ) -> RestoreReport:  # fmt: skip
     scene, plan, restorer = prepared.scene, prepared.work.plan, prepared.work.restorer
     seconds = time.monotonic() - started
@@ -253,5 +191,5 @@ def _report(
         bands=list(scene.bands), copied=scene.copied, tile=(plan.rows.tile, plan.cols.tile), overlap=plan.rows.overlap,
         tiles=plan.tiles, tiles_computed=counts[True], tiles_empty=counts[False], slabs_resumed=resumed, seconds=seconds,
         megapixels_per_second=megapixels / seconds, sigma_before=prepared.facts.sigma.tolist(),
-        slope=prepared.facts.slope.tolist(), sigma_after=after.sigma.tolist() if after else [], warnings=prepared.warnings,
+        slope=prepared.facts.slope.tolist(), sigma_after=found.facts.sigma.tolist(), bias=found.bias, warnings=prepared.warnings,
     )  # fmt: skip

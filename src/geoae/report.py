@@ -36,4 +36,7 @@ class RestoreReport(BaseModel):
         description="how the variance of the noise of each restored band grows with its signal, in DN; 0 where it is constant"
     )
     sigma_after: list[float] = Field(description="the same estimate on the output, in DN")
+    bias: list[float] = Field(
+        default_factory=list, description="change of the mean of each restored band on the sampled windows, in DN"
+    )
     warnings: list[str] = Field(default_factory=list, description="one line each, for whoever asked for the run")

@@ -7,7 +7,7 @@ from geoae.errors import InputError, ModelError
 from geoae.evaluation import measure
 from geoae.evaluation.measure import evaluate, scenes_below
 from tests.rasters import texture, write
-from tests.test_accessor import model  # noqa: F401  the small network
+from tests.test_accessor import model, small  # noqa: F401  the small network
 
 
 @pytest.fixture
@@ -47,6 +47,13 @@ def test_every_contender_meets_every_noise(folder, model, monkeypatch):  # noqa:
     assert 0 < by["deep/two.tif", 25, "noisy"].angle < 20
     assert by["deep/two.tif", 25, model].kflop > 0
     assert by["deep/two.tif", 0, "noisy"].psnr == math.inf
+
+
+def test_a_model_that_moves_the_means_is_measured_too(folder, tmp_path):
+    biased = small(tmp_path / "biased", head=1.0)
+    rows = evaluate([biased], scenes_below([folder / "one.TIF"]), [25], side=48)
+    assert [row.contender for row in rows] == ["noisy", biased]
+    assert rows[1].bias > 10
 
 
 def test_a_model_that_does_not_exist_is_said_before_any_work(folder):
