@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
+from geoae.crs import same_crs
 from geoae.vrt import FILE_DOMAINS
 
 __all__ = ["first_difference"]
@@ -31,7 +31,7 @@ def first_difference(old: DatasetReader, new: DatasetReader) -> str | None:
     if old.gcps[0]:  # else JPEG 2000 gives control points that are not there a CRS
         crs["CRS of GCPs"] = (old.gcps[1], new.gcps[1])
     for what, (given, found) in crs.items():
-        if not _same_crs(given, found):
+        if not same_crs(given, found):
             return f"{what} ({_shown(found)} for {_shown(given)})"
     if not _same_transform(old, new):
         return f"transform ({_shown(tuple(new.transform))} for {_shown(tuple(old.transform))})"
@@ -41,10 +41,6 @@ def first_difference(old: DatasetReader, new: DatasetReader) -> str | None:
             if found != given:
                 return f"{what} ({_shown(found)} for {_shown(given)})"
     return _first_tag(old, new)
-
-
-def _same_crs(old: CRS | None, new: CRS | None) -> bool:
-    return old == new
 
 
 def _same_transform(old: DatasetReader, new: DatasetReader) -> bool:
