@@ -26,7 +26,7 @@ CALLS = {
     "write": ("geoae.tilestore", "PartWriter.write"),
     "flush": ("os", "fsync"),
     "rename": ("os", "replace"),
-    "copy": ("rasterio.shutil", "copy"),
+    "copy": ("geoae.writer", "_copy"),
     "read back": ("geoae.writer", "_read_back"),
     "hold": ("geoae.tilestore", "PartStore.opened"),
     "unlink": ("os", "unlink"),
