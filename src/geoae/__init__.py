@@ -6,6 +6,7 @@ report = geoae.restore("scene.tif", "scene_restored.tif")
 
 from typing import TYPE_CHECKING, Any
 
+from geoae import forks  # noqa: F401  knows what the process had loaded before a fork
 from geoae.errors import GeoaeError
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from rasterio.windows import Window as RasterWindow
 
 from geoae.crs import stored
 from geoae.errors import InputError, ReadError
+from geoae.forks import use_one_thread
 from geoae.window import Window
 
 __all__ = [
@@ -42,6 +43,7 @@ STRICT = {
     # Code in a VRT does not run, whoever allowed it elsewhere.
     "GDAL_VRT_ENABLE_PYTHON": "NO",
 }
+use_one_thread("rasterio", lambda: STRICT.update(GDAL_NUM_THREADS="1"))
 # What GDAL's drivers say where a sound file needs a codec that they were built without: TIFF's, JPEG's, HDF5's.
 NO_CODEC = re.compile(r"missing codec (?:of )?(code \d+|\w+)|Unsupported JPEG data precision (\d+)|(undefined filter)")
 # GDAL decodes blocks whole: one of this many bytes takes some three times as much memory.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from geoae.errors import DeviceError, ModelError
 from geoae.explain import explain
+from geoae.forks import use_one_thread
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
 from geoae.resources import shipped
@@ -28,6 +29,7 @@ CARD = "card.json"
 # A CPU is fastest one tile a forward pass, while activations stay near its caches; a GPU wants to
 # be filled.
 CUDA_PIXELS = 16 << 20
+use_one_thread("torch", lambda: torch.set_num_threads(1))
 
 
 class Card(BaseModel):
@@ -148,7 +150,15 @@ def load(name: str, *, device: str = "auto", precision: str = "auto", batch_size
         raise ModelError(
             f"{path}: does not fit {card.architecture} as the card describes it ({str(error).splitlines()[0]})"
         ) from error
-    return TorchRestorer(card, network.eval(), _device(device), precision, batch_size)
+    try:
+        return TorchRestorer(card, network.eval(), _device(device), precision, batch_size)
+    except RuntimeError as error:
+        if "forked subprocess" not in str(error):
+            raise
+        raise DeviceError(
+            f"{device}: CUDA cannot be used in a process forked from one that has used it; start processes by spawn "
+            "(multiprocessing.get_context('spawn')), or give --device cpu"
+        ) from error
 
 
 def _device(name: str) -> torch.device:

@@ -209,7 +209,8 @@ WRITERS: dict[str, Callable[[DatasetReader], dict[str, str]]] = {
 def _common(dataset: DatasetReader) -> dict[str, str]:
     """A predictor, or the source's packing of bits, for which libtiff has no predictor."""
     # In the VRT, NBITS would round floating point to integers. JPEG 2000 is not packed: there it is a precision.
-    options = {"COMPRESS": "ZSTD", "BIGTIFF": "IF_SAFER", "NUM_THREADS": "ALL_CPUS", "COPY_SRC_MDD": "YES"}
+    threads = STRICT.get("GDAL_NUM_THREADS", "ALL_CPUS")
+    options = {"COMPRESS": "ZSTD", "BIGTIFF": "IF_SAFER", "NUM_THREADS": threads, "COPY_SRC_MDD": "YES"}
     bits = _bits(dataset)
     if all(bits) and not dataset.driver.startswith("JP2"):
         return options | {"NBITS": str(max(map(int, filter(None, bits))))}
