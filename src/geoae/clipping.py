@@ -22,7 +22,7 @@ OUTSIDE, INSIDE, STEP = 1.0, 6.0, 0.025
 # Where the noise would be below this part of that of the mean signal, the line is no longer straight.
 LEAST_VARIANCE = 0.05
 # Where clipping leaves less than this part of the noise variance, little can be said of the noise.
-LEAST_LEFT = 0.3
+LEAST_LEFT = 0.15
 
 
 @dataclass(frozen=True, eq=False, slots=True)
