@@ -1,48 +1,40 @@
 """How much noise a scene carries, told from the scene itself."""
 
-from collections.abc import Sequence
-from functools import lru_cache
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import special, stats
+
+from geoae.clipping import LEAST_LEFT, Line, find_limits, unclip
+from geoae.growth import LEAST_SHARE, fit_growth
+from geoae.patches import SIDE, Patches, Samples, cut_patches, gradient_energy, most_patches, pure_noise_energy
 
 __all__ = ["estimate_noise", "noise_model", "working_bytes"]
 
 Floats = NDArray[np.float64]
-Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
+Indices = NDArray[np.intp]
+Limits = Sequence[tuple[float, float]]
 
-# Side of the patches; their number bounds the cost of a band, and of all of them where there are many.
-SIDE = 5
-PATCHES = 20_000
-PATCHES_OF_ALL_BANDS = 24 * PATCHES
-FEWEST_PATCHES = 6_000
-# Bands whose texture is taken out by one product of matrices.
+# Bands whose texture is taken out by one product of matrices, and patches whose covariance is.
 AT_ONCE = 16
+BLOCK = 512
 # Below this number of patches a covariance of 25 x 25 means nothing.
 FEWEST = 200
-# Share of pure noise whose gradients pass for weak texture, as in the paper.
-CONFIDENCE = 1 - 1e-6
 ROUNDS = 3
+# The least eigenvalue of white noise is low by this much for each square root of pixels over patches: nearly the 1 of
+# the limit for many of both (Silverstein, Annals of Probability 13(4), 1985); measured with patches that overlap.
+SAMPLING = 0.9
 # A band of which the others leave this part of its own estimate is made of them, noise and all.
 COPIED = 0.03
-# Patches of one band are looked at in this many classes of brightness, of at least so many patches.
-CLASSES = 8
-FEWEST_OF_CLASS = 200
-# Noise whose variance in bright places is not this many times that in dark ones passes for constant: so
-# much is feigned by texture that comes with brightness.
-LEAST_RATIO = 2.0
-# Where it would be below this part of the brightest places' or of what was seen, it is no straight line.
-LEAST_SHARE = 0.02
 # Signals so dark that the line leaves this part of the variance at the mean tell nothing of its height: an error of
 # the slope is a large one there, and shadows and water would pass for the weakest texture.
 FAINTEST = 0.3
-# Variance of white noise is kept by this second difference in both directions (Immerkaer, 1996).
-SECOND = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6.0
-NORMAL_MAD = 0.6745
+# Clipped noise is estimated again so often at most, or until it changes by less than this part, since a tenth of an
+# error comes back at most; at first by the band alone, from every third patch, and closer.
+CLIPPED_ROUNDS = 4
+SETTLED, SETTLED_ALONE = 0.1, 0.02
+THIRD = 3
 
 
 def estimate_noise(samples: Samples) -> Floats:
@@ -57,9 +49,11 @@ def estimate_noise(samples: Samples) -> Floats:
       (Roger and Arnold, Int. J. Remote Sensing 17(10), 1996); the noise that the prediction with
       weights ``a`` brings along is known, ``sigma_b^2 + sum_k a_k^2 sigma_k^2``, and taken out.
 
-    A band with too few valid patches, or none that is not flat, has no noise: 0.
+    A band with too few valid patches, or none that is not flat, has no noise: 0. Noise is taken for constant and not
+    clipped; ``noise_model`` looks at both.
     """
-    return _estimates(_patches(samples))[0]
+    patches = cut_patches(samples)
+    return _estimate_all(patches, patches.bands, _estimate_alone(patches, patches.bands))[0]
 
 
 def noise_model(samples: Samples) -> tuple[Floats, Floats]:
@@ -71,157 +65,196 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
     brightness, by the median absolute second difference in both directions (Immerkaer, Computer Vision and
     Image Understanding 64(2), 1996); its height is that of ``estimate_noise``, once each patch has as much noise as
     one of the mean signal has. A line that would be below zero where the weakest patches are is no such line.
+
+    Where pixels heap up at a band's lowest or highest value, its noise is clipped there, and less of it is left near
+    that value. Then the patches are given back the signal and the contrast that the noise found so far says they had,
+    and the noise is estimated again until it no longer changes. What is returned is the noise before clipping.
     """
-    patches = _patches(samples)
-    sigma, seen_at = _estimates(patches)
-    if not patches.shape[1]:
-        return sigma, np.zeros(len(sigma))
-    growth = np.array([_growth(band, where) for band, where in zip(patches, seen_at, strict=True)])
-    share = 1 + growth * (patches.mean(axis=(1, 2)) - seen_at)
+    patches = cut_patches(samples)
+    alone = _estimate_alone(patches, patches.bands)
+    middle = patches.values[:, :, SIDE * SIDE // 2]
+    limits = [find_limits(*band) for band in zip(middle, alone[:, 0], strict=True)]
+    if not np.isfinite(limits).any():
+        return _fit_lines(patches, patches.bands, alone)
+    return _fit_clipped(patches, alone, limits)
+
+
+def working_bytes(bands: int) -> int:
+    """Bytes that ``noise_model`` takes for ``bands`` bands beside its samples: their patches, and two copies of them
+    where noise is clipped and grows with the signal.
+    """
+    return 3 * 8 * bands * most_patches(bands) * SIDE * SIDE
+
+
+def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Floats, Floats]:
+    """``noise_model`` of patches that are clipped at the ``limits`` of some bands; ``alone`` as for ``_fit_lines``."""
+    means, sigma, slope = patches.level.mean(axis=1), alone[:, 0].copy(), np.zeros(len(alone))
+    changed = patches.bands[np.isfinite(limits).any(axis=1) & (sigma > 0)]
+    for band in changed:
+        sigma[band] = _settle_alone(patches.values[band, ::THIRD], sigma[band], limits[band])
+    values, left, fitted = patches.values.copy(), np.ones(patches.level.shape), patches.bands
+    for _ in range(CLIPPED_ROUNDS):
+        for band in changed:
+            line = Line(sigma[band], slope[band], means[band])
+            values[band], left[band] = _unclip_band(patches.values[band], line, limits[band])
+        whole = Patches(values, patches.few, left)
+        alone[changed] = _estimate_alone(whole, changed)
+        before, grew = sigma.copy(), slope > 0
+        sigma[fitted], slope[fitted] = _fit_lines(whole, fitted, alone)
+        # From the mean of the signal to that of the clipped pixels.
+        risen = np.sqrt(np.maximum(sigma**2 + slope * (means - whole.level.mean(axis=1)), 0.0))
+        # Where clipping leaves too few patches, what was found before is all there is.
+        lost = (sigma == 0) & (before > 0)
+        sigma, slope = np.where(lost, before, risen), np.where(lost, 0.0, slope)
+        changed = changed[((np.abs(sigma - before) > SETTLED * before) | ((slope > 0) & ~grew))[changed]]
+        fitted = changed
+        if not changed.size:
+            break
+    return sigma, slope
+
+
+def _settle_alone(values: Floats, sigma: float, limits: tuple[float, float]) -> float:
+    """Noise of one clipped band by itself, from its patches ``(patch, pixel)``, as if it were constant; ``sigma``:
+    what it seems to be.
+    """
+    for _ in range(CLIPPED_ROUNDS):
+        whole, left = _unclip_band(values, Line(sigma, 0.0, 0.0), limits)
+        before, found = sigma, _estimate_alone(Patches(whole[None], True, left[None]), np.array([0]))[0, 0]
+        sigma = found or before
+        if abs(sigma - before) <= SETTLED_ALONE * before:
+            break
+    return sigma
+
+
+def _unclip_band(values: Floats, line: Line, limits: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Patches ``(patch, pixel)`` with the signal and the contrast that they would have without clipping, and the part
+    of the noise variance ``(patch,)`` that they have then: less than one where clipping has left too little.
+    """
+    level = values.mean(axis=1)
+    signal, share = unclip(level, line, *limits)
+    contrast = (values - level[:, None]) / np.sqrt(np.maximum(share, LEAST_LEFT))[:, None]
+    return signal[:, None] + contrast, np.minimum(share / LEAST_LEFT, 1.0)
+
+
+def _fit_lines(patches: Patches, bands: Indices, alone: Floats) -> tuple[Floats, Floats]:
+    """``noise_model`` of some ``bands``, as if nothing were clipped; ``alone`` (band, 2): what ``_estimate_alone``
+    finds of all.
+    """
+    sigma, seen_at, growth = _estimate_all(patches, bands, alone, growing=True)
+    if not patches.count:
+        return sigma, growth
+    share = 1 + growth * (patches.level[bands].mean(axis=1) - seen_at)
     # A mean far below what is measured, as a collar of zeros makes it, tells nothing of the noise.
     growth = np.where(share > LEAST_SHARE, growth / np.maximum(share, LEAST_SHARE), 0.0)
     grows = growth > 0
     if not grows.any():
         return sigma, growth
-    steady = _steadied(patches, growth)
-    if steady.shape[1] < FEWEST:
-        return sigma, np.zeros(len(sigma))
-    sigma = np.where(grows, _estimates(steady)[0], sigma)
+    steady = _steady(patches, bands, growth)
+    if steady.count < FEWEST:
+        return sigma, np.zeros(len(bands))
+    alone, again = alone.copy(), bands[grows] if patches.few else patches.bands
+    alone[again] = _estimate_alone(steady, again)
+    sigma[grows] = _estimate_all(steady, bands[grows], alone)[0]
     return sigma, growth * sigma**2
 
 
-def _steadied(patches: Floats, growth: Floats) -> Floats:
-    """Those of ``patches`` (band, patch, pixel) that no band sees too dark, with their contrast divided by the noise
-    that their signal brings; at a band's mean signal that is one, and grows by ``growth`` (band,).
+def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
+    """Those of ``patches`` that none of ``bands`` sees too dark, with the contrast of these bands divided by the noise
+    that their signal brings; at a band's mean signal that is one, and grows by ``growth`` (of bands,).
     """
-    level = patches.mean(axis=2)
+    level = patches.level[bands]
     variance = 1 + growth[:, None] * (level - level.mean(axis=1, keepdims=True))
     bright = (variance > FAINTEST).all(axis=0)
-    level, variance = level[:, bright, None], variance[:, bright, None]
-    return level + (patches[:, bright] - level) / np.sqrt(variance)
+    values = patches.values[:, bright]
+    for band, mean, noise in zip(bands, level[:, bright, None], np.sqrt(variance[:, bright, None]), strict=True):
+        values[band] = mean + (values[band] - mean) / noise
+    return replace(patches, values=values, left=None if patches.left is None else patches.left[:, bright])
 
 
-def _estimates(patches: Floats) -> tuple[Floats, Floats]:
-    """``estimate_noise`` of patches ``(band, patch, pixel)``, and the mean signal ``(band,)`` where it was seen."""
-    alone, seen_at = np.array([_weak_texture(band, band.mean(axis=1)) for band in patches]).T
-    if len(patches) == 1 or patches.shape[1] < FEWEST:
-        return alone, seen_at
-    shared, shared_seen_at = _without_shared_texture(patches, alone)
-    lower = (shared < alone) & (shared > COPIED * alone)
-    return np.where(lower, shared, alone), np.where(lower, shared_seen_at, seen_at)
+def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
+    """The first of ``estimate_noise`` of some ``bands``, and the mean signal where it was seen, ``(of bands, 2)``."""
+    return np.array([_weak_texture(patches, band, patches.values[band], patches.energy[band]) for band in bands])
 
 
-def working_bytes(bands: int) -> int:
-    """Bytes that ``noise_model`` takes for ``bands`` bands beside its samples: their patches, and three copies of them
-    while texture is taken out.
+def _estimate_all(
+    patches: Patches, bands: Indices, alone: Floats, *, growing: bool = False
+) -> tuple[Floats, Floats, Floats]:
+    """``estimate_noise`` of some ``bands``, the mean signal where it was seen and, where asked for, how its variance
+    grows, ``(of bands,)``; ``alone`` (band, 2): what ``_estimate_alone`` finds of all.
     """
-    return 4 * 8 * bands * _most(bands) * SIDE * SIDE
-
-
-def _most(bands: int) -> int:
-    """About how many patches of each band are looked at."""
-    return min(PATCHES, max(PATCHES_OF_ALL_BANDS // max(bands, 1), FEWEST_PATCHES))
-
-
-def _patches(samples: Samples) -> Floats:
-    """About ``PATCHES`` patches that are valid in all bands, fewer of many bands, ``(band, patch, SIDE * SIDE)``."""
-    room = [max(p.shape[1] - SIDE + 1, 0) * max(p.shape[2] - SIDE + 1, 0) for p, _ in samples]
-    step = max(1, int(np.sqrt(sum(room) / _most(len(samples[0][0])))))
     found = []
-    for (pixels, mask), places in zip(samples, room, strict=True):
-        if not places:
-            continue
-        valid = sliding_window_view(mask.all(axis=0), (SIDE, SIDE))[::step, ::step].all(axis=(2, 3))
-        views = sliding_window_view(pixels, (SIDE, SIDE), axis=(1, 2))[:, ::step, ::step]
-        found.append(views[:, valid].reshape(len(pixels), -1, SIDE * SIDE).astype(np.float64))
-    if not found:
-        return np.zeros((len(samples[0][0]), 0, SIDE * SIDE))
-    return np.concatenate(found, axis=1)
+    for band, residual, factor in _without_shared_texture(patches, bands, alone[:, 0]):
+        energy, (sigma, seen_at), growth = gradient_energy(residual), alone[band], 0.0
+        shared, shared_seen_at = _weak_texture(patches, band, residual, energy)
+        if COPIED * sigma < shared * factor < sigma:
+            sigma, seen_at = shared * factor, shared_seen_at
+        if growing:
+            # Of many bands the others leave no texture that comes with brightness.
+            which = (residual, energy) if patches.few else (patches.values[band], patches.energy[band])
+            growth = fit_growth(patches, band, *which, where_one=seen_at, sigma=sigma)
+        found.append((sigma, seen_at, growth))
+    sigmas, seen_ats, growths = np.array(found).T
+    return sigmas, seen_ats, growths
 
 
-@lru_cache(maxsize=1)
-def _gradients() -> tuple[Floats, float]:
-    """All first differences of a patch, ``(difference, pixel)``, and the energy that unit noise
-    stays below with ``CONFIDENCE`` (gamma distribution matched in its first two moments).
+def _weak_texture(patches: Patches, band: int, values: Floats, energy: Floats) -> tuple[float, float]:
+    """Noise of ``band`` from ``values`` (patch, pixel), its own or what others leave of them, of this gradient
+    ``energy`` (patch,), and the mean signal where it was seen.
     """
-    index = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
-    ends = [(index[:, :-1], index[:, 1:]), (index[:-1], index[1:])]
-    first, second = (np.concatenate([pair[i].ravel() for pair in ends]) for i in (0, 1))
-    operator = np.zeros((len(first), SIDE * SIDE))
-    operator[np.arange(len(first)), first] = -1.0
-    operator[np.arange(len(first)), second] = 1.0
-    energy = operator.T @ operator
-    mean, variance = np.trace(energy), 2.0 * np.trace(energy @ energy)
-    return operator, float(special.gammaincinv(mean**2 / variance, CONFIDENCE) * variance / mean)
-
-
-def _weak_texture(patches: Floats, signal: Floats) -> tuple[float, float]:
-    """Noise of one band from its patches ``(patch, pixel)``, and the mean of ``signal`` (patch,) where it was seen."""
-    operator, limit = _gradients()
-    energy = ((patches @ operator.T) ** 2).sum(axis=1)
-    # Exactly flat patches are saturation or an undeclared collar, not a sight without noise.
-    patches, signal, energy = patches[energy > 0], signal[energy > 0], energy[energy > 0]
-    if len(patches) < FEWEST:
+    signal, telling = patches.level[band], patches.select_telling(band, energy)
+    if not telling.all():
+        values, signal, energy = values[telling], signal[telling], energy[telling]
+    if len(values) < FEWEST:
         return 0.0, 0.0
-    variance, seen_at = _least_eigenvalue(patches), signal.mean()
+    weak = np.ones(len(values), bool)
+    variance, seen_at = _least_eigenvalue(values, patches.few), signal.mean()
     for _ in range(ROUNDS):
-        weak = energy < limit * variance
-        if weak.sum() < FEWEST:
+        before, weak = weak, energy < pure_noise_energy() * variance
+        if weak.sum() < FEWEST or np.array_equal(weak, before):
             break
-        variance, seen_at = _least_eigenvalue(patches[weak]), signal[weak].mean()
+        variance, seen_at = _least_eigenvalue(values[weak], patches.few), signal[weak].mean()
     return float(np.sqrt(variance)), float(seen_at)
 
 
-def _least_eigenvalue(patches: Floats) -> float:
-    return max(float(np.linalg.eigvalsh(np.cov(patches, rowvar=False))[0]), 0.0)
+def _least_eigenvalue(values: Floats, few: bool) -> float:
+    """That of the covariance of ``values`` (patch, pixel); ``few``: without the error that so few of them bring."""
+    centred = values - values.mean(axis=0)
+    least = max(float(np.linalg.eigvalsh(centred.T @ centred / (len(values) - 1))[0]), 0.0)
+    return least / (1 - SAMPLING * SIDE / np.sqrt(len(values))) ** 2 if few else least
 
 
-def _without_shared_texture(patches: Floats, alone: Floats) -> tuple[Floats, Floats]:
-    """The second of ``_estimates``; ``alone`` gives the bands' relative noise."""
-    bands = len(patches)
-    scale = np.where(alone > 0, alone, 1.0)
-    white = patches / scale[:, None, None]
-    detail = (white - white.mean(axis=2, keepdims=True)).reshape(bands, -1)
-    covariance = detail @ detail.T / detail.shape[1]
-    ridge = (1e-9 * np.trace(covariance) or 1.0) * np.eye(bands)
+def _without_shared_texture(
+    patches: Patches, bands: Indices, noise: Floats
+) -> Iterator[tuple[int, Floats, float]]:
+    """Each of ``bands``, its patches less what the others predict of them, and the factor from the noise of these to
+    its own; ``noise`` (band,) gives the relative noise of all.
+    """
+    values = patches.values
+    if len(values) == 1 or patches.count < FEWEST:
+        yield from ((band, values[band], 1.0) for band in bands)
+        return
+    scale = np.where(noise > 0, noise, 1.0)
+    covariance = _detail_covariance(values) / np.outer(scale, scale)
+    ridge = (1e-9 * np.trace(covariance) or 1.0) * np.eye(len(values))
     # Row b of the inverse holds, but for its own entry as a factor, the band less its best prediction.
     precision = np.linalg.inv(covariance + ridge)
     gains = precision / np.diag(precision)[:, None]
-    estimates, seen_at = np.empty(bands), np.empty(bands)
-    for first in range(0, bands, AT_ONCE):
-        some = gains[first : first + AT_ONCE]
-        residuals = (some @ white.reshape(bands, -1)).reshape(len(some), *white.shape[1:])
-        for band, (gain, residual) in enumerate(zip(some, residuals, strict=True), start=first):
-            found, seen_at[band] = _weak_texture(residual, patches[band].mean(axis=1))
-            estimates[band] = found / np.sqrt(gain @ gain)
-    return estimates * scale, seen_at
+    for first in range(0, len(bands), AT_ONCE):
+        some = bands[first : first + AT_ONCE]
+        residuals = (gains[some] / scale @ values.reshape(len(values), -1)).reshape(len(some), *values.shape[1:])
+        for band, residual in zip(some, residuals, strict=True):
+            weights = np.square(gains[band])
+            if patches.left is not None:
+                residual /= np.sqrt(weights @ patches.left / weights.sum())[:, None]
+            yield band, residual, scale[band] / np.sqrt(weights.sum())
 
 
-def _growth(patches: Floats, where_one: float) -> float:
-    """Growth of one band's noise variance with its signal, from patches ``(patch, pixel)``; the variance where the
-    signal is ``where_one`` counts as one.
-    """
-    patches = patches[np.ptp(patches, axis=1) > 0]
-    if len(patches) < FEWEST:
-        return 0.0
-    level = patches.mean(axis=1)
-    edges = np.unique(np.quantile(level, np.linspace(0, 1, CLASSES + 1)))
-    classes = [patches[(level >= low) & (level <= high)] for low, high in pairwise(edges)]
-    classes = [members for members in classes if len(members) >= FEWEST_OF_CLASS]
-    if len(classes) < CLASSES // 2:
-        return 0.0
-    variance, where = np.array([_weaker_half(members) for members in classes]).T
-    slope, offset, _, _ = stats.theilslopes(variance, where)
-    low, one, high = offset + slope * np.array([where[0], where_one, where[-1]])
-    if one <= LEAST_SHARE * high or high < LEAST_RATIO * max(low, 0.0):
-        return 0.0
-    return float(slope / one)
-
-
-def _weaker_half(patches: Floats) -> tuple[float, float]:
-    """Noise variance, but for a common factor, of the half of ``patches`` with the least contrast, and their mean."""
-    operator, _ = _gradients()
-    energy = ((patches @ operator.T) ** 2).sum(axis=1)
-    weak = patches[energy <= np.median(energy)].reshape(-1, SIDE, SIDE)
-    second = (sliding_window_view(weak, SECOND.shape, axis=(1, 2)) * SECOND).sum(axis=(-1, -2))
-    return float((np.median(np.abs(second)) / NORMAL_MAD) ** 2), float(weak.mean())
+def _detail_covariance(values: Floats) -> Floats:
+    """Covariance of the bands within patches, ``(band, band)``."""
+    bands, count, pixels = values.shape
+    total = np.zeros((bands, bands))
+    for first in range(0, count, BLOCK):
+        block = values[:, first : first + BLOCK]
+        detail = (block - block.mean(axis=2, keepdims=True)).reshape(bands, -1)
+        total += detail @ detail.T
+    return total / (count * pixels)

@@ -1,0 +1,108 @@
+"""Noise that is cut off where a sensor, or a file's type, has its lowest or highest value."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+__all__ = ["Line", "find_limits", "unclip"]
+
+Floats = NDArray[np.float64]
+
+# A limit is where at least this share of the pixels has one value,
+LEAST_SHARE = 0.005
+# which is so many times the mean count of the values next to it, up to this many of them.
+LEAST_SPIKE = 1.5
+NEIGHBOURS = 3
+# A value beyond it that is rarer, like that of a dead pixel, does not hide it.
+OUTLIERS = 2
+# Signals are looked up from so many noise deviations outside the limits to so many inside, at this step.
+OUTSIDE, INSIDE, STEP = 1.0, 6.0, 0.025
+# Where the noise would be below this part of that of the mean signal, the line is no longer straight.
+LEAST_VARIANCE = 0.05
+# Where clipping leaves less than this part of the noise variance, little can be said of the noise.
+LEAST_LEFT = 0.15
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Line:
+    """The noise variance of one band: ``sigma**2`` where the signal is ``mean``, growing with it by ``slope``; in DN."""
+
+    sigma: float
+    slope: float
+    mean: float
+
+    def deviation(self, signal: Floats) -> Floats:
+        """Standard deviation of the noise where the signal is ``signal``."""
+        variance = self.sigma**2 + self.slope * (signal - self.mean)
+        return np.sqrt(np.maximum(variance, LEAST_VARIANCE * self.sigma**2))
+
+
+def find_limits(values: Floats, sigma: float) -> tuple[float, float]:
+    """The lowest and the highest value of a band where its noise is clipped there; else -inf, inf.
+
+    Clipping heaps up at one value all that would lie beyond it. A value counts as a limit where it is at an end of
+    the histogram, is much more frequent than those beside it, and no farther from them than the noise reaches: a
+    value for missing pixels is apart from the others, and counts of photons are as far apart as their noise.
+
+    Args:
+        values: a sample of the band's pixels, any shape, in DN.
+        sigma: about the noise's standard deviation in DN.
+
+    """
+    found, counts = np.unique(values, return_counts=True)
+    low = _heap(found, counts, sigma, values.size)
+    high = _heap(-found[::-1], counts[::-1], sigma, values.size)
+    return (-np.inf if low is None else low), (np.inf if high is None else -high)
+
+
+def _heap(values: Floats, counts: NDArray[np.intp], sigma: float, total: int) -> float | None:
+    """The lower limit among ``values``, which ascend."""
+    if len(values) <= OUTLIERS + NEIGHBOURS:
+        return None
+    first = int(counts[: OUTLIERS + 1].argmax())
+    beside = counts[first + 1 : first + 1 + NEIGHBOURS].mean()
+    heaped = counts[first] >= max(LEAST_SHARE * total, LEAST_SPIKE * beside)
+    return float(values[first]) if heaped and values[first + 1] - values[first] <= sigma else None
+
+
+def unclip(level: Floats, line: Line, low: float, high: float) -> tuple[Floats, Floats]:
+    """The signal behind mean values of clipped noisy pixels, and the share of the noise variance left there.
+
+    The moments of normal noise clipped at both ends are known in closed form (Foi, Signal Processing 89(12), 2009);
+    the mean grows with the signal, so it is inverted by interpolation.
+
+    Args:
+        level: means of places of even signal, any shape, in DN.
+        line: the noise before clipping.
+        low: value at which the noise is clipped below, or -inf.
+        high: value at which it is clipped above, or inf.
+
+    Returns:
+        Signal in DN, and variance of the clipped noise over that of the whole, both of the shape of ``level``.
+
+    """
+    ends = []
+    for limit, inwards in ((low, 1.0), (high, -1.0)):
+        if np.isfinite(limit):
+            reach = line.deviation(np.array(limit))
+            # The deviation grows away from the lower limit.
+            ends.append(limit + inwards * reach * np.arange(-OUTSIDE, INSIDE, STEP))
+    signal = np.unique(np.concatenate(ends))
+    mean, left = _clipped_moments(signal, line.deviation(signal), low, high)
+    return level + np.interp(level, mean, signal - mean), np.interp(level, mean, left)
+
+
+def _clipped_moments(signal: Floats, sigma: Floats, low: float, high: float) -> tuple[Floats, Floats]:
+    """Mean of ``signal`` under normal noise of deviation ``sigma`` clipped to ``low`` and ``high``, and the share of
+    the noise variance that is left.
+    """
+    below, above = (low - signal) / sigma, (high - signal) / sigma
+    under, over = special.ndtr(below), special.ndtr(-above)
+    # Infinite limits leave nothing of these products.
+    first, last = (np.where(under > 0, below, 0.0), np.where(over > 0, above, 0.0))
+    start, end = (np.exp(-(end**2) / 2) / np.sqrt(2 * np.pi) for end in (below, above))
+    shift = first * under + last * over + start - end
+    square = first**2 * under + last**2 * over + (1 - under - over) + first * start - last * end
+    return signal + sigma * shift, square - shift**2
