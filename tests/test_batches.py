@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.batches import ahead, in_groups, read_tile
+from geoae.batches import ahead, in_groups, read_tile, to_model
 from geoae.plan import TilePlan
 from geoae.verification.bench import reader
 from tests.doubles import unscaled
@@ -40,8 +40,31 @@ def test_a_tile_whose_noise_depends_on_the_signal_is_read_once():
     tile = read_tile(read, PLAN, replace(scale, slope=np.ones(2)), 0, 0)
     assert windows == [PLAN.window(0, 0).grown(PLAN.halo)]
     plain = read_tile(read, PLAN, scale, 0, 0)
-    for grown, kept in ((tile.pixels, plain.pixels), (tile.mask, plain.mask), (tile.model, plain.model)):
+    units = [in_model_units(one, scale) for one in (tile, plain)]
+    for grown, kept in ((tile.pixels, plain.pixels), (tile.mask, plain.mask), units):
         np.testing.assert_array_equal(grown, kept)
+
+
+def in_model_units(tile, scale, level=None):
+    """``tile`` (component, H, W) in model units."""
+    model = np.empty(tile.pixels.shape, np.float32)
+    to_model(tile, scale, model, level)
+    return model
+
+
+@pytest.mark.parametrize("holes", [None, slice(0, 8)])
+def test_a_tile_in_strips_is_the_tile_at_once_bit_for_bit(holes, monkeypatch):
+    pixels, mask = scene(holes)
+    pixels = (1000 + 100 * pixels).astype(np.uint16)
+    scale = replace(unscaled(2), slope=np.ones(2), noise=np.full(2, 9.0), offset=np.full(2, 1000.0))
+    found = []
+    for strip in (7, 1000):
+        monkeypatch.setattr("geoae.batches.STRIP", strip)
+        tile, level = read_tile(reader(pixels, mask), PLAN, scale, 0, 1), np.empty((2, 40, 40), np.float32)
+        found.append((in_model_units(tile, scale, level).tobytes(), level.tobytes()))
+        assert tile.signal is None, "what the network was given is let go"
+    assert found[0] == found[1]
+    assert level.std() > 0
 
 
 @given(st.integers(0, 30), st.integers(1, 9))
@@ -106,14 +129,14 @@ def test_a_tile_without_holes_is_read_once_and_brought_to_model_units():
     assert windows == [PLAN.window(1, 2)]
     assert tile.mask is None
     np.testing.assert_array_equal(tile.pixels, reader(pixels)(PLAN.window(1, 2))[0])
-    np.testing.assert_array_equal(tile.model, tile.pixels - np.float32([[[1]], [[2]]]))
+    np.testing.assert_array_equal(in_model_units(tile, scale), tile.pixels - np.float32([[[1]], [[2]]]))
 
 
 def test_a_tile_without_a_valid_pixel_is_not_prepared():
     pixels, mask = scene(slice(0, 60))
     read, windows = counted(reader(pixels, mask))
     tile = read_tile(read, PLAN, unscaled(2), 0, 0)
-    assert tile.model is None
+    assert tile.empty
     assert not tile.mask.any()
     assert len(windows) == 1
 
@@ -122,8 +145,9 @@ def test_holes_are_filled_and_valid_pixels_are_not():
     pixels, mask = scene(slice(20, 50))
     pixels[~mask] = np.nan
     tile = read_tile(reader(pixels, mask), PLAN, unscaled(2), 1, 1)
-    assert np.isfinite(tile.model).all()
-    np.testing.assert_array_equal(tile.model[tile.mask], tile.pixels[tile.mask])
+    model = in_model_units(tile, unscaled(2))
+    assert np.isfinite(model).all()
+    np.testing.assert_array_equal(model[tile.mask], tile.pixels[tile.mask])
     assert np.isnan(tile.pixels[~tile.mask]).all(), "the file's own bits go back where the holes are"
 
 
@@ -133,5 +157,6 @@ def test_every_tile_that_sees_a_hole_sees_the_same_filling():
     left, right = (PLAN.window(1, col) for col in (0, 1))
     assert left.stop_col - 4 < 36 or right.col + 4 > 30, "valid pixels that count lie outside a tile"
     shared = slice(right.col - left.col, None), slice(None, left.stop_col - right.col)
-    one, other = (tile.model[:, :, columns] for tile, columns in zip(tiles, shared, strict=True))
+    units = (in_model_units(tile, unscaled(2)) for tile in tiles)
+    one, other = (model[:, :, columns] for model, columns in zip(units, shared, strict=True))
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)

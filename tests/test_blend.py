@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -91,7 +93,8 @@ def test_tiles_of_a_scene_give_the_scene_back(plan, ramp, seed):
 def test_a_mosaic_that_begins_later_gives_the_same_bits_from_the_next_row_on(plan, ramp, data):
     scene = np.random.default_rng(0).normal(size=(1, plan.rows.size, plan.cols.size)).astype(np.float32)
     first = data.draw(st.integers(0, plan.rows.count - 1))
-    final = plan.rows.completed(first)[0 if first == 0 else 1]
+    done = plan.completed(first, 0)
+    final = done.row if first == 0 else done.stop_row
     late = blended(scene, plan, ramp, first)
     assert late[:, final:].tobytes() == blended(scene, plan, ramp)[:, final:].tobytes()
 
@@ -106,6 +109,20 @@ def test_what_the_network_gets_wrong_near_a_tile_edge_never_shows():
             tile[:, 3:-3, 3:-3] = 1
             result[(slice(None), *plan.completed(row, col).slices())] = mosaic.add(row, col, tile)
     np.testing.assert_allclose(result, 1, rtol=0, atol=3e-7)
+
+
+def test_a_mosaic_holds_little_more_for_a_wide_scene_than_for_a_narrow_one():
+    held = []
+    for width in (2_000, 200_000):
+        plan = TilePlan.fitted(5_000, width, tile=1536, halo=63, multiple=8)
+        tracemalloc.start()
+        mosaic = Mosaic(plan, 4, "smooth")
+        held.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+        del mosaic
+    ramp = plan.rows.overlap - 2 * plan.halo
+    assert held[1] - held[0] < 1.1 * (200_000 * ramp * 4 * 4)
+    assert held[1] < 8 << 20
 
 
 @settings(max_examples=100)

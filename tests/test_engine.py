@@ -225,7 +225,7 @@ def test_a_part_that_cannot_be_opened_stops_the_run():
     with pytest.raises(StopError):
         restore_slabs(work, reader(pixels), list(work.plan.slabs()), sink)
     assert parts.opened == parts.committed == [0]
-    assert (parts.written[: work.plan.rows.completed(0)[1]] == 1).all()
+    assert (parts.written[: work.plan.completed(0, 0).stop_row] == 1).all()
 
 
 @dataclass

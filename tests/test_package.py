@@ -1,7 +1,9 @@
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,6 +33,14 @@ def test_import_is_quick_and_loads_nothing_heavy():
     seconds, *loaded = python("-c", IMPORT).split()
     assert not loaded
     assert float(seconds) < 1
+
+
+def test_every_core_dependency_is_imported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.match(r"[\w-]+", entry)[0].replace("-", "_") for entry in project["dependencies"]}
+    code = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    imported = set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.MULTILINE))
+    assert declared <= imported
 
 
 def test_the_version_is_that_of_the_package():

@@ -65,13 +65,14 @@ def test_every_pixel_is_completed_once_by_a_tile_that_covers_it(request):
 @pytest.mark.parametrize(("halo", "multiple", "tile"), [(3, 8, 16), (8, 8, 48), (48, 8, 256), (5, 1, 23), (0, 4, 9)])
 def test_no_size_from_1_up_leaves_a_pixel_out(halo, multiple, tile):
     for size in range(1, 3 * tile + 2):
-        axis = TilePlan.fitted(size, 1, tile=tile, halo=halo, multiple=multiple).rows
+        plan = TilePlan.fitted(size, 1, tile=tile, halo=halo, multiple=multiple)
+        axis = plan.rows
         times = np.zeros(size, int)
         for index in range(axis.count):
-            start, stop = axis.completed(index)
-            times[start:stop] += 1
-            # The next tile up adds nothing to what this one completes.
-            assert index == axis.count - 1 or stop <= max(axis.start(index + 1), 0)
+            done = plan.completed(index, 0)
+            times[done.row : done.stop_row] += 1
+            # The next tile has no weight on what this one completes: it begins with a halo of zeros.
+            assert index == axis.count - 1 or done.stop_row <= max(axis.start(index + 1) + halo, 0)
         assert (times == 1).all(), size
 
 
@@ -119,10 +120,12 @@ def test_a_scene_that_fits_is_one_tile_no_larger_than_it_needs():
 @given(requests(largest=10**7))
 def test_scenes_of_any_size_are_completed_from_the_first_pixel_to_the_last(request):
     """Too many pixels to count: what tiles complete begins where the last one's ends."""
-    axis = TilePlan.fitted(**request).rows
+    plan = TilePlan.fitted(**request)
+    axis, settled = plan.rows, plan.settled(plan.rows)
     some = range(axis.count) if axis.count < 1000 else [0, 1, 2, axis.count // 2, axis.count - 2, axis.count - 1]
     for index in some:
-        start, stop = axis.completed(index)
-        assert start == (axis.completed(index - 1)[1] if index else 0)
+        start, stop = axis.completed(index, settled)
+        assert start == (axis.completed(index - 1, settled)[1] if index else 0)
         assert axis.start(index) <= start <= stop <= axis.start(index) + axis.tile
-    assert axis.completed(axis.count - 1)[1] == axis.size
+    start, stop = axis.completed(axis.count - 1, settled)
+    assert start < stop == axis.size

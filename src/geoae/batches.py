@@ -1,4 +1,4 @@
-"""Tiles on their way to the network: read, hole-filled and in model units, a little ahead of it."""
+"""Tiles on their way to the network: read and hole-filled a little ahead of it, then brought to model units."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,31 +11,34 @@ from numpy.typing import NDArray
 
 from geoae.diagnose import Read
 from geoae.plan import TilePlan
-from geoae.radiometry import fill, local_mean
+from geoae.radiometry import LOCAL, fill, local_mean
 from geoae.scale import Scale
 
-__all__ = ["Tile", "ahead", "in_groups", "read_tile"]
+__all__ = ["STRIP", "Tile", "ahead", "in_groups", "read_tile", "to_model"]
 
-# Rows at a time in which a level map is made.
+# Rows at a time that are brought to model units or back.
 STRIP = 64
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Tile:
-    """Tile (``row``, ``col``): ``pixels`` (band, H, W) in DN, ``mask`` of the same shape or None
-    where all are valid, ``model`` (component, H, W) or None where no pixel is valid, ``level`` of its
-    noise, of the same shape and units, or None where it does not depend on the signal.
+    """Tile (``row``, ``col``): ``pixels`` (band, H, W) in DN and ``mask`` of the same shape, or None where all
+    are valid; ``empty``: none is.
+
+    ``signal``: the same pixels, holes filled, with ``margin`` more on each side; None where the tile is empty
+    or already in model units.
     """
 
     row: int
     col: int
     pixels: NDArray[Any]
     mask: NDArray[np.bool_] | None
-    model: NDArray[np.float32] | None
-    level: NDArray[np.float32] | None = None
+    empty: bool
+    signal: NDArray[Any] | None
+    margin: int = 0
 
 
 def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> Tile:
@@ -46,30 +49,42 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
     if not scale.varies:  # then most tiles need no more than themselves
         pixels, mask = read(window)
         if mask is None:
-            return Tile(row, col, pixels, None, scale.to_model(pixels))
+            return Tile(row, col, pixels, None, False, pixels)
         if not mask.any():
-            return Tile(row, col, pixels, mask, None)
+            return Tile(row, col, pixels, mask, True, None)
     apron = window.grown(plan.halo)
     wide, wide_mask = read(apron)
-    inside = (slice(None), *window.slices(apron.row, apron.col))
+    margin = LOCAL if scale.varies else 0
+    inside, around = ((slice(None), *part.slices(apron.row, apron.col)) for part in (window, window.grown(margin)))
     # Copies, or what lies around them would wait with them.
-    pixels, mask = wide[inside].copy(), None if wide_mask is None else wide_mask[inside].copy()
-    if mask is not None and not mask.any():
-        return Tile(row, col, pixels, mask, None)
-    filled = wide if wide_mask is None else fill(wide, wide_mask, plan.halo, scale.offset)
-    level = _level(scale, local_mean(filled)[inside]) if scale.varies else None
-    return Tile(row, col, pixels, mask, scale.to_model(filled[inside]), level)
+    if wide_mask is None:
+        signal = wide[around].copy()
+        return Tile(row, col, _without(signal, margin), None, False, signal, margin)
+    pixels, mask = wide[inside].copy(), wide_mask[inside].copy()
+    if not mask.any():
+        return Tile(row, col, pixels, mask, True, None)
+    signal = fill(wide, wide_mask, plan.halo, scale.offset)[around].copy()
+    return Tile(row, col, pixels, mask, False, signal, margin)
 
 
-def _level(scale: Scale, signal: NDArray[Any]) -> NDArray[np.float32]:
-    """Noise level (component, H, W) in model units where the ``signal`` (band, H, W) is in DN; in strips, for the
-    variances are float64 of all bands.
+def to_model(tile: Tile, scale: Scale, model: NDArray[np.float32], level: NDArray[np.float32] | None) -> None:
+    """Write ``tile`` (component, H, W) in model units into ``model``, and the level of its noise into ``level``
+    where one is given. Strip by strip, and the tile's ``signal`` is let go: both bound the memory.
     """
-    level = np.empty((len(scale.sigma), *signal.shape[1:]), np.float32)
-    for top in range(0, signal.shape[1], STRIP):
-        strip = slice(top, top + STRIP)
-        level[:, strip] = scale.level(scale.variance(signal[:, strip]))
-    return level
+    assert tile.signal is not None
+    for top in range(0, model.shape[1], STRIP):
+        rows = slice(top, top + STRIP)
+        around = tile.signal[:, top : top + STRIP + 2 * tile.margin]
+        model[:, rows] = scale.to_model(_without(around, tile.margin))
+        if level is not None:
+            level[:, rows] = scale.level(scale.variance(_without(local_mean(around), tile.margin)))
+    tile.signal = None
+
+
+def _without(pixels: NDArray[Any], margin: int) -> NDArray[Any]:
+    """``pixels`` (band, H, W) without ``margin`` of them on each side."""
+    height, width = pixels.shape[1:]
+    return pixels[:, margin : height - margin, margin : width - margin]
 
 
 def in_groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:

@@ -52,36 +52,43 @@ def weights(axis: Axis, index: int, halo: int, ramp: str) -> Array:
 class Mosaic:
     """Takes tiles in reading order and gives back the pixels that each completes.
 
-    Holds the last ``overlap`` rows of the row of tiles above, over the full width, and the last
-    ``overlap`` columns of the tile to the left: memory grows with the scene's width times the
-    overlap, never with its height.
+    Of an overlap, only the pixels where both tiles have a weight wait for the second one: some rows
+    over the full width, and some columns of the tile to the left. With the least overlap that the
+    halo allows they are a few, so that memory hardly depends on the width and never on the height.
     """
 
     def __init__(self, plan: TilePlan, components: int, ramp: str) -> None:
         self._plan, self._ramp = plan, ramp
-        width = plan.cols.start(plan.cols.count - 1) + plan.cols.tile + plan.cols.pad
-        self._above = np.zeros((components, plan.rows.overlap, width), dtype=np.float32)
-        self._left = np.zeros((components, plan.rows.tile, plan.cols.overlap), dtype=np.float32)
+        rows, cols = plan.rows, plan.cols
+        width = (cols.count - 1) * cols.stride + cols.tile
+        down, across = (axis.overlap - plan.halo - plan.settled(axis) for axis in (rows, cols))
+        self._above = np.zeros((components, down, width), dtype=np.float32)
+        self._left = np.zeros((components, rows.tile, across), dtype=np.float32)
 
     def add(self, row: int, col: int, tile: Array) -> Array:
         """Blend in tile (``row``, ``col``), ``(component, tile, tile)``, which is overwritten.
 
-        Returns ``(component, height, width)`` of ``plan.completed(row, col)``. A mosaic may begin
-        at any row of tiles; what its first row completes is then not to be used.
+        Returns ``(component, height, width)`` of ``plan.completed(row, col)``, a view of ``tile``. A
+        mosaic may begin at any row of tiles; what its first row completes is then not to be used.
         """
         rows, cols = self._plan.rows, self._plan.cols
+        top, left = self._plan.settled(rows), self._plan.settled(cols)
         tile *= weights(cols, col, self._plan.halo, self._ramp)
         tile *= weights(rows, row, self._plan.halo, self._ramp)[:, None]
+        across = self._left.shape[2]
         if col > 0:
-            tile[:, :, : cols.overlap] += self._left
+            tile[:, :, left : left + across] += self._left
         if col < cols.count - 1:
-            self._left[:] = tile[:, :, -cols.overlap :]
-        final = tile if col == cols.count - 1 else tile[:, :, : cols.stride]
-        begin = col * cols.stride
-        above = self._above[:, :, begin : begin + final.shape[2]]
+            self._left[:] = tile[:, :, cols.stride + left : cols.stride + left + across]
+        # Columns that no other tile of this row adds to.
+        begin = left if col > 0 else 0
+        end = cols.stride + left if col < cols.count - 1 else cols.tile
+        final = tile[:, :, begin:end]
+        down = self._above.shape[1]
+        above = self._above[:, :, col * cols.stride + begin : col * cols.stride + end]
         if row > 0:
-            final[:, : rows.overlap] += above
+            final[:, top : top + down] += above
         if row < rows.count - 1:
-            above[:] = final[:, -rows.overlap :]
+            above[:] = final[:, rows.stride + top : rows.stride + top + down]
         window = self._plan.completed(row, col)
-        return final[(slice(None), *window.slices(rows.start(row), cols.start(col)))]
+        return tile[(slice(None), *window.slices(rows.start(row), cols.start(col)))]

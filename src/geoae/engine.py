@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.batches import Tile, ahead, in_groups, read_tile
+from geoae.batches import STRIP, Tile, ahead, in_groups, read_tile, to_model
 from geoae.blend import Mosaic
 from geoae.diagnose import Read
 from geoae.plan import Slab, TilePlan
@@ -69,39 +69,48 @@ def restore_slabs(
     first, stop = slabs[0].first, slabs[-1].stop
     places = [(row, col) for row in range(max(first - 1, 0), stop) for col in range(plan.cols.count)]
     mosaic = Mosaic(plan, len(work.scale.sigma), work.ramp)
-    depth = 2 * work.tiles_per_batch
+    # One batch is read while another is computed and a third is written.
+    depth = work.tiles_per_batch
     with ThreadPoolExecutor(1, "geoae-read") as reading, _WriteBehind(sink, slabs, depth) as behind:
         tiles = ahead(reading, lambda place: read_tile(read, plan, work.scale, *place), places, depth)
-        for batch in in_groups(tiles, work.tiles_per_batch):
-            for tile, residual in zip(batch, _predict(work, batch), strict=True):
-                final = mosaic.add(tile.row, tile.col, residual)
-                if tile.row >= first:
-                    behind.submit(work, tile, final)
-                    on_tile(tile.model is not None)
+        for batch in in_groups(tiles, depth):
+            _restore_batch(work, batch, mosaic, behind, first, on_tile)
+
+
+def _restore_batch(
+    work: Work,
+    batch: Sequence[Tile],
+    mosaic: Mosaic,
+    behind: "_WriteBehind",
+    first: int,
+    on_tile: Callable[[bool], None],
+) -> None:
+    """Restore ``batch`` and hand what it completes to ``behind``. A function, so that nothing of it stays."""
+    for tile, residual in zip(batch, _predict(work, batch), strict=True):
+        final = mosaic.add(tile.row, tile.col, residual)
+        if tile.row >= first:
+            behind.submit(work, tile, final)
+            on_tile(not tile.empty)
 
 
 def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]:
     """Residual ``(component, H, W)`` of each tile; zeros where it has no valid pixel."""
-    shape = (work.groups, work.restorer.channels, work.plan.rows.tile, work.plan.cols.tile)
-    given = [tile for tile in batch if tile.model is not None]
-    components = (-1, *shape[2:])
-    if not given:
-        return (np.zeros((len(work.scale.sigma), *shape[2:]), np.float32) for _ in batch)
-    pixels = _stacked([tile.model.reshape(shape) for tile in given if tile.model is not None])
-    levels = [tile.level.reshape(shape) for tile in given if tile.level is not None]
-    constant = np.tile(work.scale.sigma.reshape(shape[:2]), (len(given), 1)).astype(np.float32)
-    sigma = _stacked(levels) if levels else constant
-    residuals = iter(work.restorer(pixels, sigma).reshape(len(given), *shape))
-    return (
-        np.zeros((len(work.scale.sigma), *shape[2:]), np.float32)
-        if tile.model is None
-        else next(residuals).reshape(components)
-        for tile in batch
-    )
-
-
-def _stacked(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    plan, scale, restorer = work.plan, work.scale, work.restorer
+    side, components = (plan.rows.tile, plan.cols.tile), len(scale.sigma)
+    given = [tile for tile in batch if not tile.empty]
+    model = np.empty((len(given), components, *side), np.float32)
+    level = np.empty_like(model) if scale.varies else None
+    for place, tile in enumerate(given):
+        to_model(tile, scale, model[place], None if level is None else level[place])
+    samples = model.reshape(-1, restorer.channels, *side)
+    constant = np.tile(scale.sigma.astype(np.float32).reshape(-1, restorer.channels), (len(given), 1))
+    sigma = constant if level is None else level.reshape(samples.shape)
+    size = restorer.batch(*side)
+    for start in range(0, len(samples), size):
+        part = slice(start, start + size)
+        samples[part] = restorer(samples[part], sigma[part])  # the residual takes the place of its sample
+    residuals = iter(model)
+    return (np.zeros((components, *side), np.float32) if tile.empty else next(residuals) for tile in batch)
 
 
 class _WriteBehind:
@@ -158,14 +167,24 @@ class _WriteBehind:
         if not (window.height and window.width):
             return
         inside = (slice(None), *window.slices(*_corner(work.plan, tile)))
+        mask = None if tile.mask is None else tile.mask[inside]
         pixels = tile.pixels[inside]
-        if tile.model is not None:
-            native = work.scale.to_native(residual)
-            masks = [None] * len(pixels) if tile.mask is None else list(tile.mask[inside])
-            bands = zip(pixels, native, masks, work.nodata, strict=True)
-            pixels = np.stack([subtract(*band) for band in bands])
         assert self._target is not None
-        self._target.write(window, pixels)
+        self._target.write(window, pixels if tile.empty else _subtracted(work, pixels, residual, mask))
+
+
+def _subtracted(
+    work: Work, pixels: NDArray[Any], residual: NDArray[np.float32], mask: NDArray[np.bool_] | None
+) -> NDArray[Any]:
+    """``pixels`` (band, H, W) less the ``residual`` (component, H, W), which is in model units; strip by strip."""
+    restored = np.empty_like(pixels)
+    for top in range(0, pixels.shape[1], STRIP):
+        rows = slice(top, top + STRIP)
+        native = work.scale.to_native(residual[:, rows])
+        for band, nodata in enumerate(work.nodata):
+            valid = None if mask is None else mask[band, rows]
+            restored[band, rows] = subtract(pixels[band, rows], native[band], valid, nodata)
+    return restored
 
 
 def _corner(plan: TilePlan, tile: Tile) -> tuple[int, int]:

@@ -52,10 +52,15 @@ class Axis:
         """First pixel of a tile in scene coordinates; negative for the first."""
         return index * self.stride - self.pad
 
-    def completed(self, index: int) -> tuple[int, int]:
-        """Start and stop of the scene's pixels that are final once tile ``index`` is in."""
-        stop = self.size if index == self.count - 1 else min(self.start(index + 1), self.size)
-        return min(max(self.start(index), 0), self.size), max(stop, 0)
+    def completed(self, index: int, settled: int) -> tuple[int, int]:
+        """Start and stop of the scene's pixels that are final once tile ``index`` is in.
+
+        ``settled``: how many pixels of an overlap need no more than the first of its two tiles.
+        """
+        begins, ends = self.start(index) + settled, self.start(index + 1) + settled
+        start = 0 if index == 0 else min(max(begins, 0), self.size)
+        stop = self.size if index == self.count - 1 else min(max(ends, 0), self.size)
+        return start, stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +111,24 @@ class TilePlan:
         """What tile (``row``, ``col``) covers, in scene coordinates; may reach beyond the scene."""
         return Window(self.rows.start(row), self.cols.start(col), self.rows.tile, self.cols.tile)
 
+    def settled(self, axis: Axis) -> int:
+        """Pixels of an overlap, from its start, that its first tile completes: the second gives them no weight.
+
+        At most the halo, and so few that the last tile always has something to complete.
+        """
+        return min(self.halo, axis.overlap - axis.pad)
+
     def completed(self, row: int, col: int) -> Window:
         """The scene's pixels that tile (``row``, ``col``) completes; together they cover it once."""
-        top, bottom = self.rows.completed(row)
-        left, right = self.cols.completed(col)
+        top, bottom = self.rows.completed(row, self.settled(self.rows))
+        left, right = self.cols.completed(col, self.settled(self.cols))
         return Window(top, left, bottom - top, right - left)
 
     def slabs(self, tile_rows: int = 1) -> Iterator[Slab]:
         """Slabs of ``tile_rows`` rows of tiles each, the last perhaps fewer."""
         for index, first in enumerate(range(0, self.rows.count, tile_rows)):
             stop = min(first + tile_rows, self.rows.count)
-            top, bottom = self.rows.completed(first)[0], self.rows.completed(stop - 1)[1]
+            top, bottom = self.completed(first, 0).row, self.completed(stop - 1, 0).stop_row
             yield Slab(index, first, stop, Window(top, 0, bottom - top, self.cols.size))
 
     @property

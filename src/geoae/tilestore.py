@@ -28,7 +28,7 @@ from geoae.writer import Part
 __all__ = ["PartStore", "PartWriter", "publish"]
 
 # Raised whenever parts are kept in another way, so that nobody goes on from those of another version.
-FORMAT = 2
+FORMAT = 3
 NOTE, LOCK = "order.json", "lock"
 CHUNK = 1 << 20
 
