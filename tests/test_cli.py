@@ -405,6 +405,16 @@ def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
     assert (code, out, len(err)) == (1, [], 1)
 
 
+def test_a_file_that_cannot_be_used_is_named(geoae, monkeypatch):
+    def fail():
+        raise PermissionError(13, "Permission denied", "/opt/models")
+
+    monkeypatch.setattr("geoae.weights.shipped_models", fail)
+    code, out, err = geoae("models")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("geoae: /opt/models: cannot be used (Permission denied)")
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("inspect", "s.tif", "--model", "identity")])
 @pytest.mark.parametrize("closed", [False, True])
 def test_what_cannot_be_said_is_one_line_and_not_a_traceback(arguments, closed, tmp_path):

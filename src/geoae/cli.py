@@ -311,7 +311,9 @@ def main() -> None:
     except BrokenPipeError:  # what was listening has gone
         _silence()
         sys.exit(1)
-    except OSError as error:  # all other files' are errors of geoae by now
+    except OSError as error:  # of what it says, unless it names a file
+        if error.filename is not None:
+            _stop(f"geoae: {error.filename}: cannot be used ({error.strerror}); allow it, or choose another")
         _silence()
         _stop(f"geoae: what it says cannot be written ({error.strerror or error}); outputs that it names are complete")
     except ImportError as error:
