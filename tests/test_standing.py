@@ -45,7 +45,7 @@ def test_an_output_that_was_cut_short_is_not_done(scene, tmp_path, share):
     target = Path(job(scene).target)
     os.truncate(target, int(target.stat().st_size * share))
     assert is_ours(str(target))
-    assert not is_done(job(scene), load_restorer(job(scene)))
+    assert not is_done(job(scene))
 
 
 def test_a_changed_source_is_not_done(scene):

@@ -28,9 +28,7 @@ SECOND = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6.0
 NORMAL_MAD = 0.6745
 
 
-def fit_growth(
-    patches: Patches, band: int, values: Floats, energy: Floats, *, where_one: float, sigma: float
-) -> float:
+def fit_growth(patches: Patches, band: int, values: Floats, energy: Floats, *, where_one: float, sigma: float) -> float:
     """Growth of the noise variance of ``band`` with its signal, 0 where it does not grow.
 
     Args:

@@ -223,9 +223,7 @@ def _least_eigenvalue(values: Floats, few: bool) -> float:
     return least / (1 - SAMPLING * SIDE / np.sqrt(len(values))) ** 2 if few else least
 
 
-def _without_shared_texture(
-    patches: Patches, bands: Indices, noise: Floats
-) -> Iterator[tuple[int, Floats, float]]:
+def _without_shared_texture(patches: Patches, bands: Indices, noise: Floats) -> Iterator[tuple[int, Floats, float]]:
     """Each of ``bands``, its patches less what the others predict of them, and the factor from the noise of these to
     its own; ``noise`` (band,) gives the relative noise of all.
     """

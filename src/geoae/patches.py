@@ -10,7 +10,16 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["FEW_BANDS", "SIDE", "Patches", "Samples", "cut_patches", "gradient_energy", "most_patches", "pure_noise_energy"]
+__all__ = [
+    "FEW_BANDS",
+    "SIDE",
+    "Patches",
+    "Samples",
+    "cut_patches",
+    "gradient_energy",
+    "most_patches",
+    "pure_noise_energy",
+]
 
 Floats = NDArray[np.float64]
 Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]

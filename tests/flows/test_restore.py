@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae.errors import BusyError, GeoaeError, InputError, ReadError
+from geoae.errors import BusyError, GeoaeError, InputError, ReadError, RejectedError
 from geoae.job import Job, run
 from tests.flows.scenes import artifacts, crop, task_runs
 from tests.rasters import read
@@ -127,23 +127,43 @@ def test_only_what_may_pass_is_tried_again(tmp_path, monkeypatch, error, tries):
     assert state.is_completed() == (tries == 2)
 
 
-def test_an_output_that_differs_loses_its_name(tmp_path, monkeypatch):
-    from flows import steps
+def test_an_output_that_differs_never_gets_its_name(tmp_path, monkeypatch):
     from flows.restore import restore_scene
+    from geoae import publication
 
-    def spoil(*given):
-        report = run(*given)
-        with rasterio.open(report.target, "r+") as dataset:
+    assemble = publication.assemble
+
+    def spoiled(source, parts, bands, target, **more):
+        assemble(source, parts, bands, target, **more)
+        with rasterio.open(target, "r+") as dataset:
             dataset.write(np.full((6, 64, 64), 200, np.uint8))
-        return report
 
-    monkeypatch.setattr(steps, "run", spoil)
+    monkeypatch.setattr(publication, "assemble", spoiled)
     target = tmp_path / "t.tif"
     options = {"model": "identity", "profile": "gtiff", "return_state": True}
     state = restore_scene(source=str(crop(tmp_path / "s.tif")), target=str(target), **options)
+    assert isinstance(state.result(raise_on_failure=False), RejectedError)
     assert "moved by" in state.message or "valid sampled pixels" in state.message
     assert not target.exists()
     assert (tmp_path / "t.tif.rejected").exists()
+    steps = {one.name: one.state.name for one in task_runs(state.state_details.flow_run_id)}
+    assert steps == {"inspect s.tif": "Completed", "restore s.tif": "Failed"}, "it is not tried again"
+
+
+def test_an_output_that_another_run_has_written_is_told(tmp_path, monkeypatch):
+    from flows import steps
+    from flows.restore import restore_scene
+
+    def overtaken(*given):
+        report = run(*given)
+        with rasterio.open(report.target, "r+") as dataset:
+            dataset.update_tags(ns="GEOAE", FINGERPRINT="another")
+        return report
+
+    monkeypatch.setattr(steps, "run", overtaken)
+    options = {"model": "identity", "profile": "gtiff", "return_state": True}
+    state = restore_scene(source=str(crop(tmp_path / "s.tif")), target=str(tmp_path / "t.tif"), **options)
+    assert "holds the fingerprint another, not this run's" in state.message
 
 
 def test_a_cluster_gives_the_same_pixels(tmp_path):
