@@ -20,7 +20,6 @@ from geoae.scene import Scene
 from geoae.writer import WRITERS, assemble
 from tests.rasters import write
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
 

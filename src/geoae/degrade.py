@@ -106,8 +106,9 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
                 part.write(whole.window, pixels)
             draft = folder / f"{target.name}.part"
             assemble(
-                source, store.parts([whole]), scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED"
-            )
+                source, store.parts([whole]), scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED",
+                mistagged=scene.mistagged,
+            )  # fmt: skip
             publish(draft, target)
         finally:
             store.remove()

@@ -176,7 +176,8 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
     draft = store.folder / f"{local.name}.{uuid.uuid4().hex[:8]}.part"
     parts = store.parts(list(prepared.work.plan.slabs())) if scene.bands else []
     try:
-        assemble(scene.source, parts, scene.bands, draft, profile=str(prepared.options.profile), tags=_tags(prepared))
+        profile, tags = str(prepared.options.profile), _tags(prepared)
+        assemble(scene.source, parts, scene.bands, draft, profile=profile, tags=tags, mistagged=scene.mistagged)
         after = _facts_after(prepared, str(draft))
         if scene.changed():
             raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
