@@ -56,6 +56,14 @@ def restore(geoae, scene):
     return lambda *words: geoae("restore", "s.tif", "--model", "identity", *words)
 
 
+@pytest.fixture
+def infrared(tmp_path, scene):
+    """``i.tif``, whose fourth band is infrared that GDAL tags as alpha; the lines that say so."""
+    pixels = np.clip(texture(4, 90, 130) / 8 + noise((4, 90, 130), 6), 0, 255).astype(np.uint8)
+    write(tmp_path / "i.tif", pixels, nodata=0, photometric="RGB", alpha="yes")
+    return "i.tif: band 4 is tagged as alpha, but holds a measurement, so it is restored; to copy it, name the others in --bands"  # fmt: skip
+
+
 def process(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False)
 
@@ -426,3 +434,35 @@ def test_what_cannot_be_said_is_one_line_and_not_a_traceback(arguments, closed, 
     else:
         assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
         assert "what it says cannot be written (No space left on device)" in ended.stderr
+
+
+def test_a_band_that_is_not_what_its_tag_says_is_told_in_one_line(geoae, infrared):
+    code, _, err = geoae("restore", "i.tif", "--model", "identity")
+    assert (code, err) == (0, [f"geoae: warning: {infrared}"])
+    code, out, err = geoae("inspect", "i.tif", "--model", "identity")
+    assert (code, err) == (0, [])
+    assert infrared in out
+    code, out, err = geoae("inspect", "i.tif", "--model", "identity", "--json")
+    assert json.loads("\n".join(out))["notes"] == [infrared]
+
+
+def test_a_band_that_is_copied_for_its_tag_is_told_with_the_cure(geoae, scene, tmp_path):
+    pixels = (texture(4, 90, 130) / 8).astype(np.uint8)
+    pixels[3] = 255
+    write(tmp_path / "a.tif", pixels, nodata=0, photometric="RGB", alpha="yes")
+    code, out, err = geoae("restore", "a.tif", "--model", "identity")
+    assert (code, err) == (0, [])
+    assert out[0] == "band 4 copied untouched: alpha; to restore it, name it in --bands"
+    code, out, _ = geoae("inspect", "a.tif", "--model", "identity")
+    assert "band 4 will be copied: alpha; to restore it, name it in --bands" in out
+    code, out, _ = geoae("restore", "a.tif", "--model", "identity", "--bands", "1", "-o", "b.tif")
+    assert "band 2 copied untouched: not among --bands" in out
+
+
+def test_nothing_but_geoae_speaks(tmp_path, scene, infrared):
+    """Warnings of rasterio, of GDAL's threads and of PROJ are no lines of the command."""
+    with rasterio.open(tmp_path / "i.tif", "r+") as dataset:
+        dataset.crs = "+proj=utm +zone=33 +units=km"
+    done = process("-W", "always", "-m", "geoae", "restore", "i.tif", "--model", "identity", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if "geoae/" not in line] == [f"geoae: warning: {infrared}"]

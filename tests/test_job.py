@@ -133,6 +133,45 @@ def test_nothing_but_pixels_may_change(tmp_path, georeference, profile):
         assert after.tags(1) == before.tags(1)
 
 
+def infrared(folder, height, width):
+    """8-bit colours and infrared that GDAL tags as alpha, dark at the top; pixels with and without noise."""
+    dark = slice(0, height // 5)
+    clean = np.clip(texture(4, height, width) / 8, 0, 255)
+    pixels = np.clip(np.rint(clean + noise(clean.shape, 6)), 0, 255).astype(np.uint8)
+    clean[3, dark] = pixels[3, dark] = 0
+    return write(folder / "in.tif", pixels, photometric="RGB", alpha="yes"), pixels, clean
+
+
+@pytest.mark.parametrize(("bands", "profile"), [(None, "cog"), ([1, 2, 3, 4], "gtiff")])
+def test_infrared_that_is_tagged_as_alpha_is_restored(tmp_path, bands, profile):
+    source, _, clean = infrared(tmp_path, 100, 90)
+    target = tmp_path / "out.tif"
+    with pytest.warns(UserWarning, match="band 4 is tagged as alpha"):
+        report = geoae.restore(source, target, bands=bands, profile=profile)
+    assert report.bands == [1, 2, 3, 4]
+    assert ["--bands" in warning for warning in report.warnings] == [True]
+    for band, rows in ((0, slice(0, 20)), (0, slice(20, None)), (3, slice(20, None))):
+        error = read(target)[band, rows] - clean[band, rows]
+        assert np.sqrt(np.mean(error**2)) < 3, band
+    with rasterio.open(source) as before, rasterio.open(target) as after:
+        assert after.colorinterp == before.colorinterp
+        assert before.colorinterp[3] is ColorInterp.alpha
+        assert after.mask_flag_enums == before.mask_flag_enums
+    again = prepare(Job(source=str(target), model="identity")).scene
+    assert (again.bands, again.masked) == ((1, 2, 3, 4), False)
+
+
+@pytest.mark.parametrize("bands", [None, [1, 2, 3]])
+def test_overviews_do_not_take_infrared_for_an_alpha(tmp_path, bands):
+    source, pixels, _ = infrared(tmp_path, 600, 520)
+    with pytest.warns(UserWarning, match="band 4 is tagged as alpha"):
+        identity(source, tmp_path / "out.tif", bands=bands)
+    with rasterio.open(tmp_path / "out.tif", overview_level=0) as dataset:
+        half = dataset.read()
+    mean = pixels.reshape(4, 300, 2, 260, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(half, mean, atol=1)
+
+
 @pytest.mark.parametrize("profile", ["cog", "gtiff"])
 def test_masks_and_alpha_survive(tmp_path, profile):
     pixels = any_pixels("uint8", (4, 90, 90), 5)
@@ -140,6 +179,7 @@ def test_masks_and_alpha_survive(tmp_path, profile):
     alpha = write(tmp_path / "alpha.tif", pixels, photometric="RGB", alpha="yes")
     report = identity(alpha, tmp_path / "alpha_out.tif", profile=profile)
     assert report.copied == {4: "alpha"}
+    assert report.warnings == []
     assert read(tmp_path / "alpha_out.tif").tobytes() == pixels.tobytes()
     assert rasterio.open(tmp_path / "alpha_out.tif").colorinterp[3] is ColorInterp.alpha
     masked = write(tmp_path / "masked.tif", pixels[:3])

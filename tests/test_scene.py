@@ -1,13 +1,17 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 from rasterio.windows import Window as RasterWindow
+from scipy import ndimage
 
 from geoae.errors import InputError, ReadError
 from geoae.scene import Scene
 from geoae.window import Window
 from tests.doubles import DTYPES, pixels_of
-from tests.rasters import SHARED, texture, write
+from tests.rasters import SHARED, noise, texture, write
 
 PYTHON_VRT = """<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Float32" band="1"
 subClass="VRTDerivedRasterBand"><PixelFunctionType>run</PixelFunctionType><PixelFunctionLanguage>Python
@@ -62,6 +66,100 @@ def test_bands_that_are_no_measurements_are_copied(tmp_path):
     assert scene.bands == (1, 3)
     assert scene.copied == {2: "quality or class band", 4: "quality or class band"}
     assert Scene.open(str(path), (3,)).copied[1] == "not among --bands"
+
+
+def four_bands(path, fourth, dtype="uint8", name=None, bands=4, **profile):
+    """Red, green, blue and a ``fourth`` band, tagged as alpha."""
+    pixels = np.clip(texture(bands, 90, 80) / 8 + noise((bands, 90, 80), 5), 0, 255)
+    pixels[bands - 1 if bands < 4 else 3] = fourth
+    path = write(path, pixels.astype(dtype), **profile)
+    with rasterio.open(path, "r+") as dataset:
+        colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha, ColorInterp.undefined]
+        dataset.colorinterp = [ColorInterp.gray, ColorInterp.alpha] if bands == 2 else colours[:bands]
+        if name:
+            dataset.set_band_description(bands if bands < 4 else 4, name)
+    return str(path)
+
+
+INFRARED = np.clip(texture(1, 90, 80)[0] / 10 + noise((90, 80), 8), 0, 255)
+INFRARED[:30] = 0  # water
+CUT_OUT = np.where(np.mgrid[:90, :80][0] > 30, 255, 0)
+
+
+@pytest.mark.parametrize(
+    "kinds", [{}, {"bands": 2}, {"bands": 5}, {"dtype": "uint16"}, {"nodata": 255}, {"name": "NIR"}]
+)
+def test_near_infrared_that_is_tagged_as_alpha_is_restored_and_masks_nothing(tmp_path, kinds):
+    band = 2 if kinds.get("bands") == 2 else 4
+    source = four_bands(tmp_path / "in.tif", INFRARED, **kinds)
+    scene = Scene.open(source)
+    assert scene.copied == {}
+    assert scene.mistagged == (band,)
+    assert scene.notes == (f"{source}: band {band} is tagged as alpha, but holds a measurement, so it is restored; "
+                           "to copy it, name the others in --bands",)  # fmt: skip
+    with scene.reader() as reader:
+        assert reader.read(Window(0, 0, 30, 80))[1] is None
+    others = tuple(other for other in scene.bands if other != band)
+    with Scene.open(source, others).reader() as reader:
+        assert reader.read(Window(0, 0, 30, 80))[1] is None
+
+
+@pytest.mark.parametrize("kinds", [{}, {"bands": 2}, {"dtype": "uint16"}])
+def test_a_true_alpha_is_copied_and_is_the_mask(tmp_path, kinds):
+    band = kinds.get("bands", 4)
+    scene = Scene.open(four_bands(tmp_path / "in.tif", CUT_OUT, **kinds))
+    assert scene.copied == {band: "alpha"}
+    assert (scene.mistagged, scene.notes) == ((), ())
+    with scene.reader() as reader:
+        _, mask = reader.read(Window(0, 0, 90, 80))
+    assert (mask == (CUT_OUT > 0)).all()
+
+
+def test_nodata_is_no_evidence_of_an_alpha(tmp_path):
+    """A collar of 255, declared as nodata, is not opaque."""
+    collar = np.where(np.mgrid[:90, :80][1] < 60, 255, INFRARED)
+    assert Scene.open(four_bands(tmp_path / "in.tif", collar, nodata=255)).copied == {}
+
+
+def test_a_person_outweighs_every_tag_and_name(tmp_path):
+    alpha = four_bands(tmp_path / "alpha.tif", CUT_OUT)
+    scene = Scene.open(alpha, (3, 4))
+    assert (scene.bands, scene.mistagged) == ((3, 4), (4,))
+    assert scene.notes == (f"{alpha}: band 4 is tagged as alpha, but is restored since --bands names it",)
+    with scene.reader() as reader:
+        assert reader.read(Window(0, 0, 90, 80))[1] is None
+    named = write(tmp_path / "named.tif", np.ones((2, 8, 8), np.uint16))
+    with rasterio.open(named, "r+") as dataset:
+        dataset.descriptions = ("QA_PIXEL", "SCL")
+    bits = write(tmp_path / "bits.tif", np.ones((2, 8, 8), np.uint8), nbits=1)
+    palette = write(tmp_path / "palette.tif", np.ones((1, 8, 8), np.uint8), photometric="palette")
+    for path, said in ((named, "is named as flags"), (bits, "has one bit"), (palette, "has a palette")):
+        scene = Scene.open(str(path), (1,))
+        assert scene.bands == (1,)
+        assert said in scene.notes[0]
+        assert 1 in Scene.open(str(path)).copied
+
+
+def test_what_a_person_leaves_out_is_told_only_where_it_matters(tmp_path):
+    source = four_bands(tmp_path / "in.tif", INFRARED)
+    assert "does not say which pixels are valid" in Scene.open(source, (1, 2)).notes[0]
+    assert Scene.open(four_bands(tmp_path / "nodata.tif", INFRARED, nodata=255), (1, 2)).notes == ()
+
+
+def test_an_output_is_decided_like_its_source(tmp_path):
+    """However smooth its band has become."""
+    source = four_bands(tmp_path / "in.tif", ndimage.gaussian_filter(CUT_OUT * 1.0, 3))
+    assert 4 in Scene.open(source).copied
+    with rasterio.open(source, "r+") as dataset:
+        dataset.update_tags(ns="GEOAE", FINGERPRINT="a", BANDS="1,2,3,4")
+    assert Scene.open(source).copied == {}
+
+
+def test_damage_is_told_while_bands_are_judged(tmp_path):
+    path = Path(four_bands(tmp_path / "in.tif", INFRARED, tiled=True, blockxsize=16, blockysize=16))
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(ReadError, match="cannot be read"):
+        Scene.open(str(path))
 
 
 def test_identity_follows_file_and_facts(tmp_path):

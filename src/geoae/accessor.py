@@ -10,12 +10,13 @@ import dask.array
 import numpy as np
 import rioxarray  # noqa: F401  registers da.rio, which knows an array's nodata
 import xarray
+from rasterio.enums import ColorInterp
 
 from geoae.dimensions import Dimensions
 from geoae.errors import InputError, RecipeError
 from geoae.lazy import LazyRestoration
+from geoae.measurement import Claims
 from geoae.order import Job
-from geoae.scene import NOT_MEASURED
 
 __all__ = ["GeoaeAccessor", "GeoaeDatasetAccessor"]
 
@@ -169,7 +170,7 @@ def _band_names(array: xarray.DataArray, band: Hashable | None, count: int) -> l
 
 
 def _holds_classes(name: str) -> bool:
-    return bool(NOT_MEASURED.search(name.lower().replace("_", " ")))
+    return Claims(ColorInterp.undefined, name).kind is not None
 
 
 def _without_stale_notes(array: xarray.DataArray) -> xarray.DataArray:

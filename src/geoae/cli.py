@@ -293,7 +293,6 @@ def main() -> None:
     tune_process()
     # Or Python prints what GDAL says on the way to an error that is told in one line.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
-    warnings.filterwarnings("ignore", module="rasterio")
     heard = listen()
     if sys.stdout is None:  # whoever started us closed it
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")

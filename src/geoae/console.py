@@ -96,10 +96,15 @@ def _size(rows: int, columns: int, bands: int) -> str:
     return f"{rows} rows x {columns} columns x {_count(bands, 'band')}"
 
 
+def _otherwise(reason: str) -> str:
+    """How a person decides otherwise where a band would be copied for what its tag or name says."""
+    return "; to restore it, name it in --bands" if reason in ("alpha", "quality or class band") else ""
+
+
 def summary(report: RestoreReport) -> None:
     """One line at the end, and one for each band that was copied."""
     for band, reason in report.copied.items():
-        say(f"band {band} copied untouched: {reason}")
+        say(f"band {band} copied untouched: {reason}{_otherwise(reason)}")
     if report.status == "skipped":
         say(f"{report.target}: already restored with this model and these options; nothing to do")
         return
@@ -134,6 +139,12 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
             str(band.index), band.name, "" if band.nodata is None else f"{band.nodata:g}", *figures, band.treatment
         )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for note in found.notes:
+        say(note)
+    for band in found.bands:
+        reason = band.treatment.removeprefix("copied: ")
+        if cure := _otherwise(reason):
+            say(f"band {band.index} will be {band.treatment}{cure}")
     plan = found.plan
     say(
         f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px, overlap {plan.overlap}, {_count(plan.slabs, 'slab')}, "

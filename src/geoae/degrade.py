@@ -108,8 +108,9 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
                 part.write(whole.window, pixels)
             draft = folder / f"{target.name}.part"
             assemble(
-                source, store.parts([whole]), scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED"
-            )
+                source, store.parts([whole]), scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED",
+                mistagged=scene.mistagged,
+            )  # fmt: skip
             compare(scene, str(draft), str(target))
             publish(draft, target, scene.files)
         finally:

@@ -12,6 +12,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
+from geoae.dataset import SILENCE
 from geoae.degradations import Gaussian
 from geoae.degrade import degraded
 from geoae.errors import InputError, OutputError
@@ -81,7 +82,8 @@ class _Raster:
 
     def write(self, path: Path) -> None:
         """A GeoTIFF, with a mask of its own where no nodata value tells which pixels are valid."""
-        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w", **self.profile) as dataset:
+        internal = rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True)
+        with SILENCE, internal, rasterio.open(path, "w", **self.profile) as dataset:
             dataset.write(self.pixels)
             if self.profile["nodata"] is None and not self.valid.all():
                 dataset.write_mask(self.valid.all(axis=0))

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -12,34 +11,15 @@ from numpy.typing import NDArray
 from geoae.errors import RecipeError
 from geoae.noise import noise_model
 from geoae.scale import Scale
-from geoae.window import Window
+from geoae.window import FEW, GRID, SIDE, Window, grids, windows
 
 __all__ = ["GRID", "SIDE", "Facts", "Read", "Samples", "enough", "grids", "sample", "windows"]
 
 Read = Callable[[Window], tuple[NDArray[Any], NDArray[np.bool_] | None]]
 Samples = list[tuple[NDArray[Any], NDArray[np.bool_]]]
 
-SIDE = 192
-GRID = 4
-# Where the first windows hold almost no valid pixel, finer grids of smaller ones look for some.
-FEW = 1024
 # Noise that is told may be this many times a band's standard deviation in the sample, which is not the whole scene.
 LOUDEST = 3.0
-
-
-def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list[Window]:
-    """At most ``grid`` x ``grid`` windows of at most ``side`` px, evenly spread over the scene.
-
-    A scene no larger than they are together is covered whole.
-    """
-
-    def starts(size: int) -> list[tuple[int, int]]:
-        count = min(grid, -(-size // side))
-        edges = np.linspace(0, size, count + 1).astype(int)
-        length = int(min(side, np.diff(edges).max()))
-        return [(int(np.clip((a + b - length) // 2, 0, size - length)), length) for a, b in pairwise(edges)]
-
-    return [Window(row, col, h, w) for row, h in starts(height) for col, w in starts(width)]
 
 
 def sample(read: Read, height: int, width: int) -> Samples:
@@ -53,11 +33,6 @@ def sample(read: Read, height: int, width: int) -> Samples:
         if enough(found):
             break
     return found
-
-
-def grids() -> list[tuple[int, int]]:
-    """Side and count of the windows to look through, the next where the last were nearly empty."""
-    return [(SIDE, GRID), (SIDE // 4, GRID * 4)]
 
 
 def enough(samples: Samples) -> bool:

@@ -3,7 +3,6 @@
 import time
 
 import numpy as np
-import rasterio
 from pydantic import BaseModel, ConfigDict, Field
 
 from geoae.diagnose import GRID, SIDE
@@ -65,6 +64,7 @@ class Inspection(BaseModel):
     pixel_size: tuple[float, float] | None
     valid_percent: float = Field(description="of the sampled pixels")
     bands: list[BandFacts]
+    notes: list[str] = Field(description="bands that are not what the file says")
     plan: PlanFacts
     restored_with: dict[str, str] = Field(description="provenance, where the scene is an output of geoae")
     restored_before: list[dict[str, str]] = Field(
@@ -76,14 +76,14 @@ def inspect(job: Job) -> Inspection:
     """Look at ``job.source`` as a run would. Raises a ``GeoaeError``."""
     prepared = prepare(job)
     scene = prepared.scene
-    with rasterio.open(scene.source) as dataset:
-        names = [name or "" for name in dataset.descriptions]
-        nodata = dataset.nodatavals
+    with scene.reader() as reader:
+        names = [name or "" for name in reader.dataset.descriptions]
+        nodata = reader.dataset.nodatavals
     *earlier, last = prepared.history or [{}]
     return Inspection(
         source=scene.source, driver=scene.driver, height=scene.height, width=scene.width, count=scene.count, dtype=scene.dtype,
         crs=scene.crs, pixel_size=scene.pixel_size, valid_percent=100 * prepared.facts.valid, bands=_bands(prepared, names, nodata),
-        plan=_plan(prepared), restored_with=last, restored_before=earlier,
+        notes=list(scene.notes), plan=_plan(prepared), restored_with=last, restored_before=earlier,
     )  # fmt: skip
 
 

@@ -112,7 +112,7 @@ class Prepared:
     def warnings(self) -> list[str]:
         """What whoever gave the order ought to hear before the work begins."""
         warning = remark(self.job.source, self.history)
-        return [warning] if warning else []
+        return [*self.scene.notes, *([warning] if warning else [])]
 
     @property
     def target(self) -> str:

@@ -1,14 +1,13 @@
 """A scene before, after, and what was taken away, as one small picture."""
 
 import base64
-import warnings
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
+from geoae.dataset import SILENCE
 from geoae.scene import Scene
 from geoae.window import Window
 
@@ -55,8 +54,7 @@ def _stretch(pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> tuple[NDA
 def _jpeg(image: NDArray[np.float64]) -> bytes:
     bands, height, width = image.shape
     profile = {"driver": "JPEG", "count": bands, "height": height, "width": width, "dtype": "uint8", "quality": 80}
-    with warnings.catch_warnings(), MemoryFile(ext=".jpg") as memory, rasterio.Env(GDAL_PAM_ENABLED="NO"):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with SILENCE, MemoryFile(ext=".jpg") as memory, rasterio.Env(GDAL_PAM_ENABLED="NO"):
         with memory.open(**profile) as dataset:
             dataset.write(np.nan_to_num(image * 255).round().astype(np.uint8))
         return bytes(memory.getbuffer())

@@ -1,12 +1,11 @@
 """What an output says of its making, and of the makings before it: the metadata domain GEOAE."""
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
 
+from geoae.dataset import SILENCE
 from geoae.errors import InputError
 from geoae.soundness import DAMAGED, refuse_what_is_no_file
 
@@ -23,10 +22,8 @@ def noted(name: str) -> Step | None:
     """What geoae noted in the raster ``name``; empty where it noted nothing, None where no raster opens."""
     try:
         refuse_what_is_no_file(name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(name) as dataset:
-                return dict(dataset.tags(ns=DOMAIN))
+        with SILENCE, rasterio.open(name) as dataset:
+            return dict(dataset.tags(ns=DOMAIN))
     except (InputError, *DAMAGED):
         return None
 

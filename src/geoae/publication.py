@@ -52,7 +52,8 @@ def publish_result(prepared: Prepared, store: PartStore) -> Checked:
     draft = store.folder / f"{local.name}.{uuid.uuid4().hex[:8]}.part"
     parts = store.parts(list(prepared.work.plan.slabs())) if scene.bands else []
     try:
-        assemble(scene.source, parts, scene.bands, draft, profile=str(prepared.options.profile), tags=_tags(prepared))
+        profile, tags = str(prepared.options.profile), _tags(prepared)
+        assemble(scene.source, parts, scene.bands, draft, profile=profile, tags=tags, mistagged=scene.mistagged)
         _refuse_changed(scene)
         found = check(prepared, str(draft))
         _refuse_changed(scene)

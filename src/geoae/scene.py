@@ -4,9 +4,8 @@ import hashlib
 import os
 import re
 import stat
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,11 +14,14 @@ from xml.parsers.expat import ExpatError
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.enums import MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
+from geoae.dataset import open_raster
 from geoae.errors import InputError
+from geoae.measurement import Claims, Verdict, judge
 from geoae.radiometry import is_value
 from geoae.sidecars import described_beside
 from geoae.soundness import (
@@ -31,38 +33,37 @@ from geoae.soundness import (
     read_error,
     refuse_absurd,
     refuse_too_many,
-    refuse_what_is_no_file,
     refuse_what_tiff_cannot_say,
 )  # fmt: skip
 from geoae.wholeness import refuse_cut_short
-from geoae.window import Window, reflect
+from geoae.window import FEW, Window, grids, reflect, windows
 
-__all__ = ["NOT_MEASURED", "Reader", "Scene", "on_disk"]
+__all__ = ["Reader", "Scene", "on_disk"]
 
 DTYPES = {
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
 }  # fmt: skip
-# Names under which products ship masks, classes and quality flags.
-NOT_MEASURED = re.compile(
-    r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
-)
+# What a file may say of a band that is none the less restored.
+CLAIMS = {
+    "palette": "has a palette",
+    "alpha": "is tagged as alpha",
+    "1-bit mask": "has one bit a pixel",
+    "quality or class band": "is named as flags or classes",
+}
 
 
 @contextmanager
 def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
     """``source`` as a dataset; whatever goes wrong becomes an ``InputError``."""
-    refuse_what_is_no_file(source)
-    with warnings.catch_warnings(), rasterio.Env(**STRICT):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with ExitStack() as stack:
         try:
-            dataset = rasterio.open(source)
+            dataset = stack.enter_context(open_raster(source))
         except DAMAGED as error:
             raise no_codec(source, line(error)) or InputError(
                 f"{source}: cannot be opened as a raster ({nothing_there(source) or line(error)}); check the path and the "
                 "format, and that it is whole"
             ) from error
-        with dataset:
-            yield dataset
+        yield dataset
 
 
 @contextmanager
@@ -83,7 +84,9 @@ class Scene:
     ``bands``: 1-based bands that are restored; ``copied``: the others, each with the reason;
     ``nodata`` of each restored band; ``masked``: whether any pixel may be invalid; ``identity``: a
     digest of structure, metadata, what sidecars add and, for local files, size and time of change; ``files``: those of
-    this machine that the pixels come from, and ``state``: what tells whether they have changed since.
+    this machine that the pixels come from, and ``state``: what tells whether they have changed since;
+    ``mistagged``: bands that are tagged as alpha but are measurements; ``notes``: lines for people on
+    bands that are not what the file says.
     """
 
     source: str
@@ -101,6 +104,8 @@ class Scene:
     identity: str
     files: tuple[str, ...]
     state: str
+    mistagged: tuple[int, ...]
+    notes: tuple[str, ...]
 
     @classmethod
     def open(cls, source: str, only: tuple[int, ...] | None = None) -> Self:
@@ -115,21 +120,23 @@ class Scene:
                 raise InputError(f"{source}: holds no raster band{inside}")
             dtype = _one_dtype(source, dataset)
             refuse_absurd(source, dataset)
-            copied = _copied(dataset, only)
+            files = _local_files(source, dataset)
+            refuse_cut_short(source, files)
+            verdicts = _verdicts(source, dataset, only)
+            copied = _copied(verdicts, only)
             bands = tuple(band for band in dataset.indexes if band not in copied)
             refuse_too_many(source, len(bands))
             refuse_what_tiff_cannot_say(source, dataset)
-            flags, nodata = dataset.mask_flag_enums, dataset.nodatavals
-            masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands) or dtype.startswith("float")
+            nodata = dataset.nodatavals
             georeferenced = not dataset.transform.is_identity
-            files = _local_files(source, dataset)
-            refuse_cut_short(source, files)
             return cls(
                 source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
                 bands=bands, copied=copied, nodata=tuple(nodata[band - 1] for band in bands),
-                masked=masked, driver=dataset.driver, crs=_crs_name(dataset),
+                masked=_is_masked(dataset, bands, verdicts), driver=dataset.driver, crs=_crs_name(dataset),
                 pixel_size=dataset.res if georeferenced else None, identity=_identity(source, dataset, files),
                 files=files, state=_state(files),
+                mistagged=tuple(band for band, verdict in verdicts.items() if verdict.against == "alpha"),
+                notes=tuple(_notes(source, dataset, verdicts, only)),
             )  # fmt: skip
 
     def changed(self) -> bool:
@@ -172,10 +179,12 @@ class Reader:
         scene = self.scene
         area = RasterWindow(window.col, window.row, window.width, window.height)
         try:
-            pixels = self.dataset.read(list(scene.bands), window=area)
-            if not scene.masked:
-                return pixels, None
-            mask = self.dataset.read_masks(list(scene.bands), window=area) != 0
+            # GDAL's settings belong to a thread, and tiles are read ahead on one of their own.
+            with rasterio.Env(**STRICT):
+                pixels = self.dataset.read(list(scene.bands), window=area)
+                if not scene.masked:
+                    return pixels, None
+                mask = self.dataset.read_masks(list(scene.bands), window=area) != 0
         except RasterioError as error:
             raise read_error(scene.source, self.dataset, window, error) from error
         mask &= is_value(pixels)
@@ -191,29 +200,76 @@ def _one_dtype(source: str, dataset: rasterio.DatasetReader) -> str:
     return str(dtypes[0])
 
 
-def _copied(dataset: rasterio.DatasetReader, only: tuple[int, ...] | None) -> dict[int, str]:
-    """Bands that are not restored, with the reason."""
+def _verdicts(source: str, dataset: DatasetReader, only: tuple[int, ...] | None) -> dict[int, Verdict]:
+    """What each band is; those that ``only`` names are measurements whatever the file says."""
     missing = sorted(set(only or ()) - set(dataset.indexes))
     if missing:
         raise InputError(f"{dataset.name}: has bands 1 to {dataset.count}, not {missing[0]}; correct --bands")
     # Each of these lists is made anew whenever it is asked for.
     bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
-    reasons = {band: reason for band, *says in bands if (reason := _not_measured(dataset, band, *says))}
-    if only is not None:
-        reasons |= {band: "not among --bands" for band in dataset.indexes if band not in only and band not in reasons}
-    return reasons
+    restored = dataset.tags(ns="GEOAE").get("BANDS", "").split(",")
+    found = {}
+    for band, colour, name in bands:
+        bits = dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band)
+        claims, asked = Claims(colour, name or "", bits, str(band) in restored), band in (only or ())
+        values = _values(source, dataset, band) if claims.kind == "alpha" and not asked else []
+        found[band] = judge(claims, values, asked=asked)
+    return found
 
 
-def _not_measured(dataset: rasterio.DatasetReader, band: int, interp: ColorInterp, name: str | None) -> str | None:
-    """Why ``band`` is no measurement, or None where it is one."""
-    if interp is ColorInterp.palette:
-        return "palette"
-    if interp is ColorInterp.alpha:
-        return "alpha"
-    if dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band) == "1":
-        return "1-bit mask"
-    words = (name or "").lower().replace("_", " ")
-    return "quality or class band" if NOT_MEASURED.search(words) else None
+def _values(source: str, dataset: DatasetReader, band: int) -> list[NDArray[np.float64]]:
+    """A few windows of a band in DN, NaN where they hold the nodata value."""
+    found: list[NDArray[np.float64]] = []
+    for grid in grids():
+        found = []
+        for window in windows(dataset.height, dataset.width, *grid):
+            try:
+                area = RasterWindow(window.col, window.row, window.width, window.height)
+                pixels = dataset.read(band, window=area).astype(np.float64)
+            except RasterioError as error:
+                raise read_error(source, dataset, window, error) from error
+            found.append(np.where(pixels == dataset.nodatavals[band - 1], np.nan, pixels))
+        if sum(np.count_nonzero(np.nan_to_num(pixels)) for pixels in found) >= FEW:
+            break
+    return found
+
+
+def _copied(verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None) -> dict[int, str]:
+    """Bands that are not restored, with the reason."""
+    others = {} if only is None else dict.fromkeys(set(verdicts) - set(only), "not among --bands")
+    kinds = {band: verdict.kind for band, verdict in verdicts.items() if verdict.kind}
+    return dict(sorted((others | kinds).items()))
+
+
+def _masks_others(dataset: DatasetReader) -> bool:
+    """Whether GDAL takes an alpha for the mask of the other bands: it has to be the last of two or four."""
+    return any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
+
+
+def _is_masked(dataset: DatasetReader, bands: tuple[int, ...], verdicts: Mapping[int, Verdict]) -> bool:
+    """Whether any pixel of ``bands`` may be invalid."""
+    if dataset.dtypes[0].startswith("float"):
+        return True
+    if _masks_others(dataset):
+        return verdicts[dataset.count].kind == "alpha"
+    flags = dataset.mask_flag_enums
+    return any(flags[band - 1] != [MaskFlags.all_valid] for band in bands)
+
+
+def _notes(
+    source: str, dataset: DatasetReader, verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None
+) -> Iterator[str]:
+    """One line for each band of which the file says what it is not."""
+    for band, verdict in verdicts.items():
+        if verdict.against is None:
+            continue
+        claim = f"{source}: band {band} {CLAIMS[verdict.against]}"
+        if band in (only or ()):
+            yield f"{claim}, but is restored since --bands names it"
+        elif only is None:
+            yield f"{claim}, but holds a measurement, so it is restored; to copy it, name the others in --bands"
+        elif _masks_others(dataset):
+            yield f"{claim}, but holds a measurement, so it does not say which pixels are valid"
 
 
 def _crs_name(dataset: rasterio.DatasetReader) -> str:

@@ -1,17 +1,16 @@
 """Files beside a raster that GDAL reads with it: masks, overviews, world files, ``.aux.xml``."""
 
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from xml.etree.ElementTree import tostring
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
-from geoae.errors import OutputError
-from geoae.soundness import DAMAGED, STRICT
+from geoae.dataset import open_raster
+from geoae.errors import InputError, OutputError
+from geoae.soundness import DAMAGED
 from geoae.vrt import described
 
 __all__ = ["described_beside", "remove_sidecars", "sidecars_of"]
@@ -25,11 +24,9 @@ KNOWN = {"Description", "NoDataValue"}
 
 def sidecars_of(target: str) -> list[str]:
     """The files that GDAL reads together with the GeoTIFF ``target``, as it lists them; none where there is no such."""
-    with suppress(*DAMAGED), warnings.catch_warnings(), rasterio.Env(**STRICT):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(target) as dataset:
-            # The first is the raster itself. What other formats list may be rasters in their own right.
-            return dataset.files[1:] if dataset.driver == "GTiff" else []
+    with suppress(InputError, *DAMAGED), open_raster(target) as dataset:
+        # The first is the raster itself. What other formats list may be rasters in their own right.
+        return dataset.files[1:] if dataset.driver == "GTiff" else []
     return []
 
 

@@ -5,7 +5,7 @@ parts and everything else from the source.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder
@@ -42,8 +42,13 @@ class Part:
     height: int
 
 
-def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands: Sequence[int]) -> Element:
-    """A VRT with the source's facts; ``bands`` read from ``parts``, the others from ``source``."""
+def described(
+    dataset: DatasetReader, source: str, parts: Sequence[Part], bands: Sequence[int], mistagged: Collection[int] = ()
+) -> Element:
+    """A VRT with the source's facts; ``bands`` read from ``parts``, the others from ``source``.
+
+    GDAL shall not take ``mistagged`` bands for alpha while it makes overviews.
+    """
     given = _gdal_description(dataset)
     # rasterio's own URIs (zip://, s3://) mean nothing to GDAL; all other names are GDAL's own, to the letter.
     name = _parse_path(source).as_vsi()
@@ -59,7 +64,7 @@ def described(dataset: DatasetReader, source: str, parts: Sequence[Part], bands:
     exact = {"Scale": dataset.scales, "Offset": dataset.offsets}
     places = {band: str(place) for place, band in enumerate(bands, start=1)}
     for band, old in zip(dataset.indexes, given.findall("VRTRasterBand"), strict=True):
-        node = _band(dataset, band, old)
+        node = _band(dataset, band, old, band in mistagged)
         root.append(node)
         for element in (*node.findall("Scale"), *node.findall("Offset")):
             element.text = repr(exact[element.tag][band - 1])
@@ -93,14 +98,17 @@ def store_crs(root: Element) -> Stored | None:
     return None
 
 
-def _band(dataset: DatasetReader, band: int, given: Element) -> Element:
+def _band(dataset: DatasetReader, band: int, given: Element, mistagged: bool) -> Element:
     """What the source says of a ``band``, without its pixels."""
     node = Element("VRTRasterBand", dataType=given.get("dataType", "Byte"), band=str(band))
     node.extend(fact for fact in given if fact.tag in BAND_FACTS and fact.get("domain") not in FILE_DOMAINS)
     # A VRT made by GDAL holds the default domain of a band, and no other.
     for domain in set(dataset.tag_namespaces(band)) - {fact.get("domain") for fact in given} - FILE_DOMAINS:
         node.append(metadata(domain, dataset.tags(band, ns=domain)))
-    if band == 1 and dataset.colorinterp[0] is ColorInterp.undefined:  # a first band would become gray
+    if mistagged:
+        node[:] = [fact for fact in node if fact.tag != "ColorInterp"]
+        node.append(metadata(COLOUR, {"COLORINTERP": "Alpha"}))
+    elif band == 1 and dataset.colorinterp[0] is ColorInterp.undefined:  # a first band would become gray
         node.append(metadata(COLOUR, {"COLORINTERP": "Undefined"}))
     return node
 

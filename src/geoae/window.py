@@ -1,12 +1,18 @@
-"""Rectangles of pixels and the reflection that continues a scene beyond its border."""
+"""Rectangles of pixels, the few that are looked through for a sample, and the reflection beyond a border."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Window", "reflect"]
+__all__ = ["FEW", "GRID", "SIDE", "Window", "grids", "reflect", "windows"]
+
+SIDE = 192
+GRID = 4
+# Where the first windows hold almost no valid pixel, finer grids of smaller ones look for some.
+FEW = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +60,23 @@ def reflect(start: int, length: int, size: int) -> NDArray[np.intp]:
     period = 2 * (size - 1)
     folded = np.arange(start, start + length, dtype=np.intp) % period
     return np.minimum(folded, period - folded)
+
+
+def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list[Window]:
+    """At most ``grid`` x ``grid`` windows of at most ``side`` px, evenly spread over the scene.
+
+    A scene no larger than they are together is covered whole.
+    """
+
+    def starts(size: int) -> list[tuple[int, int]]:
+        count = min(grid, -(-size // side))
+        edges = np.linspace(0, size, count + 1).astype(int)
+        length = int(min(side, np.diff(edges).max()))
+        return [(int(np.clip((a + b - length) // 2, 0, size - length)), length) for a, b in pairwise(edges)]
+
+    return [Window(row, col, h, w) for row, h in starts(height) for col, w in starts(width)]
+
+
+def grids() -> list[tuple[int, int]]:
+    """Side and count of the windows to look through, the next where the last were nearly empty."""
+    return [(SIDE, GRID), (SIDE // 4, GRID * 4)]

@@ -6,10 +6,9 @@ GDAL copies the two, as ``vrt.py`` describes them, in one multi-threaded pass.
 import os
 import threading
 import uuid
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,15 @@ import rasterio.shutil
 from rasterio._err import CPLE_BaseError
 from rasterio.drivers import driver_from_extension
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.crs import change_keys
+from geoae.dataset import open_raster
 from geoae.errors import InputError, OutputError
-from geoae.scene import NOT_MEASURED, on_disk
-from geoae.soundness import DAMAGED, STRICT, damage, line, read_error, refuse_what_is_no_file
+from geoae.measurement import CLASSES
+from geoae.scene import on_disk
+from geoae.soundness import DAMAGED, STRICT, damage, line, read_error
 from geoae.vrt import Part, described, disguise, metadata, store_crs, undisguise
 from geoae.window import Window
 
@@ -67,25 +68,26 @@ def refuse_target(source: str, target: str | Path) -> None:
 def _files_of(source: str) -> list[Path]:
     """The files of this machine that ``source`` consists of: sidecars, parts of a VRT, the archive around it."""
     names = [source]
-    with suppress(RasterioError), _opened(source) as dataset:
+    with suppress(RasterioError), open_raster(source) as dataset:
         names += dataset.files
     return [Path(found) for name in names if (found := on_disk(name))]
 
 
 def assemble(
     source: str, parts: Sequence[Part], bands: Sequence[int], target: Path, *, profile: str, tags: Mapping[str, str],
-    domain: str = "GEOAE",
+    domain: str = "GEOAE", mistagged: Collection[int] = (),
 ) -> None:  # fmt: skip
     """Write ``source`` with ``bands`` (1-based) taken from ``parts`` to ``target``, losslessly.
 
-    ``profile`` is a key of ``WRITERS``; ``tags`` go into the metadata ``domain``. Raises
+    ``profile`` is a key of ``WRITERS``; ``tags`` go into the metadata ``domain``; ``mistagged`` bands are alpha
+    by their tag alone, which they keep, and hide no pixel from overviews. Raises
     ``OutputError`` where the target cannot be written in full; what was written of it is removed.
     """
     marker = f"geoae-{uuid.uuid4().hex}"
     with ExitStack() as stack:
         try:
-            dataset = stack.enter_context(_opened(source))
-            root = described(dataset, source, parts, bands)
+            dataset = stack.enter_context(open_raster(source))
+            root = described(dataset, source, parts, bands, mistagged)
             options = WRITERS[profile](dataset)
         except (*DAMAGED, expat.ExpatError) as error:
             raise InputError(f"{source}: cannot be opened again ({line(error)}); has it been moved?") from error
@@ -137,15 +139,6 @@ def _copy(recipe: str, target: Path, bands: Sequence[int], options: Mapping[str,
         _read_back(recipe, target, bands)
 
 
-@contextmanager
-def _opened(name: str) -> Iterator[DatasetReader]:
-    refuse_what_is_no_file(name)
-    with warnings.catch_warnings(), rasterio.Env(**STRICT):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(name) as dataset:
-            yield dataset
-
-
 def _blame(source: str, dataset: DatasetReader, error: BaseException) -> None:
     """Raise ``ReadError`` where it is the source that will not read, rather than the target be written."""
     whole = Window(0, 0, dataset.height, dataset.width)
@@ -158,7 +151,7 @@ def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
     could not write may read as zeros; so restored ``bands``, or all where none is, are compared. Bands share
     their blocks, so the others are there where these are.
     """
-    with _opened(recipe) as wanted, _opened(str(target)) as dataset:
+    with open_raster(recipe) as wanted, open_raster(str(target)) as dataset:
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
         chosen = list(bands or dataset.indexes)
         largest = _largest(dataset)
@@ -231,4 +224,4 @@ def _blocksize(dataset: DatasetReader, side: int) -> int:
 def _has_classes(dataset: DatasetReader) -> bool:
     """Whether an average of neighbours would be a value that means something else."""
     names = " / ".join(filter(None, dataset.descriptions)).lower().replace("_", " ")
-    return "1" in _bits(dataset) or ColorInterp.palette in dataset.colorinterp or bool(NOT_MEASURED.search(names))
+    return "1" in _bits(dataset) or ColorInterp.palette in dataset.colorinterp or bool(CLASSES.search(names))

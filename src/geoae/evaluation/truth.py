@@ -1,6 +1,5 @@
 """Scenes whose noise is known, because it was added here."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -8,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 
+from geoae.dataset import SILENCE
 from geoae.errors import InputError
 from geoae.scene import Scene
 from geoae.window import Window
@@ -92,10 +91,9 @@ class Truth:
         bands, height, width = pixels.shape
         profile = {"driver": "GTiff", "count": bands, "height": height, "width": width, "dtype": "float32"}
         nodata = None if self.valid.all() else np.nan
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path, "w", crs=self.crs, transform=self.transform, nodata=nodata, **profile) as dataset:
-                dataset.write(np.where(self.valid, pixels, np.nan).astype(np.float32))
+        place = {"crs": self.crs, "transform": self.transform}
+        with SILENCE, rasterio.open(path, "w", nodata=nodata, **place, **profile) as dataset:
+            dataset.write(np.where(self.valid, pixels, np.nan).astype(np.float32))
 
     def to_unit(self, pixels: Floats) -> NDArray[np.float32]:
         """DN to 0..1 over the span, as peers want them; invalid pixels at their band's median."""

@@ -1,0 +1,154 @@
+"""Decide whether a band is a measurement: what its file claims of it, held against its values where they may tell.
+
+GDAL calls the fourth band of any 8-bit file of four bands alpha unless it is told otherwise, so that
+near infrared often bears the tag. A claim by tag or name is therefore not a fact, and what a person
+asks for outweighs it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
+
+__all__ = ["CLASSES", "Claims", "Verdict", "is_alpha", "judge"]
+
+# Names under which products ship masks, classes and quality flags.
+CLASSES = re.compile(
+    r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
+)
+TRANSPARENCY = re.compile(r"\b(alpha|opacity|transparency)\b")
+INFRARED = re.compile(r"\b(v?nir\d?|(near |short ?wave )?infra ?red|red ?edge|swir\d?|[ml]wir|tir\d?|thermal)\b")
+# Shares of opaque pixels among those that are not transparent. Of 327 measured bands all were below 0.01, and
+# below 0.29 when stretched until a tenth of the pixels saturates on either side.
+MOSTLY, PARTLY, LEAST = 0.65, 0.35, 0.1
+# Values this close to 0 or to the largest, as a share of it, are transparent or opaque: lossy codecs move them.
+NEAR = 0.02
+# Second differences of neighbours between the two, as a share of the spread of values there, the most for half
+# or for nine tenths of them. Nine tenths were below 0.007 in feathered borders, below 0.013 in lossy ones, and
+# above 0.015 in 326 measured bands; half of them were below 0.013 in a hand-made mask.
+SMOOTH, RAMP, RAGGED = 2 / 255, 3.5 / 255, 3.5 / 255
+# Least share of transparent pixels beside borders that are wide or ragged.
+TRANSPARENT = 0.2
+
+Values = Sequence[NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a file says of a band.
+
+    Attributes:
+        colour: its colour interpretation.
+        name: its description.
+        bits: of each pixel, where the file says so (``NBITS``).
+        restored: whether geoae has restored it before, as a measurement.
+
+    """
+
+    colour: ColorInterp
+    name: str = ""
+    bits: str | None = None
+    restored: bool = False
+
+    @property
+    def words(self) -> str:
+        """The name in lower case, without underscores."""
+        return self.name.lower().replace("_", " ")
+
+    @property
+    def kind(self) -> str | None:
+        """What the band is other than a measurement, by the claims alone; None where it is one."""
+        if self.colour is ColorInterp.palette:
+            return "palette"
+        if self.colour is ColorInterp.alpha:
+            return "alpha"
+        if self.bits == "1":
+            return "1-bit mask"
+        return "quality or class band" if CLASSES.search(self.words) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a band is.
+
+    Attributes:
+        kind: what it is other than a measurement; None where it is one.
+        against: the claim that was found to be wrong, or that was overruled.
+
+    """
+
+    kind: str | None
+    against: str | None = None
+
+
+def judge(claims: Claims, values: Values = (), *, asked: bool = False) -> Verdict:
+    """Decide what a band is.
+
+    Args:
+        claims: what its file says.
+        values: windows ``(row, col)`` of it in DN, without invalid pixels if these are known; needed only
+            where ``claims.kind`` is "alpha".
+        asked: whether a person has named the band as one to restore, which outweighs all else.
+
+    """
+    kind = claims.kind
+    if asked:
+        return Verdict(None, kind)
+    if kind != "alpha" or TRANSPARENCY.search(claims.words):
+        return Verdict(kind)
+    if CLASSES.search(claims.words):
+        return Verdict("quality or class band")
+    if claims.restored:
+        return Verdict(None, kind)
+    return Verdict(kind) if is_alpha(values, infrared=bool(INFRARED.search(claims.words))) else Verdict(None, kind)
+
+
+def is_alpha(values: Values, infrared: bool = False) -> bool:
+    """Whether values are those of an alpha: two at most, mostly opaque where not transparent, or ramps between the two.
+
+    Args:
+        values: windows ``(row, col)`` of a band in DN.
+        infrared: whether its name is that of a measurement, so that two values at most pass for an alpha.
+
+    """
+    windows = [np.asarray(window, np.float64) for window in values]
+    every = np.concatenate([window[np.isfinite(window)] for window in windows]) if windows else np.zeros(0)
+    if len(np.unique(every)) <= 2:
+        return True
+    if infrared or every.min() < 0:
+        return False
+    top = np.percentile(every[every > 0], 99.9)  # a few hot pixels are brighter than all others
+    low, high = NEAR * top, (1 - NEAR) * top
+    transparent = (every <= low).mean()
+    bright = every[every >= high]
+    visible = (1 - transparent) * every.size
+    opaque = bright.size / visible
+    # Of one value, or nearly so: a measurement may lie in a narrow range far from 0.
+    flat = np.unique(bright, return_counts=True)[1].max() / visible
+    typical, steep = _bends(windows, low, high)
+    feathered = (steep <= RAMP and flat >= LEAST) or (steep <= SMOOTH and transparent >= TRANSPARENT)
+    ragged = typical <= RAGGED and flat >= PARTLY and transparent >= TRANSPARENT
+    return bool((opaque >= MOSTLY and flat >= PARTLY) or feathered or ragged)
+
+
+def _bends(windows: Sequence[NDArray[np.float64]], low: float, high: float) -> tuple[float, float]:
+    """How much values between ``low`` and ``high`` bend along rows: of half and of nine tenths of them at most.
+
+    As a share of their spread; infinity where there are none.
+    """
+    bends, levels = [], []
+    for window in windows:
+        between = (window > low) & (window < high)
+        inside = between[:, 2:] & between[:, 1:-1] & between[:, :-2]
+        bends.append(np.abs(window[:, 2:] - 2 * window[:, 1:-1] + window[:, :-2])[inside])
+        levels.append(window[between])
+    bent, level = np.concatenate(bends), np.concatenate(levels)
+    if not bent.size:
+        return np.inf, np.inf
+    spread = np.subtract(*np.percentile(level, [95, 5]))
+    typical, steep = np.percentile(bent, [50, 90]) / (spread or np.inf)  # of steps of one height: flat
+    return float(typical), float(steep)
