@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 # Raised whenever the same order would give other pixels; tests/test_order.py says what else a raise takes.
-ALGORITHM = 3
+ALGORITHM = 4
 # The options of geoae 0.1. Digests name these even where they are unset, as the digests in its outputs do.
 FIRST_OPTIONS = ("bands", "overlap", "profile", "ramp", "sigma", "tile", "tta")
 DEFAULT_MODEL = "res-cae"
