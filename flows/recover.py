@@ -14,6 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, Fl
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events import Event
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
+from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
 from flows.process import find_process
@@ -62,18 +63,22 @@ def _families(client: SyncPrefectClient) -> dict[UUID, list[FlowRun]]:
     runs = client.read_flow_runs(flow_run_filter=wanted, limit=200)
     families = {run.id: [run] for run in runs if run.deployment_id and TAG in run.tags}
     for run in runs:
-        root = _root(client, run) if run.id not in families else None
-        if root in families:
+        root = _root(client, run)
+        if root in families and root != run.id:
             families[root].append(run)
     return families
 
 
-def _root(client: SyncPrefectClient, run: FlowRun) -> UUID:
-    while run.parent_task_run_id is not None:
-        parent = client.read_task_run(run.parent_task_run_id).flow_run_id
-        if parent is None:
-            break
-        run = client.read_flow_run(parent)
+def _root(client: SyncPrefectClient, run: FlowRun) -> UUID | None:
+    """The run that ``run`` is computed inside of; None where the server no longer knows it."""
+    try:
+        while run.parent_task_run_id is not None:
+            parent = client.read_task_run(run.parent_task_run_id).flow_run_id
+            if parent is None:
+                return None
+            run = client.read_flow_run(parent)
+    except ObjectNotFound:
+        return None
     return run.id
 
 

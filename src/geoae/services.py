@@ -19,7 +19,7 @@ from urllib.request import urlopen
 from geoae.errors import GeoaeError
 from geoae.resources import require_extra, shipped
 
-__all__ = ["POOL", "SECRETS", "Service", "pasted", "run_server", "run_worker", "start_server", "told"]
+__all__ = ["POOL", "SECRETS", "Service", "format_command", "list_variables", "run_server", "run_worker", "start_server"]
 
 POOL = "gpu"
 # Nobody is told of what is run here, and a busy machine is given time to start.
@@ -122,18 +122,18 @@ def _refuse_what_is_no_address(api: str) -> None:
         )
 
 
-def told(environment: Mapping[str, str]) -> dict[str, str]:
+def list_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables of ``environment`` that a service needs and that are no passwords."""
     ours = {name for name in environment if name.startswith("GEOAE_") and "PASSWORD" not in name}
     return {name: value for name, value in sorted(environment.items()) if name in TOLD | ours}
 
 
-def pasted(service: Service, command: Sequence[str]) -> str:
+def format_command(service: Service, command: Sequence[str]) -> str:
     """``command`` as one line that does the same in a shell which knows nothing of the service.
 
     Passwords are named, not told: there they are taken from that shell's own variables.
     """
-    settings = [f"{name}={shlex.quote(value)}" for name, value in told(service.environment).items()]
+    settings = [f"{name}={shlex.quote(value)}" for name, value in list_variables(service.environment).items()]
     secrets = [f'{name}="${{{name}:?}}"' for name in SECRETS if name in service.environment]
     return f"cd {shlex.quote(str(service.home))} && env {' '.join([*settings, *secrets])} {shlex.join(command)}"
 

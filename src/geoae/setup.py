@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geoae.errors import GeoaeError
-from geoae.services import POOL, Service, pasted, run_worker, start_server
+from geoae.services import POOL, Service, format_command, run_worker, start_server
 from geoae.units import write_units
 
 __all__ = ["Setup", "set_up"]
@@ -56,7 +56,7 @@ def set_up(setup: Setup, say: Callable[[str], None]) -> None:
     service.prefect("--no-prompt", "deploy", "--all")
     _create_automations(service)
     say("# ready; a worker is started, in any shell, with:")
-    say(pasted(service, [sys.executable, "-m", "geoae", "worker", "--limit", str(setup.limit)]))
+    say(format_command(service, [sys.executable, "-m", "geoae", "worker", "--limit", str(setup.limit)]))
     if setup.worker:
         run_worker(service, setup.limit)
 

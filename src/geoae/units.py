@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geoae.errors import OutputError
-from geoae.services import Service, told
+from geoae.services import Service, list_variables
 
 __all__ = ["write_units"]
 
 SERVER, WORKER = "geoae-server.service", "geoae-worker.service"
-# Ended together, a worker and its run would both say why. KillMode=mixed asks the worker alone, and ends what it leaves.
+# KillMode=mixed sends SIGTERM to the worker alone, which ends its run without a state; the next worker starts such a run
+# again. A run that gets SIGTERM itself sets itself to Crashed, and nothing starts it again.
 UNIT = """\
 # Written by geoae deploy --systemd. As a system unit it needs one line more in [Service]: User=NAME
 [Unit]
@@ -88,7 +89,7 @@ def _worker(service: Service, limit: int) -> str:
 
 def _unit(service: Service, description: str, order: str, commands: Sequence[str]) -> str:
     environment = "\n".join(
-        f"Environment={_quoted(f'{name}={value}')}" for name, value in told(service.environment).items()
+        f"Environment={_quoted(f'{name}={value}')}" for name, value in list_variables(service.environment).items()
     )
     home = str(service.home).replace("%", "%%")
     return UNIT.format(

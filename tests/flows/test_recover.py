@@ -123,6 +123,14 @@ def test_a_run_of_this_machine_that_has_lost_its_process_starts_again(client, ru
     assert "waiting" not in said
 
 
+def test_an_inner_run_whose_outer_run_is_unknown_is_left_alone(client, running, recover, gone):
+    """As after the server died before it heard of the step that the inner run belongs to."""
+    run = running(gone)
+    inner = inside(client, run)
+    client.delete_task_run(client.read_flow_run(inner).parent_task_run_id)
+    assert f"({run}) has lost its process; it starts again" in recover()
+
+
 def test_a_run_that_lives_here_is_left_alone(client, running, recover, lives):
     run = running(lives)
     assert recover() == ""
