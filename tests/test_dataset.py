@@ -8,7 +8,7 @@ import rasterio
 import rasterio.shutil
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
-from geoae.dataset import SILENCE, open_raster
+from geoae.dataset import open_raster
 from geoae.errors import InputError, ReadError
 from geoae.scene import Scene
 from geoae.window import Window
@@ -39,31 +39,6 @@ def test_others_hear_it_as_before(shadowed):
         pass
     with pytest.warns(NotGeoreferencedWarning), rasterio.open(shadowed) as dataset, pytest.warns(NodataShadowWarning):
         dataset.read_masks(1)
-
-
-def test_threads_that_come_and_go_leave_the_filters_as_they_were():
-    """The first to come is the first to go: what it restores must not be what the second still needs, nor stay."""
-    before, within, gone = list(warnings.filters), threading.Barrier(2, timeout=9), threading.Event()
-    silent = []
-
-    def first():
-        with SILENCE:
-            within.wait()
-        gone.set()
-
-    def second():
-        within.wait()
-        with SILENCE:
-            gone.wait(9)
-            silent.append(warnings.filters != before)
-
-    threads = [threading.Thread(target=work) for work in (first, second)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert silent == [True]
-    assert warnings.filters == before
 
 
 def test_a_pipe_is_refused_before_gdal_waits_for_it(tmp_path):

@@ -9,8 +9,8 @@ from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 from scipy import ndimage
 
-from geoae.dataset import SILENCE
 from geoae.measurement import Claims, Verdict, is_alpha, judge
+from geoae.silence import SILENCE
 from geoae.window import windows
 from tests.rasters import SHARED, noise, texture
 

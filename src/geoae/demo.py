@@ -12,7 +12,6 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from geoae.dataset import SILENCE
 from geoae.degradations import Gaussian
 from geoae.degrade import degraded
 from geoae.errors import InputError, OutputError
@@ -21,6 +20,7 @@ from geoae.metrics import psnr, ssim
 from geoae.order import Job
 from geoae.resources import require_extra
 from geoae.scene import Scene
+from geoae.silence import SILENCE
 from geoae.window import Window
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 
-from geoae.dataset import SILENCE
 from geoae.scene import Scene
+from geoae.silence import SILENCE
 from geoae.window import Window
 
 __all__ = ["before_after"]

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import rasterio
 
-from geoae.dataset import SILENCE
 from geoae.errors import InputError
+from geoae.silence import SILENCE
 from geoae.soundness import DAMAGED, refuse_what_is_no_file
 
 __all__ = ["file_name", "history", "noted", "remark", "with_history"]

@@ -10,6 +10,7 @@ from rasterio.io import DatasetReader
 
 from geoae.dataset import open_raster
 from geoae.errors import InputError, OutputError
+from geoae.silence import SILENCE
 from geoae.soundness import DAMAGED
 from geoae.vrt import described
 
@@ -62,7 +63,7 @@ def described_beside(source: str, dataset: DatasetReader) -> list[str]:
     if not any(name.endswith(".aux.xml") for name in dataset.files):
         return []
     with_it, alone = _facts(dataset), None
-    with suppress(*DAMAGED), rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(source) as bare:
+    with suppress(*DAMAGED), SILENCE, rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(source) as bare:
         alone = _facts(bare)
     return [] if with_it == alone else with_it
 

@@ -1,7 +1,6 @@
 """What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage, located."""
 
 import re
-import warnings
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
@@ -9,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
-from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.crs import stored
 from geoae.errors import InputError, ReadError
 from geoae.forks import use_one_thread
+from geoae.silence import SILENCE
 from geoae.window import Window
 
 __all__ = [
@@ -191,8 +191,7 @@ def reads_whole(name: str, most: int | None = None) -> bool:
     With ``most``, only about so many blocks of each resolution are tried, spread over the file and the last one among
     them: that finds files cut short, and most of those with a hole.
     """
-    with suppress(*DAMAGED), warnings.catch_warnings(), rasterio.Env(**STRICT):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with suppress(*DAMAGED), SILENCE, rasterio.Env(**STRICT):
         with rasterio.open(name) as dataset:
             levels = len(dataset.overviews(1))
         return _decodes(name, most) and all(_decodes(name, most, OVERVIEW_LEVEL=level) for level in range(levels))

@@ -22,6 +22,7 @@ from geoae.files import flush, flush_folder, rename
 from geoae.locks import hold_folder, lock_files
 from geoae.plan import Slab
 from geoae.sidecars import remove_sidecars
+from geoae.silence import SILENCE
 from geoae.window import Window
 from geoae.writer import Part
 
@@ -49,7 +50,7 @@ class PartWriter:
 
     def reads_as_written(self, draft: Path) -> bool:
         """Whether the closed file holds all of it: on a full disk GDAL returns as if all were well."""
-        with rasterio.open(draft) as dataset:
+        with SILENCE, rasterio.open(draft) as dataset:
             return all(_checksum(dataset.read(window=area)) == checksum for area, checksum in self.written)
 
 
@@ -152,7 +153,7 @@ class PartStore:
         draft = self.folder / f"slab-{slab.index:05d}.{uuid.uuid4().hex}.tmp"
         window = slab.window
         try:
-            with rasterio.open(
+            with SILENCE, rasterio.open(
                 draft, "w", driver="GTiff", dtype=self.dtype, count=self.bands, height=window.height,
                 width=window.width, tiled=True, blockxsize=256, blockysize=256, bigtiff="IF_NEEDED",
             ) as dataset:  # fmt: skip

@@ -12,6 +12,7 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from geoae.errors import InputError
+from geoae.silence import SILENCE
 
 __all__ = ["refuse_cut_short"]
 
@@ -120,7 +121,7 @@ def _envi(path: Path) -> int:
     """Pixels of an ENVI file as GDAL counts them, behind the offset that the header beside them states."""
     if not any(header.is_file() for header in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr"))):
         return 0
-    with rasterio.open(path) as dataset:
+    with SILENCE, rasterio.open(path) as dataset:
         header = next((Path(name) for name in dataset.files if name.lower().endswith(".hdr")), None)
         if dataset.driver != "ENVI" or header is None:
             return 0
@@ -140,7 +141,7 @@ def _spilled(file: BinaryIO) -> int:
     path = Path(file.name)
     if path.suffix.lower() != ".ige":  # overviews
         return 0
-    with rasterio.open(path.with_suffix(".img")) as dataset:
+    with SILENCE, rasterio.open(path.with_suffix(".img")) as dataset:
         if dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=1):
             return 0
         height, width = dataset.block_shapes[0]

@@ -9,9 +9,9 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
-from geoae.dataset import SILENCE
 from geoae.errors import InputError
 from geoae.scene import Scene
+from geoae.silence import SILENCE
 from geoae.window import Window
 
 __all__ = ["GREYS", "Truth"]

@@ -19,6 +19,7 @@ from geoae.job import Job, run
 from geoae.networks.halo import measure_halo
 from geoae.restorer import Array, Identity, Restorer
 from geoae.scene import DTYPES
+from geoae.silence import SILENCE
 from geoae.verification.bench import Bench, overlap, reader, restored, unscaled
 
 __all__ = ["CHECKS", "Finding"]
@@ -77,12 +78,15 @@ def files(bench: Bench) -> Finding:
         for dtype in sorted(DTYPES):
             pixels = _any_pixels(dtype, (2, 70, 61))
             profile = {"driver": "GTiff", "count": 2, "height": 70, "width": 61, "dtype": dtype}
-            with rasterio.open(
-                source, "w", crs="EPSG:32633", transform=Affine(10, 0, 4e5, 0, -10, 4e6), **profile
-            ) as dataset:
+            with (
+                SILENCE,
+                rasterio.open(
+                    source, "w", crs="EPSG:32633", transform=Affine(10, 0, 4e5, 0, -10, 4e6), **profile
+                ) as dataset,
+            ):
                 dataset.write(pixels)
             run(Job(source=str(source), target=str(target), model="identity", tile=64, overwrite=True))
-            with rasterio.open(target) as dataset:
+            with SILENCE, rasterio.open(target) as dataset:
                 wrong += _differing(dataset.read(), pixels)
     what = f"pixels that identity changes from file to file, {len(DTYPES)} types"
     return Finding(measured=what, figure=wrong, limit=0, unit="pixels")
