@@ -117,6 +117,12 @@ def masked(same: bool) -> Maker:
     return make
 
 
+def premultiplied(folder: Path) -> str:
+    pixels = pixels_of("uint8", (4, 30, 30))
+    pixels[3] = np.where(pixels[3] < 99, 0, 255)
+    return str(write(folder / "in.tif", pixels, photometric="RGB", alpha="PREMULTIPLIED"))
+
+
 def zipped(folder: Path) -> str:
     path = plain(folder)
     with zipfile.ZipFile(folder / "scene.zip", "w") as archive:
@@ -252,7 +258,7 @@ RIGHT: dict[str, Maker] = {
     "CIELab": made(shape=(3, 30, 30), dtype="uint8", photometric="CIELAB"),
     "YCbCr": made(shape=(3, 64, 64), dtype="uint8", photometric="YCBCR", compress="jpeg", jpeg_quality=40),
     "min is white": made(shape=(1, 30, 30), dtype="uint8", photometric="MINISWHITE"),
-    "premultiplied alpha": made(shape=(4, 30, 30), dtype="uint8", photometric="RGB", alpha="PREMULTIPLIED"),
+    "premultiplied alpha": premultiplied,
     **{c: made(compress=c, tiled=True, blockxsize=16, blockysize=16) for c in ("lzw", "deflate", "zstd", "packbits", "lzma", "lerc", "lerc_zstd")},
     "webp": made(shape=(3, 40, 40), dtype="uint8", compress="webp", webp_lossless=True),
     "one row": made(shape=(1, 1, 30_000)),

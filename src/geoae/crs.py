@@ -143,7 +143,7 @@ def _standard(text: str, crs: CRS) -> Iterator[Stored]:
 def _flat(text: str) -> tuple[int, int] | None:
     """EPSG codes of a projected 3D CRS: the projected 2D one, and the geographic 3D one that has its heights.
 
-    Source: OGC 19-008r4 (GeoTIFF 1.1), requirement 7.4 on VerticalGeoKey.
+    Source: OGC 19-008r4 (GeoTIFF 1.1), VerticalGeoKey: the code of a vertical or a geographic 3D CRS.
     """
     if "CS[Cartesian,3]" not in text or not text.startswith("PROJCRS"):
         return None
