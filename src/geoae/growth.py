@@ -19,6 +19,8 @@ FEWEST_OF_CLASS = 200
 # Noise whose variance in bright places is not this many times that in dark ones passes for constant: so
 # much is feigned by texture that comes with brightness.
 LEAST_RATIO = 2.0
+# Where clipping leaves less than this part of the noise variance, its median is too low, since so much is at the limit.
+LEAST_LEFT = 0.5
 # Where it would be below this part of the brightest places' or of what was seen, it is no straight line.
 LEAST_SHARE = 0.02
 # Classes whose levels are within so many deviations of the noise are classes of noise rather than of brightness.
@@ -40,7 +42,7 @@ def fit_growth(patches: Patches, band: int, values: Floats, energy: Floats, *, w
         sigma: the band's noise in DN, if it were constant.
 
     """
-    telling = patches.select_telling(band, energy)
+    telling = patches.select_telling(band, energy, LEAST_LEFT)
     values, level, energy = values[telling], patches.level[band][telling], energy[telling]
     if len(values) < FEWEST_OF_CLASS:
         return 0.0

@@ -22,11 +22,14 @@ BLOCK = 512
 # Below this number of patches a covariance of 25 x 25 means nothing.
 FEWEST = 200
 ROUNDS = 3
-# The least eigenvalue of white noise is low by this much for each square root of pixels over patches: nearly the 1 of
-# the limit for many of both (Silverstein, Annals of Probability 13(4), 1985); measured with patches that overlap.
-SAMPLING = 0.9
 # A band of which the others leave this part of its own estimate is made of them, noise and all.
 COPIED = 0.03
+# How many of the least eigenvalues are looked at, and by how much the root of their mean is low in white noise for each
+# square root of pixels over patches. Measured with patches that overlap; the limit for the least one is 1 (Silverstein,
+# Annals of Probability 13(4), 1985). With fewer bands there are more patches, and texture makes up for it.
+OF_FEW_BANDS, OF_MANY_BANDS, WITHOUT_TEXTURE = (1, 0.0), (1, 0.9), (12, 0.45)
+# Of many bands the others leave hardly any texture: the band itself counts only where it shows so much less.
+CLEARLY_LESS = 0.9
 # Signals so dark that the line leaves this part of the variance at the mean tell nothing of its height: an error of
 # the slope is a large one there, and shadows and water would pass for the weakest texture.
 FAINTEST = 0.3
@@ -97,7 +100,7 @@ def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Float
         for band in changed:
             line = Line(sigma[band], slope[band], means[band])
             values[band], left[band] = _unclip_band(patches.values[band], line, limits[band])
-        whole = Patches(values, patches.few, left)
+        whole = replace(patches, values=values, left=left)
         alone[changed] = _estimate_alone(whole, changed)
         before, grew = sigma.copy(), slope > 0
         sigma[fitted], slope[fitted] = _fit_lines(whole, fitted, alone)
@@ -119,7 +122,7 @@ def _settle_alone(values: Floats, sigma: float, limits: tuple[float, float]) -> 
     """
     for _ in range(CLIPPED_ROUNDS):
         whole, left = _unclip_band(values, Line(sigma, 0.0, 0.0), limits)
-        before, found = sigma, _estimate_alone(Patches(whole[None], True, left[None]), np.array([0]))[0, 0]
+        before, found = sigma, _estimate_alone(Patches(whole[None], True, left=left[None]), np.array([0]))[0, 0]
         sigma = found or before
         if abs(sigma - before) <= SETTLED_ALONE * before:
             break
@@ -127,13 +130,13 @@ def _settle_alone(values: Floats, sigma: float, limits: tuple[float, float]) -> 
 
 
 def _unclip_band(values: Floats, line: Line, limits: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Patches ``(patch, pixel)`` with the signal and the contrast that they would have without clipping, and the part
-    of the noise variance ``(patch,)`` that they have then: less than one where clipping has left too little.
+    """Patches ``(patch, pixel)`` with the signal and, where clipping has left enough of the noise, the contrast that
+    they would have without it; and the part of the noise variance that it has left, ``(patch,)``.
     """
     level = values.mean(axis=1)
     signal, share = unclip(level, line, *limits)
     contrast = (values - level[:, None]) / np.sqrt(np.maximum(share, LEAST_LEFT))[:, None]
-    return signal[:, None] + contrast, np.minimum(share / LEAST_LEFT, 1.0)
+    return signal[:, None] + contrast, share
 
 
 def _fit_lines(patches: Patches, bands: Indices, alone: Floats) -> tuple[Floats, Floats]:
@@ -173,7 +176,8 @@ def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
 
 def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
     """The first of ``estimate_noise`` of some ``bands``, and the mean signal where it was seen, ``(of bands, 2)``."""
-    return np.array([_weak_texture(patches, band, patches.values[band], patches.energy[band]) for band in bands])
+    floor, energy = OF_MANY_BANDS if patches.few else OF_FEW_BANDS, patches.energy
+    return np.array([_weak_texture(patches, band, patches.values[band], energy[band], floor) for band in bands])
 
 
 def _estimate_all(
@@ -182,11 +186,12 @@ def _estimate_all(
     """``estimate_noise`` of some ``bands``, the mean signal where it was seen and, where asked for, how its variance
     grows, ``(of bands,)``; ``alone`` (band, 2): what ``_estimate_alone`` finds of all.
     """
+    floor, most = (WITHOUT_TEXTURE, 1 / CLEARLY_LESS) if patches.few else (OF_FEW_BANDS, 1.0)
     found = []
     for band, residual, factor in _without_shared_texture(patches, bands, alone[:, 0]):
         energy, (sigma, seen_at), growth = gradient_energy(residual), alone[band], 0.0
-        shared, shared_seen_at = _weak_texture(patches, band, residual, energy)
-        if COPIED * sigma < shared * factor < sigma:
+        shared, shared_seen_at = _weak_texture(patches, band, residual, energy, floor)
+        if COPIED * sigma < shared * factor < most * sigma:
             sigma, seen_at = shared * factor, shared_seen_at
         if growing:
             # Of many bands the others leave no texture that comes with brightness.
@@ -197,9 +202,11 @@ def _estimate_all(
     return sigmas, seen_ats, growths
 
 
-def _weak_texture(patches: Patches, band: int, values: Floats, energy: Floats) -> tuple[float, float]:
+def _weak_texture(
+    patches: Patches, band: int, values: Floats, energy: Floats, floor: tuple[int, float]
+) -> tuple[float, float]:
     """Noise of ``band`` from ``values`` (patch, pixel), its own or what others leave of them, of this gradient
-    ``energy`` (patch,), and the mean signal where it was seen.
+    ``energy`` (patch,), and the mean signal where it was seen; ``floor`` as for ``_least_variance``.
     """
     signal, telling = patches.level[band], patches.select_telling(band, energy)
     if not telling.all():
@@ -207,20 +214,22 @@ def _weak_texture(patches: Patches, band: int, values: Floats, energy: Floats) -
     if len(values) < FEWEST:
         return 0.0, 0.0
     weak = np.ones(len(values), bool)
-    variance, seen_at = _least_eigenvalue(values, patches.few), signal.mean()
+    variance, seen_at = _least_variance(values, *floor), signal.mean()
     for _ in range(ROUNDS):
         before, weak = weak, energy < pure_noise_energy() * variance
         if weak.sum() < FEWEST or np.array_equal(weak, before):
             break
-        variance, seen_at = _least_eigenvalue(values[weak], patches.few), signal[weak].mean()
+        variance, seen_at = _least_variance(values[weak], *floor), signal[weak].mean()
     return float(np.sqrt(variance)), float(seen_at)
 
 
-def _least_eigenvalue(values: Floats, few: bool) -> float:
-    """That of the covariance of ``values`` (patch, pixel); ``few``: without the error that so few of them bring."""
+def _least_variance(values: Floats, count: int, error: float) -> float:
+    """Mean of the ``count`` least eigenvalues of the covariance of ``values`` (patch, pixel), less the sampling
+    ``error`` of its root.
+    """
     centred = values - values.mean(axis=0)
-    least = max(float(np.linalg.eigvalsh(centred.T @ centred / (len(values) - 1))[0]), 0.0)
-    return least / (1 - SAMPLING * SIDE / np.sqrt(len(values))) ** 2 if few else least
+    least = np.linalg.eigvalsh(centred.T @ centred / (len(values) - 1))[:count].mean()
+    return max(float(least), 0.0) / (1 - error * SIDE / np.sqrt(len(values))) ** 2
 
 
 def _without_shared_texture(patches: Patches, bands: Indices, noise: Floats) -> Iterator[tuple[int, Floats, float]]:
@@ -237,14 +246,18 @@ def _without_shared_texture(patches: Patches, bands: Indices, noise: Floats) -> 
     # Row b of the inverse holds, but for its own entry as a factor, the band less its best prediction.
     precision = np.linalg.inv(covariance + ridge)
     gains = precision / np.diag(precision)[:, None]
+    # Each predictor takes a degree of freedom from what is left, and brings an error of its weight into the weights.
+    lost = min((len(values) - 1) / max(patches.pixels, 1), 0.5) if patches.few else 0.0
     for first in range(0, len(bands), AT_ONCE):
         some = bands[first : first + AT_ONCE]
         residuals = (gains[some] / scale @ values.reshape(len(values), -1)).reshape(len(some), *values.shape[1:])
         for band, residual in zip(some, residuals, strict=True):
             weights = np.square(gains[band])
             if patches.left is not None:
-                residual /= np.sqrt(weights @ patches.left / weights.sum())[:, None]
-            yield band, residual, scale[band] / np.sqrt(weights.sum())
+                # Bands of which too little is left do not bring all of their noise.
+                brought = weights @ np.minimum(patches.left / LEAST_LEFT, 1.0)
+                residual /= np.sqrt(brought / weights.sum())[:, None]
+            yield band, residual, scale[band] / np.sqrt(weights.sum() * (1 - lost) / (1 + lost))
 
 
 def _detail_covariance(values: Floats) -> Floats:

@@ -10,6 +10,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import special
 
+from geoae.clipping import LEAST_LEFT
+
 __all__ = [
     "FEW_BANDS",
     "SIDE",
@@ -40,12 +42,14 @@ class Patches:
     Attributes:
         values: pixels in DN, ``(band, patch, SIDE * SIDE)``.
         few: whether they are so few, since there are many bands, that sampling errors of covariances matter.
-        left: part of the noise variance of unclipped pixels that is there, ``(band, patch)``; None where it is all.
+        pixels: how many pixels of a band are in them.
+        left: part of the noise variance that clipping has left, ``(band, patch)``; None where nothing is clipped.
 
     """
 
     values: Floats
     few: bool = False
+    pixels: int = 0
     left: Floats | None = None
 
     @property
@@ -69,13 +73,14 @@ class Patches:
         """``gradient_energy`` of each patch, ``(band, patch)``."""
         return np.stack([gradient_energy(band) for band in self.values])
 
-    def select_telling(self, band: int, energy: Floats) -> NDArray[np.bool_]:
-        """Which patches ``(patch,)``, of this gradient ``energy`` (patch,), tell of the noise of ``band``.
+    def select_telling(self, band: int, energy: Floats, least: float = LEAST_LEFT) -> NDArray[np.bool_]:
+        """Which patches ``(patch,)``, of this gradient ``energy`` (patch,), tell of the noise of ``band``: those with
+        at least this part ``least`` of its variance.
 
         Exactly flat patches do not: they are saturation or an undeclared collar, not a sight without noise.
         """
         varied: NDArray[np.bool_] = energy > 0
-        return varied if self.left is None else varied & (self.left[band] >= 1)
+        return varied if self.left is None else varied & (self.left[band] >= least)
 
 
 def most_patches(bands: int) -> int:
@@ -90,6 +95,7 @@ def cut_patches(samples: Samples) -> Patches:
     room = [max(p.shape[1] - SIDE + 1, 0) * max(p.shape[2] - SIDE + 1, 0) for p, _ in samples]
     step = max(1, int(np.sqrt(sum(room) / most)))
     places = [_find_places(mask, step) for _, mask in samples]
+    covered = sum(map(len, places)) * step**2
     if few:
         # A step of whole pixels could leave four times as many.
         thin = max(1.0, sum(map(len, places)) / most)
@@ -98,7 +104,7 @@ def cut_patches(samples: Samples) -> Patches:
     values = np.empty((bands, ends[-1], SIDE * SIDE))
     for (pixels, _), some, first, stop in zip(samples, places, ends, ends[1:], strict=False):
         values[:, first:stop] = pixels.reshape(bands, -1)[:, some]
-    return Patches(values, few)
+    return Patches(values, few, min(covered, ends[-1] * SIDE * SIDE))
 
 
 def _find_places(mask: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
