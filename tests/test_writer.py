@@ -343,7 +343,7 @@ def test_a_source_that_went_away(tmp_path):
 
 @pytest.mark.parametrize("at", [0, 1, 17, 40])
 def test_a_name_is_put_right_wherever_it_lies(tmp_path, monkeypatch, at):
-    monkeypatch.setattr("geoae.vrt.CHUNK", 16)
+    monkeypatch.setattr("geoae.files.CHUNK", 16)
     path = tmp_path / "a.tif"
     path.write_bytes(b"." * at + b'<Item name="geoae-1-key" domain="geoae-1-hidden">' + b"." * 9)
     before = path.stat().st_size
