@@ -126,3 +126,85 @@ def test_copies_of_a_band_do_not_hide_its_noise():
     np.testing.assert_allclose(
         estimate_noise(whole(np.concatenate([grey, grey, 2 * grey]))), alone * [1, 1, 2], rtol=1e-6
     )
+
+
+def clipped(clean: np.ndarray, sigma: np.ndarray | float, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """``clean`` (band, row, col) lowered, but not below zero, and under noise clipped at zero in ``share`` of its pixels."""
+    added = sigma * noise(clean.shape, 1.0)
+
+    def lowered(by: float) -> np.ndarray:
+        return np.maximum(clean - by, 0.0)
+
+    low, high = clean.min() - 10 * np.max(sigma), clean.max()
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (lowered(middle) + added <= 0).mean() < share else (low, middle)
+    return lowered(low), np.maximum(lowered(low) + added, 0.0)
+
+
+@pytest.mark.parametrize("bands", [1, 4])
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1, 0.15])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16])
+def test_noise_clipped_at_zero_is_found_as_it_was_before(bands, share, dtype):
+    _, noisy = clipped(texture(bands, 256, 256), 60.0, share)
+    sigma, slope = noise_model(whole(np.round(noisy).astype(dtype) if dtype is np.uint16 else noisy.astype(dtype)))
+    assert sigma == pytest.approx(np.full(bands, 60), rel=0.06)
+    assert not slope.any()
+
+
+@pytest.mark.parametrize("limit", [255, 4095])
+def test_noise_clipped_at_the_top_is_found_as_it_was_before(limit):
+    _, noisy = clipped(texture(1, 256, 256), 60.0, 0.1)
+    saturated = np.round(limit - noisy / 600 * limit).clip(1).astype(np.uint16)
+    sigma, slope = noise_model(whole(saturated))
+    assert sigma == pytest.approx([60 / 600 * limit], rel=0.06)
+    assert not slope.any()
+
+
+def test_noise_that_grows_is_found_as_it_was_before_clipping():
+    clean = np.linspace(0, 400, 256)[:, None] * np.ones((1, 256, 256))
+    slopes = []
+    for seed in range(5):
+        noisy = clean + np.sqrt(4 * clean + 30**2) * np.random.default_rng(seed).normal(size=clean.shape)
+        sigma, slope = noise_model(whole(np.maximum(noisy, 0)))
+        assert sigma == pytest.approx(np.sqrt(4 * np.maximum(noisy, 0).mean() + 30**2), rel=0.1)
+        slopes.append(float(slope[0]))
+    # Now and then a growth so weak passes for none.
+    assert np.median(slopes) == pytest.approx(4, rel=0.25)
+
+
+def test_a_band_almost_all_of_which_is_clipped_keeps_a_noise():
+    pixels = np.stack([texture(1, 128, 128)[0] + noise((128, 128), 20), np.maximum(noise((128, 128), 20, 2) - 45, 0)])
+    sigma, slope = noise_model(whole(pixels))
+    assert sigma[0] == pytest.approx(20, rel=0.1)
+    assert 0 < sigma[1] < 40
+    assert np.isfinite(slope).all()
+
+
+def test_true_zeros_of_a_clean_scene_do_not_become_noise():
+    clean = np.round(np.maximum(texture(1, 256, 256) - 1000, 0) / 20)
+    sigma, _ = noise_model(whole(clean))
+    assert sigma == pytest.approx(estimate_noise(whole(clean)), rel=0.02, abs=0.1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_noise_of_two_hundred_bands_is_found_within_few_percent(share):
+    rng = np.random.default_rng(0)
+    spectra = np.abs(rng.normal(size=(200, 4)))
+    clean = np.tensordot(spectra, texture(4, 100, 100) - 700, 1) / 4
+    noisy = clipped(clean, 30.0, share)[1] if share else clean + noise(clean.shape, 30)
+    sigma, slope = noise_model(whole(noisy.astype(np.float32)))
+    some = noisy.max(axis=(1, 2)) > 100
+    assert np.mean(sigma[some]) == pytest.approx(30, rel=0.03)
+    assert sigma[some] == pytest.approx(np.full(some.sum(), 30), rel=0.1)
+    assert (slope > 0).mean() < 0.05
+
+
+def test_a_restored_band_is_no_copy_of_the_others():
+    """Its noise is gone, so that the others leave next to nothing of it."""
+    rng = np.random.default_rng(3)
+    ground = 40 * rng.normal(size=(160, 160))
+    bands = np.stack([gain * ground for gain in (1.0, 0.8, 1.3)]) + rng.normal(0, 0.3, (3, 160, 160))
+    samples = [(bands, np.ones(bands.shape, bool))]
+    assert estimate_noise(samples, restored=True) == pytest.approx([0.3] * 3, rel=0.3)
+    assert (estimate_noise(samples) > 5).all()

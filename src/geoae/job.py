@@ -191,5 +191,5 @@ def _report(
         bands=list(scene.bands), copied=scene.copied, tile=(plan.rows.tile, plan.cols.tile), overlap=plan.rows.overlap,
         tiles=plan.tiles, tiles_computed=counts[True], tiles_empty=counts[False], slabs_resumed=resumed, seconds=seconds,
         megapixels_per_second=megapixels / seconds, sigma_before=prepared.facts.sigma.tolist(),
-        slope=prepared.facts.slope.tolist(), sigma_after=found.facts.sigma.tolist(), bias=found.bias, warnings=prepared.warnings,
+        slope=prepared.facts.slope.tolist(), sigma_after=found.sigma, bias=found.bias, warnings=prepared.warnings,
     )  # fmt: skip

@@ -40,7 +40,7 @@ SETTLED, SETTLED_ALONE = 0.1, 0.02
 THIRD = 3
 
 
-def estimate_noise(samples: Samples) -> Floats:
+def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
     """Standard deviation of additive, spatially white noise of each band, ``(band,)`` in DN.
 
     ``samples``: pairs of pixels and mask ``(band, row, col)``, True = valid, cut from one scene.
@@ -54,9 +54,13 @@ def estimate_noise(samples: Samples) -> Floats:
 
     A band with too few valid patches, or none that is not flat, has no noise: 0. Noise is taken for constant and not
     clipped; ``noise_model`` looks at both.
+
+    A band of which the others leave next to nothing is taken for a copy of them, whose noise they predict too. In
+    a ``restored`` scene it is not: there it is a band whose noise is gone.
     """
     patches = cut_patches(samples)
-    return _estimate_all(patches, patches.bands, _estimate_alone(patches, patches.bands))[0]
+    alone = _estimate_alone(patches, patches.bands)
+    return _estimate_all(patches, patches.bands, alone, copied=0.0 if restored else COPIED)[0]
 
 
 def noise_model(samples: Samples) -> tuple[Floats, Floats]:
@@ -181,7 +185,7 @@ def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
 
 
 def _estimate_all(
-    patches: Patches, bands: Indices, alone: Floats, *, growing: bool = False
+    patches: Patches, bands: Indices, alone: Floats, *, growing: bool = False, copied: float = COPIED
 ) -> tuple[Floats, Floats, Floats]:
     """``estimate_noise`` of some ``bands``, the mean signal where it was seen and, where asked for, how its variance
     grows, ``(of bands,)``; ``alone`` (band, 2): what ``_estimate_alone`` finds of all.
@@ -191,7 +195,7 @@ def _estimate_all(
     for band, residual, factor in _without_shared_texture(patches, bands, alone[:, 0]):
         energy, (sigma, seen_at), growth = gradient_energy(residual), alone[band], 0.0
         shared, shared_seen_at = _weak_texture(patches, band, residual, energy, floor)
-        if COPIED * sigma < shared * factor < most * sigma:
+        if copied * sigma < shared * factor < most * sigma:
             sigma, seen_at = shared * factor, shared_seen_at
         if growing:
             # Of many bands the others leave no texture that comes with brightness.

@@ -35,7 +35,9 @@ class RestoreReport(BaseModel):
     slope: list[float] = Field(
         description="how the variance of the noise of each restored band grows with its signal, in DN; 0 where it is constant"
     )
-    sigma_after: list[float] = Field(description="the same estimate on the output, in DN")
+    sigma_after: list[float] = Field(
+        description="noise of each restored band of the output, in DN, estimated as if it were constant and not clipped"
+    )
     bias: list[float] = Field(
         default_factory=list, description="change of the mean of each restored band on the sampled windows, in DN"
     )
