@@ -17,6 +17,7 @@ from geoae.provenance import history, remark
 from geoae.recipe import Bands, Recipe, Sigma
 from geoae.restorer import Identity, Restorer, SelfEnsemble
 from geoae.scene import Scene
+from geoae.tuning import release_memory
 
 __all__ = [
     "ALGORITHM",
@@ -152,7 +153,11 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
     if scene.bands:
         sigma = options.known_sigma(job.source, scene.bands)
         with scene.reader() as reader:
-            facts = Facts.of(sample(reader.read, scene.height, scene.width), sigma)
+            samples = sample(reader.read, scene.height, scene.width)
+        release_memory()  # of GDAL's blocks
+        facts = Facts.of(samples, sigma)
+        del samples
+        release_memory()
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
     plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))

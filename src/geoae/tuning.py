@@ -4,7 +4,7 @@ import ctypes
 import os
 from contextlib import suppress
 
-__all__ = ["hush_libraries", "tune_process"]
+__all__ = ["hush_libraries", "release_memory", "tune_process"]
 
 
 def tune_process() -> None:
@@ -33,6 +33,12 @@ def tune_process() -> None:
         libc.mallopt(-8, 1)  # M_ARENA_MAX: other threads' arenas keep nothing of this size
     except (OSError, AttributeError):
         pass  # not glibc
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system: what one stage of a run left in pieces does not fit the next one's arrays."""
+    with suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def hush_libraries() -> None:

@@ -11,15 +11,19 @@ SOURCE = Path(__file__).parents[3] / "shared/scenes/train" / "landsat_peru_2020_
 BANDS = 4
 BLOCK = 512
 NOISE = 0.05  # of a band's standard deviation
+SHOT = 2.0  # DN of variance for each DN of signal, where the noise grows with it
 
 
-def mosaic(path: Path, side: int) -> Path:
-    """``side`` x ``side`` x 4 uint16 in DN of 0..10000: real pixels, mirrored as often as it takes, with noise."""
+def mosaic(path: Path, side: int, bands: int = BANDS, *, growing: bool = False) -> Path:
+    """``side`` x ``side`` x ``bands`` uint16 in DN of 0..10000: real pixels, mirrored as often as it takes, with noise.
+
+    ``growing``: the variance of the noise grows with the signal. Bands past the fourth are the four again.
+    """
     with rasterio.open(SOURCE) as dataset:
         pixels = dataset.read().astype(np.float32)
     pixels *= 8000 / np.percentile(pixels, 99.5)
     spread = NOISE * pixels.std(axis=(1, 2))[:, None, None]
-    profile = {"driver": "GTiff", "count": BANDS, "height": side, "width": side, "dtype": "uint16"}
+    profile = {"driver": "GTiff", "count": bands, "height": side, "width": side, "dtype": "uint16"}
     tiling = {
         "tiled": True,
         "blockxsize": BLOCK,
@@ -33,8 +37,9 @@ def mosaic(path: Path, side: int) -> Path:
     with rasterio.Env(GDAL_CACHEMAX=96), rasterio.open(path, "w", **profile, **tiling, **where) as dataset:
         for row in range(0, side, BLOCK):
             rows = _mirrored(row, min(BLOCK, side - row), pixels.shape[1])
-            strip = pixels[:, rows][:, :, _mirrored(0, side, pixels.shape[2])]
-            strip += spread * rng.standard_normal(strip.shape, dtype=np.float32)
+            strip = pixels[np.arange(bands) % BANDS][:, rows][:, :, _mirrored(0, side, pixels.shape[2])]
+            deviation = np.sqrt(SHOT * strip) if growing else spread[np.arange(bands) % BANDS]
+            strip += deviation * rng.standard_normal(strip.shape, dtype=np.float32)
             dataset.write(np.clip(np.rint(strip), 1, 10_000).astype(np.uint16), window=Window(0, row, side, len(rows)))
     return path
 

@@ -12,9 +12,9 @@ LEAK = 0.1
 FAINT = 5e-3
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": lambda: nn.LeakyReLU(LEAK),
-    "elu": nn.ELU,
+    "relu": lambda: nn.ReLU(inplace=True),
+    "leaky_relu": lambda: nn.LeakyReLU(LEAK, inplace=True),
+    "elu": lambda: nn.ELU(inplace=True),
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
 }
@@ -76,4 +76,4 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, width, H, W)`` to the same shape."""
-        return x + self.conv2(self.activation(self.conv1(x)))
+        return self.conv2(self.activation(self.conv1(x))).add_(x)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -58,16 +59,22 @@ class ResCAE(nn.Module):
         ``sigma``: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or a map
         ``(B, C, H, W)``; H and W divisible by ``multiple``.
         """
-        folded = nn.functional.pixel_unshuffle(pixels, 2)
-        x = self.stem(torch.cat([folded, level_at(sigma, pixels, 2)], dim=1))
+        x = self.stem(torch.cat([nn.functional.pixel_unshuffle(pixels, 2), level_at(sigma, pixels, 2)], dim=1))
         skips = []
+        # Block by block, and skips are taken back: the call of a whole stage would hold its input, the list all skips.
         for encode, down in zip(self.encoder, self.down, strict=True):
-            skips.append(encode(x))
-            x = down(skips[-1])
-        x = self.middle(x)
+            for block in cast(nn.Sequential, encode):
+                x = block(x)
+            skips.append(x)
+            x = down(x)
+        for block in self.middle:
+            x = block(x)
         for level in reversed(range(len(skips))):
-            merged = self.merge[level](torch.cat([self.up[level](x), skips[level]], dim=1))
-            x = self.decoder[level](merged)
+            x = self.up[level](x)
+            x = torch.cat([x, skips.pop()], dim=1)
+            x = self.merge[level](x)
+            for block in cast(nn.Sequential, self.decoder[level]):
+                x = block(x)
         return gated(nn.functional.pixel_shuffle(self.head(x), 2), sigma)
 
 
