@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.events import Event
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
@@ -85,15 +86,19 @@ def _root(client: SyncPrefectClient, run: FlowRun) -> UUID | None:
 def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
     """End a run and those inside of it; start it again unless it was being cancelled, or was started often enough."""
     root, *inner = family
-    if client.read_flow_run(root.id).state_id != root.state_id:  # another worker of the pool was first
-        return f"{root.name} ({root.id}) was started again by another worker"
+    taken = f"{root.name} ({root.id}) is started again by another worker"
+    if client.read_flow_run(root.id).state_id != root.state_id:
+        return taken
     cancelling = root.state_type is StateType.CANCELLING
     ended: State[Any] = Cancelled(message=MESSAGE) if cancelling else Crashed(message=MESSAGE)
     # Inner runs first: a run that starts again takes one that has not ended for its own.
-    for run in [*inner, root]:
+    for run in inner:
         client.set_flow_run_state(run.id, ended)
+    if client.set_flow_run_state(root.id, ended).status is not SetStateStatus.ACCEPT:
+        return taken
     if cancelling or root.run_count >= STARTS:
         return f"{root.name} ({root.id}) has lost its process; it is {ended.name}"
+    time.sleep(EVERY)  # so that a worker which looks at the same time finds it Crashed
     client.set_flow_run_state(root.id, AwaitingRetry(message="Started again, since its process was lost."))
     # A server that has just started hears of neither state for minutes, and would miss a heartbeat.
     event = Event(event=RECOVERED, resource={"prefect.resource.id": f"prefect.flow-run.{root.id}"})
