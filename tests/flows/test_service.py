@@ -118,6 +118,7 @@ def test_a_scene_is_finished_after_a_power_cut(service, tmp_path, record_propert
     scene, target = crop(tmp_path / "scene.tif", side=900, source=SCENE), tmp_path / "restored.tif"
     given = {"source": scene, "target": target} | OPTIONS
     parameters = [word for name, value in given.items() for word in ("--param", f"{name}={value}")]
+    seconds_until(lambda: b"started!" in service.log.read_bytes(), 600)
     assert service.prefect("deployment", "run", "restore-scene/on-demand", *parameters).returncode == 0
     seconds_until(lambda: slabs(target) >= 2, 300)
     assert restoring(service.worker).is_running()
