@@ -22,7 +22,12 @@ GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 ADDRESSED = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-OPTIONS = {option for command in cli.commands.values() for parameter in command.params for option in parameter.opts}
+OPTIONS = {
+    option
+    for command in cli.commands.values()
+    for parameter in command.params
+    for option in (*parameter.opts, *parameter.secondary_opts)
+}
 # What the contributing page tells its reader to create.
 CREATED = {"src/geoae/networks/tiny.py", "src/geoae/degradations/interference.py"}
 
@@ -66,7 +71,11 @@ def test_every_page_is_in_the_navigation():
 def test_every_call_names_a_command_and_its_options(page):
     for command, options in calls(page):
         assert command in cli.commands, command
-        known = {option for parameter in cli.commands[command].params for option in parameter.opts} | {"--help"}
+        known = {
+            option
+            for parameter in cli.commands[command].params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        } | {"--help"}
         assert set(options) <= known, (command, options)
 
 

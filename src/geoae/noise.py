@@ -107,12 +107,13 @@ def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Float
         whole = replace(patches, values=values, left=left)
         alone[changed] = _estimate_alone(whole, changed)
         before, grew = sigma.copy(), slope > 0
-        sigma[fitted], slope[fitted] = _fit_lines(whole, fitted, alone)
+        found, slopes = _fit_lines(whole, fitted, alone)
         # From the mean of the signal to that of the clipped pixels.
-        risen = np.sqrt(np.maximum(sigma**2 + slope * (means - whole.level.mean(axis=1)), 0.0))
+        risen = found**2 + slopes * (means - whole.level.mean(axis=1))[fitted]
         # Where clipping leaves too few patches, what was found before is all there is.
-        lost = (sigma == 0) & (before > 0)
-        sigma, slope = np.where(lost, before, risen), np.where(lost, 0.0, slope)
+        lost = found == 0
+        sigma[fitted] = np.where(lost, before[fitted], np.sqrt(np.maximum(risen, 0.0)))
+        slope[fitted] = np.where(lost, 0.0, slopes)
         changed = changed[((np.abs(sigma - before) > SETTLED * before) | ((slope > 0) & ~grew))[changed]]
         fitted = changed
         if not changed.size:
