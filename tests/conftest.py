@@ -3,6 +3,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import torch
 from hypothesis import settings
 
 from tests.standin import make_prefect
@@ -15,6 +16,12 @@ settings.load_profile("geoae")
 for number, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, answer)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    """A fresh network is the same in every run of a test, whatever ran before."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture
