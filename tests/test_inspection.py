@@ -1,3 +1,8 @@
+import os
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import rasterio
@@ -70,3 +75,28 @@ def test_a_scene_without_a_measured_band_is_shown_too(scene):
     found = inspect(Job(source=str(scene), model="identity"))
     assert [band.treatment for band in found.bands] == ["copied: quality or class band"] * 3
     assert found.plan.seconds == 0
+
+
+# The peak of a child begins with that of the process that starts it: a small one in between.
+PEAK = """
+import resource, subprocess, sys
+subprocess.run([sys.executable, "-m", "geoae", *sys.argv[1:]], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+"""
+
+
+@pytest.mark.parametrize("shape", [(3, 1300, 1300), (80, 100, 100)])
+@pytest.mark.parametrize("model", ["identity", "res-cae"])
+def test_memory_is_what_a_run_takes(tmp_path, shape, model):
+    pixels = (texture(*shape) + noise(shape, 25)).clip(0).astype(np.uint16)
+    source = str(write(tmp_path / "in.tif", pixels, tiled=True, compress="deflate"))
+    environment = os.environ | {"COLUMNS": "500"}
+    shown, peak = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for command in (
+            [sys.executable, "-m", "geoae", "inspect", source, "--model", model],
+            [sys.executable, "-c", PEAK, "restore", source, "--model", model, "--quiet"],
+        )
+    )
+    forecast = re.search(r"about (\d+) MiB of memory", shown)
+    assert float(forecast[1]) == pytest.approx(float(peak), rel=0.15), shown

@@ -33,7 +33,7 @@ MANY = {
 
 def prepared(job: Job, bands: tuple[int, ...]) -> Prepared:
     """``job`` on a scene that is described by hand, so that no version of GDAL has a part in it."""
-    options, restorer, count = merged(job), Identity(), len(bands)
+    options, restorer, count = merged(job), Identity(tile=1024), len(bands)
     scene = Scene(
         source=job.source, height=1000, width=1300, count=4, dtype="uint16", bands=bands, copied={}, nodata=(0,) * count,
         masked=True, driver="GTiff", crs="EPSG:32633", pixel_size=(10.0, 10.0), identity="1d" * 32, files=(), state="",

@@ -3,16 +3,16 @@
 import time
 
 import numpy as np
+import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
-from geoae.diagnose import GRID, SIDE
-from geoae.noise import working_bytes
 from geoae.order import Job, Prepared, prepare
+from geoae.tuning import CACHE_MIB, peak_rss
 
 __all__ = ["BandFacts", "Inspection", "PlanFacts", "inspect"]
 
-# Python with torch and GDAL, before the first tile.
-BASE_MIB = 450
+# Copies in DN of a tile that is read ahead, restored, or waits to be written.
+COPIES = 5
 
 
 class BandFacts(BaseModel):
@@ -44,7 +44,7 @@ class PlanFacts(BaseModel):
     tile: tuple[int, int]
     overlap: int
     slabs: int
-    memory_mib: int
+    memory_mib: int = Field(description="peak of this process, were it to restore the scene")
     disk_mib: int
     seconds: float = Field(description="estimate from one timed forward pass")
 
@@ -116,21 +116,28 @@ def _bands(prepared: Prepared, names: list[str], nodata: tuple[float | None, ...
 def _plan(prepared: Prepared) -> PlanFacts:
     scene, work = prepared.scene, prepared.work
     plan, bands = work.plan, len(scene.bands)
-    tile = plan.rows.tile * plan.cols.tile
     pixel = np.dtype(scene.dtype).itemsize * bands
-    # Tiles read ahead and written behind in DN and in model units, one network pass, the strip.
-    in_model = (12 if work.scale.varies else 8) * bands
-    ahead = 4 * work.tiles_per_batch * tile * (pixel + in_model)
-    strip = 4 * bands * plan.rows.overlap * plan.cols.size
-    # Before that, the sample with its masks, and what the noise is told from.
-    sampled = min(scene.height * scene.width, (GRID * SIDE) ** 2) * (pixel + bands)
-    activations = 0 if work.restorer.digest == "identity" else tile * 4 * 64
+    seconds = _seconds(prepared)
     return PlanFacts(
         model=work.restorer.name, setting=work.restorer.setting, tiles=plan.tiles, tile=(plan.rows.tile, plan.cols.tile),
         overlap=plan.rows.overlap, slabs=len(list(plan.slabs())),
-        memory_mib=BASE_MIB + (max(ahead + strip + activations, sampled + working_bytes(bands)) >> 20),
-        disk_mib=-(-scene.height * scene.width * pixel // 2**20), seconds=_seconds(prepared),
+        memory_mib=_peak_bytes(prepared) >> 20, disk_mib=-(-scene.height * scene.width * pixel // 2**20), seconds=seconds,
     )  # fmt: skip
+
+
+def _peak_bytes(prepared: Prepared) -> int:
+    """What this process has taken at most, sample, estimate and one forward pass included, or what the loop over the
+    tiles adds to what it holds now, whichever is more.
+    """
+    scene, work = prepared.scene, prepared.work
+    plan, bands = work.plan, len(scene.bands)
+    pixel = np.dtype(scene.dtype).itemsize * bands
+    tile = plan.rows.tile * plan.cols.tile * work.tiles_per_batch
+    in_model = 4 * bands * (2 if work.scale.varies else 1)
+    waiting = 4 * bands * (plan.rows.overlap - 2 * plan.halo) * plan.cols.size
+    cache = min(scene.height * scene.width * pixel, CACHE_MIB << 20)
+    held = psutil.Process().memory_info().rss
+    return max(peak_rss(), held + tile * (COPIES * pixel + in_model) + waiting + cache)
 
 
 def _seconds(prepared: Prepared) -> float:

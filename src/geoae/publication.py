@@ -17,7 +17,7 @@ from geoae.provenance import file_name, noted, with_history
 from geoae.scene import Scene
 from geoae.sidecars import sidecars_of
 from geoae.tilestore import PartStore, publish
-from geoae.tuning import release_memory
+from geoae.tuning import allocate_small_pieces, release_memory
 from geoae.writer import assemble
 
 __all__ = ["Checked", "check", "fingerprint_of", "publish_result"]
@@ -52,12 +52,13 @@ def publish_result(prepared: Prepared, store: PartStore) -> Checked:
     # Among the parts: what a killed run leaves of it goes with them.
     draft = store.folder / f"{local.name}.{uuid.uuid4().hex[:8]}.part"
     parts = store.parts(list(prepared.work.plan.slabs())) if scene.bands else []
-    release_memory()  # of tiles and activations
     try:
         profile, tags = str(prepared.options.profile), _tags(prepared)
-        assemble(scene.source, parts, scene.bands, draft, profile=profile, tags=tags, mistagged=scene.mistagged)
-        _refuse_changed(scene)
-        found = check(prepared, str(draft))
+        with allocate_small_pieces():
+            assemble(scene.source, parts, scene.bands, draft, profile=profile, tags=tags, mistagged=scene.mistagged)
+            release_memory()
+            _refuse_changed(scene)
+            found = check(prepared, str(draft))
         _refuse_changed(scene)
         publish(draft, local, scene.files)
     except RejectedError as error:

@@ -72,7 +72,7 @@ class Identity:
     channels: int = 1
     multiple: int = 8
     halo: int = 8
-    tile: int = 1024
+    tile: int = 768
     setting: str = "numpy"
 
     def batch(self, height: int, width: int) -> int:

@@ -156,6 +156,7 @@ class PartStore:
             with SILENCE, rasterio.open(
                 draft, "w", driver="GTiff", dtype=self.dtype, count=self.bands, height=window.height,
                 width=window.width, tiled=True, blockxsize=256, blockysize=256, bigtiff="IF_NEEDED",
+                interleave="band",
             ) as dataset:  # fmt: skip
                 part = PartWriter(slab, dataset)
                 yield part

@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geoae.networks import ARCHITECTURES, SMP, NAFNet, ResCAE, SkipCAE
+from geoae.networks import ARCHITECTURES, SMP, NAFNet, ResCAE, SkipCAE, res_cae
 from geoae.networks.halo import measure_field, measure_halo
-from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS
+from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS, by_rows
 from tests.doubles import randomised
 
 # Those that draw the image, as the article's do, and cannot draw one before they have learnt to.
@@ -197,3 +197,31 @@ def test_a_variational_network_is_unsure_where_it_was_told_less():
     network.train()
     network(pixels, level(network))
     assert network.divergence > 0
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"widths": (8,), "blocks": (2,)},
+        {"widths": (8, 16), "blocks": (2, 1, 0), "upsampling": "nearest"},
+        {"widths": (8, 16, 16, 16), "blocks": (0, 1, 2, 1, 0, 3, 1)},
+    ],
+)
+def test_rows_computed_one_range_after_another_are_those_of_the_whole(sizes, monkeypatch):
+    network = randomised(ResCAE(**sizes))
+    pixels = noisy(network, 208, 48)
+    with torch.inference_mode():
+        whole = network(pixels, level(network))
+        monkeypatch.setattr(res_cae, "ROWS", 16)
+        assert torch.allclose(network(pixels, level(network)), whole, atol=1e-5)
+
+
+def test_a_range_of_rows_is_asked_for_with_its_reach():
+    asked = []
+
+    def compute(rows):
+        asked.append(rows)
+        return torch.arange(rows.start, rows.stop, dtype=torch.float32)[None, None, :, None]
+
+    assert by_rows(compute, 10, reach=1, at_once=4).flatten().tolist() == list(range(10))
+    assert asked == [slice(0, 5), slice(3, 9), slice(7, 10)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "UPSAMPLINGS", "ResBlock", "gated", "level_at", "with_level"]
+__all__ = ["ACTIVATIONS", "UPSAMPLINGS", "ResBlock", "by_rows", "gated", "level_at", "with_level"]
 
 LEAK = 0.1
 # Noise in model units at which the gate is half open: about a grey level of 255.
@@ -54,6 +54,34 @@ def gated(residual: Tensor, sigma: Tensor) -> Tensor:
     tenth only.
     """
     return sigma / (sigma + FAINT) * residual.float()
+
+
+def by_rows(compute: Callable[[slice], Tensor], height: int, reach: int, at_once: int) -> Tensor:
+    """Compute ranges of rows one after another, to bound the memory of what lies between input and result.
+
+    Args:
+        compute: gives the rows ``(B, C, rows, W)`` of a range. ``reach`` rows at either end of it may be wrong,
+            unless that is an end of the whole.
+        height: rows of the whole.
+        reach: rows.
+        at_once: rows of one range without its reach.
+
+    Returns:
+        All rows, ``(B, C, height, W)``.
+
+    """
+    if height <= at_once:
+        return compute(slice(0, height))
+    whole: Tensor | None = None
+    for start in range(0, height, at_once):
+        stop, first = min(start + at_once, height), max(start - reach, 0)
+        part = compute(slice(first, min(stop + reach, height)))
+        if whole is None:
+            shape = (*part.shape[:2], height, part.shape[3])
+            whole = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)
+        whole[:, :, start:stop] = part[:, :, start - first : stop - first]
+    assert whole is not None
+    return whole
 
 
 class ResBlock(nn.Module):

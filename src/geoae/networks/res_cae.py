@@ -2,14 +2,18 @@
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from geoae.networks.layers import UPSAMPLINGS, ResBlock, gated, level_at
+from geoae.networks.layers import UPSAMPLINGS, ResBlock, by_rows, gated, level_at
 
 __all__ = ["ResCAE"]
+
+# Rows of a level that a CPU computes at a time: their features take a fraction of the tile's, and fit its cache better.
+ROWS = 256
 
 
 class ResCAE(nn.Module):
@@ -59,23 +63,41 @@ class ResCAE(nn.Module):
         ``sigma``: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or a map
         ``(B, C, H, W)``; H and W divisible by ``multiple``.
         """
-        x = self.stem(torch.cat([nn.functional.pixel_unshuffle(pixels, 2), level_at(sigma, pixels, 2)], dim=1))
-        skips = []
-        # Block by block, and skips are taken back: the call of a whole stage would hold its input, the list all skips.
-        for encode, down in zip(self.encoder, self.down, strict=True):
-            for block in cast(nn.Sequential, encode):
-                x = block(x)
-            skips.append(x)
-            x = down(x)
-        for block in self.middle:
+        x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), level_at(sigma, pixels, 2)], dim=1)
+        if not self.down:
+            return gated(nn.functional.pixel_shuffle(self.head(self.middle(self.stem(x))), 2), sigma)
+        # Training keeps every activation anyway, and a GPU is fast on large arrays only.
+        bounded = x.device.type == "cpu" and not torch.is_grad_enabled()
+        skips: list[Tensor] = []
+        for level, down in enumerate(self.down):
+            at_once = ROWS if bounded else x.shape[2]
+            skips.append(by_rows(partial(self._encode, x, level), x.shape[2], self._reach(level), at_once))
+            x = down(skips[-1])
+        x = self.middle(x)
+        while skips:
+            skip, level = skips.pop(), len(skips)
+            at_once = ROWS if bounded else skip.shape[2]
+            x = by_rows(partial(self._decode, x, skip, level), skip.shape[2], self._reach(level), at_once)
+        return gated(nn.functional.pixel_shuffle(x, 2), sigma)
+
+    def _encode(self, x: Tensor, level: int, rows: slice) -> Tensor:
+        """``rows`` of the skip of a level, whose input is ``x``."""
+        x = x[:, :, rows]
+        return cast(Tensor, self.encoder[level](self.stem(x) if level == 0 else x))
+
+    def _decode(self, inner: Tensor, skip: Tensor, level: int, rows: slice) -> Tensor:
+        """``rows`` of a level's result, from that of the level below it and the skip; of the network's at level 0."""
+        x = self.up[level](inner[:, :, rows.start // 2 : rows.stop // 2])
+        x = self.merge[level](torch.cat([x, skip[:, :, rows]], dim=1))
+        # Block by block: the call of the whole stage would hold its input.
+        for block in cast(nn.Sequential, self.decoder[level]):
             x = block(x)
-        for level in reversed(range(len(skips))):
-            x = self.up[level](x)
-            x = torch.cat([x, skips.pop()], dim=1)
-            x = self.merge[level](x)
-            for block in cast(nn.Sequential, self.decoder[level]):
-                x = block(x)
-        return gated(nn.functional.pixel_shuffle(self.head(x), 2), sigma)
+        return cast(Tensor, self.head(x) if level == 0 else x)
+
+    def _reach(self, level: int) -> int:
+        """Rows that either half of a level looks beyond its own: two a block, one each for stem, head and up-sampling."""
+        blocks = max(len(cast(nn.Sequential, stage[level])) for stage in (self.encoder, self.decoder))
+        return 2 * blocks + 2  # even, since two rows become one
 
 
 def _field(blocks: Sequence[int], upsampling: str) -> int:
