@@ -112,6 +112,20 @@ def test_what_cannot_be_restored_is_said(scene):
         array.geoae.restore(tiel=128)
 
 
+def test_a_value_that_is_given_is_not_measured_either(model, tmp_path):
+    pixels = (texture(2, 90, 100) + noise((2, 90, 100), 25)).astype(np.int16)
+    pixels[:, :, :30], pixels[:, :20, 60:] = 0, -9999
+    source = write(tmp_path / "in.tif", pixels, nodata=-9999)
+    options = {"model": model, "precision": "fp32", "nodata": 0}
+    geoae.restore(source, tmp_path / "out.tif", **options)
+    restored = lazily(source).geoae.restore(**options).compute(scheduler="synchronous")
+    assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
+    assert (restored.values[:, :, :30] == 0).sum() == (pixels[:, :, :30] == 0).sum()
+    assert (restored.values != pixels).mean() > 0.3
+    with pytest.raises(InputError, match="pixels of int16 cannot be 70000"):
+        lazily(source).geoae.restore(model=model, nodata=70000)
+
+
 def test_undeclared_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path):
     pixels = texture(1, 90, 100).astype(np.float32)
     pixels[:, 40:50, 40:50] = 3.4e38

@@ -31,6 +31,7 @@ def test_done_is_told_by_the_output(scene):
     run(asked)
     assert is_done(asked, identity)
     assert not is_done(job(scene, sigma=3.0), identity)
+    assert not is_done(job(scene, nodata=0), identity)
     assert not is_done(job(scene, model="res-cae"), load_restorer(job(scene, model="res-cae")))
 
 

@@ -19,9 +19,10 @@ from rioxarray.exceptions import RioXarrayError
 from geoae.diagnose import Facts, Samples, enough, grids, windows
 from geoae.engine import Work, restore_slabs
 from geoae.errors import InputError
+from geoae.fillvalues import both, refuse_foreign_fill
 from geoae.order import Job, load_restorer, merged, plan_for
 from geoae.plan import Slab, TilePlan
-from geoae.radiometry import is_value
+from geoae.radiometry import Nodata, is_measured
 from geoae.spread import restorer_of
 from geoae.window import Window, reflect
 
@@ -72,24 +73,21 @@ class _Region:
     pixels: Pixels
     row: int
     height: int
-    nodata: float | None
+    nodata: Nodata
 
     def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
         rows = reflect(window.row, window.height, self.height) - self.row
         cols = reflect(window.col, window.width, self.pixels.shape[2])
         pixels = self.pixels[:, rows[:, None], cols[None, :]]
-        mask = _valid(pixels, self.nodata)
+        mask = is_measured(pixels, self.nodata)
         return pixels, None if mask.all() else mask
 
 
-def _valid(pixels: Pixels, nodata: float | None) -> NDArray[np.bool_]:
-    mask = is_value(pixels)
-    return mask if nodata is None or np.isnan(nodata) else mask & (pixels != nodata)
-
-
-def _restored(job: Job, scene: dask.array.Array, nodata: float | None) -> dask.array.Array:
+def _restored(job: Job, scene: dask.array.Array, declared: float | None) -> dask.array.Array:
     """The graph: facts from sampled windows, then one node for each slab."""
     options = merged(job)
+    refuse_foreign_fill(job.source, scene.dtype.name, options.nodata)
+    nodata = both(declared, options.nodata)
     count, height, width = scene.shape
     chosen = list(range(count)) if options.bands is None else sorted(band - 1 for band in options.bands)
     if max(chosen) >= count:
@@ -124,10 +122,10 @@ def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     return int(rows.min()), int(rows.max()) + 1
 
 
-def _facts(samples: list[list[Pixels]], nodata: float | None, sigma: list[float] | None) -> Facts:
+def _facts(samples: list[list[Pixels]], nodata: Nodata, sigma: list[float] | None) -> Facts:
     found: Samples = []
     for grid in samples:
-        found = [(pixels, _valid(pixels, nodata)) for pixels in grid]
+        found = [(pixels, is_measured(pixels, nodata)) for pixels in grid]
         if enough(found):
             break
     return Facts.of(found, sigma)
@@ -140,7 +138,7 @@ def _slab(
     slab: Slab,
     pixels: Pixels,
     row: int,
-    nodata: float | None,
+    nodata: Nodata,
     facts: Facts,
     ramp: str,
 ) -> Pixels:

@@ -134,6 +134,8 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
             str(band.index), band.name, "" if band.nodata is None else f"{band.nodata:g}", *figures, band.treatment
         )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for note in found.notes:
+        say(note)
     plan = found.plan
     say(
         f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px, overlap {plan.overlap}, {_count(plan.slabs, 'slab')}, "

@@ -208,7 +208,7 @@ def _publish(prepared: Prepared, store: PartStore) -> Facts:
 
 def _facts_after(prepared: Prepared, written: str) -> Facts:
     """The same estimate, on the same windows, of what was written."""
-    scene = Scene.open(written, prepared.scene.bands)
+    scene = Scene.open(written, prepared.scene.bands, prepared.scene.fill)
     if not scene.bands:
         return Facts.none()
     with scene.reader() as reader:

@@ -12,9 +12,10 @@ from geoae.diagnose import Facts, sample
 from geoae.engine import Work
 from geoae.errors import InputError, RecipeError
 from geoae.explain import explain
+from geoae.fillvalues import FillValue, border, find_fill
 from geoae.plan import TilePlan
 from geoae.provenance import history, remark
-from geoae.recipe import Bands, Recipe, Sigma
+from geoae.recipe import FILL, Bands, Fill, Recipe, Sigma
 from geoae.restorer import Identity, Restorer, SelfEnsemble
 from geoae.scene import Scene
 
@@ -54,6 +55,7 @@ class Job(BaseModel):
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     batch_size: int | None = Field(None, gt=0, description="samples of one forward pass")
     bands: Bands | None = Field(None, description="1-based bands to restore, like 1-3,7; others are copied")
+    nodata: Fill = Field(None, description=FILL)
     tta: bool | None = Field(
         None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
     )
@@ -74,7 +76,8 @@ class Job(BaseModel):
 class Prepared:
     """A job decided in full: what is read, with which plan, map and model.
 
-    ``history``: the restorations that made the scene, where it is an output of geoae.
+    ``history``: the restorations that made the scene, where it is an output of geoae; ``fill``: a value
+    that fills much of it, though nothing says that it is nodata.
     """
 
     job: Job
@@ -83,12 +86,18 @@ class Prepared:
     facts: Facts
     work: Work
     history: list[dict[str, str]]
+    fill: FillValue | None = None
 
     @property
     def warnings(self) -> list[str]:
         """What whoever gave the order ought to hear before the work begins."""
         warning = remark(self.job.source, self.history)
-        return [warning] if warning else []
+        return [*self.notes, *([warning] if warning else [])]
+
+    @property
+    def notes(self) -> list[str]:
+        """What to look at in the scene."""
+        return [self.fill.note(self.job.source)] if self.fill else []
 
     @property
     def target(self) -> str:
@@ -107,6 +116,7 @@ class Prepared:
         decided = (
             ALGORITHM, self.scene.identity, self.facts.digest, self.scene.bands, self.facts.sigma.tolist(), self.facts.slope.tolist(),
             self.work.restorer.digest, plan, self.work.ramp, self.job.precision, self.options.profile,
+            *([] if self.options.nodata is None else [self.options.nodata]),
         )  # fmt: skip
         return hashlib.sha256(repr(decided).encode()).hexdigest()
 
@@ -114,18 +124,20 @@ class Prepared:
 def prepare(job: Job) -> Prepared:
     """Read what ``job`` names and decide everything; touches no output. Raises a ``GeoaeError``."""
     options = merged(job)
-    scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands))
+    scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands), options.nodata)
     restorer = load_restorer(job)
-    facts = Facts.none()
+    facts, fill = Facts.none(), None
     if scene.bands:
         sigma = options.known_sigma(job.source, scene.bands)
         with scene.reader() as reader:
-            facts = Facts.of(sample(reader.read, scene.height, scene.width), sigma)
+            samples = sample(reader.read, scene.height, scene.width)
+            facts = Facts.of(samples, sigma)
+            fill = find_fill(samples, border(reader.read, scene.height, scene.width))
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
     plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
-    return Prepared(job, options, scene, facts, work, history(job.source))
+    return Prepared(job, options, scene, facts, work, history(job.source), fill)
 
 
 def order_of(job: Job, scene: Scene, restorer: Restorer) -> str:
@@ -133,6 +145,8 @@ def order_of(job: Job, scene: Scene, restorer: Restorer) -> str:
     its size and time of change; of a remote one it does not, since pixels may change unseen.
     """
     options = merged(job).model_dump(exclude={"description", "model"})
+    if options["nodata"] is None:  # it was no option of geoae 0.1
+        del options["nodata"]
     network = (restorer.digest, restorer.multiple, restorer.halo, restorer.tile)
     decided = (ALGORITHM, scene.identity, scene.bands, network, sorted(options.items()), job.precision)
     return hashlib.sha256(repr(decided).encode()).hexdigest()
@@ -159,7 +173,9 @@ def _default_target(source: str) -> str:
 def merged(job: Job) -> Recipe:
     """The recipe with the job's own options over it and the defaults under it; raises ``RecipeError``."""
     recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
-    asked = job.model_dump(include={"model", "sigma", "tile", "overlap", "bands", "tta", "profile"}, exclude_none=True)
+    asked = job.model_dump(
+        include={"model", "sigma", "tile", "overlap", "bands", "nodata", "tta", "profile"}, exclude_none=True
+    )
     if isinstance(recipe.sigma, list) and "bands" in asked and "sigma" not in asked:
         raise RecipeError(f"{job.recipe}: gives the noise of each of its own bands; with --bands give --sigma too")
     defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}

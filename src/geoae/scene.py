@@ -20,7 +20,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError
-from geoae.radiometry import is_value
+from geoae.fillvalues import both, refuse_foreign_fill
+from geoae.radiometry import Nodata, is_measured
 from geoae.sidecars import described_beside
 from geoae.soundness import (
     DAMAGED,
@@ -81,7 +82,7 @@ class Scene:
     """A raster as far as restoring it is concerned.
 
     ``bands``: 1-based bands that are restored; ``copied``: the others, each with the reason;
-    ``nodata`` of each restored band; ``masked``: whether any pixel may be invalid; ``identity``: a
+    ``nodata`` of each restored band; ``fill``: the value that a person says is nodata too; ``masked``: whether any pixel may be invalid; ``identity``: a
     digest of structure, metadata, what sidecars add and, for local files, size and time of change; ``files``: those of
     this machine that the pixels come from, and ``state``: what tells whether they have changed since.
     """
@@ -93,7 +94,8 @@ class Scene:
     dtype: str
     bands: tuple[int, ...]
     copied: dict[int, str]
-    nodata: tuple[float | int | None, ...]
+    nodata: tuple[Nodata, ...]
+    fill: float | int | None
     masked: bool
     driver: str
     crs: str
@@ -103,17 +105,19 @@ class Scene:
     state: str
 
     @classmethod
-    def open(cls, source: str, only: tuple[int, ...] | None = None) -> Self:
-        """Describe ``source``; restore ``only`` these bands, copy the others.
+    def open(cls, source: str, only: tuple[int, ...] | None = None, fill: float | int | None = None) -> Self:
+        """Describe ``source``; restore ``only`` these bands, copy the others. Pixels of the value ``fill`` are not
+        measured, whatever the file declares.
 
         Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
-        bands, bands that do not exist).
+        bands, bands that do not exist, a ``fill`` that the type cannot hold).
         """
         with _opened(source) as dataset, _understood(source):
             if dataset.count == 0:
                 inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
                 raise InputError(f"{source}: holds no raster band{inside}")
             dtype = _one_dtype(source, dataset)
+            refuse_foreign_fill(source, dtype, fill)
             refuse_absurd(source, dataset)
             copied = _copied(dataset, only)
             bands = tuple(band for band in dataset.indexes if band not in copied)
@@ -121,12 +125,13 @@ class Scene:
             refuse_what_tiff_cannot_say(source, dataset)
             flags, nodata = dataset.mask_flag_enums, dataset.nodatavals
             masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands) or dtype.startswith("float")
+            masked = masked or fill is not None
             georeferenced = not dataset.transform.is_identity
             files = _local_files(source, dataset)
             refuse_cut_short(source, files)
             return cls(
                 source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
-                bands=bands, copied=copied, nodata=tuple(nodata[band - 1] for band in bands),
+                bands=bands, copied=copied, nodata=tuple(both(nodata[band - 1], fill) for band in bands), fill=fill,
                 masked=masked, driver=dataset.driver, crs=_crs_name(dataset),
                 pixel_size=dataset.res if georeferenced else None, identity=_identity(source, dataset, files),
                 files=files, state=_state(files),
@@ -178,7 +183,7 @@ class Reader:
             mask = self.dataset.read_masks(list(scene.bands), window=area) != 0
         except RasterioError as error:
             raise read_error(scene.source, self.dataset, window, error) from error
-        mask &= is_value(pixels)
+        mask &= is_measured(pixels, scene.fill)
         return pixels, None if mask.all() else mask
 
 

@@ -55,7 +55,7 @@ def is_done(job: Job, restorer: Restorer) -> bool:
         return False
     if is_local(job.source) and "ORDER" in tags:
         options = merged(job)
-        scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands))
+        scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands), options.nodata)
         # What a VRT of VRTs reads its pixels from is not told by its header.
         if scene.driver != "VRT":
             return tags["ORDER"] == order_of(job, scene, restorer)
