@@ -35,7 +35,7 @@ def _is_transient(task: Task[Any, Any], task_run: TaskRun, state: State) -> bool
 @task(**STEP, task_run_name="inspect {name}", retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_is_transient)
 def inspect(name: str, job: Job) -> None:
     """Say what the scene is; fail early, with a reason, where it cannot be restored."""
-    scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands))
+    scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands), job.nodata)
     log = get_run_logger()
     log.info(
         "%s: %s, %d x %d px, %d bands of %s, CRS %s",

@@ -83,7 +83,7 @@ def compare(scene: Scene, written: str, name: str) -> Comparison:
 
     """
     with _readable(name):
-        after = Scene.open(written, scene.bands)
+        after = Scene.open(written, scene.bands, scene.fill)
     with scene.reader() as old, after.reader() as new:
         if difference := first_difference(old.dataset, new.dataset):
             raise RejectedError(f"{name}: differs from its source in {difference}; {CURE}")
