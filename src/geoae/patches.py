@@ -13,6 +13,7 @@ from scipy import special
 from geoae.clipping import LEAST_LEFT
 
 __all__ = [
+    "FEWEST",
     "FEW_BANDS",
     "SIDE",
     "Patches",
@@ -31,6 +32,8 @@ SIDE = 5
 PATCHES = 20_000
 FEW_BANDS = 24
 FEWEST_PATCHES = 2_000
+# Below this number of patches a covariance of 25 x 25 means nothing.
+FEWEST = 200
 # Share of pure noise whose gradients pass for weak texture (Liu, Tanaka and Okutomi, IEEE TIP 22(12), 2013).
 CONFIDENCE = 1 - 1e-6
 

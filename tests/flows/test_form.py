@@ -48,7 +48,9 @@ def test_bands_and_noise_may_be_written_as_for_the_command(schemas, flow):
 def test_a_run_gets_them_as_numbers():
     from flows.restore import restore_scene
 
-    found = restore_scene.validate_parameters({"source": "s.tif", "bands": "1-3,7", "sigma": "3.2,4,5,6", "nodata": "0"})
+    found = restore_scene.validate_parameters(
+        {"source": "s.tif", "bands": "1-3,7", "sigma": "3.2,4,5,6", "nodata": "0"}
+    )
     assert (found["bands"], found["sigma"], found["nodata"]) == ([1, 2, 3, 7], [3.2, 4, 5, 6], 0)
 
 
