@@ -168,7 +168,8 @@ def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
     level = patches.level[bands]
     variance = 1 + growth[:, None] * (level - level.mean(axis=1, keepdims=True))
     bright = (variance > FAINTEST).all(axis=0)
-    values = patches.values[:, bright]
+    # Indexing would leave them scattered in memory.
+    values = patches.values.compress(bright, axis=1)
     for band, mean, noise in zip(bands, level[:, bright, None], np.sqrt(variance[:, bright, None]), strict=True):
         values[band] = mean + (values[band] - mean) / noise
     return replace(patches, values=values, left=None if patches.left is None else patches.left[:, bright])
@@ -176,8 +177,9 @@ def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
 
 def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
     """The first of ``estimate_noise`` of some ``bands``, and the mean signal where it was seen, ``(of bands, 2)``."""
-    floor, energy = OF_MANY_BANDS if patches.few else OF_FEW_BANDS, patches.energy
-    return np.array([_weak_texture(patches, band, patches.values[band], energy[band], floor) for band in bands])
+    floor = OF_MANY_BANDS if patches.few else OF_FEW_BANDS
+    each = ((band, patches.values[band]) for band in bands)
+    return np.array([_weak_texture(patches, band, own, gradient_energy(own), floor) for band, own in each])
 
 
 def _estimate_all(
@@ -195,7 +197,8 @@ def _estimate_all(
             sigma, seen_at = shared * factor, shared_seen_at
         if growing:
             # Of many bands the others leave no texture that comes with brightness.
-            which = (residual, energy) if patches.few else (patches.values[band], patches.energy[band])
+            own = patches.values[band]
+            which = (residual, energy) if patches.few else (own, gradient_energy(own))
             growth = fit_growth(patches, band, *which, where_one=seen_at, sigma=sigma)
         found.append((sigma, seen_at, growth))
     sigmas, seen_ats, growths = np.array(found).T
@@ -219,7 +222,7 @@ def _weak_texture(
         before, weak = weak, energy < pure_noise_energy() * variance
         if weak.sum() < FEWEST or np.array_equal(weak, before):
             break
-        variance, seen_at = _least_variance(values[weak], *floor), signal[weak].mean()
+        variance, seen_at = _least_variance(values.compress(weak, axis=0), *floor), signal[weak].mean()
     return float(np.sqrt(variance)), float(seen_at)
 
 

@@ -71,11 +71,6 @@ class Patches:
         level: Floats = self.values.mean(axis=2)
         return level
 
-    @cached_property
-    def energy(self) -> Floats:
-        """``gradient_energy`` of each patch, ``(band, patch)``."""
-        return np.stack([gradient_energy(band) for band in self.values])
-
     def select_telling(self, band: int, energy: Floats, least: float = LEAST_LEFT) -> NDArray[np.bool_]:
         """Which patches ``(patch,)``, of this gradient ``energy`` (patch,), tell of the noise of ``band``: those with
         at least this part ``least`` of its variance.

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 # Bands that are predicted by one product of matrices, and patches whose covariance is one.
-AT_ONCE = 16
+AT_ONCE = 32
 BLOCK = 512
 
 
@@ -39,31 +39,32 @@ def subtract_predicted(patches: Patches, bands: Indices, noise: Floats) -> Itera
         yield from ((band, values[band], 1.0) for band in bands)
         return
     scale = np.where(noise > 0, noise, 1.0)
-    covariance = _detail_covariance(values) / np.outer(scale, scale)
+    covariance = _detail_covariance(patches) / np.outer(scale, scale)
     ridge = (1e-9 * np.trace(covariance) or 1.0) * np.eye(len(values))
     # Row b of the inverse holds, but for its own entry as a factor, the band less its best prediction.
     precision = np.linalg.inv(covariance + ridge)
     gains = precision / np.diag(precision)[:, None]
     # Each predictor takes a degree of freedom from what is left, and brings an error of its weight into the weights.
     lost = min((len(values) - 1) / max(patches.pixels, 1), 0.5) if patches.few else 0.0
+    flat = values.reshape(len(values), -1)
+    # Bands of which too little is left do not bring all of their noise.
+    kept = None if patches.left is None else np.minimum(patches.left / LEAST_LEFT, 1.0)
     for first in range(0, len(bands), AT_ONCE):
         some = bands[first : first + AT_ONCE]
-        residuals = (gains[some] / scale @ values.reshape(len(values), -1)).reshape(len(some), *values.shape[1:])
+        residuals = (gains[some] / scale @ flat).reshape(len(some), *values.shape[1:])
         for band, residual in zip(some, residuals, strict=True):
             weights = np.square(gains[band])
-            if patches.left is not None:
-                # Bands of which too little is left do not bring all of their noise.
-                brought = weights @ np.minimum(patches.left / LEAST_LEFT, 1.0)
-                residual /= np.sqrt(brought / weights.sum())[:, None]
+            if kept is not None:
+                residual /= np.sqrt(weights @ kept / weights.sum())[:, None]
             yield band, residual, scale[band] / np.sqrt(weights.sum() * (1 - lost) / (1 + lost))
 
 
-def _detail_covariance(values: Floats) -> Floats:
+def _detail_covariance(patches: Patches) -> Floats:
     """Covariance of the bands within patches, ``(band, band)``."""
-    bands, count, pixels = values.shape
+    bands, count, pixels = patches.values.shape
     total = np.zeros((bands, bands))
     for first in range(0, count, BLOCK):
-        block = values[:, first : first + BLOCK]
-        detail = (block - block.mean(axis=2, keepdims=True)).reshape(bands, -1)
+        some = slice(first, first + BLOCK)
+        detail = (patches.values[:, some] - patches.level[:, some, None]).reshape(bands, -1)
         total += detail @ detail.T
     return total / (count * pixels)
