@@ -52,8 +52,9 @@ def inspect(name: str, job: Job) -> None:
 def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
     """Carry out ``job``: tiles read with rasterio, through the network, blended, written, whole or not at all.
 
-    The output gets its name only once it has been checked to be its source but for the noise. What an interrupted run finished is used again. An older output of geoae is replaced once the new one
-    is complete; another file of that name is left alone unless the job says ``overwrite``.
+    The output gets its name only once it has been checked to be its source but for the noise. What an
+    interrupted run finished is used again. An older output of geoae is replaced once the new one is complete;
+    another file of that name is left alone unless the job says ``overwrite``.
     """
     target = target_of(job)
     if is_local(target):

@@ -32,10 +32,16 @@ CURE = "this is a fault of geoae, report it"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Comparison:
-    """What the sampled windows of an output show beside its source.
+    """What the sampled windows of an output show beside its source; arrays are ``(band,)``, of the restored bands.
 
-    ``samples`` of the output's restored bands; for each of these bands, ``count`` of valid sampled pixels,
-    ``spread``, the source's standard deviation in DN, and ``bias``, the change of the mean in DN.
+    Attributes:
+        name: what the output is called in messages.
+        bands: the restored bands, 1-based.
+        samples: pixels and masks of those bands in the output.
+        count: valid sampled pixels.
+        spread: standard deviation of the source in DN.
+        bias: change of the mean in DN.
+
     """
 
     name: str
