@@ -1,6 +1,6 @@
-"""Values that fill a scene where nothing was measured: those that people name, and those that nobody declares.
+"""Values that fill a scene where nothing was measured: those that people give, and those that nobody declares.
 
-Nothing is guessed: a value that looks like fill is told of, and counts as nodata only where somebody says so.
+Nothing is guessed: a value that looks like fill is reported. It counts as nodata only if somebody says so.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,12 @@ Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]
 Samples = list[tuple[Pixels, Mask]]
 
-# Least share of the scene, or of its outermost rows and columns, that is worth a word, and least number of pixels.
+# Least share of the scene, or of its outermost rows and columns, that is reported, and least number of pixels.
 OF_SCENE, OF_BORDER, LEAST = 0.05, 0.2, 32
-# Fill lies in areas: so many of its pixels have a right neighbour of the same value.
+# Fill lies in areas: at least this share of its pixels have a right neighbour of the same value.
 TOGETHER = 0.9
-# Fill lies apart from measurements: at most so many as it has pixels are within so many standard deviations.
+# Fill lies apart from measurements: within this part (NEAR) of their standard deviation from the value there are at
+# most this many (BESIDE) times as many other pixels as pixels of fill.
 BESIDE, NEAR = 0.1, 0.05
 # Side of the windows that look at the border, in pixels.
 SIDE = 64
