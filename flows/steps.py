@@ -35,7 +35,7 @@ def _is_transient(task: Task[Any, Any], task_run: TaskRun, state: State) -> bool
 @task(**STEP, task_run_name="inspect {name}", retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_is_transient)
 def inspect(name: str, job: Job) -> None:
     """Say what the scene is; fail early, with a reason, where it cannot be restored."""
-    scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands))
+    scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands), job.nodata)
     log = get_run_logger()
     log.info(
         "%s: %s, %d x %d px, %d bands of %s, CRS %s",
@@ -52,8 +52,9 @@ def inspect(name: str, job: Job) -> None:
 def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
     """Carry out ``job``: tiles read with rasterio, through the network, blended, written, whole or not at all.
 
-    The output gets its name only once it has been checked to be its source but for the noise. What an interrupted run finished is used again. An older output of geoae is replaced once the new one
-    is complete; another file of that name is left alone unless the job says ``overwrite``.
+    The output gets its name only once it has been checked to be its source but for the noise. What an
+    interrupted run finished is used again. An older output of geoae is replaced once the new one is complete;
+    another file of that name is left alone unless the job says ``overwrite``.
     """
     target = target_of(job)
     if is_local(target):

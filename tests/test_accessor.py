@@ -118,6 +118,49 @@ def test_what_cannot_be_restored_is_said(scene):
         array.geoae.restore(tiel=128)
 
 
+def test_a_value_that_is_given_is_not_measured_either(model, tmp_path):
+    pixels = (texture(2, 90, 100) + noise((2, 90, 100), 25)).astype(np.int16)
+    pixels[:, :, :30], pixels[:, :20, 60:] = 0, -9999
+    source = write(tmp_path / "in.tif", pixels, nodata=-9999)
+    options = {"model": model, "precision": "fp32", "nodata": 0}
+    geoae.restore(source, tmp_path / "out.tif", **options)
+    restored = lazily(source).geoae.restore(**options).compute(scheduler="synchronous")
+    assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
+    assert (restored.values[:, :, :30] == 0).sum() == (pixels[:, :, :30] == 0).sum()
+    assert (restored.values != pixels).mean() > 0.3
+    with pytest.raises(InputError, match="pixels of int16 cannot be 70000"):
+        lazily(source).geoae.restore(model=model, nodata=70000)
+
+
+def test_a_value_that_is_given_is_that_of_the_type(model):
+    """As half floats, -9999 is -10000; a recipe may name it too."""
+    pixels = ((texture(1, 90, 100) + noise((1, 90, 100), 25)) / 100).astype(np.float16)
+    pixels[:, :, :30] = -9999
+    array = xarray.DataArray(pixels, dims=("band", "y", "x"))
+    restored = array.geoae.restore(model=model, nodata=-9999).compute(scheduler="synchronous").values
+    declared = array.rio.write_nodata(-9999).geoae.restore(model=model).compute(scheduler="synchronous").values
+    assert restored.tobytes() == declared.tobytes()
+    assert (restored[:, :, :30] == -10000).all()
+    assert (restored != pixels).mean() > 0.3
+
+
+def test_a_recipe_names_nodata_of_all_variables(model, tmp_path):
+    (tmp_path / "r.toml").write_text("nodata = 0\n")
+    pixels = (texture(2, 90, 100) + noise((2, 90, 100), 25)).astype(np.uint16)
+    pixels[:, :, :30] = 0
+    dataset = xarray.Dataset({
+        "red": (("y", "x"), pixels[0]), "nir": (("y", "x"), pixels[1]),
+        "swir": (("lat", "lon"), pixels[0, ::2, ::2].astype(np.float32)),
+    })  # fmt: skip
+    restored = dataset.geoae.restore(model=model, recipe=str(tmp_path / "r.toml")).compute(scheduler="synchronous")
+    for name, band in restored.items():
+        given = dataset[name].values
+        assert (band.values[given == 0] == 0).all()
+        assert (band.values != given).mean() > 0.3
+    with pytest.raises(InputError, match="red, nir: pixels of uint16 cannot be -1"):
+        dataset.geoae.restore(model=model, nodata=-1)
+
+
 def test_undeclared_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path):
     pixels = texture(1, 90, 100).astype(np.float32)
     pixels[:, 40:50, 40:50] = 3.4e38

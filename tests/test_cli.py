@@ -14,7 +14,7 @@ from tests.rasters import noise, read, texture, write
 
 RESTORE_OPTIONS = [
     "-o", "--output", "--model NAME|PATH", "--sigma auto|DN|DN,DN,...", "--device auto|cpu|cuda|cuda:N", "--precision", "auto|fp32|bf16",
-    "--recipe NAME|PATH", "--tile", "--overlap", "--batch-size", "--bands 1-3,7", "--profile", "cog|gtiff", "--overwrite",
+    "--recipe NAME|PATH", "--tile", "--overlap", "--batch-size", "--bands 1-3,7", "--nodata VALUE", "--profile", "cog|gtiff", "--overwrite",
     "--fresh", "--report PATH.json", "--quiet",
 ]  # fmt: skip
 
@@ -233,6 +233,20 @@ def test_foreign_output_needs_overwrite(restore, scene):
     assert Path("s_restored.tif").read_bytes() != scene.read_bytes()
 
 
+def test_undeclared_fill_is_told_of_by_restore_and_inspect(geoae, restore, scene):
+    pixels = read(scene)
+    pixels[:, :, :40] = 0
+    write(scene, pixels)
+    code, _, err = restore()
+    assert (code, len(err)) == (0, 1)
+    assert err[0].startswith("geoae: warning: s.tif: 0 fills 31% of the scene")
+    out = " ".join(" ".join(geoae("inspect", "s.tif", "--model", "identity")[1]).split())
+    assert "s.tif: 0 fills 31% of the scene and is restored like a measurement" in out
+    code, _, err = restore("--nodata", "0", "--overwrite")
+    assert (code, err) == (0, [])
+    assert "fills" not in " ".join(geoae("inspect", "s.tif", "--model", "identity", "--nodata", "0")[1])
+
+
 def test_other_options_are_another_result(restore):
     restore()
     assert restore("--sigma", "5")[0] == 1
@@ -254,6 +268,8 @@ def test_other_options_are_another_result(restore):
         (["--bands", "0"], ["bands count from 1"]),
         (["--bands", "1-7"], ["s.tif: has bands 1 to 3, not 4", "--bands"]),
         (["--bands", "1-x"], ["bands: '1-x' is no band", "1-3,7"]),
+        (["--nodata", "zero"], ["nodata: 'zero' is no nodata value; give a number like 0 or -9999"]),
+        (["--nodata", "-1"], ["s.tif: pixels of uint16 cannot be -1; correct --nodata"]),
         (["--sigma", "much"], ["sigma: 'much' is no noise", "auto"]),
         (["--sigma", "1,2"], ["s.tif: sigma has 2 values, but bands 1, 2, 3 are restored"]),
         (["--sigma", "-1"], ["sigma = -1.0"]),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geoae.clipping import Line, find_limits, unclip
+from geoae.clipping import LEAST_LEFT, Line, find_limits, unclip, unclip_patches
 
 rng = np.random.default_rng(0)
 
@@ -23,6 +23,23 @@ def test_far_from_the_limits_nothing_changes():
     found, left = unclip(level, Line(10.0, 0.0, 0.0), 0.0, 1000.0)
     np.testing.assert_allclose(found, level, atol=1e-5)
     np.testing.assert_allclose(left, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("signal", [0.0, 8.0, 200.0])
+def test_patches_get_back_their_signal_and_contrast(signal):
+    whole = signal + 10.0 * rng.normal(size=(8, 250_000))
+    values, left = unclip_patches(np.maximum(whole, 0.0), Line(10.0, 0.0, 0.0), (0.0, np.inf))
+    np.testing.assert_allclose(values.mean(axis=1), signal, atol=0.2)
+    np.testing.assert_allclose(values.std(axis=1), 10, rtol=0.01)
+    assert left.shape == (8,)
+
+
+def test_contrast_of_which_hardly_any_is_left_does_not_explode():
+    values = np.zeros((1, 25))
+    values[0, 3] = 1e-3
+    found, left = unclip_patches(values, Line(10.0, 0.0, 0.0), (0.0, np.inf))
+    assert left[0] < LEAST_LEFT
+    assert np.ptp(found) == pytest.approx(1e-3 / np.sqrt(LEAST_LEFT), rel=1e-6)
 
 
 def noisy(sigma: float) -> np.ndarray:

@@ -115,6 +115,17 @@ def test_invalid_pixels_may_not_change(tmp_path, value):
         compared(source, write(tmp_path / "other.tif", pixels), None)
 
 
+def test_pixels_of_a_given_value_may_not_change(tmp_path):
+    pixels = texture(1, 40, 40).astype(np.float32)
+    pixels[:, 3:6] = 7
+    source = Scene.open(str(write(tmp_path / "s.tif", pixels)), fill=7)
+    found = compare(source, str(write(tmp_path / "same.tif", pixels)), "named.tif")
+    assert found.count.tolist() == [37 * 40]
+    pixels[0, 4, 4] = 8
+    with pytest.raises(RejectedError, match="in the mask of band 1"):
+        compare(source, str(write(tmp_path / "other.tif", pixels)), "named.tif")
+
+
 def test_the_sign_of_zero_is_not_looked_at(tmp_path):
     """GDAL forgets it in a block of zeros."""
     pixels = np.zeros((1, 20, 20), np.float32)

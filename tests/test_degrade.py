@@ -43,6 +43,17 @@ def test_noise_is_as_asked_and_all_else_is_kept(scene, tmp_path):
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["in.tif", "out.tif"]
 
 
+def test_pixels_of_a_given_value_stay(scene, tmp_path):
+    with rasterio.open(scene, "r+") as dataset:
+        pixels = dataset.read()
+        pixels[:, 50:60] = 7
+        dataset.write(pixels)
+    degrade(str(scene), config(), tmp_path / "out.tif", nodata=7)
+    changed = read(tmp_path / "out.tif") != pixels
+    assert not changed[(pixels == 7) | (pixels == 0)].any()
+    assert changed[(pixels != 7) & (pixels != 0)].mean() > 0.9
+
+
 def test_the_same_seed_does_the_same(scene, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         degrade(str(scene), config(seed=seed), tmp_path / f"{name}.tif")

@@ -35,6 +35,19 @@ def test_bands_noise_and_treatment(scene):
     assert (found.height, found.width, found.count, found.crs) == (400, 300, 3, "EPSG:32633")
 
 
+def test_fill_that_nobody_declares_is_told(tmp_path):
+    pixels = (texture(1, 200, 200) + noise((1, 200, 200), 20)).astype(np.uint16)
+    pixels[:, :, :60] = 0
+    source = write(tmp_path / "in.tif", pixels)
+    found = inspect(Job(source=str(source), model="identity"))
+    assert len(found.notes) == 1
+    assert "0 fills 30% of the scene" in found.notes[0]
+    given = inspect(Job(source=str(source), model="identity", nodata=0))
+    assert (given.notes, given.bands[0].nodata) == ([], 0)
+    assert given.valid_percent == pytest.approx(70)
+    assert given.bands[0].mean > 900 > found.bands[0].mean
+
+
 def test_noise_that_grows_with_the_signal_is_told(tmp_path):
     clean = np.repeat(np.linspace(200, 3000, 400)[None, :, None], 400, axis=2)
     grown = (clean + noise(clean.shape, 1) * np.sqrt(25 + 2 * clean)).astype(np.float32)

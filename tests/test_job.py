@@ -245,6 +245,53 @@ def test_holes_never_reach_valid_pixels(tmp_path, dimmer, dtype):
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
 
 
+def collar(bands: int, height: int, width: int) -> np.ndarray:
+    rows, cols = np.mgrid[:height, :width]
+    return np.broadcast_to(cols + 0.3 * rows < width / 3, (bands, height, width))
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("uint16", 0), ("float32", -9999), ("uint8", 255)])
+def test_a_given_value_counts_as_the_declared_one(tmp_path, dimmer, dtype, value):
+    clean = (texture(3, 200, 210) / 8 + noise((3, 200, 210), 9)).astype(dtype)
+    pixels = np.where(collar(*clean.shape), np.array(value, dtype), clean)
+    declared, plain = write(tmp_path / "d.tif", pixels, nodata=value), write(tmp_path / "p.tif", pixels)
+    geoae.restore(declared, tmp_path / "d_out.tif", tile=64)
+    report = geoae.restore(plain, tmp_path / "p_out.tif", tile=64, nodata=value)
+    assert not report.warnings
+    restored = read(tmp_path / "p_out.tif")
+    assert restored.tobytes() == read(tmp_path / "d_out.tif").tobytes()
+    assert (restored[:, collar(*clean.shape)[0]] == value).all()
+    assert (restored != pixels).any()
+    with rasterio.open(tmp_path / "p_out.tif") as dataset:
+        assert dataset.nodata is None, "what the file says of itself stays"
+    assert report.sigma_after == pytest.approx(geoae.restore(declared, tmp_path / "d_out.tif", tile=64).sigma_after)
+
+
+def test_undeclared_fill_is_told_of(tmp_path):
+    pixels = (texture(1, 200, 210) + noise((1, 200, 210), 30)).astype(np.uint16)
+    pixels[collar(*pixels.shape)] = 0
+    source = write(tmp_path / "in.tif", pixels)
+    with pytest.warns(UserWarning, match=r"in\.tif: 0 fills .* of the scene .* give --nodata 0"):
+        report = identity(source, tmp_path / "out.tif")
+    assert len(report.warnings) == 1
+    assert not identity(source, tmp_path / "other.tif", nodata=0).warnings
+
+
+def test_nodata_is_part_of_the_order_where_it_is_given(tmp_path):
+    """Even where the sample, from which the noise is told, does not hold it."""
+    source, target = write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)), tmp_path / "out.tif"
+    job = Job(source=str(source), model="identity")
+    plain, given = prepare(job), prepare(job.model_copy(update={"nodata": 0}))
+    assert plain.facts.digest == given.facts.digest
+    assert plain.fingerprint != given.fingerprint
+    assert plain.order != given.order
+    identity(source, target)
+    with pytest.raises(OutputError, match="--overwrite"):
+        identity(source, target, nodata=0)
+    assert identity(source, target, nodata=0, overwrite=True).status == "restored"
+    assert identity(source, target, nodata=0).status == "skipped"
+
+
 def test_empty_tiles_are_never_computed(tmp_path):
     pixels = texture(2, 400, 400).astype(np.uint16)
     pixels[:, :300] = 0

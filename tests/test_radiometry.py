@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from geoae.radiometry import fill, is_value, local_mean, subtract
+from geoae.radiometry import fill, is_measured, is_value, local_mean, subtract
 from tests.doubles import DTYPES, extremes, pixels_of
 
 INTEGERS = [dtype for dtype in DTYPES if not dtype.startswith("float")]
@@ -120,6 +120,17 @@ def test_nodata_that_the_dtype_cannot_hold_is_none(dtype, nodata):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_pixel_of_the_nodata_value_that_a_mask_declares_valid_stays(dtype):
     assert one(7, 0.0, dtype, 7) == 7
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("nodata", [(6, 7), (7, 6), (7, np.nan), (90, 7)])
+def test_a_valid_pixel_becomes_none_of_several_nodata_values(dtype, nodata):
+    found = [one(value, residual, dtype, nodata) for value in (4, 9) for residual in (-4.0, -3.0, -2.0, 2.0, 3.0)]
+    assert not set(found) & set(nodata)
+    assert one(9, 2.0, dtype, (7, 90)) == one(9, 2.0, dtype, 7)
+    assert np.array_equal(
+        is_measured(np.array([5, 6, 7, 90], dtype), nodata), [value not in nodata for value in (5, 6, 7, 90)]
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

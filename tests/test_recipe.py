@@ -13,6 +13,32 @@ from geoae.recipe import Recipe
 from geoae.resources import shipped
 from geoae.restorer import Identity
 
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [("0", 0), (" -9999 ", -9999), ("-9999.0", -9999), (1e4, 10000), ("0.5", 0.5), ("nan", None), (math.inf, None), (None, None),
+     ("18446744073709551615", 2**64 - 1), ("-3.4028234663852886e+38", -3.4028234663852886e38)],
+)  # fmt: skip
+def test_nodata_is_a_number(given, value):
+    found = Job.checked(source="s.tif", nodata=given).nodata
+    assert found == value
+    assert type(found) in (int, float, type(None))
+    assert Job.model_validate_json(Job(source="s.tif", nodata=given).model_dump_json()).nodata == value
+
+
+@pytest.mark.parametrize("given", ["zero", "", "0,1", True, [0]])
+def test_what_is_no_number_is_no_nodata(given):
+    with pytest.raises(RecipeError, match=r"nodata: .* is no nodata value; give a number like 0 or -9999"):
+        Job.checked(source="s.tif", nodata=given)
+
+
+def test_a_recipe_names_nodata_and_an_option_beats_it(tmp_path):
+    (tmp_path / "r.toml").write_text("nodata = 0\n")
+    assert merged(Job(source="s.tif", recipe=str(tmp_path / "r.toml"))).nodata == 0
+    assert merged(Job(source="s.tif", recipe=str(tmp_path / "r.toml"), nodata=7)).nodata == 7
+    assert merged(Job(source="s.tif")).nodata is None
+
+
 SHIPPED = sorted(path.stem for path in shipped("tiles").glob("*.toml"))
 
 

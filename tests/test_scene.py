@@ -58,6 +58,18 @@ def test_undeclared_zeros_are_data(tmp_path):
         assert reader.read(Window(0, 0, 9, 9))[1] is None
 
 
+@pytest.mark.parametrize("declared", [None, 9, 0])
+def test_a_given_value_is_not_measured_beside_the_declared_one(tmp_path, declared):
+    pixels = np.arange(100, dtype=np.uint16).reshape(1, 10, 10) % 12
+    scene = Scene.open(str(write(tmp_path / "in.tif", pixels, nodata=declared)), fill=0)
+    with scene.reader() as reader:
+        _, mask = reader.read(Window(0, 0, 10, 10))
+    assert np.array_equal(mask, (pixels != 0) & (pixels != declared))
+    assert scene.nodata == ((9, 0) if declared == 9 else 0,)
+    assert scene.identity == Scene.open(scene.source).identity
+    refused(scene.source, r"pixels of uint16 cannot be -1; correct --nodata", fill=-1)
+
+
 def test_bands_that_are_no_measurements_are_copied(tmp_path):
     path = write(tmp_path / "in.tif", np.ones((4, 8, 8), np.uint16))
     with rasterio.open(path, "r+") as dataset:

@@ -36,6 +36,7 @@ def test_done_is_told_by_the_output(scene):
     run(asked)
     assert is_done(asked)
     assert not is_done(job(scene, sigma=3.0))
+    assert not is_done(job(scene, nodata=0))
     assert not is_done(job(scene, model="res-cae"))
 
 

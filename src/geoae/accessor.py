@@ -64,7 +64,7 @@ class GeoaeAccessor:
         pixels = dask.array.asarray(ordered.data).reshape(-1, bands, *ordered.shape[-2:])
         names = _band_names(array, dimensions.band, bands)
         copied = [index for index, name in enumerate(names) if _holds_classes(name)]
-        lazy = LazyRestoration.of(job, pixels.shape[1:], _nodata(array), copied)
+        lazy = LazyRestoration.of(job, pixels.shape[1:], array.dtype, declared=_nodata(array), copied=copied)
         restored = dask.array.stack([lazy.build(scene) for scene in pixels])
         # Stacking forgets the byte order.
         restored = restored.reshape(ordered.shape).astype(array.dtype)

@@ -33,6 +33,9 @@ OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--overlap", type=click.IntRange(1), metavar="N", help="Least overlap of tiles, in pixels."),
     click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples of one forward pass."),
     click.option("--bands", metavar="1-3,7", help="Bands to restore; others are copied."),
+    click.option(
+        "--nodata", metavar="VALUE", help="Value of pixels without a measurement that the file does not declare."
+    ),
     click.option("--tta", is_flag=True, default=None, help="Mean over eight turns and flips: eight times as slow."),
     click.option("--profile", type=click.Choice(["cog", "gtiff"]), help="Kind of file; cog by default."),
 ]
@@ -154,16 +157,18 @@ def verify(model: str, scene: str | None, device: str, precision: str, report: P
 @click.argument("source", metavar="SCENE")
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path), required=True, metavar="NOISY")
+@click.option("--nodata", metavar="VALUE", help="As of restore: pixels of this value stay as they are.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that is there.")
-def degrade(source: str, config: Path, target: Path, overwrite: bool) -> None:
+def degrade(source: str, config: Path, target: Path, nodata: str | None, overwrite: bool) -> None:
     """Do known damage to a scene, to measure a restoration by."""
     from geoae.console import say
     from geoae.degrade import DegradeConfig
     from geoae.degrade import degrade as run
+    from geoae.order import Job
 
     hush_libraries()
     settings = DegradeConfig.read(config)
-    run(source, settings, target, overwrite=overwrite)
+    run(source, settings, target, overwrite=overwrite, nodata=Job.checked(source=source, nodata=nodata).nodata)
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
 
 

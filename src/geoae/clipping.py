@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["Line", "find_limits", "unclip"]
+__all__ = ["LEAST_LEFT", "Line", "find_limits", "unclip", "unclip_patches"]
 
 Floats = NDArray[np.float64]
 
@@ -92,6 +92,16 @@ def unclip(level: Floats, line: Line, low: float, high: float) -> tuple[Floats, 
     signal = np.unique(np.concatenate(ends))
     mean, left = _clipped_moments(signal, line.deviation(signal), low, high)
     return level + np.interp(level, mean, signal - mean), np.interp(level, mean, left)
+
+
+def unclip_patches(values: Floats, line: Line, limits: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Patches ``(patch, pixel)`` with the signal and, where clipping has left enough of the noise, the contrast that
+    they would have without it; and the part of the noise variance that it has left, ``(patch,)``.
+    """
+    level = values.mean(axis=1)
+    signal, share = unclip(level, line, *limits)
+    contrast = (values - level[:, None]) / np.sqrt(np.maximum(share, LEAST_LEFT))[:, None]
+    return signal[:, None] + contrast, share
 
 
 def _clipped_moments(signal: Floats, sigma: Floats, low: float, high: float) -> tuple[Floats, Floats]:

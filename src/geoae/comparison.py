@@ -32,10 +32,16 @@ CURE = "this is a fault of geoae, report it"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Comparison:
-    """What the sampled windows of an output show beside its source.
+    """What the sampled windows of an output show beside its source; arrays are ``(band,)``, of the restored bands.
 
-    ``samples`` of the output's restored bands; for each of these bands, ``count`` of valid sampled pixels,
-    ``spread``, the source's standard deviation in DN, and ``bias``, the change of the mean in DN.
+    Attributes:
+        name: what the output is called in messages.
+        bands: the restored bands, 1-based.
+        samples: pixels and masks of those bands in the output.
+        count: valid sampled pixels.
+        spread: standard deviation of the source in DN.
+        bias: change of the mean in DN.
+
     """
 
     name: str
@@ -83,7 +89,7 @@ def compare(scene: Scene, written: str, name: str) -> Comparison:
 
     """
     with _readable(name):
-        after = Scene.open(written, scene.bands)
+        after = Scene.open(written, scene.bands, scene.fill)
     with scene.reader() as old, after.reader() as new:
         if difference := first_difference(old.dataset, new.dataset):
             raise RejectedError(f"{name}: differs from its source in {difference}; {CURE}")

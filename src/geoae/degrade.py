@@ -1,5 +1,6 @@
 """Known damage done to a file, so that a restoration can be measured against the original."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from geoae.comparison import compare
 from geoae.degradations import Degradation, build
 from geoae.errors import InputError, OutputError, RecipeError
 from geoae.plan import Slab
-from geoae.radiometry import subtract
+from geoae.radiometry import Nodata, subtract
 from geoae.recipe import read_toml
 from geoae.scene import Scene
 from geoae.tilestore import PartStore, publish
@@ -58,7 +59,7 @@ class DegradeConfig(BaseModel):
 def degraded(
     pixels: NDArray[Any],
     mask: NDArray[np.bool_] | None,
-    nodata: tuple[float | int | None, ...],
+    nodata: Sequence[Nodata],
     steps: list[Degradation],
     rng: np.random.Generator,
 ) -> NDArray[Any]:
@@ -78,8 +79,11 @@ def degraded(
     return np.stack([subtract(*band) for band in bands])
 
 
-def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool = False) -> None:
-    """Write ``source`` to ``target`` with its measured bands degraded and everything else as it was.
+def degrade(
+    source: str, config: DegradeConfig, target: Path, *, overwrite: bool = False, nodata: float | int | None = None
+) -> None:
+    """Write ``source`` to ``target`` with its measured bands degraded and everything else as it was, pixels of the
+    value ``nodata`` too.
 
     The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``: ``RejectedError``
     where more than the pixels of those bands has changed, of which no file is kept.
@@ -89,7 +93,7 @@ def degrade(source: str, config: DegradeConfig, target: Path, *, overwrite: bool
         raise OutputError(f"{target}: exists; choose another -o, or give --overwrite")
     if not target.parent.is_dir():
         raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
-    scene = Scene.open(source)
+    scene = Scene.open(source, fill=nodata)
     if not scene.bands:
         raise InputError(
             f"{source}: has no measured band ({', '.join(set(scene.copied.values()))}); name another scene"

@@ -13,7 +13,7 @@ from geoae.batches import STRIP, Tile, ahead, in_groups, read_tile, to_model
 from geoae.blend import Mosaic
 from geoae.diagnose import Read
 from geoae.plan import Slab, TilePlan
-from geoae.radiometry import subtract
+from geoae.radiometry import Nodata, subtract
 from geoae.restorer import Restorer
 from geoae.scale import Scale
 from geoae.window import Window
@@ -36,7 +36,7 @@ class Work:
     plan: TilePlan
     scale: Scale
     restorer: Restorer
-    nodata: Sequence[float | int | None]
+    nodata: Sequence[Nodata]
     ramp: str = "smooth"
 
     @property

@@ -54,7 +54,7 @@ def fit_growth(patches: Patches, band: int, values: Floats, energy: Floats, *, w
     halves = [members & (energy <= np.median(energy[members])) for members in classes]
     variance = np.array([_noise_variance(values[half]) for half in halves])
     where = np.array([level[half].mean() for half in halves])
-    if where[-1] - where[0] < LEAST_RANGE * sigma:
+    if where[-1] - where[0] <= LEAST_RANGE * sigma:
         return 0.0
     slope, offset = _fit_line(where, variance)
     low, one, high = offset + slope * np.array([where[0], where_one, where[-1]])
@@ -69,7 +69,9 @@ def _fit_line(x: Floats, y: Floats) -> tuple[float, float]:
     ``scipy.stats.theilslopes`` finds the same, but takes 3 ms for its intervals and checks: a second for 200 bands.
     """
     one, other = np.triu_indices(len(x), 1)
-    slope = np.median((y[other] - y[one]) / (x[other] - x[one]))
+    # Classes that differ by rounding only may have one mean.
+    apart = x[other] != x[one]
+    slope = np.median((y[other] - y[one])[apart] / (x[other] - x[one])[apart])
     return float(slope), float(np.median(y) - slope * np.median(x))
 
 

@@ -64,7 +64,7 @@ class Inspection(BaseModel):
     pixel_size: tuple[float, float] | None
     valid_percent: float = Field(description="of the sampled pixels")
     bands: list[BandFacts]
-    notes: list[str] = Field(description="bands that are not what the file says")
+    notes: list[str] = Field(description="what to look at before the scene is restored")
     plan: PlanFacts
     restored_with: dict[str, str] = Field(description="provenance, where the scene is an output of geoae")
     restored_before: list[dict[str, str]] = Field(
@@ -83,14 +83,15 @@ def inspect(job: Job) -> Inspection:
     return Inspection(
         source=scene.source, driver=scene.driver, height=scene.height, width=scene.width, count=scene.count, dtype=scene.dtype,
         crs=scene.crs, pixel_size=scene.pixel_size, valid_percent=100 * prepared.facts.valid, bands=_bands(prepared, names, nodata),
-        notes=list(scene.notes), plan=_plan(prepared), restored_with=last, restored_before=earlier,
+        notes=prepared.notes, plan=_plan(prepared), restored_with=last, restored_before=earlier,
     )  # fmt: skip
 
 
 def _bands(prepared: Prepared, names: list[str], nodata: tuple[float | None, ...]) -> list[BandFacts]:
     scene, facts = prepared.scene, prepared.facts
     found = []
-    for index, (name, none) in enumerate(zip(names, nodata, strict=True), start=1):
+    for index, (name, declared) in enumerate(zip(names, nodata, strict=True), start=1):
+        none = prepared.options.nodata if declared is None else declared
         if index in scene.copied:
             found.append(BandFacts(index=index, name=name, nodata=none, treatment=f"copied: {scene.copied[index]}"))
             continue

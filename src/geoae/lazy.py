@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from geoae.diagnose import Facts, Samples, enough, grids, windows
 from geoae.engine import Work, restore_slabs
 from geoae.errors import InputError
+from geoae.fillvalues import both, refuse_foreign_fill
 from geoae.order import Job, ModelSpec, load_restorer, merged, plan_for
 from geoae.plan import Slab, TilePlan
-from geoae.radiometry import is_value
+from geoae.radiometry import Nodata, is_measured
 from geoae.recipe import Recipe
 from geoae.restorer import Restorer
 from geoae.spread import restorer_of
@@ -35,19 +36,14 @@ class _Region:
     pixels: Pixels
     row: int
     height: int
-    nodata: float | None
+    nodata: Nodata
 
     def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
         rows = reflect(window.row, window.height, self.height) - self.row
         cols = reflect(window.col, window.width, self.pixels.shape[2])
         pixels = self.pixels[:, rows[:, None], cols[None, :]]
-        mask = _valid(pixels, self.nodata)
+        mask = is_measured(pixels, self.nodata)
         return pixels, None if mask.all() else mask
-
-
-def _valid(pixels: Pixels, nodata: float | None) -> NDArray[np.bool_]:
-    mask = is_value(pixels)
-    return mask if nodata is None or np.isnan(nodata) else mask & (pixels != nodata)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,22 +57,29 @@ class LazyRestoration:
     plan: TilePlan
     chosen: list[int]
     """Indices of the bands that are restored."""
-    nodata: float | None
+    nodata: Nodata
 
     @classmethod
     def of(
-        cls, job: Job, shape: tuple[int, int, int], nodata: float | None, copied: Sequence[int]
+        cls,
+        job: Job,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        *,
+        declared: float | None,
+        copied: Sequence[int],
     ) -> "LazyRestoration":
         """Decide for scenes of ``shape`` (band, y, x).
 
         Args:
             job: what is asked for.
             shape: bands, rows and columns of each scene.
-            nodata: the value of invalid pixels in DN, or None.
+            dtype: type of their pixels.
+            declared: the value of invalid pixels that the array declares, in DN, or None.
             copied: indices of bands that are restored only where the job names them.
 
         Raises:
-            InputError: the job names a band that is not there.
+            InputError: the job names a band that is not there, or a nodata value that ``dtype`` cannot hold.
             RecipeError, ModelError, DeviceError: options that do not fit.
 
         """
@@ -86,10 +89,12 @@ class LazyRestoration:
         chosen = sorted(band - 1 for band in options.bands) if options.bands else measured
         if chosen and chosen[-1] >= count:
             raise InputError(f"{job.source}: has bands 1 to {count}, not {chosen[-1] + 1}; correct bands")
+        refuse_foreign_fill(job.source, dtype.name, options.nodata)
+        given = None if options.nodata is None else dtype.type(options.nodata).item()
         model = ModelSpec.of(job, options)
         restorer = load_restorer(model)
         plan = plan_for(options, restorer, height, width, len(chosen))
-        return cls(job.source, options, model, restorer, plan, chosen, nodata)
+        return cls(job.source, options, model, restorer, plan, chosen, both(declared, given))
 
     def build(self, given: dask.array.Array) -> dask.array.Array:
         """Return the restored scene of ``given`` (band, y, x) in DN, of the same type, as a graph."""
@@ -136,10 +141,10 @@ def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     return int(rows.min()), int(rows.max()) + 1
 
 
-def _facts(samples: list[list[Pixels]], nodata: float | None, sigma: list[float] | None) -> Facts:
+def _facts(samples: list[list[Pixels]], nodata: Nodata, sigma: list[float] | None) -> Facts:
     found: Samples = []
     for grid in samples:
-        found = [(pixels, _valid(pixels, nodata)) for pixels in grid]
+        found = [(pixels, is_measured(pixels, nodata)) for pixels in grid]
         if enough(found):
             break
     return Facts.of(found, sigma)
@@ -152,7 +157,7 @@ def _slab(
     slab: Slab,
     pixels: Pixels,
     row: int,
-    nodata: float | None,
+    nodata: Nodata,
     facts: Facts,
     ramp: str,
 ) -> Pixels:

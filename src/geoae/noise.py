@@ -1,14 +1,24 @@
 """How much noise a scene carries, told from the scene itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.clipping import LEAST_LEFT, Line, find_limits, unclip
+from geoae.clipping import Line, find_limits, unclip_patches
 from geoae.growth import LEAST_SHARE, fit_growth
-from geoae.patches import SIDE, Patches, Samples, cut_patches, gradient_energy, most_patches, pure_noise_energy
+from geoae.patches import (
+    FEWEST,
+    SIDE,
+    Patches,
+    Samples,
+    cut_patches,
+    gradient_energy,
+    most_patches,
+    pure_noise_energy,
+)
+from geoae.prediction import subtract_predicted
 
 __all__ = ["estimate_noise", "noise_model", "working_bytes"]
 
@@ -16,11 +26,6 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Limits = Sequence[tuple[float, float]]
 
-# Bands whose texture is taken out by one product of matrices, and patches whose covariance is.
-AT_ONCE = 16
-BLOCK = 512
-# Below this number of patches a covariance of 25 x 25 means nothing.
-FEWEST = 200
 ROUNDS = 3
 # A band of which the others leave this part of its own estimate is made of them, noise and all.
 COPIED = 0.03
@@ -103,7 +108,7 @@ def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Float
     for _ in range(CLIPPED_ROUNDS):
         for band in changed:
             line = Line(sigma[band], slope[band], means[band])
-            values[band], left[band] = _unclip_band(patches.values[band], line, limits[band])
+            values[band], left[band] = unclip_patches(patches.values[band], line, limits[band])
         whole = replace(patches, values=values, left=left)
         alone[changed] = _estimate_alone(whole, changed)
         before, grew = sigma.copy(), slope > 0
@@ -126,22 +131,12 @@ def _settle_alone(values: Floats, sigma: float, limits: tuple[float, float]) -> 
     what it seems to be.
     """
     for _ in range(CLIPPED_ROUNDS):
-        whole, left = _unclip_band(values, Line(sigma, 0.0, 0.0), limits)
+        whole, left = unclip_patches(values, Line(sigma, 0.0, 0.0), limits)
         before, found = sigma, _estimate_alone(Patches(whole[None], True, left=left[None]), np.array([0]))[0, 0]
         sigma = found or before
         if abs(sigma - before) <= SETTLED_ALONE * before:
             break
     return sigma
-
-
-def _unclip_band(values: Floats, line: Line, limits: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Patches ``(patch, pixel)`` with the signal and, where clipping has left enough of the noise, the contrast that
-    they would have without it; and the part of the noise variance that it has left, ``(patch,)``.
-    """
-    level = values.mean(axis=1)
-    signal, share = unclip(level, line, *limits)
-    contrast = (values - level[:, None]) / np.sqrt(np.maximum(share, LEAST_LEFT))[:, None]
-    return signal[:, None] + contrast, share
 
 
 def _fit_lines(patches: Patches, bands: Indices, alone: Floats) -> tuple[Floats, Floats]:
@@ -173,7 +168,8 @@ def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
     level = patches.level[bands]
     variance = 1 + growth[:, None] * (level - level.mean(axis=1, keepdims=True))
     bright = (variance > FAINTEST).all(axis=0)
-    values = patches.values[:, bright]
+    # Indexing would leave them scattered in memory.
+    values = patches.values.compress(bright, axis=1)
     for band, mean, noise in zip(bands, level[:, bright, None], np.sqrt(variance[:, bright, None]), strict=True):
         values[band] = mean + (values[band] - mean) / noise
     return replace(patches, values=values, left=None if patches.left is None else patches.left[:, bright])
@@ -181,8 +177,9 @@ def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
 
 def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
     """The first of ``estimate_noise`` of some ``bands``, and the mean signal where it was seen, ``(of bands, 2)``."""
-    floor, energy = OF_MANY_BANDS if patches.few else OF_FEW_BANDS, patches.energy
-    return np.array([_weak_texture(patches, band, patches.values[band], energy[band], floor) for band in bands])
+    floor = OF_MANY_BANDS if patches.few else OF_FEW_BANDS
+    each = ((band, patches.values[band]) for band in bands)
+    return np.array([_weak_texture(patches, band, own, gradient_energy(own), floor) for band, own in each])
 
 
 def _estimate_all(
@@ -193,14 +190,15 @@ def _estimate_all(
     """
     floor, most = (WITHOUT_TEXTURE, 1 / CLEARLY_LESS) if patches.few else (OF_FEW_BANDS, 1.0)
     found = []
-    for band, residual, factor in _without_shared_texture(patches, bands, alone[:, 0]):
+    for band, residual, factor in subtract_predicted(patches, bands, alone[:, 0]):
         energy, (sigma, seen_at), growth = gradient_energy(residual), alone[band], 0.0
         shared, shared_seen_at = _weak_texture(patches, band, residual, energy, floor)
         if copied * sigma < shared * factor < most * sigma:
             sigma, seen_at = shared * factor, shared_seen_at
         if growing:
             # Of many bands the others leave no texture that comes with brightness.
-            which = (residual, energy) if patches.few else (patches.values[band], patches.energy[band])
+            own = patches.values[band]
+            which = (residual, energy) if patches.few else (own, gradient_energy(own))
             growth = fit_growth(patches, band, *which, where_one=seen_at, sigma=sigma)
         found.append((sigma, seen_at, growth))
     sigmas, seen_ats, growths = np.array(found).T
@@ -224,7 +222,7 @@ def _weak_texture(
         before, weak = weak, energy < pure_noise_energy() * variance
         if weak.sum() < FEWEST or np.array_equal(weak, before):
             break
-        variance, seen_at = _least_variance(values[weak], *floor), signal[weak].mean()
+        variance, seen_at = _least_variance(values.compress(weak, axis=0), *floor), signal[weak].mean()
     return float(np.sqrt(variance)), float(seen_at)
 
 
@@ -235,42 +233,3 @@ def _least_variance(values: Floats, count: int, error: float) -> float:
     centred = values - values.mean(axis=0)
     least = np.linalg.eigvalsh(centred.T @ centred / (len(values) - 1))[:count].mean()
     return max(float(least), 0.0) / (1 - error * SIDE / np.sqrt(len(values))) ** 2
-
-
-def _without_shared_texture(patches: Patches, bands: Indices, noise: Floats) -> Iterator[tuple[int, Floats, float]]:
-    """Each of ``bands``, its patches less what the others predict of them, and the factor from the noise of these to
-    its own; ``noise`` (band,) gives the relative noise of all.
-    """
-    values = patches.values
-    if len(values) == 1 or patches.count < FEWEST:
-        yield from ((band, values[band], 1.0) for band in bands)
-        return
-    scale = np.where(noise > 0, noise, 1.0)
-    covariance = _detail_covariance(values) / np.outer(scale, scale)
-    ridge = (1e-9 * np.trace(covariance) or 1.0) * np.eye(len(values))
-    # Row b of the inverse holds, but for its own entry as a factor, the band less its best prediction.
-    precision = np.linalg.inv(covariance + ridge)
-    gains = precision / np.diag(precision)[:, None]
-    # Each predictor takes a degree of freedom from what is left, and brings an error of its weight into the weights.
-    lost = min((len(values) - 1) / max(patches.pixels, 1), 0.5) if patches.few else 0.0
-    for first in range(0, len(bands), AT_ONCE):
-        some = bands[first : first + AT_ONCE]
-        residuals = (gains[some] / scale @ values.reshape(len(values), -1)).reshape(len(some), *values.shape[1:])
-        for band, residual in zip(some, residuals, strict=True):
-            weights = np.square(gains[band])
-            if patches.left is not None:
-                # Bands of which too little is left do not bring all of their noise.
-                brought = weights @ np.minimum(patches.left / LEAST_LEFT, 1.0)
-                residual /= np.sqrt(brought / weights.sum())[:, None]
-            yield band, residual, scale[band] / np.sqrt(weights.sum() * (1 - lost) / (1 + lost))
-
-
-def _detail_covariance(values: Floats) -> Floats:
-    """Covariance of the bands within patches, ``(band, band)``."""
-    bands, count, pixels = values.shape
-    total = np.zeros((bands, bands))
-    for first in range(0, count, BLOCK):
-        block = values[:, first : first + BLOCK]
-        detail = (block - block.mean(axis=2, keepdims=True)).reshape(bands, -1)
-        total += detail @ detail.T
-    return total / (count * pixels)

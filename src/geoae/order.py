@@ -12,9 +12,10 @@ from geoae.diagnose import Facts, sample
 from geoae.engine import Work
 from geoae.errors import InputError, RecipeError
 from geoae.explain import explain
+from geoae.fillvalues import FillValue, border, find_fill
 from geoae.plan import TilePlan
 from geoae.provenance import history, remark
-from geoae.recipe import Bands, Recipe, Sigma
+from geoae.recipe import FILL, Bands, Fill, Recipe, Sigma
 from geoae.restorer import Identity, Restorer, SelfEnsemble
 from geoae.scene import Scene
 from geoae.tuning import release_memory
@@ -58,6 +59,7 @@ class Job(BaseModel):
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     batch_size: int | None = Field(None, gt=0, description="samples of one forward pass")
     bands: Bands | None = Field(None, description="1-based bands to restore, like 1-3,7; others are copied")
+    nodata: Fill = Field(None, description=FILL)
     tta: bool | None = Field(
         None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
     )
@@ -99,7 +101,7 @@ class Prepared:
 
     ``options``: the job's and its recipe's, resolved; the recipe is not read again, so that a run keeps to
     the options that it began with. ``history``: the restorations that made the scene, where it is an output
-    of geoae.
+    of geoae. ``fill``: a value that fills much of the scene, though nothing says that it is nodata.
     """
 
     job: Job
@@ -108,12 +110,18 @@ class Prepared:
     facts: Facts
     work: Work
     history: list[dict[str, str]]
+    fill: FillValue | None = None
 
     @property
     def warnings(self) -> list[str]:
         """What whoever gave the order ought to hear before the work begins."""
         warning = remark(self.job.source, self.history)
-        return [*self.scene.notes, *([warning] if warning else [])]
+        return [*self.notes, *([warning] if warning else [])]
+
+    @property
+    def notes(self) -> list[str]:
+        """What to look at in the scene before it is restored."""
+        return [*self.scene.notes, *([self.fill.note(self.job.source)] if self.fill else [])]
 
     @property
     def target(self) -> str:
@@ -132,7 +140,8 @@ class Prepared:
         noise = (facts.sigma.tolist(), facts.slope.tolist())
         given = (ALGORITHM, scene.identity, facts.digest, scene.bands, *noise, work.restorer.digest)
         chosen = (work.ramp, self.job.precision, self.options.profile)
-        return _digest(*map(repr, given), _plan_text(work.plan), *map(repr, chosen))
+        nodata = [] if scene.fill is None else [scene.fill]
+        return _digest(*map(repr, given), _plan_text(work.plan), *map(repr, [*chosen, *nodata]))
 
 
 def prepare(job: Job, options: Recipe | None = None) -> Prepared:
@@ -147,22 +156,23 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
 
     """
     options = options or merged(job)
-    scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands))
+    scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands), options.nodata)
     restorer = load_restorer(ModelSpec.of(job, options))
-    facts = Facts.none()
+    facts, fill = Facts.none(), None
     if scene.bands:
         sigma = options.known_sigma(job.source, scene.bands)
         with scene.reader() as reader:
             samples = sample(reader.read, scene.height, scene.width)
+            edges = border(reader.read, scene.height, scene.width)
         release_memory()  # of GDAL's blocks
-        facts = Facts.of(samples, sigma)
+        facts, fill = Facts.of(samples, sigma), find_fill(samples, edges)
         del samples
         release_memory()
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
     plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
-    return Prepared(job, options, scene, facts, work, history(job.source))
+    return Prepared(job, options, scene, facts, work, history(job.source), fill)
 
 
 def order_of(options: Recipe, scene: Scene, restorer: Restorer, precision: str) -> str:
@@ -221,7 +231,9 @@ def _default_target(source: str) -> str:
 def merged(job: Job) -> Recipe:
     """The recipe with the job's own options over it and the defaults under it; raises ``RecipeError``."""
     recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
-    asked = job.model_dump(include={"model", "sigma", "tile", "overlap", "bands", "tta", "profile"}, exclude_none=True)
+    asked = job.model_dump(
+        include={"model", "sigma", "tile", "overlap", "bands", "nodata", "tta", "profile"}, exclude_none=True
+    )
     if isinstance(recipe.sigma, list) and "bands" in asked and "sigma" not in asked:
         raise RecipeError(f"{job.recipe}: gives the noise of each of its own bands; with --bands give --sigma too")
     defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}

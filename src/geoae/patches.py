@@ -13,6 +13,7 @@ from scipy import special
 from geoae.clipping import LEAST_LEFT
 
 __all__ = [
+    "FEWEST",
     "FEW_BANDS",
     "SIDE",
     "Patches",
@@ -31,6 +32,8 @@ SIDE = 5
 PATCHES = 20_000
 FEW_BANDS = 24
 FEWEST_PATCHES = 2_000
+# Below this number of patches a covariance of 25 x 25 means nothing.
+FEWEST = 200
 # Share of pure noise whose gradients pass for weak texture (Liu, Tanaka and Okutomi, IEEE TIP 22(12), 2013).
 CONFIDENCE = 1 - 1e-6
 
@@ -67,11 +70,6 @@ class Patches:
         """Mean of each patch, ``(band, patch)``."""
         level: Floats = self.values.mean(axis=2)
         return level
-
-    @cached_property
-    def energy(self) -> Floats:
-        """``gradient_energy`` of each patch, ``(band, patch)``."""
-        return np.stack([gradient_energy(band) for band in self.values])
 
     def select_telling(self, band: int, energy: Floats, least: float = LEAST_LEFT) -> NDArray[np.bool_]:
         """Which patches ``(patch,)``, of this gradient ``energy`` (patch,), tell of the noise of ``band``: those with

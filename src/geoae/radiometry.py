@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["LOCAL", "fill", "is_value", "local_mean", "subtract"]
+__all__ = ["LOCAL", "Nodata", "can_hold", "fill", "is_measured", "is_value", "local_mean", "subtract"]
 
 Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]
+# The value, or the values, of pixels that hold no measurement; None where there is none.
+Nodata = float | int | tuple[float | int, ...] | None
 
 # Half side of the box whose mean stands for the signal of its middle, in pixels.
 LOCAL = 3
@@ -29,6 +31,28 @@ def local_mean(pixels: Pixels) -> Pixels:
 def is_value(pixels: Pixels) -> Mask:
     """Which of ``pixels`` may be DN of a measurement: not NaN, and not beyond what float32 can reckon with."""
     return np.abs(pixels) <= BEYOND if pixels.dtype.kind == "f" else np.ones(pixels.shape, dtype=bool)
+
+
+def is_measured(pixels: Pixels, nodata: Nodata) -> Mask:
+    """Which of ``pixels`` are values, and none of those of ``nodata``."""
+    mask = is_value(pixels)
+    for value in _values(nodata):
+        mask &= pixels != value
+    return mask
+
+
+def can_hold(dtype: str, value: float | int) -> bool:
+    """Whether a pixel of ``dtype`` can be ``value``, to the precision of the type."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return abs(value) <= float(np.finfo(kind).max)
+    return value == int(value) and np.iinfo(kind).min <= value <= np.iinfo(kind).max
+
+
+def _values(nodata: Nodata) -> tuple[float | int, ...]:
+    """The values of ``nodata`` that a pixel can equal."""
+    given = nodata if isinstance(nodata, tuple) else () if nodata is None else (nodata,)
+    return tuple(value for value in given if not np.isnan(value))
 
 
 def _exact(pixels: Pixels) -> type[np.floating[Any]]:
@@ -69,7 +93,7 @@ def _sides(reach: int) -> list[int]:
     return [2 * half + 1 for half in (*halves, max(reach, 1))]
 
 
-def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, nodata: float | int | None) -> Pixels:
+def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, nodata: Nodata) -> Pixels:
     """``pixels - residual`` in the dtype of ``pixels``: rounded, saturating, invalid bits untouched.
 
     ``pixels`` (row, col) in DN, ``residual`` (row, col) in DN, ``mask`` True where valid (None: all
@@ -87,8 +111,9 @@ def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, n
         limits = np.iinfo(kind)
         exactly = np.subtract(pixels, residual, dtype=exact)
         restored = np.clip(np.rint(exactly, out=exactly), limits.min, limits.max, out=exactly).astype(kind)
-    if nodata is not None and not np.isnan(nodata):
-        restored = _beside(pixels, restored, residual, nodata)
+    values = _values(nodata)
+    for value in values * len(values):  # beside the one may lie the other
+        restored = _beside(pixels, restored, residual, value)
     return restored if mask is None else np.where(mask, restored, pixels)
 
 

@@ -1,5 +1,6 @@
 """How scenes of a kind are tiled and restored, as TOML; what a recipe leaves out, the card decides."""
 
+import math
 import re
 import tomllib
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from geoae.errors import GeoaeError, RecipeError
 from geoae.explain import explain
 from geoae.resources import shipped
 
-__all__ = ["Bands", "Recipe", "Sigma", "read_toml"]
+__all__ = ["Bands", "Fill", "Recipe", "Sigma", "read_toml"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -67,6 +68,22 @@ def _sigma(value: Any) -> Any:
     return levels if "," in value else levels[0]
 
 
+def _fill(value: Any) -> Any:
+    """A nodata value as people write it, as a whole number where it is one; NaN and infinity never are measurements."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is no nodata value; give a number like 0 or -9999")
+    try:
+        exact = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", value) else value
+        number = exact if isinstance(exact, int) else float(exact)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no nodata value; give a number like 0 or -9999") from error
+    if not math.isfinite(number):
+        return None
+    return int(number) if number == int(number) else number
+
+
 # No DN is louder: see ``radiometry.BEYOND``.
 Level = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
 Sigma = Annotated[
@@ -81,6 +98,10 @@ Bands = Annotated[
 ]
 
 
+Fill = Annotated[float | int | None, BeforeValidator(_fill, json_schema_input_type=float | str | None)]
+FILL = "value of pixels that hold no measurement though the file does not declare it, like 0 or -9999"
+
+
 class Recipe(BaseModel):
     """Options shared by scenes of one kind. A flag beats a recipe, a recipe beats the card."""
 
@@ -92,6 +113,7 @@ class Recipe(BaseModel):
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     bands: Bands | None = Field(None, description="1-based bands to restore, like 1-3,7; others are copied")
+    nodata: Fill = Field(None, description=FILL)
     tta: bool | None = Field(
         None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
     )

@@ -21,8 +21,9 @@ from rasterio.windows import Window as RasterWindow
 
 from geoae.dataset import open_raster
 from geoae.errors import InputError
+from geoae.fillvalues import both, refuse_foreign_fill
 from geoae.measurement import Claims, Verdict, judge
-from geoae.radiometry import is_value
+from geoae.radiometry import Nodata, is_measured
 from geoae.sidecars import described_beside
 from geoae.soundness import (
     DAMAGED,
@@ -86,7 +87,7 @@ class Scene:
     digest of structure, metadata, what sidecars add and, for local files, size and time of change; ``files``: those of
     this machine that the pixels come from, and ``state``: what tells whether they have changed since;
     ``mistagged``: bands that are tagged as alpha but are measurements; ``notes``: lines for people on
-    bands that are not what the file says.
+    bands that are not what the file says; ``fill``: the value that a person says is nodata too, or None.
     """
 
     source: str
@@ -96,7 +97,7 @@ class Scene:
     dtype: str
     bands: tuple[int, ...]
     copied: dict[int, str]
-    nodata: tuple[float | int | None, ...]
+    nodata: tuple[Nodata, ...]
     masked: bool
     driver: str
     crs: str
@@ -106,19 +107,22 @@ class Scene:
     state: str
     mistagged: tuple[int, ...]
     notes: tuple[str, ...]
+    fill: float | int | None = None
 
     @classmethod
-    def open(cls, source: str, only: tuple[int, ...] | None = None) -> Self:
-        """Describe ``source``; restore ``only`` these bands, copy the others.
+    def open(cls, source: str, only: tuple[int, ...] | None = None, fill: float | int | None = None) -> Self:
+        """Describe ``source``; restore ``only`` these bands, copy the others. Pixels of the value ``fill`` are not
+        measured, whatever the file declares.
 
         Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
-        bands, bands that do not exist).
+        bands, bands that do not exist, a ``fill`` that the type cannot hold).
         """
         with _opened(source) as dataset, _understood(source):
             if dataset.count == 0:
                 inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
                 raise InputError(f"{source}: holds no raster band{inside}")
             dtype = _one_dtype(source, dataset)
+            refuse_foreign_fill(source, dtype, fill)
             refuse_absurd(source, dataset)
             files = _local_files(source, dataset)
             refuse_cut_short(source, files)
@@ -131,8 +135,9 @@ class Scene:
             georeferenced = not dataset.transform.is_identity
             return cls(
                 source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
-                bands=bands, copied=copied, nodata=tuple(nodata[band - 1] for band in bands),
-                masked=_is_masked(dataset, bands, verdicts), driver=dataset.driver, crs=_crs_name(dataset),
+                bands=bands, copied=copied, nodata=tuple(both(nodata[band - 1], fill) for band in bands), fill=fill,
+                masked=fill is not None or _is_masked(dataset, bands, verdicts),
+                driver=dataset.driver, crs=_crs_name(dataset),
                 pixel_size=dataset.res if georeferenced else None, identity=_identity(source, dataset, files),
                 files=files, state=_state(files),
                 mistagged=tuple(band for band, verdict in verdicts.items() if verdict.against == "alpha"),
@@ -187,7 +192,7 @@ class Reader:
                 mask = self.dataset.read_masks(list(scene.bands), window=area) != 0
         except RasterioError as error:
             raise read_error(scene.source, self.dataset, window, error) from error
-        mask &= is_value(pixels)
+        mask &= is_measured(pixels, scene.fill)
         return pixels, None if mask.all() else mask
 
 

@@ -65,7 +65,8 @@ def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
     if not tags or job.fresh or not reads_whole(target_of(job), FEW_BLOCKS):
         return False
     if is_local(job.source) and "ORDER" in tags:
-        scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands))
+        bands = None if options.bands is None else tuple(options.bands)
+        scene = Scene.open(job.source, bands, options.nodata)
         # What a VRT of VRTs reads its pixels from is not told by its header.
         if scene.driver != "VRT":
             return tags["ORDER"] == order_of(options, scene, restorer, job.precision)

@@ -1,4 +1,4 @@
-"""What errors of the noise estimate cost, and how well noise that grows with the signal is met, as Markdown.
+"""What errors of the noise estimate cost, and how well noise that is clipped or grows with the signal is met, as Markdown.
 
     python -m tests.benchmarks.noise [--model NAME] [--scenes DIR]
 
@@ -7,6 +7,7 @@ On the scenes that the model's training kept out, in one tile, without rounding.
 
 import argparse
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -31,6 +32,8 @@ FACTORS = (0.5, 0.8, 1.0, 1.25, 2.0)
 SIGMAS = (5, 15, 25, 50)
 # Gain and read-out noise, in 255ths of a band's span.
 SHOT = ((1.0, 3.0), (4.0, 5.0), (10.0, 5.0))
+# Parts of the noisy pixels that are clipped at zero.
+SHARES = (0.02, 0.05, 0.1, 0.15)
 SIDE = 512
 ESTIMATED, EIGHT = 0.0, 8.0
 WHOLE = 100_000
@@ -102,6 +105,35 @@ def shot_noise(truth: Truth, restorer: Restorer) -> dict[tuple[float, str], floa
     return found
 
 
+def clip_at_zero(truth: Truth, sigma: float, share: float) -> tuple[Truth, np.ndarray]:
+    """``truth`` with each band lowered, but not below zero, so that ``share`` of its noisy pixels are clipped there;
+    and these noisy pixels.
+    """
+    noise = truth.noisy(sigma) - truth.pixels
+    low, high = truth.low - 2 * truth.span, truth.low + truth.span
+
+    def lowered(by: np.ndarray) -> np.ndarray:
+        return np.maximum(truth.pixels - by[:, None, None], 0.0)
+
+    for _ in range(40):
+        middle = (low + high) / 2
+        few = ((lowered(middle) + noise)[:, truth.valid] <= 0).mean(axis=1) < share
+        low, high = np.where(few, middle, low), np.where(few, high, middle)
+    return replace(truth, pixels=lowered(low)), np.maximum(lowered(low) + noise, 0.0)
+
+
+def clipped_noise(truth: Truth, restorer: Restorer) -> dict[tuple[int, float], tuple[float, float]]:
+    """Noise clipped at zero: PSNR of blind against the true sigma told, in dB; least estimate of a band over the truth."""
+    found = {}
+    for sigma, share in product(SIGMAS[-2:], SHARES):
+        clean, noisy = clip_at_zero(truth, sigma, share)
+        blind = facts_of(clean, noisy)
+        told = replace(blind, sigma=sigma / GREYS * truth.span, slope=np.zeros(len(noisy)))
+        gap = restored(clean, noisy, blind, restorer) - restored(clean, noisy, told, restorer)
+        found[sigma, share] = gap, float((blind.sigma / told.sigma).min())
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=DEFAULT_MODEL)
@@ -122,6 +154,11 @@ def main() -> None:
     for sigma in SIGMAS:
         cells = [fmean(scene[sigma, factor] for scene in lost) for factor in (*FACTORS, ESTIMATED, EIGHT)]
         print(f"| {sigma} | " + " | ".join(f"{cell:+.2f}" for cell in cells) + " |")
+    gaps = [clipped_noise(truth, restorer) for truth in truths]
+    print("\n| noise | clipped | blind less told | worst | least sigma |\n" + "| --- " * 5 + "|")
+    for sigma, share in product(SIGMAS[-2:], SHARES):
+        cells, least = zip(*(gap[sigma, share] for gap in gaps), strict=True)
+        print(f"| {sigma} | {share:.0%} | {fmean(cells):+.2f} | {min(cells):+.2f} | {min(least):.2f} |")
     shots = [shot_noise(truth, restorer) for truth in truths]
     heads = ("blind", "told the map", "told one level", "seen to depend on the signal")
     print("\n| gain, read-out | " + " | ".join(heads) + " | worst, blind less told |\n" + "| --- " * 6 + "|")

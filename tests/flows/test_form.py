@@ -40,7 +40,7 @@ def test_only_a_source_is_required(schemas):
 def test_bands_and_noise_may_be_written_as_for_the_command(schemas, flow):
     from prefect.utilities.schema_tools.validation import is_valid, validate
 
-    for given in ({"bands": "1-3,7"}, {"bands": [1, "3-5"]}, {"bands": 7}, {"sigma": "3.2,4"}, {"sigma": [3.2, 4]}, {"sigma": "auto"}, {"sigma": 5}):  # fmt: skip
+    for given in ({"bands": "1-3,7"}, {"bands": [1, "3-5"]}, {"bands": 7}, {"sigma": "3.2,4"}, {"sigma": [3.2, 4]}, {"sigma": "auto"}, {"sigma": 5}, {"nodata": "0"}, {"nodata": -9999}, {"nodata": None}):  # fmt: skip
         validate({"source": "s.tif", **given}, schemas[flow], raise_on_error=True)
     assert not is_valid({"source": "s.tif", "bands": 1.5}, schemas[flow])
 
@@ -48,8 +48,10 @@ def test_bands_and_noise_may_be_written_as_for_the_command(schemas, flow):
 def test_a_run_gets_them_as_numbers():
     from flows.restore import restore_scene
 
-    found = restore_scene.validate_parameters({"source": "s.tif", "bands": "1-3,7", "sigma": "3.2,4,5,6"})
-    assert (found["bands"], found["sigma"]) == ([1, 2, 3, 7], [3.2, 4, 5, 6])
+    found = restore_scene.validate_parameters(
+        {"source": "s.tif", "bands": "1-3,7", "sigma": "3.2,4,5,6", "nodata": "0"}
+    )
+    assert (found["bands"], found["sigma"], found["nodata"]) == ([1, 2, 3, 7], [3.2, 4, 5, 6], 0)
 
 
 def test_wrong_parameters_are_refused():

@@ -107,6 +107,14 @@ def test_a_broken_scene_fails_at_once_with_a_reason(tmp_path):
     assert len(task_runs(state.state_details.flow_run_id)) == 1
 
 
+def test_an_impossible_nodata_value_fails_before_anything_is_restored(tmp_path):
+    from flows.steps import inspect
+
+    source = crop(tmp_path / "s.tif")
+    with pytest.raises(InputError, match="correct --nodata"):
+        inspect.fn("s.tif", Job(source=str(source), nodata=0.5))
+
+
 @pytest.mark.parametrize(("error", "tries"), [(ReadError, 2), (BusyError, 2), (InputError, 1)])
 def test_only_what_may_pass_is_tried_again(tmp_path, monkeypatch, error, tries):
     from flows import steps
