@@ -6,8 +6,8 @@ import numpy as np
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
+from geoae.memory import CACHE_MIB, peak_rss
 from geoae.order import Job, Prepared, prepare
-from geoae.tuning import CACHE_MIB, peak_rss
 
 __all__ = ["BandFacts", "Inspection", "PlanFacts", "inspect"]
 

@@ -13,12 +13,12 @@ from geoae.engine import Work
 from geoae.errors import InputError, RecipeError
 from geoae.explain import explain
 from geoae.fillvalues import FillValue, border, find_fill
+from geoae.memory import release_memory
 from geoae.plan import TilePlan
 from geoae.provenance import history, remark
 from geoae.recipe import FILL, Bands, Fill, Recipe, Sigma
 from geoae.restorer import Identity, Restorer, SelfEnsemble
 from geoae.scene import Scene
-from geoae.tuning import release_memory
 
 __all__ = [
     "ALGORITHM",

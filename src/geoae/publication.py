@@ -11,13 +11,13 @@ import rasterio.shutil
 
 from geoae.comparison import compare
 from geoae.errors import InputError, OutputError, RejectedError
+from geoae.memory import allocate_small_pieces, release_memory
 from geoae.noise import estimate_noise
 from geoae.order import ALGORITHM, Prepared, is_local
 from geoae.provenance import file_name, noted, with_history
 from geoae.scene import Scene
 from geoae.sidecars import sidecars_of
 from geoae.tilestore import PartStore, publish
-from geoae.tuning import allocate_small_pieces, release_memory
 from geoae.writer import assemble
 
 __all__ = ["Checked", "check", "fingerprint_of", "publish_result"]

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from geoae.tuning import allocate_small_pieces, peak_rss
+from geoae.memory import allocate_small_pieces, peak_rss
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="glibc and /proc are Linux's")
 MIB = 1 << 20
@@ -21,7 +21,7 @@ def test_the_peak_stays_when_the_memory_is_free_again():
 def test_the_peak_of_the_process_that_started_this_one_does_not_count():
     held = np.ones(300 * MIB, np.uint8)
     found = subprocess.run(
-        [sys.executable, "-c", "from geoae.tuning import peak_rss; print(peak_rss())"],
+        [sys.executable, "-c", "from geoae.memory import peak_rss; print(peak_rss())"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert int(found.stdout) < held.nbytes
@@ -33,8 +33,8 @@ def test_freed_arrays_stay_in_a_tuned_process_but_for_a_block(tuned, kept):
     """Arrays of 1 MiB that are freed one by one: kept for the next ones, or given back at once."""
     script = f"""
 import numpy as np, psutil
-from geoae.tuning import allocate_small_pieces, tune_process
-if {tuned}: tune_process()
+from geoae.memory import allocate_small_pieces, keep_large_arrays
+if {tuned}: keep_large_arrays()
 def rise():
     before = psutil.Process().memory_info().rss
     arrays = [np.ones(1 << 20, np.uint8) for _ in range(100)]
