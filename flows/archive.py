@@ -9,15 +9,15 @@ from prefect.runtime import flow_run
 
 from flows.artifacts import show_outcomes
 from flows.batch import restore_each
-from flows.form import INBOX, OUTBOX, SCHEDULER, made, with_options
-from flows.hooks import on_end
+from flows.notifications import on_end
+from flows.parameters import INBOX, OUTBOX, SCHEDULER, made, with_options
 from flows.process import remember_process
 from flows.restore import TIMEOUT
+from geoae.archive.triage import Failures, Outcome, count, tally, too_many_failed, triage
+from geoae.catalog.sources import Found, Order, ordered
+from geoae.catalog.sources import scenes as scenes_of
 from geoae.errors import GeoaeError
-from geoae.order import Job
-from geoae.sources import Found, Order, ordered
-from geoae.sources import scenes as scenes_of
-from geoae.standing import Failures, Outcome, count, tally, too_many_failed, triage
+from geoae.pipeline.prepare import Job
 
 __all__ = ["restore_archive"]
 

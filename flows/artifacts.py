@@ -16,11 +16,11 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from geoae.job import Progress
-from geoae.order import is_local
-from geoae.picture import before_after
-from geoae.report import RestoreReport
-from geoae.standing import STATUSES, Outcome, count
+from geoae.archive.triage import STATUSES, Outcome, count
+from geoae.audit.quicklook import before_after
+from geoae.pipeline.prepare import is_local
+from geoae.pipeline.report import RestoreReport
+from geoae.pipeline.run import Progress
 
 __all__ = ["progress", "show_outcomes", "show_report"]
 

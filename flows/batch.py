@@ -7,10 +7,10 @@ from typing import Any
 from prefect import get_run_logger
 
 from flows.restore import restore_scene
+from geoae.archive.triage import Failures, Outcome
+from geoae.catalog.sources import Found
 from geoae.errors import BusyError, InputError, RejectedError
-from geoae.order import Job
-from geoae.sources import Found
-from geoae.standing import Failures, Outcome
+from geoae.pipeline.prepare import Job
 
 __all__ = ["restore_each"]
 

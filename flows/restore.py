@@ -7,12 +7,12 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_engine import TaskRunTimeoutError
 
-from flows import steps
-from flows.form import SCHEDULER, with_options
-from flows.hooks import on_end
+from flows import tasks
+from flows.notifications import on_end
+from flows.parameters import SCHEDULER, with_options
 from flows.process import remember_process
 from geoae.errors import GeoaeError
-from geoae.order import Job
+from geoae.pipeline.prepare import Job
 
 __all__ = ["restore_scene"]
 
@@ -48,11 +48,11 @@ def restore_scene(
     remember_process()
     job = Job.checked(source=source, target=target, **options)
     name = PurePosixPath(source).name
-    steps.inspect(name, job)
+    tasks.inspect(name, job)
     try:
-        report = steps.restore.with_options(timeout_seconds=timeout)(name, job, scheduler)
+        report = tasks.restore.with_options(timeout_seconds=timeout)(name, job, scheduler)
     except TaskRunTimeoutError as error:
         raise GeoaeError(f"{source}: was not restored within {timeout:.0f} s; what is finished is kept: run it again to go on, or give a longer timeout") from error  # fmt: skip
-    steps.verify(name, report)
-    steps.publish(name, report)
+    tasks.verify(name, report)
+    tasks.publish(name, report)
     return report

@@ -12,16 +12,16 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 
-from flows.form import INBOX
-from flows.hooks import on_end
+from flows.notifications import on_end
+from flows.parameters import INBOX
 from flows.process import remember_process
-from flows.steps import STEP
+from flows.tasks import STEP
+from geoae.catalog.sources import scenes
 from geoae.evaluation.measure import evaluate, scenes_below
-from geoae.renewal import CURRENT, current_model, gathered, install, judge, renewed, training_config
-from geoae.sources import scenes
 from geoae.training.config import TrainConfig
 from geoae.training.fit import Hardware
 from geoae.training.fit import train as fit
+from geoae.training.renewal import CURRENT, current_model, gathered, install, judge, renewed, training_config
 
 __all__ = ["retrain"]
 

@@ -9,14 +9,14 @@ from prefect.runtime import flow_run
 
 from flows.artifacts import show_outcomes
 from flows.batch import restore_each
-from flows.form import INBOX, OUTBOX, SCHEDULER, made, with_options
-from flows.hooks import on_end
+from flows.notifications import on_end
+from flows.parameters import INBOX, OUTBOX, SCHEDULER, made, with_options
 from flows.process import remember_process
 from flows.restore import TIMEOUT
+from geoae.archive.triage import Failures, Outcome, count, settled, tally, too_many_failed, triage
+from geoae.catalog.sources import scenes
 from geoae.errors import BusyError, GeoaeError
-from geoae.locks import hold
-from geoae.sources import scenes
-from geoae.standing import Failures, Outcome, count, settled, tally, too_many_failed, triage
+from geoae.system.locks import hold
 
 __all__ = ["watch_inbox"]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests.standin import make_prefect
+from tests.support.standin import make_prefect
 
 # Wall-clock deadlines fail on a busy machine, not on a wrong result.
 settings.register_profile("geoae", deadline=None)

@@ -10,10 +10,10 @@ import pytest
 import torch
 import yaml
 
-from geoae.cli import cli
-from geoae.degrade import DegradeConfig
+from geoae.cli.app import cli
 from geoae.networks.halo import measure_field
-from geoae.recipe import Recipe
+from geoae.pipeline.recipe import Recipe
+from geoae.simulation.degrade import DegradeConfig
 from geoae.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ OPTIONS = {
     for option in (*parameter.opts, *parameter.secondary_opts)
 }
 # What the contributing page tells its reader to create.
-CREATED = {"src/geoae/networks/tiny.py", "src/geoae/degradations/interference.py"}
+CREATED = {"src/geoae/networks/tiny.py", "src/geoae/simulation/interference.py"}
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import geoae
-from tests.rasters import noise, read, texture, write
+from tests.support.rasters import noise, read, texture, write
 
 ROOT = Path(__file__).parents[1]
 IMPORT = """

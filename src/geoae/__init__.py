@@ -6,15 +6,15 @@ report = geoae.restore("scene.tif", "scene_restored.tif")
 
 from typing import TYPE_CHECKING, Any
 
-from geoae import forks  # noqa: F401  knows what the process had loaded before a fork
 from geoae.errors import GeoaeError
+from geoae.system import forks  # noqa: F401  knows what the process had loaded before a fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from geoae.report import RestoreReport
-    from geoae.verification.report import VerifyReport
+    from geoae.pipeline.report import RestoreReport
+    from geoae.verification.run import VerifyReport
 
 __all__ = ["GeoaeError", "restore", "verify"]
 
@@ -22,14 +22,14 @@ __all__ = ["GeoaeError", "restore", "verify"]
 def restore(source: str, target: str | None = None, **options: Any) -> "RestoreReport":
     """Restore the scene ``source`` into ``target`` (by default ``NAME_restored.tif`` beside it).
 
-    ``options`` are the fields of ``geoae.job.Job``: model, sigma (DN or "auto"), device, precision,
+    ``options`` are the fields of ``geoae.pipeline.run.Job``: model, sigma (DN or "auto"), device, precision,
     recipe, tile, overlap, batch_size, bands, tta, profile, overwrite, fresh. An unknown one raises
     ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``. What the
     report warns of is also issued as a Python warning.
     """
     import warnings
 
-    from geoae.job import Job, run
+    from geoae.pipeline.run import Job, run
 
     job = Job.checked(source=str(source), target=None if target is None else str(target), **options)
     return run(job, on_warning=lambda text: warnings.warn(text, stacklevel=4))
@@ -53,7 +53,7 @@ def verify(
     The report's ``passed`` says whether every check passed, ``checks`` holds the figures. Raises
     ``GeoaeError`` where a check could not be run at all.
     """
-    from geoae.verification.report import verify as run
+    from geoae.verification.run import verify as run
 
     return run(model, scene, **terms)
 

@@ -1,6 +1,6 @@
 """The program: ``geoae`` and ``python -m geoae``."""
 
-from geoae.signals import listen
+from geoae.cli.signals import listen
 
 __all__ = ["main"]
 
@@ -8,7 +8,7 @@ __all__ = ["main"]
 def main() -> None:
     """Hear signals before anything is imported that takes time, then run the command."""
     listen()
-    from geoae.cli import main as command
+    from geoae.cli.app import main as command
 
     command()
 

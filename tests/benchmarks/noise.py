@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from geoae.degradations import PoissonGaussian
-from geoae.diagnose import Facts, sample
-from geoae.engine import Work, restore_slabs
-from geoae.evaluation.truth import GREYS, Truth
-from geoae.metrics import psnr
-from geoae.order import DEFAULT_MODEL, ModelSpec, load_restorer
-from geoae.plan import TilePlan
+from geoae.diagnosis.sampling import Facts, sample
+from geoae.evaluation.metrics import psnr
+from geoae.evaluation.reference import GREYS, Truth
+from geoae.models.restorer import Restorer, SelfEnsemble
+from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.prepare import DEFAULT_MODEL, ModelSpec, load_restorer
 from geoae.resources import shipped
-from geoae.restorer import Restorer, SelfEnsemble
+from geoae.simulation import PoissonGaussian
+from geoae.tiling.plan import TilePlan
+from geoae.tiling.window import reflect
 from geoae.training.config import TrainConfig
 from geoae.verification.bench import reader
-from geoae.window import reflect
-from tests.doubles import Parts
+from tests.support.doubles import Parts
 
 FACTORS = (0.5, 0.8, 1.0, 1.25, 2.0)
 SIGMAS = (5, 15, 25, 50)

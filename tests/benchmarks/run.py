@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from geoae.tuning import tune_process
+from geoae.cli.process import tune_process
 
 tune_process()  # as the command does, and before numpy: floor and geoae on the same terms
 

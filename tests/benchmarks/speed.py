@@ -17,10 +17,10 @@ import rasterio
 import rasterio.shutil
 import torch
 
-from geoae.job import Job, run
-from geoae.order import DEFAULT_MODEL
-from geoae.weights import TorchRestorer, load
-from geoae.writer import WRITERS
+from geoae.models.folder import TorchRestorer, load
+from geoae.pipeline.prepare import DEFAULT_MODEL
+from geoae.pipeline.run import Job, run
+from geoae.raster.geotiff import WRITERS
 from tests.benchmarks.scenes import BANDS, mosaic
 
 ROOT = Path(__file__).parents[2]

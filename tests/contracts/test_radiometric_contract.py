@@ -5,7 +5,7 @@ import pytest
 import rasterio
 
 import geoae
-from tests.rasters import SHARED, read, write
+from tests.support.rasters import SHARED, read, write
 
 SCENE = SHARED / "scenes/train/l8_224078_20200518_rgb_30m.tif"
 pytestmark = pytest.mark.skipif(not SCENE.exists(), reason="../shared is absent")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from geoae.engine import Work, restore_slabs
+from geoae.models.folder import Card, TorchRestorer, load, shipped_models
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
-from geoae.plan import TilePlan
+from geoae.pipeline.engine import Work, restore_slabs
+from geoae.tiling.plan import TilePlan
 from geoae.verification.bench import reader
-from geoae.weights import Card, TorchRestorer, load, shipped_models
-from tests.doubles import Parts, randomised, unscaled
+from tests.support.doubles import Parts, randomised, unscaled
 
 TOLERANCE = 1e-4
 # Smaller than the defaults, to be quick; the field is that of the default network.

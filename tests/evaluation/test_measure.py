@@ -6,8 +6,8 @@ import pytest
 from geoae.errors import InputError, ModelError
 from geoae.evaluation import measure
 from geoae.evaluation.measure import evaluate, scenes_below
-from tests.rasters import texture, write
-from tests.test_accessor import model, small  # noqa: F401  the small network
+from tests.accessor.test_accessor import model, small  # noqa: F401  the small network
+from tests.support.rasters import texture, write
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import rasterio
 from rasterio.windows import Window
 
-from tests.rasters import SHARED
+from tests.support.rasters import SHARED
 
 REAL = SHARED / "scenes" / "real_noise" / "l5_tm_19880814_6band_30m.tif"
 

@@ -2,7 +2,7 @@ import pytest
 
 from geoae.errors import GeoaeError
 from tests.flows.scenes import artifacts, crop, flow_runs
-from tests.rasters import read
+from tests.support.rasters import read
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server"), pytest.mark.timeout(600)]
 
@@ -63,9 +63,9 @@ def test_a_list_of_scenes(archive):
 def test_a_scene_that_another_run_restores_is_left_to_it(archive, monkeypatch):
     from filelock import FileLock
 
-    from flows import steps
+    from flows import tasks
 
-    monkeypatch.setattr(steps, "restore", steps.restore.with_options(retry_delay_seconds=0))
+    monkeypatch.setattr(tasks, "restore", tasks.restore.with_options(retry_delay_seconds=0))
     held = archive.parent / "out" / ".s0.tif.geoae"
     held.mkdir(parents=True)
     with FileLock(held / "lock"):

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from geoae.job import Progress
+from geoae.pipeline.run import Progress
 
 pytest.importorskip("prefect")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from geoae.job import Job, run
+from geoae.pipeline.run import Job, run
 from tests.flows.conftest import ROOT
 from tests.flows.scenes import crop
-from tests.rasters import SHARED, read
+from tests.support.rasters import SHARED, read
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server"), pytest.mark.timeout(900)]
 

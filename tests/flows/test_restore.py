@@ -6,9 +6,9 @@ import pytest
 import rasterio
 
 from geoae.errors import BusyError, GeoaeError, InputError, ReadError, RejectedError
-from geoae.job import Job, run
+from geoae.pipeline.run import Job, run
 from tests.flows.scenes import artifacts, crop, task_runs
-from tests.rasters import read
+from tests.support.rasters import read
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server")]
 
@@ -108,7 +108,7 @@ def test_a_broken_scene_fails_at_once_with_a_reason(tmp_path):
 
 
 def test_an_impossible_nodata_value_fails_before_anything_is_restored(tmp_path):
-    from flows.steps import inspect
+    from flows.tasks import inspect
 
     source = crop(tmp_path / "s.tif")
     with pytest.raises(InputError, match="correct --nodata"):
@@ -117,7 +117,7 @@ def test_an_impossible_nodata_value_fails_before_anything_is_restored(tmp_path):
 
 @pytest.mark.parametrize(("error", "tries"), [(ReadError, 2), (BusyError, 2), (InputError, 1)])
 def test_only_what_may_pass_is_tried_again(tmp_path, monkeypatch, error, tries):
-    from flows import steps
+    from flows import tasks
     from flows.restore import restore_scene
 
     tried = []
@@ -128,8 +128,8 @@ def test_only_what_may_pass_is_tried_again(tmp_path, monkeypatch, error, tries):
             raise error("it did not work")
         return run(*given)
 
-    monkeypatch.setattr(steps, "run", fail_once)
-    monkeypatch.setattr(steps, "restore", steps.restore.with_options(retry_delay_seconds=0))
+    monkeypatch.setattr(tasks, "run", fail_once)
+    monkeypatch.setattr(tasks, "restore", tasks.restore.with_options(retry_delay_seconds=0))
     state = restore_scene(source=str(crop(tmp_path / "s.tif")), model="identity", return_state=True)
     assert len(tried) == tries
     assert state.is_completed() == (tries == 2)
@@ -137,7 +137,7 @@ def test_only_what_may_pass_is_tried_again(tmp_path, monkeypatch, error, tries):
 
 def test_an_output_that_differs_never_gets_its_name(tmp_path, monkeypatch):
     from flows.restore import restore_scene
-    from geoae import publication
+    from geoae.pipeline import publication
 
     assemble = publication.assemble
 
@@ -159,7 +159,7 @@ def test_an_output_that_differs_never_gets_its_name(tmp_path, monkeypatch):
 
 
 def test_an_output_that_another_run_has_written_is_told(tmp_path, monkeypatch):
-    from flows import steps
+    from flows import tasks
     from flows.restore import restore_scene
 
     def overtaken(*given):
@@ -168,7 +168,7 @@ def test_an_output_that_another_run_has_written_is_told(tmp_path, monkeypatch):
             dataset.update_tags(ns="GEOAE", FINGERPRINT="another")
         return report
 
-    monkeypatch.setattr(steps, "run", overtaken)
+    monkeypatch.setattr(tasks, "run", overtaken)
     options = {"model": "identity", "profile": "gtiff", "return_state": True}
     state = restore_scene(source=str(crop(tmp_path / "s.tif")), target=str(tmp_path / "t.tif"), **options)
     assert "holds the fingerprint another, not this run's" in state.message
@@ -225,7 +225,7 @@ def test_people_are_told_through_a_block(tmp_path, monkeypatch):
     from prefect.client.schemas import FlowRun
     from prefect.states import Failed
 
-    from flows.hooks import notify
+    from flows.notifications import notify
     from flows.restore import restore_scene
 
     told = []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.scenes import artifacts, crop
-from tests.rasters import SHARED
+from tests.support.rasters import SHARED
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server"), pytest.mark.timeout(900)]
 
@@ -44,7 +44,7 @@ def test_a_model_takes_its_place_only_if_it_is_better(places):
     if verdict["gain"] > -0.3:
         assert models[0] == "current"
         assert (places / "models" / "current").resolve().name == models[1]
-        from geoae.weights import load
+        from geoae.models.folder import load
 
         assert (
             load(str(places / "models" / "current"), device="cpu", precision="fp32", batch_size=None).name == "res-cae"

@@ -10,7 +10,7 @@ import pytest
 import rasterio
 
 from tests.flows.scenes import artifacts, crop, flow_runs, task_runs
-from tests.rasters import read
+from tests.support.rasters import read
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server"), pytest.mark.timeout(900)]
 

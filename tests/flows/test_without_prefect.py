@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.scenes import crop
-from tests.rasters import read
+from tests.support.rasters import read
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = """
@@ -23,7 +23,7 @@ class Finder(PathFinder):
         return None if name.split(".")[0] in HIDDEN else PathFinder.find_spec(name, path, target)
 
 sys.meta_path = [Finder if finder is PathFinder else finder for finder in sys.meta_path]
-from geoae.cli import main
+from geoae.cli.app import main
 main()
 """
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 import geoae
-from geoae.weights import load
-from tests.rasters import noise, read, texture, write
+from geoae.models.folder import load
+from tests.support.rasters import noise, read, texture, write
 
 pytestmark = [
     pytest.mark.gpu,

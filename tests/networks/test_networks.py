@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from geoae.networks import ARCHITECTURES, SMP, NAFNet, ResCAE, SkipCAE, res_cae
 from geoae.networks.halo import measure_field, measure_halo
 from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS, by_rows
-from tests.doubles import randomised
+from tests.support.doubles import randomised
 
 # Those that draw the image, as the article's do, and cannot draw one before they have learnt to.
 DRAWING = {"cae", "variational_cae"}

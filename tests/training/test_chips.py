@@ -5,11 +5,11 @@ import pytest
 import rasterio
 import torch
 
-from geoae.degradations import DEGRADATIONS
 from geoae.errors import TrainingError
+from geoae.simulation import DEGRADATIONS
 from geoae.training.chips import Chips, TrainingScene
 from geoae.training.config import Drawn
-from tests.rasters import texture, write
+from tests.support.rasters import texture, write
 
 # What each degradation is tried with in training, in 255ths of a band's range: a new one adds a line.
 EXAMPLES = {

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from geoae.degradations import DEGRADATIONS, Gaussian
 from geoae.errors import TrainingError
 from geoae.resources import shipped
+from geoae.simulation import DEGRADATIONS, Gaussian
 from geoae.training.config import Drawn, TrainConfig
 
 LEAST = 'name = "a"\ncycles = [10]\nvalidation = ["b.tif"]\n[[groups]]\nfiles = ["*.tif"]\n'

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 import geoae
 from geoae.errors import TrainingError
+from geoae.models.folder import Card
 from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.fit import Hardware, export, fit, train
-from geoae.weights import Card
-from tests.rasters import noise, read, texture, write
+from tests.support.rasters import noise, read, texture, write
 
 NETWORK = {"channels": 1, "widths": [8, 8, 8], "blocks": [1, 0, 0, 0, 0]}
 

@@ -3,8 +3,8 @@ import pytest
 
 from geoae.errors import InputError
 from geoae.verification.bench import Bench, overlap
-from geoae.verification.subject import subject_of
-from tests.rasters import noise, texture, write
+from geoae.verification.candidate import subject_of
+from tests.support.rasters import noise, texture, write
 
 
 def bench(scene=None) -> Bench:

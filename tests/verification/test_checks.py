@@ -8,14 +8,15 @@ import pytest
 import rasterio
 from scipy import ndimage
 
-from geoae import batches, blend, engine
-from geoae.diagnose import sample
-from geoae.job import run
-from geoae.restorer import Identity
+from geoae.diagnosis.sampling import sample
+from geoae.models.restorer import Identity
+from geoae.pipeline import engine, tiles
+from geoae.pipeline.run import run
+from geoae.tiling import blend
 from geoae.verification import checks
 from geoae.verification.bench import SYNTHETIC, Bench, reader
+from geoae.verification.candidate import Called, Claims, Subject, subject_of
 from geoae.verification.checks import CHECKS, Finding
-from geoae.verification.subject import Called, Claims, Subject, subject_of
 
 HALO, MULTIPLE = 3, 8
 MACHINE = {"identity", "files", "weights"}
@@ -157,7 +158,7 @@ FAULTS = {
     "identity": lambda patch: patch.setattr(engine, "subtract", off_by_one),
     "files": lambda patch: patch.setattr(checks, "run", losing_a_pixel),
     "weights": lambda patch: patch.setattr(blend, "weights", lambda axis, *_: np.ones(axis.tile, np.float32)),
-    "nodata": lambda patch: patch.setattr(batches, "fill", as_they_are),
+    "nodata": lambda patch: patch.setattr(tiles, "fill", as_they_are),
 }
 
 

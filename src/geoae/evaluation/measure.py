@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from rasterio.transform import Affine
 
 from geoae.errors import InputError, RejectedError
-from geoae.evaluation.peers import PEERS
-from geoae.evaluation.truth import GREYS, Truth
-from geoae.job import run
-from geoae.metrics import ergas, psnr, spectral_angle, ssim
-from geoae.order import Job, ModelSpec, load_restorer
-from geoae.scene import Scene
+from geoae.evaluation.baselines import PEERS
+from geoae.evaluation.metrics import ergas, psnr, spectral_angle, ssim
+from geoae.evaluation.reference import GREYS, Truth
+from geoae.pipeline.prepare import Job, ModelSpec, load_restorer
+from geoae.pipeline.run import run
+from geoae.raster.scene import Scene
 
 __all__ = ["SUFFIXES", "Row", "evaluate", "scenes_below"]
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from geoae.degradations import Degradation, Gaussian
 from geoae.errors import InputError, TrainingError
-from geoae.radiometry import local_mean
-from geoae.scale import Scale
-from geoae.scene import Scene
+from geoae.radiometry.fill import local_mean
+from geoae.radiometry.scale import Scale
+from geoae.raster.scene import Scene
+from geoae.simulation import Degradation, Gaussian
+from geoae.tiling.window import Window
 from geoae.training.config import Drawn
-from geoae.window import Window
 
 __all__ = ["Chips", "TrainingScene"]
 

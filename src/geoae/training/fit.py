@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
+from geoae.models.folder import WEIGHTS, Card, model_folder, save
 from geoae.networks import ARCHITECTURES
+from geoae.simulation.dead_leaves import dead_leaves
 from geoae.training.chips import Chips, Sample, TrainingScene
 from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.denoiser import Denoiser
-from geoae.training.leaves import dead_leaves
-from geoae.training.pictures import draw_curve, draw_examples
-from geoae.weights import WEIGHTS, Card, model_folder, save
+from geoae.training.plots import draw_curve, draw_examples
 
 __all__ = ["Hardware", "chips_of", "export", "fit", "train"]
 

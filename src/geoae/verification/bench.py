@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.diagnose import Read, sample
-from geoae.engine import Work, restore_slabs
+from geoae.diagnosis.sampling import Read, sample
 from geoae.errors import InputError
-from geoae.plan import Slab, TilePlan
-from geoae.radiometry import fill
-from geoae.restorer import Restorer
-from geoae.scale import Scale
-from geoae.scene import Scene
-from geoae.training.leaves import dead_leaves
-from geoae.verification.subject import Subject
-from geoae.window import Window, reflect
+from geoae.models.restorer import Restorer
+from geoae.pipeline.engine import Work, restore_slabs
+from geoae.radiometry.fill import fill
+from geoae.radiometry.scale import Scale
+from geoae.raster.scene import Scene
+from geoae.simulation.dead_leaves import dead_leaves
+from geoae.tiling.plan import Slab, TilePlan
+from geoae.tiling.window import Window, reflect
+from geoae.verification.candidate import Subject
 
 __all__ = ["WHOLE", "Bench", "overlap", "reader", "restored", "unscaled"]
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 from rasterio.transform import Affine
 
-from geoae.blend import RAMPS
-from geoae.diagnose import sample
-from geoae.job import Job, run
+from geoae.diagnosis.sampling import sample
+from geoae.models.restorer import Array, Identity, Restorer
 from geoae.networks.halo import measure_halo
-from geoae.restorer import Array, Identity, Restorer
-from geoae.scene import DTYPES
-from geoae.silence import SILENCE
+from geoae.pipeline.run import Job, run
+from geoae.raster.scene import DTYPES
+from geoae.system.warnings import SILENCE
+from geoae.tiling.blend import RAMPS
 from geoae.verification.bench import Bench, overlap, reader, restored, unscaled
 
 __all__ = ["CHECKS", "Finding"]

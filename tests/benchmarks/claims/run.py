@@ -16,9 +16,9 @@ from statistics import fmean
 from typing import Any
 
 from geoae.evaluation.measure import Row, evaluate
+from geoae.models.folder import CARD, Card
 from geoae.training.config import TrainConfig
 from geoae.training.fit import train
-from geoae.weights import CARD, Card
 
 HERE = Path(__file__).parent
 PAGE = Path("docs/claims.md")

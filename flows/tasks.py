@@ -1,0 +1,96 @@
+"""The tasks of one scene: inspect, restore, verify, publish. Strings and numbers in and out."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from flows.artifacts import progress, show_report
+from geoae.archive.triage import is_ours
+from geoae.cli.console import summary
+from geoae.errors import GeoaeError, OutputError
+from geoae.pipeline.distributed import connected
+from geoae.pipeline.prepare import Job, is_local, target_of
+from geoae.pipeline.report import RestoreReport
+from geoae.pipeline.run import run
+from geoae.raster.scene import Scene
+from geoae.raster.tags import noted
+
+__all__ = ["STEP", "inspect", "publish", "restore", "verify"]
+
+# What is done is told by the output's fingerprint, never by a cache of Prefect's.
+STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+
+
+def _is_transient(task: Task[Any, Any], task_run: TaskRun, state: State) -> bool:
+    """Whether a failure is worth a retry. Prefect calls this with the failed state."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, GeoaeError) and error.transient
+
+
+@task(**STEP, task_run_name="inspect {name}", retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_is_transient)
+def inspect(name: str, job: Job) -> None:
+    """Say what the scene is; fail early, with a reason, where it cannot be restored."""
+    scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands), job.nodata)
+    log = get_run_logger()
+    log.info(
+        "%s: %s, %d x %d px, %d bands of %s, CRS %s",
+        name, scene.driver, scene.height, scene.width, scene.count, scene.dtype, scene.crs,
+    )  # fmt: skip
+    for band, reason in scene.copied.items():
+        log.info("band %d will be copied untouched: %s", band, reason)
+
+
+@task(
+    **STEP, task_run_name="restore {name}", log_prints=True, retries=2, retry_delay_seconds=[5, 30], retry_jitter_factor=0.2,
+    retry_condition_fn=_is_transient,
+)  # fmt: skip
+def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
+    """Carry out ``job``: tiles read with rasterio, through the network, blended, written, whole or not at all.
+
+    The output gets its name only once it has been checked to be its source but for the noise. What an
+    interrupted run finished is used again. An older output of geoae is replaced once the new one is complete;
+    another file of that name is left alone unless the job says ``overwrite``.
+    """
+    target = target_of(job)
+    if is_local(target):
+        try:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{target}: its folder cannot be made ({error.strerror}); choose another target"
+            ) from error
+    if is_ours(target):
+        job = job.model_copy(update={"overwrite": True})
+    warn = get_run_logger().warning
+    with connected(scheduler, warn) if scheduler else nullcontext():
+        report = run(job, progress(name), warn)
+    summary(report)
+    return report.model_dump()
+
+
+@task(**STEP, task_run_name="verify {name}")
+def verify(name: str, report: dict[str, Any]) -> None:
+    """See that what the target's name stands for is the output of this run, and say what its check has found."""
+    found = RestoreReport.model_validate(report)
+    held = (noted(found.target) or {}).get("FINGERPRINT")
+    if held != found.fingerprint:
+        raise OutputError(f"{found.target}: holds the fingerprint {held}, not this run's; has another run written it?")
+    moved = ", ".join(f"{bias:+.3g}" for bias in found.bias)
+    get_run_logger().info("checked against its source; band means moved by %s DN", moved or "nothing")
+
+
+@task(**STEP, task_run_name="publish {name}")
+def publish(name: str, report: dict[str, Any]) -> None:
+    """Put the report beside a local output, and picture, figures and links into the run."""
+    found = RestoreReport.model_validate(report)
+    written = f"{found.target}.json" if is_local(found.target) else None
+    if written and (found.status == "restored" or not Path(written).exists()):
+        draft = Path(f"{written}.part")
+        draft.write_text(found.model_dump_json(indent=2) + "\n")
+        draft.replace(written)
+    show_report(found, written)

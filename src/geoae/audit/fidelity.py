@@ -1,0 +1,195 @@
+"""Check that a written output is its source with nothing but the noise changed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from geoae.audit.metadata import first_difference
+from geoae.diagnosis.sampling import Samples, sample, windows
+from geoae.errors import InputError, OutputError, RejectedError
+from geoae.raster.scene import Reader, Scene
+from geoae.raster.validate import read_error
+from geoae.tiling.window import Window
+
+__all__ = ["Comparison", "compare"]
+
+Pixels = NDArray[Any]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+# Largest change of a band's mean that passes, as a share of its standard deviation.
+TOLERANCE = 0.05
+# The mean of the noise that is removed is random itself: so many of its standard errors are allowed on top.
+STANDARD_ERRORS = 4.0
+CURE = "this is a fault of geoae, report it"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Comparison:
+    """What the sampled windows of an output show beside its source; arrays are ``(band,)``, of the restored bands.
+
+    Attributes:
+        name: what the output is called in messages.
+        bands: the restored bands, 1-based.
+        samples: pixels and masks of those bands in the output.
+        count: valid sampled pixels.
+        spread: standard deviation of the source in DN.
+        bias: change of the mean in DN.
+
+    """
+
+    name: str
+    bands: tuple[int, ...]
+    samples: Samples
+    count: Floats
+    spread: Floats
+    bias: Floats
+
+    def refuse_bias(self, sigma: Floats) -> None:
+        """Raise ``RejectedError`` where a mean moved by more than removing noise moves it.
+
+        Args:
+            sigma: noise of each restored band in DN, ``(band,)``.
+
+        """
+        error = sigma / np.sqrt(np.maximum(self.count, 1))
+        limit = TOLERANCE * np.maximum(self.spread, sigma) + STANDARD_ERRORS * error
+        for band, bias, most in zip(self.bands, self.bias, limit, strict=True):
+            if abs(bias) > max(most, 1e-12):
+                raise RejectedError(
+                    f"{self.name}: the mean of band {band} moved by {bias:.3g} DN, where at most {most:.3g} pass; "
+                    "correct --sigma, or choose another --model"
+                )
+
+
+def compare(scene: Scene, written: str, name: str) -> Comparison:
+    """Hold the raster ``written`` against its source.
+
+    Size, data type, georeference, nodata, masks, names, scales, units, colours and tags must be the source's.
+    On the sampled windows, so must every mask, every invalid pixel and every pixel of the copied bands.
+
+    Args:
+        scene: the source, which is read again window by window.
+        written: the raster to check.
+        name: what it is called in messages.
+
+    Returns:
+        What is left to judge: how the means of the restored bands changed.
+
+    Raises:
+        RejectedError: with the first thing that differs.
+        OutputError: ``written`` cannot be read.
+        ReadError: the source cannot be read any more.
+
+    """
+    with _readable(name):
+        after = Scene.open(written, scene.bands, scene.fill)
+    with scene.reader() as old, after.reader() as new:
+        if difference := first_difference(old.dataset, new.dataset):
+            raise RejectedError(f"{name}: differs from its source in {difference}; {CURE}")
+        pair = _Pair(old, new, name)
+        if scene.bands:
+            samples = sample(pair.read, scene.height, scene.width)
+            return Comparison(name, scene.bands, samples, *pair.moments())
+        for window in windows(scene.height, scene.width):
+            pair.compare_copied(window)
+    return Comparison(name, (), [], *np.zeros((3, 0)))
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Say of an output what ``Scene`` says of a source that cannot be read."""
+    try:
+        yield
+    except InputError as error:
+        raise OutputError(f"{name}: does not read as it was written ({error}); run again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A source and its output, read side by side; ``seen``: of each window ``_moments`` of each band."""
+
+    old: Reader
+    new: Reader
+    name: str
+    seen: list[Floats] = field(default_factory=list)
+
+    def read(self, window: Window) -> tuple[Pixels, Mask | None]:
+        """Pixels and mask of the output's restored bands, once they have been held against the source's."""
+        given, valid = self.old.read(window)
+        with _readable(self.name):
+            found, still = self.new.read(window)
+        self.compare_copied(window)
+        if valid is not None or still is not None:
+            whole = np.ones(given.shape, dtype=bool)
+            valid = whole if valid is None else valid
+            self._compare_holes(given, valid, found, whole if still is None else still)
+        masks = [None] * len(given) if valid is None else list(valid)
+        self.seen.append(np.array([_moments(*band) for band in zip(given, found, masks, strict=True)]))
+        return found, still
+
+    def _compare_holes(self, given: Pixels, valid: Mask, found: Pixels, still: Mask) -> None:
+        """Raise ``RejectedError`` where masks or invalid pixels are not the source's."""
+        bands = zip(self.old.scene.bands, given, valid, found, still, strict=True)
+        for band, old, was_valid, new, is_valid in bands:
+            if (was_valid != is_valid).any():
+                raise self._differs(
+                    f"the mask of band {band} ({is_valid.sum()} valid sampled pixels for {was_valid.sum()})"
+                )
+            if _bits(old[~was_valid]) != _bits(new[~was_valid]):
+                raise self._differs(f"invalid pixels of band {band}")
+
+    def compare_copied(self, window: Window) -> None:
+        """Raise ``RejectedError`` where a copied band, or the mask where all are copied, is not the source's."""
+        if not self.old.scene.copied:
+            return
+        old = _copied(self.old, self.old.scene, window)
+        with _readable(self.name):
+            new = _copied(self.new, self.old.scene, window)
+        for what, pixels in old.items():
+            if _bits(pixels) != _bits(new[what]):
+                raise self._differs(what)
+
+    def _differs(self, what: str) -> RejectedError:
+        return RejectedError(f"{self.name}: differs from its source in {what}; {CURE}")
+
+    def moments(self) -> tuple[Floats, Floats, Floats]:
+        """Of each band the count, the source's standard deviation and the change of the mean."""
+        count, mean, variance, new = np.moveaxis(np.array(self.seen), 2, 0)
+        total = np.maximum(count.sum(axis=0), 1)
+        centre = (count * mean).sum(axis=0) / total
+        spread = np.sqrt((count * (variance + (mean - centre) ** 2)).sum(axis=0) / total)
+        return count.sum(axis=0), spread, (count * (new - mean)).sum(axis=0) / total
+
+
+def _copied(reader: Reader, scene: Scene, window: Window) -> dict[str, Pixels]:
+    """Pixels ``(row, col)`` of the bands that ``scene`` copies; the mask too, where it has no others."""
+    area = RasterWindow(window.col, window.row, window.width, window.height)
+    bands, dataset = list(scene.copied), reader.dataset
+    try:
+        found = dict(zip((f"the copied band {band}" for band in bands), dataset.read(bands, window=area), strict=True))
+        if not scene.bands:
+            found["the mask"] = dataset.read_masks(1, window=area) != 0
+    except RasterioError as error:
+        raise read_error(reader.scene.source, dataset, window, error) from error
+    return found
+
+
+def _moments(given: Pixels, found: Pixels, valid: Mask | None) -> tuple[float, float, float, float]:
+    """Count, mean and variance of the valid pixels, and their mean in the output."""
+    old, new = (given, found) if valid is None else (given[valid], found[valid])
+    if not old.size:
+        return 0.0, 0.0, 0.0, 0.0
+    mean, variance, other = old.mean(dtype=np.float64), old.var(dtype=np.float64), new.mean(dtype=np.float64)
+    return float(old.size), float(mean), float(variance), float(other)
+
+
+def _bits(pixels: Pixels) -> bytes:
+    # GDAL forgets the sign of -0.0 in a block of zeros.
+    return (pixels + 0 if pixels.dtype.kind == "f" else pixels).tobytes()

@@ -1,0 +1,136 @@
+"""What rasters say of themselves beside their pixels, compared: the first thing that an output has lost or changed."""
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
+
+from geoae.raster.crs import same_crs
+from geoae.raster.vrt import FILE_DOMAINS
+
+__all__ = ["first_difference"]
+
+# Pixels by which a corner may move: the half pixel of AREA_OR_POINT=Point rounds the last digits of a transform.
+MOVED = 1e-5
+# Domains that tell of the file, not of the scene; RPCs are compared as numbers.
+NOT_COMPARED = FILE_DOMAINS | {"xml:VRT", "_DEBUG_TIFF_", "RPC"}
+# Tags of the default domain that may go: figures of pixels that have changed, TIFF's own, the kind of a sidecar.
+MAY_GO = ("STATISTICS_", "TIFFTAG_", "METADATATYPE")
+# Characters of a value that a message shows.
+SHOWN = 60
+
+
+def first_difference(old: DatasetReader, new: DatasetReader) -> str | None:
+    """What ``new`` lacks or says otherwise than ``old``, in words; None where it says all of it.
+
+    ``new`` may say more. Pixels and masks are not read.
+    """
+    crs = {"CRS": (old.crs, new.crs)}
+    if old.gcps[0]:  # else JPEG 2000 gives control points that are not there a CRS
+        crs["CRS of GCPs"] = (old.gcps[1], new.gcps[1])
+    for what, (given, found) in crs.items():
+        if not same_crs(given, found):
+            return f"{what} ({_shown(found)} for {_shown(given)})"
+    if not _same_transform(old, new):
+        return f"transform ({_shown(tuple(new.transform))} for {_shown(tuple(old.transform))})"
+    for what, fact in FACTS.items():
+        with suppress(UnicodeDecodeError):  # the source's own text is damaged
+            given, found = fact(old), fact(new)
+            if found != given:
+                return f"{what} ({_shown(found)} for {_shown(given)})"
+    return _first_tag(old, new)
+
+
+def _same_transform(old: DatasetReader, new: DatasetReader) -> bool:
+    """Whether no corner moves."""
+    a, b = old.transform, new.transform
+    pixel = max(abs(step) for step in (a.a, a.b, a.d, a.e))
+    reach = [(a.a - b.a) * old.width, (a.b - b.b) * old.height, a.c - b.c]
+    reach += [(a.d - b.d) * old.width, (a.e - b.e) * old.height, a.f - b.f]
+    return a == b or max(map(abs, reach)) <= MOVED * pixel
+
+
+def _gcps(dataset: DatasetReader) -> object:
+    return [(point.row, point.col, point.x, point.y, point.z or 0.0) for point in dataset.gcps[0]]
+
+
+def _rpcs(dataset: DatasetReader) -> object:
+    """Those that a GeoTIFF holds, as numbers, however they are written."""
+    tags = dataset.tags(ns="RPC")
+    return {key: _numbers(text) for key, text in tags.items() if key.endswith(("_OFF", "_SCALE", "_COEFF"))}
+
+
+def _numbers(text: str) -> object:
+    try:
+        return [float(word) for word in text.split()]
+    except ValueError:
+        return text
+
+
+def _figures(values: Sequence[float | int | None]) -> list[str | None]:
+    """As text, since NaN differs from itself; a zero has no sign."""
+    return [None if value is None else repr(value + 0) for value in values]
+
+
+def _palettes(dataset: DatasetReader) -> object:
+    bands = zip(dataset.indexes, dataset.colorinterp, strict=True)
+    return {band: dataset.colormap(band) for band, colour in bands if colour is ColorInterp.palette}
+
+
+def _masks(dataset: DatasetReader) -> object:
+    # A mask of each band comes back as one of all: they are of one content, or the scene is refused.
+    return [[flag.name for flag in flags or [MaskFlags.per_dataset]] for flags in dataset.mask_flag_enums]
+
+
+FACTS: dict[str, Callable[[DatasetReader], object]] = {
+    "number of bands": lambda dataset: dataset.count,
+    "size": lambda dataset: dataset.shape,
+    "data type": lambda dataset: dataset.dtypes,
+    "GCPs": _gcps,
+    "RPCs": _rpcs,
+    "nodata": lambda dataset: _figures(dataset.nodatavals),
+    "scales": lambda dataset: _figures(dataset.scales),
+    "offsets": lambda dataset: _figures(dataset.offsets),
+    "units": lambda dataset: dataset.units,
+    "band names": lambda dataset: dataset.descriptions,
+    "colour interpretation": lambda dataset: [colour.name for colour in dataset.colorinterp],
+    "colour tables": _palettes,
+    "kinds of masks": _masks,
+}
+
+
+def _first_tag(old: DatasetReader, new: DatasetReader) -> str | None:
+    """The first tag that is missing or another."""
+    for band in (0, *old.indexes):
+        given, found = _tags(old, band), _tags(new, band)
+        for (space, key), value in given.items():
+            # A tag of no characters is no tag to GDAL's writer.
+            if found.get((space, key), "") != value:
+                name = f"{space} {key}".strip() + (f" of band {band}" if band else "")
+                return f"the tag {name} ({_shown(found.get((space, key)))} for {_shown(value)})"
+    return None
+
+
+def _tags(dataset: DatasetReader, band: int) -> dict[tuple[str, str], str]:
+    """Tags of ``band`` (0: of the dataset) by domain and key; a document is one tag."""
+    found: dict[tuple[str, str], str] = {}
+    for space in sorted({"", *dataset.tag_namespaces(band)} - NOT_COMPARED):
+        tags = dataset.tags(band, ns=space or None)
+        if space.startswith(("xml:", "json:")):  # rasterio cuts a document at its first "="
+            tags = {"": _words("".join(f"{key}={text}" for key, text in tags.items()))}
+        # Characters that XML cannot hold are left out.
+        tags = {key: "".join(filter(str.isprintable, text)) for key, text in tags.items()}
+        found |= {(space, key): text for key, text in tags.items() if space or not key.startswith(MAY_GO)}
+    return found
+
+
+def _words(document: str) -> str:
+    """``document`` without declaration and layout, which GDAL makes anew; a byte order mark may be spelt out."""
+    return "".join(re.findall(r"[\w.-]+", re.sub(r"<\?xml\s[^>]*\?>|&#xFEFF;", "", document)))
+
+
+def _shown(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,0 +1,1 @@
+"""Which scenes there are: folders, globs, lists and STAC."""

@@ -1,0 +1,121 @@
+"""Scenes of a STAC collection: a static catalogue, here or in a store, or a search on an API."""
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from geoae.errors import InputError
+from geoae.pipeline.prepare import is_local
+from geoae.resources import require_extra
+
+__all__ = ["items"]
+
+# Media types of what GDAL restores; an asset without a type is judged by its name.
+RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")
+SUFFIXES = (".tif", ".tiff", ".jp2")
+# A store's name in fsspec, which reads the catalogue, and in GDAL, which reads its scenes.
+S3, VSIS3 = "s3://", "/vsis3/"
+
+
+def items(where: str, since: datetime | None) -> list[tuple[str, str, float]]:
+    """Source, name ``collection/item.tif`` and time of change of each raster of ``where``.
+
+    ``where``: a ``catalog.json`` or ``collection.json``, here or in a store (``s3://``), or
+    ``https://.../collections/NAME``. An item of several
+    rasters gives ``item_asset.tif`` of each. Only what was updated, or else taken, at ``since`` or later.
+    Raises ``InputError`` where it cannot be read.
+    """
+    require_extra("flows", "pystac", "pystac_client", "fsspec")
+    try:
+        found = _static(where) if where.endswith(".json") else _searched(where)
+        return [
+            one for item in found if _changed(item) >= (since.timestamp() if since else 0) for one in _rasters(item)
+        ]
+    except InputError:
+        raise
+    except Exception as error:  # pystac lets through whatever its reader, parser or the network raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{where}: cannot be read as STAC ({reason}); check the address and the catalogue") from error
+
+
+def _static(where: str) -> Iterator[Any]:
+    import fsspec
+    import pystac
+    from pystac.stac_io import DefaultStacIO
+
+    class AnyStore(DefaultStacIO):
+        """Reads what fsspec opens: paths, http, s3."""
+
+        def read_text_from_href(self, href: str) -> str:
+            options = _s3_settings() if href.startswith(S3) else {}
+            with fsspec.open(href, "rt", **options) as file:
+                return str(file.read())
+
+    if where.startswith(VSIS3):
+        where = S3 + where.removeprefix(VSIS3)
+    if where.startswith(S3):
+        require_extra("flows", "s3fs")
+    top = pystac.read_file(where, stac_io=AnyStore())
+    if not isinstance(top, pystac.Catalog):
+        raise InputError(f"{where}: is one STAC item; give the catalogue or collection that holds it")
+    return iter(top.get_items(recursive=True))
+
+
+def _s3_settings() -> dict[str, Any]:
+    """GDAL's settings of S3, by which scenes are opened, for s3fs. Both find keys by themselves."""
+    endpoint = os.environ.get("AWS_S3_ENDPOINT")
+    settings: dict[str, Any] = {"anon": _told("AWS_NO_SIGN_REQUEST", default=False)}
+    if region := os.environ.get("AWS_REGION"):  # botocore looks at AWS_DEFAULT_REGION alone
+        settings["client_kwargs"] = {"region_name": region}
+    if endpoint:
+        scheme = "https" if _told("AWS_HTTPS", default=True) else "http"
+        settings["endpoint_url"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
+    if not _told("AWS_VIRTUAL_HOSTING", default=True):
+        settings["config_kwargs"] = {"s3": {"addressing_style": "path"}}
+    return settings
+
+
+def _told(name: str, *, default: bool) -> bool:
+    """What a variable says, in GDAL's words for yes and no."""
+    said = os.environ.get(name, "").upper()
+    return said in ("YES", "TRUE", "ON", "1") if said else default
+
+
+def _searched(where: str) -> Iterator[Any]:
+    from pystac_client import Client
+
+    root, _, collection = where.rstrip("/").rpartition("/collections/")
+    return iter(Client.open(root).search(collections=[collection], limit=200).items())
+
+
+def _changed(item: Any) -> float:
+    """When the item was updated, else taken, in seconds since 1970; 0 where neither is told."""
+    moment = item.common_metadata.updated or item.common_metadata.created or item.datetime
+    return moment.timestamp() if moment else 0.0
+
+
+def _rasters(item: Any) -> Iterable[tuple[str, str, float]]:
+    rasters = {key: asset for key, asset in item.get_assets().items() if _is_raster(asset)}
+    data = {key: asset for key, asset in rasters.items() if "data" in (asset.roles or [])} or rasters
+    folder = f"{item.collection_id}/" if item.collection_id else ""
+    for key, asset in data.items():
+        name = item.id if len(data) == 1 else f"{item.id}_{key}"
+        yield _openable(asset.get_absolute_href() or asset.href), f"{folder}{name}.tif", _changed(item)
+
+
+def _is_raster(asset: Any) -> bool:
+    if "overview" in (asset.roles or []) or "thumbnail" in (asset.roles or []):
+        return False
+    if asset.media_type:
+        return str(asset.media_type).startswith(RASTERS)
+    return str(asset.href).split("?")[0].lower().endswith(SUFFIXES)
+
+
+def _openable(href: str) -> str:
+    """``href`` as GDAL opens it."""
+    if href.startswith(S3):
+        return VSIS3 + href.removeprefix(S3)
+    if href.startswith("file://"):
+        return href.removeprefix("file://")
+    return href if is_local(href) or not href.startswith("http") else f"/vsicurl/{href}"

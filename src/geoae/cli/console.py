@@ -1,0 +1,204 @@
+"""What people see: progress, summaries, tables."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from geoae.pipeline.inspection import Inspection
+from geoae.pipeline.report import RestoreReport
+from geoae.pipeline.run import Progress as Done
+
+if TYPE_CHECKING:
+    from geoae.models.folder import Card
+    from geoae.verification.run import VerifyReport
+
+__all__ = ["progress", "say", "show_inspection", "show_models", "show_verification", "summary", "warn"]
+
+# Seconds between the lines of a log, and before the first, which quick runs do without.
+LOG_EVERY = 30.0
+FIRST_AFTER = 3.0
+
+
+def say(text: str) -> None:
+    """One line for people, on standard output."""
+    print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """One line that is not to be lost among figures, on standard error."""
+    print(f"geoae: warning: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
+    """A bar with rate and time left on a terminal, a line now and then in a log."""
+    if quiet:
+        yield lambda done: None
+    elif sys.stderr.isatty():
+        columns = (
+            TextColumn("restoring"), BarColumn(), TextColumn("{task.completed}/{task.total} tiles"),
+            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("restore", total=None, rate="")
+            began = time.monotonic()
+
+            def show(done: Done) -> None:
+                rate = (done.done - done.resumed) / (time.monotonic() - began)
+                bar.update(task, completed=done.done, total=done.total, rate=f"{rate:.1f} tiles/s")
+
+            yield show
+    else:
+        began = last = time.monotonic()
+        told = False
+
+        def log(done: Done) -> None:
+            nonlocal last, told
+            now = time.monotonic()
+            if done.done == done.total or now - last < (LOG_EVERY if told else FIRST_AFTER):
+                return
+            last, left = now, (done.total - done.done) * (now - began) / max(done.done - done.resumed, 1)
+            earlier = f", {done.resumed} from an earlier run" if done.resumed and not told else ""
+            told = True
+            line = f"geoae: {done.done} of {done.total} tiles{earlier}, {_duration(left)} left"
+            print(line, file=sys.stderr, flush=True)
+
+        yield log
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """At most four figures, then how many more."""
+    shown = ", ".join(f"{value:.3g}" for value in values[:4])
+    return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+
+
+def _duration(seconds: float) -> str:
+    """About how long, as people say it."""
+    if seconds < 1:
+        return "less than a second"
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:.0f} {unit}"
+    return f"about {seconds:.0f} s"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _size(rows: int, columns: int, bands: int) -> str:
+    return f"{rows} rows x {columns} columns x {_count(bands, 'band')}"
+
+
+def _otherwise(reason: str) -> str:
+    """How a person decides otherwise where a band would be copied for what its tag or name says."""
+    return "; to restore it, name it in --bands" if reason in ("alpha", "quality or class band") else ""
+
+
+def summary(report: RestoreReport) -> None:
+    """One line at the end, and one for each band that was copied."""
+    for band, reason in report.copied.items():
+        say(f"band {band} copied untouched: {reason}{_otherwise(reason)}")
+    if report.status == "skipped":
+        say(f"{report.target}: already restored with this model and these options; nothing to do")
+        return
+    if not report.bands:
+        say(f"{report.target}: copied, since no band is a measurement")
+        return
+    tiles = _count(report.tiles_computed, "tile") + (f" ({report.tiles_empty} empty)" if report.tiles_empty else "")
+    if report.slabs_resumed:
+        tiles += f", {_count(report.slabs_resumed, 'slab')} from an earlier run"
+    say(
+        f"{report.target}: {_size(report.height, report.width, len(report.bands) + len(report.copied))}, {tiles}, "
+        f"{report.seconds:.1f} s, {report.megapixels_per_second:.2f} Mpx/s, "
+        f"noise {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} DN, model {report.model}"
+    )
+
+
+def show_inspection(found: Inspection, as_json: bool) -> None:
+    """A scene, its bands and its plan."""
+    if as_json:
+        say(found.model_dump_json(indent=2))
+        return
+    say(
+        f"{found.source}: {found.driver}, {_size(found.height, found.width, found.count)} {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid"
+    )
+    table = Table("band", "name", "nodata", "mean", "spread", "noise DN", "variance/DN", "SNR", "treatment")
+    for band in found.bands:
+        figures = (
+            f"{value:.4g}" if value is not None else ""
+            for value in (band.mean, band.spread, band.sigma, band.slope, band.snr)
+        )
+        table.add_row(
+            str(band.index), band.name, "" if band.nodata is None else f"{band.nodata:g}", *figures, band.treatment
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for note in found.notes:
+        say(note)
+    for band in found.bands:
+        reason = band.treatment.removeprefix("copied: ")
+        if cure := _otherwise(reason):
+            say(f"band {band.index} will be {band.treatment}{cure}")
+    plan = found.plan
+    say(
+        f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px, overlap {plan.overlap}, {_count(plan.slabs, 'slab')}, "
+        f"about {plan.memory_mib} MiB of memory, {plan.disk_mib} MiB of disk while running, "
+        f"{_duration(plan.seconds)} with model {plan.model} on {plan.setting}"
+    )
+    steps = [*found.restored_before, found.restored_with] if found.restored_with else []
+    for number, step in enumerate(steps, start=1):
+        _show_step(step, f" (step {number} of {len(steps)})" if len(steps) > 1 else "")
+
+
+def _show_step(step: Mapping[str, str], place: str) -> None:
+    """One restoration that made an output, in a block."""
+    say(f"already restored by geoae {step.get('VERSION', '?')} with model {step.get('MODEL', '?')}{place}")
+    facts = {
+        "model digest": step.get("MODEL_DIGEST"),
+        "computed on": step.get("SETTING"),
+        "source": step.get("SOURCE"),
+        "source identity": step.get("SOURCE_IDENTITY"),
+        "recipe": step.get("RECIPE"),
+        "options": step.get("OPTIONS"),
+        "bands": step.get("BANDS", "").replace(",", ", "),
+        "noise, DN": step.get("SIGMA", "").replace(",", ", "),
+        "its variance/DN": step.get("SLOPE", "").replace(",", ", "),
+        "fingerprint": step.get("FINGERPRINT"),
+    }
+    for name, fact in facts.items():
+        say(f"  {name:<16} {fact or 'none'}")
+
+
+def show_verification(report: "VerifyReport") -> None:
+    """Every check with its figure and limit, and what else they saw."""
+    table = Table("check", "what is measured", "figure", "limit", "unit", "result")
+    for name, check in report.checks.items():
+        figures = (f"{value:.3g}" for value in (check.figure, check.limit))
+        table.add_row(name, check.measured, *figures, check.unit, "passed" if check.passed else "FAILED")
+    for name, reason in report.skipped.items():
+        table.add_row(name, reason, "", "", "", "skipped")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for name, check in report.checks.items():
+        if check.note:
+            say(f"{name}: {check.note}")
+    passed = len(report.checks) - len(report.failed)
+    say(
+        f"{report.model}: {passed} of {len(report.checks)} checks passed, {report.seconds:.0f} s, {report.setting}, "
+        f"{report.scene} scene of {_size(report.height, report.width, report.bands)}"
+    )
+
+
+def show_models(cards: Sequence["Card"]) -> None:
+    """The shipped models, and the test double."""
+    table = Table("name", "what it is", "halo px", "kFLOP/px·band", "parameters", "verified")
+    for card in cards:
+        figures = (str(card.halo), f"{card.kflop(card.channels):.0f}", f"{card.parameters:,}")
+        table.add_row(card.name, card.description, *figures, "yes" if card.is_verified else "no")
+    table.add_row("identity", "changes nothing, bit for bit; for trying the pipeline", "8", "0", "0", "")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -1,0 +1,235 @@
+"""How much noise a scene carries, told from the scene itself."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.diagnosis.clipping import Line, find_limits, unclip_patches
+from geoae.diagnosis.growth import LEAST_SHARE, fit_growth
+from geoae.diagnosis.patches import (
+    FEWEST,
+    SIDE,
+    Patches,
+    Samples,
+    cut_patches,
+    gradient_energy,
+    most_patches,
+    pure_noise_energy,
+)
+from geoae.diagnosis.prediction import subtract_predicted
+
+__all__ = ["estimate_noise", "noise_model", "working_bytes"]
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Limits = Sequence[tuple[float, float]]
+
+ROUNDS = 3
+# A band of which the others leave this part of its own estimate is made of them, noise and all.
+COPIED = 0.03
+# How many of the least eigenvalues are looked at, and by how much the root of their mean is low in white noise for each
+# square root of pixels over patches. Measured with patches that overlap; the limit for the least one is 1 (Silverstein,
+# Annals of Probability 13(4), 1985). With fewer bands there are more patches, and texture makes up for it.
+OF_FEW_BANDS, OF_MANY_BANDS, WITHOUT_TEXTURE = (1, 0.0), (1, 0.9), (12, 0.45)
+# Of many bands the others leave hardly any texture: the band itself counts only where it shows so much less.
+CLEARLY_LESS = 0.9
+# Signals so dark that the line leaves this part of the variance at the mean tell nothing of its height: an error of
+# the slope is a large one there, and shadows and water would pass for the weakest texture.
+FAINTEST = 0.3
+# Clipped noise is estimated again so often at most, or until it changes by less than this part, since a tenth of an
+# error comes back at most; at first by the band alone, from every third patch, and closer.
+CLIPPED_ROUNDS = 4
+SETTLED, SETTLED_ALONE = 0.1, 0.02
+THIRD = 3
+
+
+def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
+    """Standard deviation of additive, spatially white noise of each band, ``(band,)`` in DN.
+
+    ``samples``: pairs of pixels and mask ``(band, row, col)``, True = valid, cut from one scene.
+    Two estimates, of which the lower counts, since texture can only add:
+
+    * the band by itself: smallest eigenvalue of the covariance of weak-texture patches (Liu, Tanaka
+      and Okutomi, IEEE TIP 22(12), 2013);
+    * the band less what the other bands predict of it. Texture is shared by the bands, noise is not
+      (Roger and Arnold, Int. J. Remote Sensing 17(10), 1996); the noise that the prediction with
+      weights ``a`` brings along is known, ``sigma_b^2 + sum_k a_k^2 sigma_k^2``, and taken out.
+
+    A band with too few valid patches, or none that is not flat, has no noise: 0. Noise is taken for constant and not
+    clipped; ``noise_model`` looks at both.
+
+    A band of which the others leave next to nothing is taken for a copy of them, whose noise they predict too. In
+    a ``restored`` scene it is not: there it is a band whose noise is gone.
+    """
+    patches = cut_patches(samples)
+    alone = _estimate_alone(patches, patches.bands)
+    return _estimate_all(patches, patches.bands, alone, copied=0.0 if restored else COPIED)[0]
+
+
+def noise_model(samples: Samples) -> tuple[Floats, Floats]:
+    """Noise of each band where the signal is its mean, and how its variance grows with the signal, ``(band,)`` in
+    DN twice; a growth of 0 where the noise is constant.
+
+    The variance is a straight line in the signal, as shot noise has it (Foi, Trimeche, Katkovnik and
+    Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the weaker half of the patches of each class of
+    brightness, by the median absolute second difference in both directions (Immerkaer, Computer Vision and
+    Image Understanding 64(2), 1996); its height is that of ``estimate_noise``, once each patch has as much noise as
+    one of the mean signal has. A line that would be below zero where the weakest patches are is no such line.
+
+    Where pixels heap up at a band's lowest or highest value, its noise is clipped there, and less of it is left near
+    that value. Then the patches are given back the signal and the contrast that the noise found so far says they had,
+    and the noise is estimated again until it no longer changes. What is returned is the noise before clipping.
+    """
+    patches = cut_patches(samples)
+    alone = _estimate_alone(patches, patches.bands)
+    middle = patches.values[:, :, SIDE * SIDE // 2]
+    limits = [find_limits(*band) for band in zip(middle, alone[:, 0], strict=True)]
+    if not np.isfinite(limits).any():
+        return _fit_lines(patches, patches.bands, alone)
+    return _fit_clipped(patches, alone, limits)
+
+
+def working_bytes(bands: int) -> int:
+    """Bytes that ``noise_model`` takes for ``bands`` bands beside its samples: their patches, and two copies of them
+    where noise is clipped and grows with the signal.
+    """
+    return 3 * 8 * bands * most_patches(bands) * SIDE * SIDE
+
+
+def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Floats, Floats]:
+    """``noise_model`` of patches that are clipped at the ``limits`` of some bands; ``alone`` as for ``_fit_lines``."""
+    means, sigma, slope = patches.level.mean(axis=1), alone[:, 0].copy(), np.zeros(len(alone))
+    changed = patches.bands[np.isfinite(limits).any(axis=1) & (sigma > 0)]
+    for band in changed:
+        sigma[band] = _settle_alone(patches.values[band, ::THIRD], sigma[band], limits[band])
+    values, left, fitted = patches.values.copy(), np.ones(patches.level.shape), patches.bands
+    for _ in range(CLIPPED_ROUNDS):
+        for band in changed:
+            line = Line(sigma[band], slope[band], means[band])
+            values[band], left[band] = unclip_patches(patches.values[band], line, limits[band])
+        whole = replace(patches, values=values, left=left)
+        alone[changed] = _estimate_alone(whole, changed)
+        before, grew = sigma.copy(), slope > 0
+        found, slopes = _fit_lines(whole, fitted, alone)
+        # From the mean of the signal to that of the clipped pixels.
+        risen = found**2 + slopes * (means - whole.level.mean(axis=1))[fitted]
+        # Where clipping leaves too few patches, what was found before is all there is.
+        lost = found == 0
+        sigma[fitted] = np.where(lost, before[fitted], np.sqrt(np.maximum(risen, 0.0)))
+        slope[fitted] = np.where(lost, 0.0, slopes)
+        changed = changed[((np.abs(sigma - before) > SETTLED * before) | ((slope > 0) & ~grew))[changed]]
+        fitted = changed
+        if not changed.size:
+            break
+    return sigma, slope
+
+
+def _settle_alone(values: Floats, sigma: float, limits: tuple[float, float]) -> float:
+    """Noise of one clipped band by itself, from its patches ``(patch, pixel)``, as if it were constant; ``sigma``:
+    what it seems to be.
+    """
+    for _ in range(CLIPPED_ROUNDS):
+        whole, left = unclip_patches(values, Line(sigma, 0.0, 0.0), limits)
+        before, found = sigma, _estimate_alone(Patches(whole[None], True, left=left[None]), np.array([0]))[0, 0]
+        sigma = found or before
+        if abs(sigma - before) <= SETTLED_ALONE * before:
+            break
+    return sigma
+
+
+def _fit_lines(patches: Patches, bands: Indices, alone: Floats) -> tuple[Floats, Floats]:
+    """``noise_model`` of some ``bands``, as if nothing were clipped; ``alone`` (band, 2): what ``_estimate_alone``
+    finds of all.
+    """
+    sigma, seen_at, growth = _estimate_all(patches, bands, alone, growing=True)
+    if not patches.count:
+        return sigma, growth
+    share = 1 + growth * (patches.level[bands].mean(axis=1) - seen_at)
+    # A mean far below what is measured, as a collar of zeros makes it, tells nothing of the noise.
+    growth = np.where(share > LEAST_SHARE, growth / np.maximum(share, LEAST_SHARE), 0.0)
+    grows = growth > 0
+    if not grows.any():
+        return sigma, growth
+    steady = _steady(patches, bands, growth)
+    if steady.count < FEWEST:
+        return sigma, np.zeros(len(bands))
+    alone, again = alone.copy(), bands[grows] if patches.few else patches.bands
+    alone[again] = _estimate_alone(steady, again)
+    sigma[grows] = _estimate_all(steady, bands[grows], alone)[0]
+    return sigma, growth * sigma**2
+
+
+def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
+    """Those of ``patches`` that none of ``bands`` sees too dark, with the contrast of these bands divided by the noise
+    that their signal brings; at a band's mean signal that is one, and grows by ``growth`` (of bands,).
+    """
+    level = patches.level[bands]
+    variance = 1 + growth[:, None] * (level - level.mean(axis=1, keepdims=True))
+    bright = (variance > FAINTEST).all(axis=0)
+    # Indexing would leave them scattered in memory.
+    values = patches.values.compress(bright, axis=1)
+    for band, mean, noise in zip(bands, level[:, bright, None], np.sqrt(variance[:, bright, None]), strict=True):
+        values[band] = mean + (values[band] - mean) / noise
+    return replace(patches, values=values, left=None if patches.left is None else patches.left[:, bright])
+
+
+def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
+    """The first of ``estimate_noise`` of some ``bands``, and the mean signal where it was seen, ``(of bands, 2)``."""
+    floor = OF_MANY_BANDS if patches.few else OF_FEW_BANDS
+    each = ((band, patches.values[band]) for band in bands)
+    return np.array([_weak_texture(patches, band, own, gradient_energy(own), floor) for band, own in each])
+
+
+def _estimate_all(
+    patches: Patches, bands: Indices, alone: Floats, *, growing: bool = False, copied: float = COPIED
+) -> tuple[Floats, Floats, Floats]:
+    """``estimate_noise`` of some ``bands``, the mean signal where it was seen and, where asked for, how its variance
+    grows, ``(of bands,)``; ``alone`` (band, 2): what ``_estimate_alone`` finds of all.
+    """
+    floor, most = (WITHOUT_TEXTURE, 1 / CLEARLY_LESS) if patches.few else (OF_FEW_BANDS, 1.0)
+    found = []
+    for band, residual, factor in subtract_predicted(patches, bands, alone[:, 0]):
+        energy, (sigma, seen_at), growth = gradient_energy(residual), alone[band], 0.0
+        shared, shared_seen_at = _weak_texture(patches, band, residual, energy, floor)
+        if copied * sigma < shared * factor < most * sigma:
+            sigma, seen_at = shared * factor, shared_seen_at
+        if growing:
+            # Of many bands the others leave no texture that comes with brightness.
+            own = patches.values[band]
+            which = (residual, energy) if patches.few else (own, gradient_energy(own))
+            growth = fit_growth(patches, band, *which, where_one=seen_at, sigma=sigma)
+        found.append((sigma, seen_at, growth))
+    sigmas, seen_ats, growths = np.array(found).T
+    return sigmas, seen_ats, growths
+
+
+def _weak_texture(
+    patches: Patches, band: int, values: Floats, energy: Floats, floor: tuple[int, float]
+) -> tuple[float, float]:
+    """Noise of ``band`` from ``values`` (patch, pixel), its own or what others leave of them, of this gradient
+    ``energy`` (patch,), and the mean signal where it was seen; ``floor`` as for ``_least_variance``.
+    """
+    signal, telling = patches.level[band], patches.select_telling(band, energy)
+    if not telling.all():
+        values, signal, energy = values[telling], signal[telling], energy[telling]
+    if len(values) < FEWEST:
+        return 0.0, 0.0
+    weak = np.ones(len(values), bool)
+    variance, seen_at = _least_variance(values, *floor), signal.mean()
+    for _ in range(ROUNDS):
+        before, weak = weak, energy < pure_noise_energy() * variance
+        if weak.sum() < FEWEST or np.array_equal(weak, before):
+            break
+        variance, seen_at = _least_variance(values.compress(weak, axis=0), *floor), signal[weak].mean()
+    return float(np.sqrt(variance)), float(seen_at)
+
+
+def _least_variance(values: Floats, count: int, error: float) -> float:
+    """Mean of the ``count`` least eigenvalues of the covariance of ``values`` (patch, pixel), less the sampling
+    ``error`` of its root.
+    """
+    centred = values - values.mean(axis=0)
+    least = np.linalg.eigvalsh(centred.T @ centred / (len(values) - 1))[:count].mean()
+    return max(float(least), 0.0) / (1 - error * SIDE / np.sqrt(len(values))) ** 2

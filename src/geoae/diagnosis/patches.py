@@ -1,0 +1,145 @@
+"""Small squares of a scene's sample, from which its noise is estimated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy import special
+
+from geoae.diagnosis.clipping import LEAST_LEFT
+
+__all__ = [
+    "FEWEST",
+    "FEW_BANDS",
+    "SIDE",
+    "Patches",
+    "Samples",
+    "cut_patches",
+    "gradient_energy",
+    "most_patches",
+    "pure_noise_energy",
+]
+
+Floats = NDArray[np.float64]
+Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
+
+# Side of the patches; their number bounds the cost of a band, and of all of them where there are many.
+SIDE = 5
+PATCHES = 20_000
+FEW_BANDS = 24
+FEWEST_PATCHES = 2_000
+# Below this number of patches a covariance of 25 x 25 means nothing.
+FEWEST = 200
+# Share of pure noise whose gradients pass for weak texture (Liu, Tanaka and Okutomi, IEEE TIP 22(12), 2013).
+CONFIDENCE = 1 - 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Patches that are valid in all bands.
+
+    Attributes:
+        values: pixels in DN, ``(band, patch, SIDE * SIDE)``.
+        few: whether they are so few, since there are many bands, that sampling errors of covariances matter.
+        pixels: how many pixels of a band are in them.
+        left: part of the noise variance that clipping has left, ``(band, patch)``; None where nothing is clipped.
+
+    """
+
+    values: Floats
+    few: bool = False
+    pixels: int = 0
+    left: Floats | None = None
+
+    @property
+    def bands(self) -> NDArray[np.intp]:
+        """Index of each band."""
+        return np.arange(len(self.values))
+
+    @property
+    def count(self) -> int:
+        """Number of patches of each band."""
+        return self.values.shape[1]
+
+    @cached_property
+    def level(self) -> Floats:
+        """Mean of each patch, ``(band, patch)``."""
+        level: Floats = self.values.mean(axis=2)
+        return level
+
+    def select_telling(self, band: int, energy: Floats, least: float = LEAST_LEFT) -> NDArray[np.bool_]:
+        """Which patches ``(patch,)``, of this gradient ``energy`` (patch,), tell of the noise of ``band``: those with
+        at least this part ``least`` of its variance.
+
+        Exactly flat patches do not: they are saturation or an undeclared collar, not a sight without noise.
+        """
+        varied: NDArray[np.bool_] = energy > 0
+        return varied if self.left is None else varied & (self.left[band] >= least)
+
+
+def most_patches(bands: int) -> int:
+    """About how many patches of each band are looked at."""
+    return min(PATCHES, max(FEW_BANDS * PATCHES // max(bands, 1), FEWEST_PATCHES))
+
+
+def cut_patches(samples: Samples) -> Patches:
+    """About ``most_patches`` patches, evenly spread over ``samples``: pairs of pixels and mask ``(band, row, col)``."""
+    bands = len(samples[0][0])
+    most, few = most_patches(bands), bands > FEW_BANDS
+    room = [max(p.shape[1] - SIDE + 1, 0) * max(p.shape[2] - SIDE + 1, 0) for p, _ in samples]
+    step = max(1, int(np.sqrt(sum(room) / most)))
+    places = [_find_places(mask, step) for _, mask in samples]
+    covered = sum(map(len, places)) * step**2
+    if few:
+        # A step of whole pixels could leave four times as many.
+        thin = max(1.0, sum(map(len, places)) / most)
+        places = [some[np.arange(0, len(some), thin).astype(int)] for some in places]
+    ends = np.cumsum([0, *map(len, places)])
+    values = np.empty((bands, ends[-1], SIDE * SIDE))
+    for (pixels, _), some, first, stop in zip(samples, places, ends, ends[1:], strict=False):
+        values[:, first:stop] = pixels.reshape(bands, -1)[:, some]
+    return Patches(values, few, min(covered, ends[-1] * SIDE * SIDE))
+
+
+def _find_places(mask: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
+    """Where in a flat band the pixels of each patch are that is valid in all bands of ``mask``, ``(patch, pixel)``."""
+    height, width = mask.shape[1:]
+    if min(height, width) < SIDE:
+        return np.zeros((0, SIDE * SIDE), np.intp)
+    valid = sliding_window_view(mask.all(axis=0), (SIDE, SIDE))[::step, ::step].all(axis=(2, 3))
+    corners = np.argwhere(valid) @ np.array([step * width, step])
+    places: NDArray[np.intp] = corners[:, None] + np.add.outer(np.arange(SIDE) * width, np.arange(SIDE)).ravel()
+    return places
+
+
+@lru_cache(maxsize=1)
+def _first_differences() -> Floats:
+    """All differences of neighbouring pixels of a patch, ``(difference, pixel)``."""
+    index = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
+    ends = [(index[:, :-1], index[:, 1:]), (index[:-1], index[1:])]
+    first, second = (np.concatenate([pair[i].ravel() for pair in ends]) for i in (0, 1))
+    operator = np.zeros((len(first), SIDE * SIDE))
+    operator[np.arange(len(first)), first] = -1.0
+    operator[np.arange(len(first)), second] = 1.0
+    return operator
+
+
+def gradient_energy(values: Floats) -> Floats:
+    """Squared differences of neighbouring pixels of ``values`` (patch, pixel), summed, ``(patch,)``."""
+    gradients = values @ _first_differences().T
+    energy: Floats = np.einsum("pd,pd->p", gradients, gradients)
+    return energy
+
+
+@lru_cache(maxsize=1)
+def pure_noise_energy() -> float:
+    """What the gradient energy of a patch of unit noise stays below with ``CONFIDENCE``: that of the gamma
+    distribution with its first two moments.
+    """
+    energy = _first_differences().T @ _first_differences()
+    mean, variance = np.trace(energy), 2.0 * np.trace(energy @ energy)
+    return float(special.gammaincinv(mean**2 / variance, CONFIDENCE) * variance / mean)

@@ -1,0 +1,106 @@
+"""Scenes whose noise is known, because it was added here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.transform import Affine
+
+from geoae.errors import InputError
+from geoae.raster.scene import Scene
+from geoae.system.warnings import SILENCE
+from geoae.tiling.window import Window
+
+__all__ = ["GREYS", "Truth"]
+
+# What lies between is a band's span: the peak of PSNR and SSIM, and 255 grey levels of noise.
+PERCENTILES = (0.5, 99.5)
+GREYS = 255
+# Below this side, SSIM has no window.
+SMALLEST = 6
+# Side of the blocks whose means are as good as without noise.
+BLOCK = 4
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A scene before noise: ``pixels`` (band, row, col) in DN, ``valid`` (row, col), True in all bands,
+    ``low`` and ``span`` (band,) in DN, of the valid pixels' percentiles.
+    """
+
+    name: str
+    pixels: Floats
+    valid: NDArray[np.bool_]
+    low: Floats
+    span: Floats
+    crs: Any
+    transform: Affine
+
+    @classmethod
+    def of(cls, name: str, pixels: Floats, valid: NDArray[np.bool_], crs: Any, transform: Affine) -> Self:
+        """With the span of ``pixels`` where ``valid``."""
+        low, high = np.percentile(pixels[:, valid], PERCENTILES, axis=1)
+        return cls(name, pixels, valid, low, high - low, crs, transform)
+
+    @classmethod
+    def read(cls, path: Path, name: str, side: int) -> Self:
+        """The middle ``side`` px of a scene's measured bands; raises ``InputError``."""
+        scene = Scene.open(str(path))
+        if not scene.bands:
+            raise InputError(f"{path}: has no measured band; leave it out")
+        height, width = min(scene.height, side), min(scene.width, side)
+        window = Window((scene.height - height) // 2, (scene.width - width) // 2, height, width)
+        with scene.reader() as reader:
+            pixels, mask = reader.read(window)
+            transform, crs = reader.dataset.window_transform(window.slices()), reader.dataset.crs
+        valid: NDArray[np.bool_] = np.all(np.ones(pixels.shape, bool) if mask is None else mask, axis=0)
+        if min(valid.shape) < SMALLEST or not valid.any():
+            raise InputError(
+                f"{path}: its middle has no pixel valid in all bands, or is below {SMALLEST} px; leave it out"
+            )
+        truth = cls.of(name, pixels.astype(np.float64), valid, crs, transform)
+        if not truth.span.any():
+            raise InputError(f"{path}: its middle is of one value; leave it out")
+        return truth
+
+    def clean(self) -> Self:
+        """Means of 4 x 4 px: a block with an invalid pixel is invalid."""
+        height, width = (length // BLOCK for length in self.valid.shape)
+        grid = np.s_[: height * BLOCK, : width * BLOCK]
+        blocks = (height, BLOCK, width, BLOCK)
+        pixels = self.pixels[:, *grid].reshape(-1, *blocks).mean(axis=(2, 4))
+        valid: NDArray[np.bool_] = np.all(self.valid[grid].reshape(blocks), axis=(1, 3))
+        if min(valid.shape) < SMALLEST or not valid.any():
+            raise InputError(
+                f"{self.name}: too little of it is valid for means of {BLOCK} x {BLOCK} px; leave it or noise 0 out"
+            )
+        return self.of(self.name, pixels, valid, self.crs, self.transform @ Affine.scale(BLOCK))
+
+    def noisy(self, sigma: float) -> Floats:
+        """Under white Gaussian noise of ``sigma`` 255ths of each band's span; neither clipped nor rounded."""
+        noise = np.random.default_rng(round(sigma)).standard_normal(self.pixels.shape)
+        return self.pixels + noise * (sigma / GREYS) * self.span[:, None, None]
+
+    def write(self, path: Path, pixels: Floats) -> None:
+        """``pixels`` as a georeferenced float32 GeoTIFF; invalid ones, where there are any, are NaN and declared so."""
+        bands, height, width = pixels.shape
+        profile = {"driver": "GTiff", "count": bands, "height": height, "width": width, "dtype": "float32"}
+        nodata = None if self.valid.all() else np.nan
+        place = {"crs": self.crs, "transform": self.transform}
+        with SILENCE, rasterio.open(path, "w", nodata=nodata, **place, **profile) as dataset:
+            dataset.write(np.where(self.valid, pixels, np.nan).astype(np.float32))
+
+    def to_unit(self, pixels: Floats) -> NDArray[np.float32]:
+        """DN to 0..1 over the span, as peers want them; invalid pixels at their band's median."""
+        units = (pixels - self.low[:, None, None]) / np.where(self.span > 0, self.span, 1)[:, None, None]
+        middle = np.median(units[:, self.valid], axis=1)
+        return np.where(self.valid, units, middle[:, None, None]).astype(np.float32)
+
+    def to_dn(self, units: NDArray[np.float32]) -> Floats:
+        """The inverse of ``to_unit``."""
+        return units.astype(np.float64) * self.span[:, None, None] + self.low[:, None, None]

@@ -1,0 +1,76 @@
+"""An evaluation as files: ``figures.csv``, ``figures.md``, ``figures.png``, ``scenes.jpg``."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from geoae.errors import OutputError, RecipeError
+from geoae.evaluation.baselines import PACKAGES, PEERS
+from geoae.evaluation.contact_sheet import Sheet
+from geoae.evaluation.measure import Row, evaluate, scenes_below
+from geoae.evaluation.reference import GREYS
+from geoae.evaluation.tables import as_markdown, csv_of_rows, draw
+from geoae.models.folder import model_folder, shipped_models
+from geoae.resources import require_extra
+from geoae.training.config import TrainConfig
+
+__all__ = ["run_evaluation"]
+
+
+def run_evaluation(
+    models: str | None, places: Sequence[Path], kept_out_by: Path | None, sigmas: str, peers: str | None, side: int,
+    out: Path, say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Measure ``models``, names with commas, on the scenes of ``places`` and write the figures into ``out``.
+
+    ``kept_out_by``: a training config, of whose validation scenes alone is spoken; ``sigmas``: numbers
+    with commas, 255ths of a band's span; ``peers``: names with commas, or all. ``say`` takes each line meant for people. Raises a ``GeoaeError``.
+    """
+    require_extra("demo", "matplotlib", "torchmetrics")
+    chosen = _peers(peers)
+    try:
+        levels = [float(text) for text in sigmas.split(",")]
+    except ValueError as error:
+        raise RecipeError(f"--sigmas {sigmas}: give numbers like 15,25,50") from error
+    if not all(0 <= level <= GREYS for level in levels):
+        raise RecipeError(f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span")
+    names = models.split(",") if models else [card.name for card in shipped_models()]
+    for name in names:
+        if name != "identity":
+            model_folder(name)
+    scenes = scenes_below(places)
+    if kept_out_by:
+        kept = set(TrainConfig.read(kept_out_by).validation)
+        scenes = [(name, path) for name, path in scenes if name in kept]
+        if not scenes:
+            raise RecipeError(f"{kept_out_by}: none of its validation scenes is below --scenes")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with csv_of_rows(out / "figures.csv") as write:
+
+            def keep(row: Row) -> None:
+                write(row)
+                say(f"{row.scene} noise {row.sigma:g} {row.contender}: {row.psnr:.2f} dB, SSIM {row.ssim:.3f}")
+
+            noisy = sorted(level for level in levels if level) or [0.0]
+            sheet = Sheet(noisy[len(noisy) // 2], names)
+            rows = evaluate(names, scenes, levels, peers=chosen, side=side, on_row=keep, on_answer=sheet.take)
+        table = as_markdown(rows)
+        (out / "figures.md").write_text(table)
+        draw(rows, out / "figures.png")
+        sheet.draw(rows, out / "scenes.jpg")
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror or error}); choose another -o") from error
+    say(f"{os.linesep}{table}")
+    say(f"{out}: figures.csv, figures.md, figures.png, scenes.jpg")
+
+
+def _peers(names: str | None) -> list[str]:
+    if names is None:
+        return []
+    chosen = list(PEERS) if names == "all" else names.split(",")
+    for name in chosen:
+        if name not in PEERS:
+            raise RecipeError(f"--peers {name}: known are {', '.join(PEERS)}")
+    require_extra("peers", *sorted({PACKAGES[name] for name in chosen}))
+    return chosen

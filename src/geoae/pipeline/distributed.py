@@ -1,0 +1,152 @@
+"""Slabs over the workers of a Dask cluster, where one is active."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from geoae.diagnosis.sampling import Facts
+from geoae.errors import ClusterError, GeoaeError, ModelError
+from geoae.models.restorer import Restorer
+from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.prepare import ModelSpec, Prepared, load_restorer
+from geoae.raster.parts import PartStore
+from geoae.raster.scene import Scene
+from geoae.resources import require_extra
+from geoae.tiling.plan import Slab, TilePlan
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["active_client", "connected", "restore_spread", "restorer_of"]
+
+# Tasks a worker: more balance the load better, but each computes a row of tiles for its lead-in.
+TASKS_PER_WORKER = 2
+# Seconds that a scheduler has for its first answer.
+ANSWER_SECONDS = 30
+
+
+@contextmanager
+def connected(address: str, on_warning: Callable[[str], None]) -> Iterator[None]:
+    """The Dask cluster whose scheduler is at ``address`` takes the slabs of what runs in the block.
+
+    ``on_warning`` hears of a cluster without workers, whose first one is waited for. Raises ``ClusterError``
+    where nobody answers.
+    """
+    require_extra("distributed", "distributed")
+    from distributed import Client
+    from distributed.comm.addressing import get_address_host_port
+
+    try:
+        # First, as a client of what is no address would stay behind, and be taken for the active one.
+        get_address_host_port(address)
+        client = Client(address, timeout=ANSWER_SECONDS)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ClusterError(f"{address}: no Dask scheduler answers ({reason}); correct the address or start it") from error  # fmt: skip
+    with client:
+        if not client.nthreads():
+            on_warning(f"{address}: has no workers yet; the scene waits for the first one (dask worker {address})")
+        yield
+
+
+def active_client() -> "Client | None":
+    """The ``dask.distributed.Client`` of this process, if it has one: the whole switch from a laptop
+    to a cluster.
+    """
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
+
+
+def restore_spread(
+    client: "Client",
+    prepared: Prepared,
+    store: PartStore,
+    runs: Sequence[Sequence[Slab]],
+    on_tile: Callable[[bool], None],
+) -> None:
+    """Restore ``runs`` of consecutive slabs on the workers, which write their parts to ``store``.
+
+    Every worker must see the source and the store's folder under the same names. Raises ``ClusterError`` where
+    the cluster is lost; slabs that were finished stay.
+    """
+    from dask import delayed
+    from distributed import as_completed
+    from distributed.comm import CommClosedError
+    from distributed.scheduler import KilledWorker
+
+    workers = max(1, len(client.nthreads()))
+    length = -(-sum(map(len, runs)) // (TASKS_PER_WORKER * workers))
+    scene, work = prepared.scene, prepared.work
+    spec = ModelSpec.of(prepared.job, prepared.options)
+    common = (spec, work.restorer.digest, scene, work.plan, prepared.facts, work.ramp, store)
+    tasks = [delayed(_restore_run, pure=False)(*common, piece) for run in runs for piece in _pieces(run, length)]
+    futures = client.compute(tasks)
+    try:
+        for future in as_completed(futures):
+            for computed in future.result():
+                on_tile(computed)
+    except KilledWorker as error:
+        raise ClusterError(f"{error.last_worker.address}: this and other Dask workers died of the scene; give them more memory, or the scene a smaller tile") from error  # fmt: skip
+    except (CancelledError, CommClosedError) as error:
+        raise ClusterError("the Dask scheduler was lost; start it and run again, what is finished is kept") from error
+    finally:
+        client.cancel(futures)
+
+
+def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
+    for start in range(0, len(slabs), length):
+        yield slabs[start : start + length]
+
+
+def restorer_of(spec: ModelSpec, digest: str) -> Restorer:
+    """The restorer of ``spec``: one a process and model, however many slabs and scenes it computes.
+
+    Raises ``ModelError`` where the model is not the one of ``digest`` that the order was given for.
+    """
+    restorer = _cached_restorer(spec, digest)
+    if restorer.digest != digest:
+        _cached_restorer.cache_clear()
+        raise ModelError(
+            f"{spec.model}: is another model here ({restorer.digest[:12]}) than where the order was given "
+            f"({digest[:12]}); let all workers see the same model folder and run again"
+        )
+    return restorer
+
+
+@lru_cache(maxsize=2)
+def _cached_restorer(spec: ModelSpec, digest: str) -> Restorer:
+    return load_restorer(spec)
+
+
+def _restore_run(
+    spec: ModelSpec,
+    digest: str,
+    scene: Scene,
+    plan: TilePlan,
+    facts: Facts,
+    ramp: str,
+    store: PartStore,
+    slabs: Sequence[Slab],
+) -> list[bool]:
+    """On a worker: restore consecutive slabs; for each tile, whether it was computed."""
+    restorer = restorer_of(spec, digest)
+    work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, ramp)
+    tiles: list[bool] = []
+    try:
+        with scene.reader() as reader:
+            restore_slabs(work, reader.read, slabs, store.writer, tiles.append)
+    except GeoaeError as error:
+        # Without its cause: GDAL's errors cannot be pickled.
+        failure = type(error)(str(error))
+    else:
+        return tiles
+    raise failure

@@ -1,0 +1,191 @@
+"""The only loop: tiles through the network, blended, and out as finished pixels."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.diagnosis.sampling import Read
+from geoae.models.restorer import Restorer
+from geoae.pipeline.tiles import STRIP, Tile, ahead, in_groups, read_tile, to_model
+from geoae.radiometry.fill import Nodata, subtract
+from geoae.radiometry.scale import Scale
+from geoae.tiling.blend import Mosaic
+from geoae.tiling.plan import Slab, TilePlan
+from geoae.tiling.window import Window
+
+__all__ = ["Sink", "Work", "restore_slabs"]
+
+
+class Sink(Protocol):
+    """Where the finished pixels of a slab go."""
+
+    def write(self, window: Window, pixels: NDArray[Any]) -> None:
+        """``pixels`` (band, height, width) of ``window``, in scene coordinates."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Work:
+    """All that a slab needs besides its pixels. ``nodata`` of each band in DN, or None."""
+
+    plan: TilePlan
+    scale: Scale
+    restorer: Restorer
+    nodata: Sequence[Nodata]
+    ramp: str = "smooth"
+
+    @property
+    def groups(self) -> int:
+        """Samples that the network sees for one tile."""
+        return len(self.scale.sigma) // self.restorer.channels
+
+    @property
+    def tiles_per_batch(self) -> int:
+        """Tiles that fill one call of the restorer."""
+        plan = self.plan
+        return max(1, self.restorer.batch(plan.rows.tile, plan.cols.tile) // max(self.groups, 1))
+
+
+def restore_slabs(
+    work: Work,
+    read: Read,
+    slabs: Sequence[Slab],
+    sink: Callable[[Slab], AbstractContextManager[Sink]],
+    on_tile: Callable[[bool], None] = lambda computed: None,
+) -> None:
+    """Restore consecutive ``slabs`` of ``work.plan`` and hand their pixels to ``sink(slab)``.
+
+    Where the first slab is not the scene's first, the row of tiles above it is computed too, so that
+    its border gets what the whole plan would give it. ``read`` is called from one other thread,
+    ahead of the network; sinks are used in a third, behind it. ``on_tile`` hears of each tile
+    whether it was computed (False: it has no valid pixel).
+    """
+    plan = work.plan
+    first, stop = slabs[0].first, slabs[-1].stop
+    places = [(row, col) for row in range(max(first - 1, 0), stop) for col in range(plan.cols.count)]
+    mosaic = Mosaic(plan, len(work.scale.sigma), work.ramp)
+    # One batch is read while another is computed and a third is written.
+    depth = work.tiles_per_batch
+    with ThreadPoolExecutor(1, "geoae-read") as reading, _WriteBehind(sink, slabs, depth) as behind:
+        tiles = ahead(reading, lambda place: read_tile(read, plan, work.scale, *place), places, depth)
+        for batch in in_groups(tiles, depth):
+            _restore_batch(work, batch, mosaic, behind, first, on_tile)
+
+
+def _restore_batch(
+    work: Work,
+    batch: Sequence[Tile],
+    mosaic: Mosaic,
+    behind: "_WriteBehind",
+    first: int,
+    on_tile: Callable[[bool], None],
+) -> None:
+    """Restore ``batch`` and hand what it completes to ``behind``. A function, so that nothing of it stays."""
+    for tile, residual in zip(batch, _predict(work, batch), strict=True):
+        final = mosaic.add(tile.row, tile.col, residual)
+        if tile.row >= first:
+            behind.submit(work, tile, final)
+            on_tile(not tile.empty)
+
+
+def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]:
+    """Residual ``(component, H, W)`` of each tile; zeros where it has no valid pixel."""
+    plan, scale, restorer = work.plan, work.scale, work.restorer
+    side, components = (plan.rows.tile, plan.cols.tile), len(scale.sigma)
+    given = [tile for tile in batch if not tile.empty]
+    model = np.empty((len(given), components, *side), np.float32)
+    level = np.empty_like(model) if scale.varies else None
+    for place, tile in enumerate(given):
+        to_model(tile, scale, model[place], None if level is None else level[place])
+    samples = model.reshape(-1, restorer.channels, *side)
+    constant = np.tile(scale.sigma.astype(np.float32).reshape(-1, restorer.channels), (len(given), 1))
+    sigma = constant if level is None else level.reshape(samples.shape)
+    size = restorer.batch(*side)
+    for start in range(0, len(samples), size):
+        part = slice(start, start + size)
+        samples[part] = restorer(samples[part], sigma[part])  # the residual takes the place of its sample
+    residuals = iter(model)
+    return (np.zeros((components, *side), np.float32) if tile.empty else next(residuals) for tile in batch)
+
+
+class _WriteBehind:
+    """Finishes and writes tiles in order on one thread, at most ``depth`` behind the network."""
+
+    def __init__(self, sink: Callable[[Slab], AbstractContextManager[Sink]], slabs: Sequence[Slab], depth: int) -> None:
+        self._sink, self._slabs, self._depth = sink, iter(slabs), depth
+        self._pool = ThreadPoolExecutor(1, "geoae-write")
+        self._open = ExitStack()
+        self._running: list[Future[None]] = []
+        self._broken = False
+        self._slab: Slab | None = None
+        self._target: Sink | None = None
+
+    def __enter__(self) -> "_WriteBehind":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            while kind is None and self._running:
+                self._running.pop(0).result()
+        except BaseException as late:
+            self._close(late)
+            raise
+        self._close(error)
+
+    def _close(self, error: BaseException | None) -> None:
+        """Close the open part on its own thread, as complete only where nothing failed."""
+        self._pool.submit(self._open.__exit__, type(error) if error else None, error, None).result()
+        self._pool.shutdown()
+
+    def submit(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
+        """Queue the pixels that ``tile`` completes; waits where writing lags too far behind."""
+        self._running.append(self._pool.submit(self._finish, work, tile, residual))
+        if len(self._running) > self._depth:
+            self._running.pop(0).result()
+
+    def _finish(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
+        """One tile; after a failure none of those queued behind it, which would complete its part."""
+        if self._broken:
+            return
+        try:
+            self._write(work, tile, residual)
+        except BaseException:
+            self._broken = True
+            raise
+
+    def _write(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
+        while self._slab is None or tile.row >= self._slab.stop:
+            self._open.close()
+            self._slab = next(self._slabs)
+            self._target = self._open.enter_context(self._sink(self._slab))
+        window = work.plan.completed(tile.row, tile.col)
+        if not (window.height and window.width):
+            return
+        inside = (slice(None), *window.slices(*_corner(work.plan, tile)))
+        mask = None if tile.mask is None else tile.mask[inside]
+        pixels = tile.pixels[inside]
+        assert self._target is not None
+        self._target.write(window, pixels if tile.empty else _subtracted(work, pixels, residual, mask))
+
+
+def _subtracted(
+    work: Work, pixels: NDArray[Any], residual: NDArray[np.float32], mask: NDArray[np.bool_] | None
+) -> NDArray[Any]:
+    """``pixels`` (band, H, W) less the ``residual`` (component, H, W), which is in model units; strip by strip."""
+    restored = np.empty_like(pixels)
+    for top in range(0, pixels.shape[1], STRIP):
+        rows = slice(top, top + STRIP)
+        native = work.scale.to_native(residual[:, rows])
+        for band, nodata in enumerate(work.nodata):
+            valid = None if mask is None else mask[band, rows]
+            restored[band, rows] = subtract(pixels[band, rows], native[band], valid, nodata)
+    return restored
+
+
+def _corner(plan: TilePlan, tile: Tile) -> tuple[int, int]:
+    return plan.rows.start(tile.row), plan.cols.start(tile.col)

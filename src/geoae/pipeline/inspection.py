@@ -1,0 +1,155 @@
+"""What a scene is and what restoring it would take, without writing anything."""
+
+import time
+
+import numpy as np
+import psutil
+from pydantic import BaseModel, ConfigDict, Field
+
+from geoae.pipeline.prepare import Job, Prepared, prepare
+from geoae.system.memory import CACHE_MIB, peak_rss
+
+__all__ = ["BandFacts", "Inspection", "PlanFacts", "inspect"]
+
+# Copies in DN of a tile that is read ahead, restored, or waits to be written.
+COPIES = 5
+
+
+class BandFacts(BaseModel):
+    """One band; figures in DN, None where the band is not restored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    name: str
+    nodata: float | None
+    treatment: str
+    mean: float | None = None
+    spread: float | None = Field(None, description="standard deviation")
+    sigma: float | None = Field(None, description="noise")
+    slope: float | None = Field(
+        None, description="growth of the noise's variance with the signal, 0 where it is constant"
+    )
+    snr: float | None = Field(None, description="spread over noise")
+
+
+class PlanFacts(BaseModel):
+    """How the scene would be restored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    setting: str
+    tiles: int
+    tile: tuple[int, int]
+    overlap: int
+    slabs: int
+    memory_mib: int = Field(description="peak of this process, were it to restore the scene")
+    disk_mib: int
+    seconds: float = Field(description="estimate from one timed forward pass")
+
+
+class Inspection(BaseModel):
+    """Everything ``geoae inspect`` shows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    driver: str
+    height: int
+    width: int
+    count: int
+    dtype: str
+    crs: str
+    pixel_size: tuple[float, float] | None
+    valid_percent: float = Field(description="of the sampled pixels")
+    bands: list[BandFacts]
+    notes: list[str] = Field(description="what to look at before the scene is restored")
+    plan: PlanFacts
+    restored_with: dict[str, str] = Field(description="provenance, where the scene is an output of geoae")
+    restored_before: list[dict[str, str]] = Field(
+        description="provenance of the restorations before that one, oldest first"
+    )
+
+
+def inspect(job: Job) -> Inspection:
+    """Look at ``job.source`` as a run would. Raises a ``GeoaeError``."""
+    prepared = prepare(job)
+    scene = prepared.scene
+    with scene.reader() as reader:
+        names = [name or "" for name in reader.dataset.descriptions]
+        nodata = reader.dataset.nodatavals
+    *earlier, last = prepared.history or [{}]
+    return Inspection(
+        source=scene.source, driver=scene.driver, height=scene.height, width=scene.width, count=scene.count, dtype=scene.dtype,
+        crs=scene.crs, pixel_size=scene.pixel_size, valid_percent=100 * prepared.facts.valid, bands=_bands(prepared, names, nodata),
+        notes=prepared.notes, plan=_plan(prepared), restored_with=last, restored_before=earlier,
+    )  # fmt: skip
+
+
+def _bands(prepared: Prepared, names: list[str], nodata: tuple[float | None, ...]) -> list[BandFacts]:
+    scene, facts = prepared.scene, prepared.facts
+    found = []
+    for index, (name, declared) in enumerate(zip(names, nodata, strict=True), start=1):
+        none = prepared.options.nodata if declared is None else declared
+        if index in scene.copied:
+            found.append(BandFacts(index=index, name=name, nodata=none, treatment=f"copied: {scene.copied[index]}"))
+            continue
+        at = scene.bands.index(index)
+        spread, sigma = float(np.sqrt(facts.covariance[at, at])), float(facts.sigma[at])
+        snr = spread / sigma if sigma else None
+        found.append(
+            BandFacts(
+                index=index,
+                name=name,
+                nodata=none,
+                treatment="restored",
+                mean=facts.mean[at],
+                spread=spread,
+                sigma=sigma,
+                slope=facts.slope[at],
+                snr=snr,
+            )
+        )
+    return found
+
+
+def _plan(prepared: Prepared) -> PlanFacts:
+    scene, work = prepared.scene, prepared.work
+    plan, bands = work.plan, len(scene.bands)
+    pixel = np.dtype(scene.dtype).itemsize * bands
+    seconds = _seconds(prepared)
+    return PlanFacts(
+        model=work.restorer.name, setting=work.restorer.setting, tiles=plan.tiles, tile=(plan.rows.tile, plan.cols.tile),
+        overlap=plan.rows.overlap, slabs=len(list(plan.slabs())),
+        memory_mib=_peak_bytes(prepared) >> 20, disk_mib=-(-scene.height * scene.width * pixel // 2**20), seconds=seconds,
+    )  # fmt: skip
+
+
+def _peak_bytes(prepared: Prepared) -> int:
+    """What this process has taken at most, sample, estimate and one forward pass included, or what the loop over the
+    tiles adds to what it holds now, whichever is more.
+    """
+    scene, work = prepared.scene, prepared.work
+    plan, bands = work.plan, len(scene.bands)
+    pixel = np.dtype(scene.dtype).itemsize * bands
+    tile = plan.rows.tile * plan.cols.tile * work.tiles_per_batch
+    in_model = 4 * bands * (2 if work.scale.varies else 1)
+    waiting = 4 * bands * (plan.rows.overlap - 2 * plan.halo) * plan.cols.size
+    cache = min(scene.height * scene.width * pixel, CACHE_MIB << 20)
+    held = psutil.Process().memory_info().rss
+    return max(peak_rss(), held + tile * (COPIES * pixel + in_model) + waiting + cache)
+
+
+def _seconds(prepared: Prepared) -> float:
+    """Time of one tile through the network, times the tiles."""
+    work = prepared.work
+    if not prepared.scene.bands:
+        return 0.0
+    shape = (work.groups, work.restorer.channels, work.plan.rows.tile, work.plan.cols.tile)
+    pixels = np.zeros(shape, np.float32)
+    sigma = np.full(shape[:2], 0.1, np.float32)
+    work.restorer(pixels, sigma)  # the first pass prepares kernels
+    started = time.monotonic()
+    work.restorer(pixels, sigma)
+    return (time.monotonic() - started) * work.plan.tiles

@@ -1,0 +1,122 @@
+"""The last step of a restoration: the parts become a file, which is checked, and only then gets its name."""
+
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import rasterio
+import rasterio.shutil
+
+from geoae.audit.fidelity import compare
+from geoae.diagnosis.noise import estimate_noise
+from geoae.errors import InputError, OutputError, RejectedError
+from geoae.pipeline.prepare import ALGORITHM, Prepared, is_local
+from geoae.raster.geotiff import assemble
+from geoae.raster.parts import PartStore, publish
+from geoae.raster.scene import Scene
+from geoae.raster.sidecars import sidecars_of
+from geoae.raster.tags import file_name, noted, with_history
+from geoae.system.memory import allocate_small_pieces, release_memory
+
+__all__ = ["Checked", "check", "fingerprint_of", "publish_result"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Checked:
+    """What an output that passed its check shows: noise ``sigma`` and ``bias`` of each restored band, in DN."""
+
+    sigma: list[float]
+    bias: list[float]
+
+
+def fingerprint_of(target: str) -> str | None:
+    """The fingerprint in ``target``; empty where it has none, None where nothing is there."""
+    if is_local(target) and not Path(target).exists():
+        return None
+    tags = noted(target)
+    if tags is None and not is_local(target):
+        return None
+    return (tags or {}).get("FINGERPRINT", "")
+
+
+def publish_result(prepared: Prepared, store: PartStore) -> Checked:
+    """Assemble the parts, check the result, and let it appear under the target's name.
+
+    Raises ``RejectedError`` where the result fails the check: it is kept as ``TARGET.rejected``, or in the folder
+    for temporary files where the target is remote, and no part is kept.
+    """
+    scene, target = prepared.scene, prepared.target
+    local = Path(target) if is_local(target) else store.folder / Path(target).name
+    # Among the parts: what a killed run leaves of it goes with them.
+    draft = store.folder / f"{local.name}.{uuid.uuid4().hex[:8]}.part"
+    parts = store.parts(list(prepared.work.plan.slabs())) if scene.bands else []
+    try:
+        profile, tags = str(prepared.options.profile), _tags(prepared)
+        with allocate_small_pieces():
+            assemble(scene.source, parts, scene.bands, draft, profile=profile, tags=tags, mistagged=scene.mistagged)
+            release_memory()
+            _refuse_changed(scene)
+            found = check(prepared, str(draft))
+        _refuse_changed(scene)
+        publish(draft, local, scene.files)
+    except RejectedError as error:
+        _refuse_changed(scene)
+        rejected = f"{target if is_local(target) else store.folder}.rejected"
+        publish(draft, Path(rejected), scene.files)
+        store.remove()  # the parts hold the same pixels
+        raise RejectedError(f"{error} (kept as {rejected})") from error
+    finally:
+        with suppress(OSError):  # it goes with its folder
+            draft.unlink(missing_ok=True)
+    if not is_local(target):
+        try:
+            if sidecars_of(target):
+                rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
+            rasterio.shutil.copyfiles(str(local), target)
+        except rasterio.errors.RasterioError as error:
+            raise OutputError(f"{target}: could not be uploaded ({error}); the result is in {local}") from error
+    return found
+
+
+def _refuse_changed(scene: Scene) -> None:
+    if scene.changed():
+        raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
+
+
+def check(prepared: Prepared, written: str) -> Checked:
+    """Hold what was ``written`` against the source, and estimate its noise as if it were constant and not clipped,
+    which takes half the time.
+
+    Raises ``RejectedError`` where more than the noise has changed, ``OutputError`` where it cannot be read.
+    """
+    found = compare(prepared.scene, written, prepared.target)
+    found.refuse_bias(prepared.facts.sigma)
+    if fingerprint_of(written) != prepared.fingerprint:
+        raise RejectedError(f"{prepared.target}: does not hold the fingerprint of this run; run again")
+    sigma = estimate_noise(found.samples, restored=True).tolist() if found.samples else []
+    return Checked(sigma, found.bias.tolist())
+
+
+def _tags(prepared: Prepared) -> dict[str, str]:
+    """Provenance, kept in the output's metadata domain GEOAE."""
+    restorer = prepared.work.restorer
+    options = prepared.options.model_dump_json(exclude={"description", "model"}, exclude_none=True)
+    tags = {
+        "FINGERPRINT": prepared.fingerprint,
+        "ORDER": prepared.order,
+        "VERSION": version("geoae"),
+        "ALGORITHM": str(ALGORITHM),
+        "MODEL": restorer.name,
+        "MODEL_DIGEST": restorer.digest,
+        "SETTING": restorer.setting,
+        "SOURCE": file_name(prepared.job.source),
+        "SOURCE_IDENTITY": prepared.scene.identity,
+        "RECIPE": file_name(prepared.job.recipe or "none"),
+        "OPTIONS": options,
+        "BANDS": ",".join(map(str, prepared.scene.bands)),
+        "SIGMA": ",".join(f"{sigma:.6g}" for sigma in prepared.facts.sigma),
+        "SLOPE": ",".join(f"{slope:.6g}" for slope in prepared.facts.slope),
+    }
+    return with_history(tags, prepared.history)

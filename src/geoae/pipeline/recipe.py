@@ -1,0 +1,162 @@
+"""How scenes of a kind are tiled and restored, as TOML; what a recipe leaves out, the card decides."""
+
+import math
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+
+from geoae.config import explain
+from geoae.errors import GeoaeError, RecipeError
+from geoae.resources import shipped
+
+__all__ = ["Bands", "Fill", "Recipe", "Sigma", "read_toml"]
+
+M = TypeVar("M", bound=BaseModel)
+
+# No raster that GDAL reads has more: a range beyond would only fill memory.
+MOST = 65_536
+
+
+RANGE = re.compile(r"\s*([0-9]{1,6})\s*(?:-\s*([0-9]{1,6})\s*)?")
+
+
+def _bands(value: Any) -> Any:
+    """Bands as people write them, ``"1-3,7"``, ``7`` or a list with such ranges in it, as a list of numbers."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    parts = value.split(",") if isinstance(value, str) else [value] if whole else value
+    if not isinstance(parts, list):
+        return value
+    found: list[Any] = []
+    for part in parts:
+        found += _range(part) if isinstance(part, str) else [part]
+    if any(isinstance(band, int) and band < 1 for band in found):
+        raise ValueError("bands count from 1")
+    return found
+
+
+def _range(text: str) -> Sequence[int]:
+    """The bands of ``"3"`` or ``"1-3"``."""
+    match = RANGE.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is no band; give numbers and ranges like 1-3,7")
+    low, high = int(match[1]), int(match[2] or match[1])
+    if not low <= high < MOST:
+        raise ValueError(f"{text!r} is no range of bands; give the lower first, and at most {MOST - 1}")
+    return range(low, high + 1)
+
+
+def _once(bands: list[int]) -> list[int]:
+    return list(dict.fromkeys(bands))
+
+
+def _sigma(value: Any) -> Any:
+    """Noise as people write it: ``"auto"``, ``"12.5"``, or one for each restored band, ``"3.2,4,5.1"``."""
+    if isinstance(value, bool):
+        raise ValueError("a yes or no is no noise; give auto, DN like 12.5, or DN of each restored band like 3.2,4,5.1")
+    if not isinstance(value, str) or value == "auto":
+        return value
+    try:
+        levels = [float(part) for part in value.split(",")]
+    except ValueError as error:
+        raise ValueError(
+            f"{value!r} is no noise; give auto, DN like 12.5, or DN of each restored band like 3.2,4,5.1"
+        ) from error
+    return levels if "," in value else levels[0]
+
+
+def _fill(value: Any) -> Any:
+    """A nodata value as people write it, as a whole number where it is one; NaN and infinity never are measurements."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is no nodata value; give a number like 0 or -9999")
+    try:
+        exact = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", value) else value
+        number = exact if isinstance(exact, int) else float(exact)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no nodata value; give a number like 0 or -9999") from error
+    if not math.isfinite(number):
+        return None
+    return int(number) if number == int(number) else number
+
+
+# No DN is louder: see ``radiometry.BEYOND``.
+Level = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
+Sigma = Annotated[
+    Level | Annotated[list[Level], Field(min_length=1)] | Literal["auto"],
+    BeforeValidator(_sigma, json_schema_input_type=float | list[float] | str),
+]
+Bands = Annotated[
+    list[PositiveInt],
+    Field(min_length=1),
+    AfterValidator(_once),
+    BeforeValidator(_bands, json_schema_input_type=list[int | str] | int | str),
+]
+
+
+Fill = Annotated[float | int | None, BeforeValidator(_fill, json_schema_input_type=float | str | None)]
+FILL = "value of pixels that hold no measurement though the file does not declare it, like 0 or -9999"
+
+
+class Recipe(BaseModel):
+    """Options shared by scenes of one kind. A flag beats a recipe, a recipe beats the card."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str = ""
+    model: str | None = Field(None, description="shipped model's name, or path of a model folder")
+    sigma: Sigma | None = Field(None, description="noise in DN, of all restored bands or of each; or auto")
+    tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
+    overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
+    bands: Bands | None = Field(None, description="1-based bands to restore, like 1-3,7; others are copied")
+    nodata: Fill = Field(None, description=FILL)
+    tta: bool | None = Field(
+        None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
+    )
+    profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
+    ramp: Literal["linear", "smooth"] | None = Field(None, description="shape of the blend between tiles")
+
+    def known_sigma(self, source: str, restored: Sequence[int]) -> list[float] | None:
+        """Noise of each of the ``restored`` bands (1-based) of ``source`` in DN where it was given, None where it
+        is to be estimated. One for each is in the order of ``bands`` where there are any.
+
+        Raises ``RecipeError`` where there is not one for each.
+        """
+        if self.sigma is None or self.sigma == "auto":
+            return None
+        if isinstance(self.sigma, float):
+            return [self.sigma] * len(restored)
+        named = [band for band in self.bands or restored if band in restored]
+        if len(self.sigma) != len(named):
+            raise RecipeError(
+                f"{source}: sigma has {len(self.sigma)} values, but bands {', '.join(map(str, named))} are restored; "
+                "give one for each, or one for all"
+            )
+        levels = dict(zip(named, self.sigma, strict=True))
+        return [levels[band] for band in restored]
+
+    @classmethod
+    def read(cls, name: str) -> Self:
+        """The recipe of a shipped name or of a TOML file; raises ``RecipeError``."""
+        inside = shipped("tiles") / f"{name}.toml"
+        path = inside if inside.exists() else Path(name)
+        if not path.exists():
+            names = ", ".join(sorted(file.stem for file in shipped("tiles").glob("*.toml")))
+            raise RecipeError(f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file")
+        return read_toml(path, cls, RecipeError)
+
+
+def read_toml(path: Path, model: type[M], failure: type[GeoaeError]) -> M:
+    """The ``model`` that the TOML file ``path`` describes; raises ``failure`` with the first thing wrong."""
+    try:
+        return model.model_validate(tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise failure(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
+    except ValidationError as error:
+        raise failure(f"{path}: {explain(error, model)}") from error
+    except (ValueError, RecursionError) as error:  # no text, no TOML, numbers of thousands of digits
+        raise failure(f"{path}: not TOML: {error}") from error

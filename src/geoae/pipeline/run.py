@@ -1,0 +1,195 @@
+"""Carrying out an order: compute what is missing, publish it whole, report it."""
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from geoae.errors import OutputError, RejectedError
+from geoae.pipeline.distributed import active_client, restore_spread
+from geoae.pipeline.engine import restore_slabs
+from geoae.pipeline.prepare import Job, Prepared, is_local, prepare
+from geoae.pipeline.publication import Checked, check, fingerprint_of, publish_result
+from geoae.pipeline.report import RestoreReport
+from geoae.raster.geotiff import refuse_target
+from geoae.raster.parts import PartStore
+from geoae.raster.validate import FEW_BLOCKS, reads_whole
+from geoae.tiling.plan import Slab
+
+__all__ = ["Job", "Progress", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: ``done`` of ``total`` tiles, ``resumed`` of them from an earlier run."""
+
+    done: int
+    total: int
+    resumed: int
+
+
+def run(
+    job: Job,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_warning: Callable[[str], None] = lambda warning: None,
+) -> RestoreReport:
+    """Restore one scene as ``job`` says.
+
+    The target appears under its name only when it is complete and has been checked to be its source but for
+    the noise; what fails the check is kept as ``TARGET.rejected``. A run that was killed goes on from its
+    finished slabs. A target that already is this very result is left alone. ``on_warning`` hears before the
+    work begins of what the report will warn of. Raises a ``GeoaeError``: ``RejectedError`` where the check fails.
+    """
+    started = time.monotonic()
+    prepared = prepare(job)
+    target = prepared.target
+    refuse_target(job.source, target)
+    for warning in prepared.warnings:
+        on_warning(warning)
+    if found := _done(prepared):
+        PartStore.sweep(*_place(prepared))
+        return _report(prepared, started, found, status="skipped")
+    _refuse_without_room(prepared)
+    with _parts(prepared) as store:
+        # Another run may have ended since.
+        if found := _done(prepared):
+            store.remove()
+            return _report(prepared, started, found, status="skipped")
+        whole = store.finished()
+        done = [slab for slab in prepared.work.plan.slabs() if slab.index in whole] if prepared.scene.bands else []
+        counts = _compute(prepared, store, done, on_progress)
+        found = publish_result(prepared, store)
+        store.remove()
+    return _report(prepared, started, found, status="restored", resumed=len(done), counts=counts)
+
+
+def _done(prepared: Prepared) -> Checked | None:
+    """What the target shows where it already is this very result and still passes its check; None where it is to
+    be made. Raises ``OutputError`` where it must not be replaced.
+    """
+    job, target = prepared.job, prepared.target
+    finished = fingerprint_of(target)
+    if finished is None:
+        return None
+    same = finished == prepared.fingerprint
+    # An output of geoae that does not read whole is no result: it is made again, whatever the options.
+    if finished and (same or not job.overwrite) and not reads_whole(target, None if is_local(target) else FEW_BLOCKS):
+        return None
+    what = "is this very result" if same else "is not this result"
+    if same and not job.fresh:
+        try:
+            return check(prepared, target)
+        except RejectedError as error:
+            reason = str(error).removeprefix(f"{target}: ").partition("; ")[0]
+            what = f"no longer passes its check ({reason})"
+        except OutputError:
+            if not is_local(target):  # storage may be failing for a while
+                raise
+            return None
+    if not job.overwrite:
+        raise OutputError(f"{target}: exists and {what}; give --overwrite or another -o")
+    return None
+
+
+def _refuse_without_room(prepared: Prepared) -> None:
+    """Raise ``OutputError`` where the parts alone, which are not compressed, would fill the disk."""
+    scene, folder = prepared.scene, _folder(prepared.target)
+    size = scene.height * scene.width * len(scene.bands) * np.dtype(scene.dtype).itemsize
+    if not folder.parent.is_dir():
+        return
+    try:
+        there = sum(part.stat().st_size for part in folder.glob("slab-*.tif"))
+        disk = shutil.disk_usage(folder.parent)
+    except OSError:  # a file system that does not say, or a run that is removing its parts
+        return
+    # What is no disk, like /proc, has no size either.
+    if disk.total and size - there > disk.free:
+        raise OutputError(
+            f"{folder.parent}: restoring {scene.height} x {scene.width} px takes {_gib(size - there)} there for a while, "
+            f"but {_gib(disk.free)} are free; free disk space or choose another -o"
+        )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB"
+
+
+def _folder(target: str) -> Path:
+    """Where the parts of ``target`` are: beside it, or in a work folder of this machine for a remote one."""
+    if is_local(target):
+        return Path(target).with_name(f".{Path(target).name}.geoae")
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise OutputError(f"{target}: no folder for temporary files can be written to; let TMPDIR name one") from error
+    return folder / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
+
+
+def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
+    """The folder of parts, and the order whose parts they are."""
+    setting, state = prepared.work.restorer.setting, prepared.scene.state
+    order: dict[str, object] = {"fingerprint": prepared.fingerprint, "setting": setting, "source": state}
+    return _folder(prepared.target), order
+
+
+@contextmanager
+def _parts(prepared: Prepared) -> Iterator[PartStore]:
+    """The part store of this order, held for this process."""
+    folder, order = _place(prepared)
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder.parent}: no such folder; create it or choose another -o")
+    scene = prepared.scene
+    with PartStore.opened(folder, order, bands=len(scene.bands), dtype=scene.dtype, fresh=prepared.job.fresh) as store:
+        yield store
+
+
+def _compute(
+    prepared: Prepared, store: PartStore, done: Sequence[Slab], on_progress: Callable[[Progress], None]
+) -> dict[bool, int]:
+    """Restore the slabs that are not ``done``; how many tiles were computed and how many empty."""
+    counts = {True: 0, False: 0}
+    if not prepared.scene.bands:
+        return counts
+    plan, finished = prepared.work.plan, {slab.index for slab in done}
+    resumed = sum(slab.stop - slab.first for slab in done) * plan.cols.count
+
+    def count(computed: bool) -> None:
+        counts[computed] += 1
+        on_progress(Progress(resumed + sum(counts.values()), plan.tiles, resumed))
+
+    runs = [list(slabs) for missing, slabs in groupby(plan.slabs(), lambda slab: slab.index not in finished) if missing]
+    client = active_client()
+    if client is not None:
+        restore_spread(client, prepared, store, runs, count)
+        return counts
+    for slabs in runs:
+        with prepared.scene.reader() as reader:
+            restore_slabs(prepared.work, reader.read, slabs, store.writer, count)
+    return counts
+
+
+def _report(
+    prepared: Prepared, started: float, found: Checked, *, status: Literal["restored", "skipped"], resumed: int = 0,
+    counts: dict[bool, int] | None = None,
+) -> RestoreReport:  # fmt: skip
+    scene, plan, restorer = prepared.scene, prepared.work.plan, prepared.work.restorer
+    seconds = time.monotonic() - started
+    counts = counts or {True: 0, False: 0}
+    # Of what this run did, not of what an earlier one had done.
+    megapixels = scene.height * scene.width / 1e6 * sum(counts.values()) / plan.tiles
+    return RestoreReport(
+        status=status, source=prepared.job.source, target=prepared.target, model=restorer.name, digest=restorer.digest,
+        setting=restorer.setting, fingerprint=prepared.fingerprint, height=scene.height, width=scene.width,
+        bands=list(scene.bands), copied=scene.copied, tile=(plan.rows.tile, plan.cols.tile), overlap=plan.rows.overlap,
+        tiles=plan.tiles, tiles_computed=counts[True], tiles_empty=counts[False], slabs_resumed=resumed, seconds=seconds,
+        megapixels_per_second=megapixels / seconds, sigma_before=prepared.facts.sigma.tolist(),
+        slope=prepared.facts.slope.tolist(), sigma_after=found.sigma, bias=found.bias, warnings=prepared.warnings,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Digital numbers to model units and back; nodata; the residual."""

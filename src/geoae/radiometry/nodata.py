@@ -1,0 +1,142 @@
+"""Values that fill a scene where nothing was measured: those that people give, and those that nobody declares.
+
+Nothing is guessed: a value that looks like fill is reported. It counts as nodata only if somebody says so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.errors import InputError
+from geoae.radiometry.fill import Nodata, can_hold
+from geoae.tiling.window import Window
+
+__all__ = ["FillValue", "border", "both", "find_fill", "refuse_foreign_fill"]
+
+Pixels = NDArray[Any]
+Mask = NDArray[np.bool_]
+Samples = list[tuple[Pixels, Mask]]
+
+# Least share of the scene, or of its outermost rows and columns, that is reported, and least number of pixels.
+OF_SCENE, OF_BORDER, LEAST = 0.05, 0.2, 32
+# Fill lies in areas: at least this share of its pixels have a right neighbour of the same value.
+TOGETHER = 0.9
+# Fill lies apart from measurements: within this part (NEAR) of their standard deviation from the value there are at
+# most this many (BESIDE) times as many other pixels as pixels of fill.
+BESIDE, NEAR = 0.1, 0.05
+# Side of the windows that look at the border, in pixels.
+SIDE = 64
+# Bands that are looked at for values close to fill: all of hundreds would take gigabytes.
+FEW_BANDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FillValue:
+    """A value that looks like fill.
+
+    Attributes:
+        value: in DN, the same in all bands.
+        share: of the sampled pixels of ``place``.
+        place: the scene, or its border.
+
+    """
+
+    value: float | int
+    share: float
+    place: str
+
+    def note(self, source: str) -> str:
+        """One line on it for whoever restores ``source``."""
+        return (
+            f"{source}: {self.value:.15g} fills {self.share:.0%} of {self.place} and is restored like a measurement; if it "
+            f"stands for pixels that were not measured, give --nodata {self.value:.15g}"
+        )
+
+
+def both(declared: float | int | None, fill: float | int | None) -> Nodata:
+    """The nodata values of a band: that which its file declares, and that which a person gives."""
+    if declared is None or fill is None or declared == fill:
+        return declared if fill is None else fill
+    return (declared, fill)
+
+
+def refuse_foreign_fill(source: str, dtype: str, fill: float | int | None) -> None:
+    """Raise ``InputError`` for a ``fill`` that no pixel of ``dtype`` can hold."""
+    if fill is not None and not can_hold(dtype, fill):
+        raise InputError(f"{source}: pixels of {dtype} cannot be {fill}; correct --nodata")
+
+
+def border(read: Callable[[Window], tuple[Pixels, Mask | None]], height: int, width: int) -> Samples:
+    """The parts of the outermost rows and columns that lie in the corners and in the middles of the sides.
+
+    Returns:
+        Of each, pixels ``(band, row, col)`` and their mask, True where valid.
+
+    """
+    rows, cols = (min(SIDE, size) for size in (height, width))
+    tops = (0, (height - rows) // 2, height - rows)
+    lefts = (0, (width - cols) // 2, width - cols)
+    found = []
+    for top in dict.fromkeys(tops):
+        for left in dict.fromkeys(lefts):
+            for window in _edges(Window(top, left, rows, cols), height, width):
+                pixels, mask = read(window)
+                found.append((pixels, np.ones(pixels.shape, dtype=bool) if mask is None else mask))
+    return found
+
+
+def _edges(window: Window, height: int, width: int) -> list[Window]:
+    """The rows and columns of ``window`` that are a scene's outermost."""
+    top, left, rows, cols = window.row, window.col, window.height, window.width
+    lines = [Window(row, left, 1, cols) for row in {0, height - 1} if top <= row < top + rows]
+    return lines + [Window(top, col, rows, 1) for col in {0, width - 1} if left <= col < left + cols]
+
+
+def find_fill(samples: Samples, edges: Samples) -> FillValue | None:
+    """Find a value that fills much of a scene or of its border, apart from all others.
+
+    Args:
+        samples: pixels ``(band, row, col)`` of windows all over the scene with their masks, True where valid.
+        edges: the same of its outermost rows and columns.
+
+    """
+    for places, place, least in ((samples, "the scene", OF_SCENE), (edges, "its border", OF_BORDER)):
+        value, share = _most_frequent(places)
+        if share >= least and _is_apart(value, samples + edges):
+            return FillValue(value.item(), share, place)
+    return None
+
+
+def _most_frequent(samples: Samples) -> tuple[Any, float]:
+    """The value that most pixels have in all bands, and their share of the pixels."""
+    alike = [pixels[0][_alike(pixels, mask)] for pixels, mask in samples]
+    values, counts = np.unique(np.concatenate(alike), return_counts=True)
+    if not counts.size or counts.max() < LEAST:
+        return None, 0.0
+    most = counts.argmax()
+    return values[most], float(counts[most] / sum(mask[0].size for _, mask in samples))
+
+
+def _alike(pixels: Pixels, mask: Mask) -> Mask:
+    """Where all bands are valid and of one value, ``(row, col)``."""
+    alike: Mask = mask.all(axis=0) & (pixels == pixels[:1]).all(axis=0)
+    return alike
+
+
+def _is_apart(value: Any, samples: Samples) -> bool:
+    """Whether pixels of ``value`` lie together, and no others are close to it in DN."""
+    filled = [_alike(pixels, mask) & (pixels[0] == value) for pixels, mask in samples]
+    pairs = sum(int((there[:, :-1] & there[:, 1:]).sum()) for there in filled)
+    inner = sum(int(there[:, :-1].sum()) for there in filled)
+    windows = zip(samples, filled, strict=True)
+    others = [pixels[:FEW_BANDS, mask.all(axis=0) & ~there] for (pixels, mask), there in windows]
+    rest = np.concatenate(others, axis=1).astype(np.float64)
+    if not rest.size or pairs < TOGETHER * inner:
+        return False
+    step = 1.0 if samples[0][0].dtype.kind in "iu" else 0.0
+    reach = np.maximum(NEAR * rest.std(axis=1, keepdims=True), step)
+    near = int((np.abs(rest - float(value)) <= reach).all(axis=0).sum())
+    return near <= BESIDE * sum(int(there.sum()) for there in filled)

@@ -1,0 +1,1 @@
+"""Raster files: reading, checking and writing."""

@@ -1,0 +1,202 @@
+"""Part files: finished slabs on disk, from which a killed run goes on."""
+
+import errno
+import json
+import shutil
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from geoae.errors import BusyError, OutputError
+from geoae.raster.geotiff import Part
+from geoae.raster.sidecars import remove_sidecars
+from geoae.system.files import flush, flush_folder, rename
+from geoae.system.locks import hold_folder, lock_files
+from geoae.system.warnings import SILENCE
+from geoae.tiling.plan import Slab
+from geoae.tiling.window import Window
+
+__all__ = ["PartStore", "PartWriter", "publish"]
+
+# Raised whenever parts are kept in another way, so that nobody goes on from those of another version.
+FORMAT = 3
+NOTE, LOCK = "order.json", "lock"
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PartWriter:
+    """Takes windows of one slab, in scene coordinates; ``written`` are their places and checksums."""
+
+    slab: Slab
+    dataset: rasterio.io.DatasetWriter
+    written: list[tuple[RasterWindow, int]] = field(default_factory=list)
+
+    def write(self, window: Window, pixels: NDArray[Any]) -> None:
+        """``pixels`` (band, height, width) in the source's dtype."""
+        area = RasterWindow(window.col, window.row - self.slab.window.row, window.width, window.height)
+        self.dataset.write(pixels, window=area)
+        self.written.append((area, _checksum(pixels)))
+
+    def reads_as_written(self, draft: Path) -> bool:
+        """Whether the closed file holds all of it: on a full disk GDAL returns as if all were well."""
+        with SILENCE, rasterio.open(draft) as dataset:
+            return all(_checksum(dataset.read(window=area)) == checksum for area, checksum in self.written)
+
+
+@dataclass(frozen=True, slots=True)
+class PartStore:
+    """A folder of slabs of one order. A part under its final name is complete.
+
+    The name ends in a checksum of the part's bytes, its slab and its order (``seed``), so a part that
+    was damaged, exchanged or made for something else is not taken for a finished one.
+    """
+
+    folder: Path
+    bands: int
+    dtype: str
+    seed: int
+
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool) -> Iterator[Self]:
+        """Hold ``folder`` for this process; parts of another ``order`` (or all, if ``fresh``) go, and
+        so do those that are not as they were written.
+
+        Raises ``BusyError`` while another run holds it, ``OutputError`` where it cannot be made.
+        """
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise OutputError(f"{folder}: is in the way of the folder that keeps finished parts; remove it")
+        try:
+            with hold_folder(folder, LOCK):
+                store = cls._begun(folder, order, bands=bands, dtype=dtype, fresh=fresh)
+                try:
+                    yield store
+                finally:
+                    if not store.finished():  # nothing to go on from
+                        store.remove()
+        except OSError as error:
+            cure = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow it"
+            # What is renamed last, onto the target, has two names.
+            place = error.filename2 or folder.parent.absolute()
+            raise OutputError(
+                f"{place}: cannot be written to ({error.strerror or error}); {cure} or choose another -o"
+            ) from error
+
+    @classmethod
+    def _begun(cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool) -> Self:
+        """The store in ``folder``, which is held, with those of its parts that are whole and of this ``order``."""
+        note, text = folder / NOTE, _text(order)
+        store = cls(folder, bands, dtype, zlib.crc32(text.encode()))
+        store._tidy(keep=not fresh and _reads(note, text))
+        if not note.exists():
+            note.write_text(text)
+        return store
+
+    @staticmethod
+    def sweep(folder: Path, order: dict[str, object]) -> None:
+        """Remove what a run of this very ``order`` left that was killed after it had published."""
+        if folder.is_dir() and (not (folder / NOTE).exists() or _reads(folder / NOTE, _text(order))):
+            with suppress(OSError, BusyError), hold_folder(folder, LOCK):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _tidy(self, keep: bool) -> None:
+        """Remove what a killed run was about to write, and all but whole parts (or those too)."""
+        kept = lock_files(self.folder / LOCK)
+        if keep:
+            kept |= {self.folder / NOTE} | {path for index, path in self._named() if self._is_whole(index, path)}
+        for path in set(self.folder.iterdir()) - kept:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+    def _is_whole(self, index: int, path: Path) -> bool:
+        with suppress(OSError):  # one that will not read is not whole
+            return path.is_file() and not path.is_symlink() and path.name == self._name(index, path)
+        return False
+
+    def _named(self) -> Iterator[tuple[int, Path]]:
+        for path in self.folder.glob("slab-*.*.tif"):
+            index = path.name.removeprefix("slab-").partition(".")[0]
+            if index.isdecimal():
+                yield int(index), path
+
+    def finished(self) -> dict[int, Path]:
+        """Parts under their final names, by the index of their slab."""
+        return dict(self._named())
+
+    def parts(self, slabs: Sequence[Slab]) -> list[Part]:
+        """``slabs``, all of them finished, as the writer wants them."""
+        paths = self.finished()
+        return [Part(paths[slab.index], slab.window.row, slab.window.height) for slab in slabs]
+
+    def _name(self, index: int, written: Path) -> str:
+        """The final name of slab ``index`` whose part is ``written``."""
+        checksum = zlib.crc32(f"{index}".encode(), self.seed)
+        with written.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                checksum = zlib.crc32(chunk, checksum)
+        return f"slab-{index:05d}.{checksum:08x}.tif"
+
+    @contextmanager
+    def writer(self, slab: Slab) -> Iterator[PartWriter]:
+        """A part that takes its name only when the block ends without an error."""
+        # A name of its own: a worker of a cluster that was given up may still be writing the same slab.
+        draft = self.folder / f"slab-{slab.index:05d}.{uuid.uuid4().hex}.tmp"
+        window = slab.window
+        try:
+            with SILENCE, rasterio.open(
+                draft, "w", driver="GTiff", dtype=self.dtype, count=self.bands, height=window.height,
+                width=window.width, tiled=True, blockxsize=256, blockysize=256, bigtiff="IF_NEEDED",
+                interleave="band",
+            ) as dataset:  # fmt: skip
+                part = PartWriter(slab, dataset)
+                yield part
+            if not part.reads_as_written(draft):
+                raise OutputError(f"{draft}: cannot be written in full; free disk space and run again")
+            flush(draft)
+            rename(draft, self.folder / self._name(slab.index, draft))
+        except RasterioError as error:
+            raise OutputError(f"{draft}: cannot be written ({error}); free disk space or choose another -o") from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Delete the folder with everything in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
+    """Let ``draft`` take its name, not before its bytes are on the disk.
+
+    What GDAL reads with the file of that name goes first, except files that are ``kept``, such as the source's.
+    """
+    flush(draft)
+    remove_sidecars(final, kept)
+    rename(draft, final)
+    flush_folder(final.parent)
+
+
+def _checksum(pixels: NDArray[Any]) -> int:
+    # GDAL forgets the sign of -0.0 in a block of zeros.
+    return zlib.crc32(np.ascontiguousarray(pixels + 0 if pixels.dtype.kind == "f" else pixels).data)
+
+
+def _text(order: dict[str, object]) -> str:
+    return json.dumps(order | {"parts": FORMAT}, indent=1, sort_keys=True)
+
+
+def _reads(note: Path, text: str) -> bool:
+    """Whether ``note`` says exactly ``text``, whatever may be there instead."""
+    try:
+        return note.read_text() == text
+    except (OSError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,324 @@
+"""The raster: what it is, which of its bands are measurements, and windows of its pixels."""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from xml.parsers.expat import ExpatError
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as RasterWindow
+
+from geoae.errors import InputError
+from geoae.radiometry.fill import Nodata, is_measured
+from geoae.radiometry.nodata import both, refuse_foreign_fill
+from geoae.raster.dataset import open_raster
+from geoae.raster.measurement import Claims, Verdict, judge
+from geoae.raster.sidecars import described_beside
+from geoae.raster.truncation import refuse_cut_short
+from geoae.raster.validate import (
+    DAMAGED,
+    STRICT,
+    line,
+    no_codec,
+    nothing_there,
+    read_error,
+    refuse_absurd,
+    refuse_too_many,
+    refuse_what_tiff_cannot_say,
+)  # fmt: skip
+from geoae.tiling.window import FEW, Window, grids, reflect, windows
+
+__all__ = ["Reader", "Scene", "on_disk"]
+
+DTYPES = {
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
+}  # fmt: skip
+# What a file may say of a band that is none the less restored.
+CLAIMS = {
+    "palette": "has a palette",
+    "alpha": "is tagged as alpha",
+    "1-bit mask": "has one bit a pixel",
+    "quality or class band": "is named as flags or classes",
+}
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
+    """``source`` as a dataset; whatever goes wrong becomes an ``InputError``."""
+    with ExitStack() as stack:
+        try:
+            dataset = stack.enter_context(open_raster(source))
+        except DAMAGED as error:
+            raise no_codec(source, line(error)) or InputError(
+                f"{source}: cannot be opened as a raster ({nothing_there(source) or line(error)}); check the path and the "
+                "format, and that it is whole"
+            ) from error
+        yield dataset
+
+
+@contextmanager
+def _understood(source: str) -> Iterator[None]:
+    """What is said of a raster may be damaged too: keys that contradict each other, text that is none."""
+    try:
+        yield
+    except (*DAMAGED, ExpatError) as error:
+        raise InputError(
+            f"{source}: its description is damaged ({line(error)}); repair it, or keep the pixels alone by gdal_translate"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A raster as far as restoring it is concerned.
+
+    ``bands``: 1-based bands that are restored; ``copied``: the others, each with the reason;
+    ``nodata`` of each restored band; ``masked``: whether any pixel may be invalid; ``identity``: a
+    digest of structure, metadata, what sidecars add and, for local files, size and time of change; ``files``: those of
+    this machine that the pixels come from, and ``state``: what tells whether they have changed since;
+    ``mistagged``: bands that are tagged as alpha but are measurements; ``notes``: lines for people on
+    bands that are not what the file says; ``fill``: the value that a person says is nodata too, or None.
+    """
+
+    source: str
+    height: int
+    width: int
+    count: int
+    dtype: str
+    bands: tuple[int, ...]
+    copied: dict[int, str]
+    nodata: tuple[Nodata, ...]
+    masked: bool
+    driver: str
+    crs: str
+    pixel_size: tuple[float, float] | None
+    identity: str
+    files: tuple[str, ...]
+    state: str
+    mistagged: tuple[int, ...]
+    notes: tuple[str, ...]
+    fill: float | int | None = None
+
+    @classmethod
+    def open(cls, source: str, only: tuple[int, ...] | None = None, fill: float | int | None = None) -> Self:
+        """Describe ``source``; restore ``only`` these bands, copy the others. Pixels of the value ``fill`` are not
+        measured, whatever the file declares.
+
+        Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
+        bands, bands that do not exist, a ``fill`` that the type cannot hold).
+        """
+        with _opened(source) as dataset, _understood(source):
+            if dataset.count == 0:
+                inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
+                raise InputError(f"{source}: holds no raster band{inside}")
+            dtype = _one_dtype(source, dataset)
+            refuse_foreign_fill(source, dtype, fill)
+            refuse_absurd(source, dataset)
+            files = _local_files(source, dataset)
+            refuse_cut_short(source, files)
+            verdicts = _verdicts(source, dataset, only)
+            copied = _copied(verdicts, only)
+            bands = tuple(band for band in dataset.indexes if band not in copied)
+            refuse_too_many(source, len(bands))
+            refuse_what_tiff_cannot_say(source, dataset)
+            nodata = dataset.nodatavals
+            georeferenced = not dataset.transform.is_identity
+            return cls(
+                source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
+                bands=bands, copied=copied, nodata=tuple(both(nodata[band - 1], fill) for band in bands), fill=fill,
+                masked=fill is not None or _is_masked(dataset, bands, verdicts),
+                driver=dataset.driver, crs=_crs_name(dataset),
+                pixel_size=dataset.res if georeferenced else None, identity=_identity(source, dataset, files),
+                files=files, state=_state(files),
+                mistagged=tuple(band for band, verdict in verdicts.items() if verdict.against == "alpha"),
+                notes=tuple(_notes(source, dataset, verdicts, only)),
+            )  # fmt: skip
+
+    def changed(self) -> bool:
+        """Whether the local files have been written to, replaced or removed since the scene was opened."""
+        return _state(self.files) != self.state
+
+    @contextmanager
+    def reader(self) -> Iterator["Reader"]:
+        """A handle of its own: GDAL datasets must not be shared between threads."""
+        with _opened(self.source) as dataset:
+            yield Reader(self, dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Windows of a scene's restored bands, in DN, through one GDAL handle."""
+
+    scene: Scene
+    dataset: rasterio.DatasetReader
+
+    def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Pixels ``(band, height, width)`` and their mask (None: all valid).
+
+        A window may reach beyond the scene, which continues as its own reflection. Raises
+        ``ReadError`` with the window that would not read.
+        """
+        scene = self.scene
+        rows = reflect(window.row, window.height, scene.height)
+        cols = reflect(window.col, window.width, scene.width)
+        inner = Window(int(rows.min()), int(cols.min()), int(np.ptp(rows)) + 1, int(np.ptp(cols)) + 1)
+        pixels, mask = self._read_inside(inner)
+        if inner != window:
+            rows, cols = rows - inner.row, cols - inner.col
+            # Rows first, while they are whole: three times as fast as both at once.
+            pixels = pixels[:, rows].take(cols, axis=2)
+            mask = None if mask is None else mask[:, rows].take(cols, axis=2)
+        return pixels, mask
+
+    def _read_inside(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        scene = self.scene
+        area = RasterWindow(window.col, window.row, window.width, window.height)
+        try:
+            # GDAL's settings belong to a thread, and tiles are read ahead on one of their own.
+            with rasterio.Env(**STRICT):
+                pixels = self.dataset.read(list(scene.bands), window=area)
+                if not scene.masked:
+                    return pixels, None
+                mask = self.dataset.read_masks(list(scene.bands), window=area) != 0
+        except RasterioError as error:
+            raise read_error(scene.source, self.dataset, window, error) from error
+        mask &= is_measured(pixels, scene.fill)
+        return pixels, None if mask.all() else mask
+
+
+def _one_dtype(source: str, dataset: rasterio.DatasetReader) -> str:
+    dtypes = sorted(set(dataset.dtypes))
+    if len(dtypes) > 1:
+        raise InputError(f"{source}: bands of several types ({', '.join(dtypes)}); split them into one file a type")
+    if dtypes[0] not in DTYPES:
+        raise InputError(f"{source}: {dtypes[0]} data cannot be restored; convert it first, complex SAR to amplitude")
+    return str(dtypes[0])
+
+
+def _verdicts(source: str, dataset: DatasetReader, only: tuple[int, ...] | None) -> dict[int, Verdict]:
+    """What each band is; those that ``only`` names are measurements whatever the file says."""
+    missing = sorted(set(only or ()) - set(dataset.indexes))
+    if missing:
+        raise InputError(f"{dataset.name}: has bands 1 to {dataset.count}, not {missing[0]}; correct --bands")
+    # Each of these lists is made anew whenever it is asked for.
+    bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
+    restored = dataset.tags(ns="GEOAE").get("BANDS", "").split(",")
+    found = {}
+    for band, colour, name in bands:
+        bits = dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band)
+        claims, asked = Claims(colour, name or "", bits, str(band) in restored), band in (only or ())
+        values = _values(source, dataset, band) if claims.kind == "alpha" and not asked else []
+        found[band] = judge(claims, values, asked=asked)
+    return found
+
+
+def _values(source: str, dataset: DatasetReader, band: int) -> list[NDArray[np.float64]]:
+    """A few windows of a band in DN, NaN where they hold the nodata value."""
+    found: list[NDArray[np.float64]] = []
+    for grid in grids():
+        found = []
+        for window in windows(dataset.height, dataset.width, *grid):
+            try:
+                area = RasterWindow(window.col, window.row, window.width, window.height)
+                pixels = dataset.read(band, window=area).astype(np.float64)
+            except RasterioError as error:
+                raise read_error(source, dataset, window, error) from error
+            found.append(np.where(pixels == dataset.nodatavals[band - 1], np.nan, pixels))
+        if sum(np.count_nonzero(np.nan_to_num(pixels)) for pixels in found) >= FEW:
+            break
+    return found
+
+
+def _copied(verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None) -> dict[int, str]:
+    """Bands that are not restored, with the reason."""
+    others = {} if only is None else dict.fromkeys(set(verdicts) - set(only), "not among --bands")
+    kinds = {band: verdict.kind for band, verdict in verdicts.items() if verdict.kind}
+    return dict(sorted((others | kinds).items()))
+
+
+def _masks_others(dataset: DatasetReader) -> bool:
+    """Whether GDAL takes an alpha for the mask of the other bands: it has to be the last of two or four."""
+    return any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
+
+
+def _is_masked(dataset: DatasetReader, bands: tuple[int, ...], verdicts: Mapping[int, Verdict]) -> bool:
+    """Whether any pixel of ``bands`` may be invalid."""
+    if dataset.dtypes[0].startswith("float"):
+        return True
+    if _masks_others(dataset):
+        return verdicts[dataset.count].kind == "alpha"
+    flags = dataset.mask_flag_enums
+    return any(flags[band - 1] != [MaskFlags.all_valid] for band in bands)
+
+
+def _notes(
+    source: str, dataset: DatasetReader, verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None
+) -> Iterator[str]:
+    """One line for each band of which the file says what it is not."""
+    for band, verdict in verdicts.items():
+        if verdict.against is None:
+            continue
+        claim = f"{source}: band {band} {CLAIMS[verdict.against]}"
+        if band in (only or ()):
+            yield f"{claim}, but is restored since --bands names it"
+        elif only is None:
+            yield f"{claim}, but holds a measurement, so it is restored; to copy it, name the others in --bands"
+        elif _masks_others(dataset):
+            yield f"{claim}, but holds a measurement, so it does not say which pixels are valid"
+
+
+def _crs_name(dataset: rasterio.DatasetReader) -> str:
+    crs = dataset.crs or dataset.gcps[1]
+    if not crs:
+        return "none"
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else (crs.to_wkt().split('"')[1] if '"' in crs.to_wkt() else "custom")
+
+
+def _local_files(source: str, dataset: rasterio.DatasetReader) -> tuple[str, ...]:
+    """Files of this machine that pixels and masks come from: a mosaic's, an archive; no overviews or statistics."""
+    names = [source, *dataset.files]
+    found = {on_disk(name) for name in names if not name.endswith((".ovr", ".aux.xml"))}
+    return tuple(sorted(path for path in found if path))
+
+
+def on_disk(name: str) -> str | None:
+    """The file behind a name that GDAL or rasterio opens, such as the archive in ``/vsizip//data/scene.zip/inside.tif``."""
+    path = Path(re.sub(r"^([\w+]+://)?(/vsi\w+/)*", "", name))
+    return next(
+        (str(p) for p in (path, *path.parents) if (found := _stat(str(p))) and stat.S_ISREG(found.st_mode)), None
+    )
+
+
+def _state(files: tuple[str, ...]) -> str:
+    """Size and times of ``files``. The time of the inode too, which nobody can set back."""
+    facts = [(now.st_size, now.st_mtime_ns, now.st_ctime_ns) if (now := _stat(name)) else None for name in files]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _stat(name: str) -> os.stat_result | None:
+    try:
+        return Path(name).stat()
+    except (OSError, ValueError):  # ValueError: no name that a file can have
+        return None
+
+
+def _identity(source: str, dataset: rasterio.DatasetReader, files: tuple[str, ...]) -> str:
+    stats = [(now.st_size, now.st_mtime_ns) for name in files if (now := _stat(name))]
+    spaces = {None, *dataset.tag_namespaces()} - {"DERIVED_SUBDATASETS"}
+    facts = (
+        dataset.shape, dataset.dtypes, dataset.nodatavals, dataset.descriptions, str(dataset.crs), tuple(dataset.transform),
+        sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces), stats,
+    )  # fmt: skip
+    beside = described_beside(source, dataset)
+    return hashlib.sha256(repr((*facts, beside) if beside else facts).encode()).hexdigest()

@@ -1,0 +1,74 @@
+"""What an output says of its making, and of the makings before it: the metadata domain GEOAE."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import rasterio
+
+from geoae.errors import InputError
+from geoae.raster.validate import DAMAGED, refuse_what_is_no_file
+from geoae.system.warnings import SILENCE
+
+__all__ = ["file_name", "history", "noted", "remark", "with_history"]
+
+DOMAIN = "GEOAE"
+# Earlier restorations, oldest first, as JSON: an output's tags replace those of its source.
+EARLIER = "HISTORY"
+
+Step = dict[str, str]
+
+
+def noted(name: str) -> Step | None:
+    """What geoae noted in the raster ``name``; empty where it noted nothing, None where no raster opens."""
+    try:
+        refuse_what_is_no_file(name)
+        with SILENCE, rasterio.open(name) as dataset:
+            return dict(dataset.tags(ns=DOMAIN))
+    except (InputError, *DAMAGED):
+        return None
+
+
+def history(source: str) -> list[Step]:
+    """The restorations that made ``source``, oldest first; none where it is no output of geoae.
+
+    A source that will not open has none either: whoever restores it is told so elsewhere.
+    """
+    tags = noted(source) or {}
+    if "FINGERPRINT" not in tags:
+        return []
+    earlier = _parsed(tags.pop(EARLIER, "[]"))
+    return [*earlier, tags]
+
+
+def _parsed(text: str) -> list[Step]:
+    """Steps of a tag, which anyone may have edited: what is not one is left out."""
+    try:
+        steps = json.loads(text)
+    except ValueError:
+        return []
+    if not isinstance(steps, list):
+        return []
+    return [{str(key): str(value) for key, value in step.items()} for step in steps if isinstance(step, dict)]
+
+
+def with_history(tags: Mapping[str, str], earlier: Sequence[Step]) -> Step:
+    """``tags`` of a new output, made of a source that ``earlier`` steps made."""
+    return dict(tags) | ({EARLIER: json.dumps(earlier)} if earlier else {})
+
+
+def remark(source: str, steps: Sequence[Step]) -> str | None:
+    """One line for whoever restores an output of geoae once more; None where ``source`` is none."""
+    if not steps:
+        return None
+    last, first = steps[-1], steps[0]
+    times = "" if len(steps) == 1 else f" {len(steps)} times, last"
+    origin = first.get("SOURCE") or "its source"
+    return (
+        f"{source}: is already restored{times} by geoae {last.get('VERSION', '?')} with model {last.get('MODEL', '?')}; "
+        f"restoring again takes away detail rather than noise, restore {origin} instead"
+    )
+
+
+def file_name(name: str) -> str:
+    """The last part of a path or address: folders and signatures of a URL are nobody's business."""
+    return name.split("?")[0].rstrip("/").replace("\\", "/").split("/")[-1]

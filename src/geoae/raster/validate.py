@@ -1,0 +1,206 @@
+"""What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage, located."""
+
+import re
+from contextlib import suppress
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import CRSError, RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from geoae.errors import InputError, ReadError
+from geoae.raster.crs import stored
+from geoae.system.forks import use_one_thread
+from geoae.system.warnings import SILENCE
+from geoae.tiling.window import Window
+
+__all__ = [
+    "DAMAGED",
+    "FEW_BLOCKS",
+    "STRICT",
+    "damage",
+    "line",
+    "no_codec",
+    "nothing_there",
+    "read_error",
+    "reads_whole",
+    "refuse_absurd",
+    "refuse_too_many",
+    "refuse_what_is_no_file",
+    "refuse_what_tiff_cannot_say",
+]
+
+# What rasterio raises where a raster's description is damaged, when it is opened or asked.
+DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
+# With these, GDAL says of a file cut short that it is, where it would else fill it up.
+STRICT = {
+    "RAW_CHECK_FILE_SIZE": "YES",
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+    # Code in a VRT does not run, whoever allowed it elsewhere.
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+}
+use_one_thread("rasterio", lambda: STRICT.update(GDAL_NUM_THREADS="1"))
+# What GDAL's drivers say where a sound file needs a codec that they were built without: TIFF's, JPEG's, HDF5's.
+NO_CODEC = re.compile(r"missing codec (?:of )?(code \d+|\w+)|Unsupported JPEG data precision (\d+)|(undefined filter)")
+# GDAL decodes blocks whole: one of this many bytes takes some three times as much memory.
+LARGEST_BLOCK = 512 << 20
+# No codec packs so many bytes of a scene into one: such a file holds nothing but its own description.
+EMPTY = 1 << 16
+# Smaller scenes are restored in seconds, whether or not there is anything in them.
+LARGE = 1 << 30
+# Enough to find a file cut short, where reading all of it would take too long: of an archive, of remote storage.
+FEW_BLOCKS = 16
+# Restoring compares each band with each: more would take minutes and gigabytes before the first tile.
+MOST_BANDS = 512
+
+
+def line(error: BaseException) -> str:
+    """The innermost message of an error chain, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def refuse_what_is_no_file(source: str) -> None:
+    """Raise ``InputError`` for names that GDAL cannot be given, and for pipes, which it would wait for."""
+    try:
+        source.encode()
+        path = Path(source)
+        if "\0" not in source and path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{source}: is a pipe or a device; write the scene to a file first")
+    except UnicodeEncodeError as error:
+        shown = source.encode(errors="backslashreplace").decode()
+        raise InputError(f"{shown}: has a name that is not UTF-8, which GDAL cannot open; rename it") from error
+    except OSError:  # a name too long for a path, say a VRT's own text
+        return
+
+
+def nothing_there(source: str) -> str | None:
+    """Why GDAL makes nothing of ``source``, where that is plain to see."""
+    with suppress(OSError, ValueError):
+        path = Path(source)
+        if path.is_dir():
+            return "it is a folder"
+        if path.is_file() and not path.stat().st_size:
+            return "the file is empty"
+    return None
+
+
+def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
+    """Raise ``InputError`` where a few bytes declare what no memory could hold, or nothing at all."""
+    pixel = np.dtype(dataset.dtypes[0]).itemsize
+    together = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
+    height, width = dataset.block_shapes[0]
+    block = height * width * pixel * together
+    if block > LARGEST_BLOCK:
+        raise InputError(
+            f"{source}: its blocks of {height} x {width} px hold {ceil(block / 2**20)} MiB each, more than {LARGEST_BLOCK >> 20}; "
+            "rewrite it in tiles (gdal_translate -co TILED=YES)"
+        )
+    path = Path(source)
+    declared = dataset.width * dataset.height * dataset.count * pixel
+    if dataset.driver == "GTiff" and path.is_file() and declared > max(LARGE, EMPTY * path.stat().st_size):
+        raise InputError(
+            f"{source}: declares {declared / 2**30:.0f} GiB of pixels in a file of {path.stat().st_size} bytes, "
+            "so it is empty or cut short; get it again"
+        )
+
+
+def refuse_too_many(source: str, bands: int) -> None:
+    """Raise ``InputError`` for more measured bands than can be restored at once."""
+    if bands > MOST_BANDS:
+        raise InputError(
+            f"{source}: has {bands} bands, of which at most {MOST_BANDS} can be restored at once; choose with --bands"
+        )
+
+
+def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) -> None:
+    """Raise ``InputError`` for a CRS that a GeoTIFF cannot hold, and for masks and nodata that differ from band
+    to band: a GeoTIFF has one for all.
+    """
+    for crs in filter(None, (dataset.crs, dataset.gcps[1])):
+        if stored(crs.to_wkt()) is None:
+            name = crs.to_wkt().split('"')[1][:60]
+            raise InputError(f"{source}: has a CRS that a GeoTIFF cannot hold ({name}); assign another (gdal_translate -a_srs)")  # fmt: skip
+    nodata = {repr(value) for value in dataset.nodatavals}
+    if len(nodata) > 1:
+        raise InputError(f"{source}: has bands of different nodata ({', '.join(sorted(nodata))}), which a GeoTIFF cannot hold; split it into one file for each")  # fmt: skip
+    if not any(flags == [] for flags in dataset.mask_flag_enums):
+        return
+    for _, area in dataset.block_windows(1):
+        try:
+            masks = dataset.read_masks(window=area)
+        except RasterioError as error:
+            window = Window(area.row_off, area.col_off, area.height, area.width)
+            raise read_error(source, dataset, window, error) from error
+        if (masks != masks[0]).any():
+            raise InputError(f"{source}: has bands with a mask of their own each, which a GeoTIFF cannot hold; split it into one file for each")  # fmt: skip
+
+
+def no_codec(source: str, why: str) -> InputError | None:
+    """The error of a file that this GDAL cannot decode, from what GDAL says; None where it says something else."""
+    match = NO_CODEC.search(why)
+    if not match:
+        return None
+    code, bits, _ = match.groups()
+    codec = f"JPEG of {bits} bits" if bits else f"TIFF {code}" if code and " " in code else code
+    return InputError(
+        f"{source}: is compressed as {codec or 'HDF5 with a filter of its own'}, for which this GDAL ({rasterio.__gdal_version__}) "
+        "has no codec; rewrite it where GDAL has one (gdal_translate -co COMPRESS=ZSTD), or get it in another compression"
+    )
+
+
+def read_error(source: str, dataset: rasterio.DatasetReader, window: Window, error: BaseException) -> InputError:
+    """The error of a ``window`` that would not read, which names the block at fault, or the codec that is missing."""
+    found = damage(dataset, window)
+    block, why = found or (window, line(error))
+    if unknown := no_codec(source, why):
+        return unknown
+    cure = "the file is cut short or damaged, or its storage is failing; get it again"
+    if dataset.driver == "VRT":
+        cure = "check the files that the VRT refers to"
+    return ReadError(
+        f"{source}: rows {block.row}..{block.stop_row - 1}, columns {block.col}..{block.stop_col - 1} "
+        f"cannot be read ({why}): {cure}"
+    )
+
+
+def damage(dataset: rasterio.DatasetReader, inside: Window) -> tuple[Window, str] | None:
+    """The first block within ``inside`` that will not read, and why; None where all will."""
+    height, width = dataset.block_shapes[0]
+    for top in range(inside.row // height * height, inside.stop_row, height):
+        for left in range(inside.col // width * width, inside.stop_col, width):
+            block = Window(top, left, min(height, dataset.height - top), min(width, dataset.width - left))
+            area = RasterWindow(block.col, block.row, block.width, block.height)
+            try:
+                for band in dataset.indexes:
+                    dataset.read(band, window=area)
+                    dataset.read_masks(band, window=area)
+            except RasterioError as error:
+                return block, line(error)
+    return None
+
+
+def reads_whole(name: str, most: int | None = None) -> bool:
+    """Whether the raster ``name`` can be decoded, every block of it, its masks and overviews.
+
+    With ``most``, only about so many blocks of each resolution are tried, spread over the file and the last one among
+    them: that finds files cut short, and most of those with a hole.
+    """
+    with suppress(*DAMAGED), SILENCE, rasterio.Env(**STRICT):
+        with rasterio.open(name) as dataset:
+            levels = len(dataset.overviews(1))
+        return _decodes(name, most) and all(_decodes(name, most, OVERVIEW_LEVEL=level) for level in range(levels))
+    return False
+
+
+def _decodes(name: str, most: int | None, **options: int) -> bool:
+    with rasterio.open(name, **options) as dataset:
+        areas = [area for _, area in dataset.block_windows(1)]
+        step = 1 if most is None else max(1, len(areas) // most)
+        blocks = (Window(area.row_off, area.col_off, area.height, area.width) for area in areas[::-step])
+        return not any(damage(dataset, block) for block in blocks)

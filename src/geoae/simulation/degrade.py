@@ -1,0 +1,121 @@
+"""Known damage done to a file, so that a restoration can be measured against the original."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from geoae.audit.fidelity import compare
+from geoae.errors import InputError, OutputError, RecipeError
+from geoae.pipeline.recipe import read_toml
+from geoae.radiometry.fill import Nodata, subtract
+from geoae.raster.geotiff import assemble, refuse_target
+from geoae.raster.parts import PartStore, publish
+from geoae.raster.scene import Scene
+from geoae.simulation import Degradation, build
+from geoae.tiling.plan import Slab
+from geoae.tiling.window import Window
+
+__all__ = ["DegradeConfig", "degrade", "degraded"]
+
+
+class Step(BaseModel):
+    """One degradation: ``kind``, and that kind's parameters in DN, one for all bands or a list of one each."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        try:
+            self.built()
+        except RecipeError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def built(self) -> Degradation:
+        """The degradation itself."""
+        return build(self.kind, self.model_extra or {})
+
+
+class DegradeConfig(BaseModel):
+    """What is done to a scene, in this order; the same seed does the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(0, ge=0)
+    degradations: list[Step] = Field(min_length=1)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read TOML from ``path``; raises ``RecipeError`` with the first thing that is wrong."""
+        return read_toml(path, cls, RecipeError)
+
+
+def degraded(
+    pixels: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    nodata: Sequence[Nodata],
+    steps: list[Degradation],
+    rng: np.random.Generator,
+) -> NDArray[Any]:
+    """``pixels`` (band, row, col) after ``steps``, in their own dtype: rounded, saturating.
+
+    ``mask`` of the same shape, True where valid; invalid pixels stay, and neither see nor touch the
+    others: to the steps they are at the mean of their band.
+    """
+    valid = np.ones(pixels.shape, dtype=bool) if mask is None else mask
+    values = pixels.astype(np.float64)
+    means = [band[there].mean() if there.any() else 0.0 for band, there in zip(values, valid, strict=True)]
+    start = damaged = np.where(valid, values, np.array(means)[:, None, None])
+    for step in steps:
+        damaged = step(damaged, rng)
+    removed = (start - damaged).astype(np.float32)
+    bands = zip(pixels, removed, valid, nodata, strict=True)
+    return np.stack([subtract(*band) for band in bands])
+
+
+def degrade(
+    source: str, config: DegradeConfig, target: Path, *, overwrite: bool = False, nodata: float | int | None = None
+) -> None:
+    """Write ``source`` to ``target`` with its measured bands degraded and everything else as it was, pixels of the
+    value ``nodata`` too.
+
+    The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``: ``RejectedError``
+    where more than the pixels of those bands has changed, of which no file is kept.
+    """
+    refuse_target(source, target)
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target}: exists; choose another -o, or give --overwrite")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
+    scene = Scene.open(source, fill=nodata)
+    if not scene.bands:
+        raise InputError(
+            f"{source}: has no measured band ({', '.join(set(scene.copied.values()))}); name another scene"
+        )
+    whole = Slab(0, 0, 1, Window(0, 0, scene.height, scene.width))
+    with scene.reader() as reader:
+        pixels, mask = reader.read(whole.window)
+    steps = [step.built() for step in config.degradations]
+    pixels = degraded(pixels, mask, scene.nodata, steps, np.random.default_rng(config.seed))
+    tags = {"DEGRADATIONS": config.model_dump_json()}
+    # What a killed run leaves goes with the next one for this target.
+    folder = target.with_name(f".{target.name}.degrade")
+    with PartStore.opened(folder, {"degraded": tags}, bands=len(pixels), dtype=scene.dtype, fresh=True) as store:
+        try:
+            with store.writer(whole) as part:
+                part.write(whole.window, pixels)
+            draft = folder / f"{target.name}.part"
+            assemble(
+                source, store.parts([whole]), scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED",
+                mistagged=scene.mistagged,
+            )  # fmt: skip
+            compare(scene, str(draft), str(target))
+            publish(draft, target, scene.files)
+        finally:
+            store.remove()

@@ -1,0 +1,122 @@
+"""What single detectors do: stripes, dead lines, dead pixels."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from geoae.simulation.parameters import Floats, PerBand, per_band, require
+
+__all__ = ["DeadLines", "DeadPixels", "Stripes"]
+
+Axis = Literal["column", "row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stripes:
+    """Detectors that answer differently: ``y = (1 + g_d) x + o_d``, ``g_d ~ N(0, gain**2)``, ``o_d ~ N(0, sigma**2)``.
+
+    The linear response of push-broom detectors (Carfantan and Idier, IEEE TGRS 48(4), 2010). Bias 0,
+    variance ``sigma**2 + (gain * x)**2``, the same draw along each line. ``axis``: the lines that
+    share a detector, columns of a push-broom or rows of a whisk-broom; ``detectors``: their number,
+    after which the pattern repeats (16 for Landsat's scanner), by default one each. ``sigma``: DN.
+    """
+
+    sigma: PerBand
+    gain: PerBand = 0.0
+    axis: Axis = "column"
+    detectors: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("sigma", "gain"):
+            value = getattr(self, name)
+            require(name, value, np.all(np.asarray(value) >= 0), "a deviation cannot be negative; give 0 or more")
+        _check_axis(self.axis)
+        require("detectors", self.detectors, self.detectors is None or self.detectors > 0, "give 1 or more")
+
+    def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
+        """Striped ``pixels``."""
+        lines = pixels.shape[_dimension(self.axis)]
+        number = self.detectors or lines
+        of_line = np.arange(lines) % number
+        offset, gain = (
+            _along(self.axis, rng.standard_normal((len(pixels), number))[:, of_line]) for _ in ("offset", "gain")
+        )
+        sigma, spread = per_band("sigma", self.sigma, pixels), per_band("gain", self.gain, pixels)
+        return pixels + spread * gain * pixels + sigma * offset
+
+    def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
+        """The signal itself, and the variance above."""
+        sigma, gain = per_band("sigma", self.sigma, pixels), per_band("gain", self.gain, pixels)
+        return pixels, sigma**2 + (gain * pixels) ** 2
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLines:
+    """Lines lost: each of a band's lines reads ``value`` with probability ``share``.
+
+    Detectors that died, or packets that never came (Landsat 7 Science Data Users Handbook, dropped
+    lines). Mean ``(1 - share) x + share * value``, variance ``share (1 - share) (x - value)**2``.
+    ``axis``: columns or rows; ``value``: DN.
+    """
+
+    share: float
+    value: float = 0.0
+    axis: Axis = "row"
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
+        _check_axis(self.axis)
+
+    def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
+        """``pixels`` with lines at ``value``."""
+        lines = (len(pixels), pixels.shape[_dimension(self.axis)])
+        return np.where(_along(self.axis, rng.random(lines) < self.share), self.value, pixels)
+
+    def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance above."""
+        return _of_lost(pixels, self.share, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadPixels:
+    """Single pixels lost: each reads ``value`` with probability ``share``; impulse noise.
+
+    Gonzalez and Woods, Digital Image Processing, section 5.2. Mean and variance as of ``DeadLines``.
+    """
+
+    share: float
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
+
+    def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
+        """``pixels``, some at ``value``."""
+        return np.where(rng.random(pixels.shape) < self.share, self.value, pixels)
+
+    def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance above."""
+        return _of_lost(pixels, self.share, self.value)
+
+
+def _check_share(share: float) -> None:
+    require("share", share, 0 <= share <= 1, "give a probability between 0 and 1")
+
+
+def _check_axis(axis: str) -> None:
+    require("axis", axis, axis in ("column", "row"), "give column or row")
+
+
+def _dimension(axis: str) -> int:
+    """The dimension of ``(band, row, col)`` that counts the lines."""
+    return 2 if axis == "column" else 1
+
+
+def _along(axis: str, lines: np.ndarray) -> np.ndarray:
+    """``lines`` (band, line) shaped to meet ``(band, row, col)``."""
+    return lines[:, None, :] if axis == "column" else lines[:, :, None]
+
+
+def _of_lost(pixels: Floats, share: float, value: float) -> tuple[Floats, Floats]:
+    return (1 - share) * pixels + share * value, share * (1 - share) * (pixels - value) ** 2

@@ -1,0 +1,122 @@
+"""Noise of detectors and of coherent imaging."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from geoae.simulation.parameters import Floats, PerBand, per_band, require
+
+__all__ = ["Gaussian", "PoissonGaussian", "Quantisation", "Speckle"]
+
+# dB of a factor e in power.
+DECIBEL = 10 / np.log(10)
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian:
+    """Additive white Gaussian noise: ``y = x + sigma * n`` with ``n ~ N(0, 1)``.
+
+    Bias 0, variance ``sigma**2`` whatever the signal: the read-out noise of a sensor, or the model
+    after variance stabilisation (Foi et al., IEEE TIP 17(10), 2008, with gain 0). ``sigma``: DN, one
+    for all bands or one for each.
+    """
+
+    sigma: PerBand
+
+    def __post_init__(self) -> None:
+        _refuse_negative("sigma", self.sigma)
+
+    def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
+        """Noisy ``pixels``."""
+        return pixels + per_band("sigma", self.sigma, pixels) * rng.standard_normal(pixels.shape)
+
+    def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
+        """The signal itself, and ``sigma**2`` everywhere."""
+        sigma = per_band("sigma", self.sigma, pixels)
+        return pixels, np.broadcast_to(sigma**2, pixels.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class PoissonGaussian:
+    """Shot and read-out noise: ``y = x + sqrt(gain * max(x, 0) + sigma**2) * n``, ``n ~ N(0, 1)``.
+
+    Bias 0, variance ``gain * max(x, 0) + sigma**2``. Foi, Trimeche, Katkovnik and Egiazarian,
+    "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP
+    17(10), 2008: their heteroskedastic normal approximation of the Poisson part, with ``a = gain``
+    and ``b = sigma**2``. ``gain``: DN per electron; ``sigma``: DN; one for all bands or one for each.
+    """
+
+    gain: PerBand
+    sigma: PerBand
+
+    def __post_init__(self) -> None:
+        _refuse_negative("gain", self.gain)
+        _refuse_negative("sigma", self.sigma)
+
+    def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
+        """Noisy ``pixels``."""
+        mean, variance = self.moments(pixels)
+        return mean + np.sqrt(variance) * rng.standard_normal(pixels.shape)
+
+    def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
+        """The signal itself, and the variance above."""
+        gain, sigma = per_band("gain", self.gain, pixels), per_band("sigma", self.sigma, pixels)
+        return pixels, gain * np.maximum(pixels, 0.0) + sigma**2
+
+
+@dataclass(frozen=True, slots=True)
+class Speckle:
+    """Multiplicative speckle of multi-look intensity: ``y = x * u`` with ``u ~ Gamma(looks, 1 / looks)``.
+
+    Bias 0, variance ``x**2 / looks`` (Goodman, J. Opt. Soc. Am. 66(11), 1976). With ``decibel`` the
+    pixels are in dB and speckle is added, ``y = x + 10 log10 u``: bias ``10 / ln 10 * (psi(looks) -
+    ln looks)``, variance ``(10 / ln 10)**2 * psi_1(looks)`` whatever the signal (psi, psi_1: digamma
+    and trigamma; Xie, Pierce and Ulaby, IEEE TGRS 40(3), 2002). ``looks``: more than 0.
+    """
+
+    looks: float
+    decibel: bool = False
+
+    def __post_init__(self) -> None:
+        require("looks", self.looks, self.looks > 0, "give more than 0, like 4 for multi-looked intensity")
+
+    def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
+        """Speckled ``pixels``."""
+        factor = rng.gamma(self.looks, 1 / self.looks, pixels.shape)
+        return pixels + DECIBEL * np.log(factor) if self.decibel else pixels * factor
+
+    def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance above."""
+        if not self.decibel:
+            return pixels, pixels**2 / self.looks
+        bias = DECIBEL * (special.digamma(self.looks) - np.log(self.looks))
+        return pixels + bias, np.full(pixels.shape, DECIBEL**2 * special.polygamma(1, self.looks))
+
+
+@dataclass(frozen=True, slots=True)
+class Quantisation:
+    """Rounding to steps: ``y = step * round(x / step)``.
+
+    Deterministic; over values spread across many steps the error is uniform, of variance
+    ``step**2 / 12`` (Bennett, Bell System Technical Journal 27(3), 1948). ``step``: DN, more than 0,
+    one for all bands or one for each.
+    """
+
+    step: PerBand
+
+    def __post_init__(self) -> None:
+        require("step", self.step, np.all(np.asarray(self.step) > 0), "give more than 0, in DN")
+
+    def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
+        """Rounded ``pixels``."""
+        step = per_band("step", self.step, pixels)
+        return step * np.round(pixels / step)
+
+    def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
+        """The rounded signal, and no variance: nothing is drawn."""
+        return self(pixels, np.random.default_rng(0)), np.zeros(pixels.shape)
+
+
+def _refuse_negative(name: str, value: PerBand) -> None:
+    require(name, value, np.all(np.asarray(value) >= 0.0), "noise cannot be negative; give 0 or more, in DN")

@@ -1,0 +1,1 @@
+"""Tiles of a scene and their blend, as pure arithmetic."""

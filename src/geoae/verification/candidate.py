@@ -1,0 +1,175 @@
+"""What is verified: a model of geoae's, or any callable, as a restorer that the engine can run."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
+
+from geoae.config import explain
+from geoae.diagnosis.noise import estimate_noise
+from geoae.diagnosis.sampling import Facts, Samples
+from geoae.errors import ModelError, RecipeError
+from geoae.models.restorer import Array, Identity, Restorer
+from geoae.pipeline.prepare import Job
+from geoae.radiometry.scale import Scale
+
+__all__ = ["Called", "Claims", "Model", "Subject", "subject_of"]
+
+# A name or folder, or a callable: pixels (B, C, H, W) to as many.
+Model = str | Path | Callable[[Any], Any]
+# Of a band's values, what becomes ``span``.
+PERCENTILES = (0.5, 99.5)
+
+
+class Claims(BaseModel):
+    """What its owner says of a callable; a model folder's card says it of the others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channels: PositiveInt = Field(description="bands it takes at once")
+    multiple: PositiveInt = Field(description="what height and width must be divisible by")
+    halo: NonNegativeInt = Field(description="distance in pixels from which an input still counts")
+    returns: Literal["restored", "residual"] = Field("restored", description="restored or residual")
+    span: tuple[FiniteFloat, FiniteFloat] = Field((0.0, 1.0), description="values that it takes for dark and bright")
+    tensors: bool = Field(False, description="whether it takes torch tensors; modules always do")
+
+    @classmethod
+    def checked(cls, **claims: object) -> Self:
+        """Claims of people; raises ``RecipeError`` with the first that is wrong or missing."""
+        try:
+            found = cls.model_validate(claims)
+        except ValidationError as error:
+            raise RecipeError(f"of a callable, state channels, multiple and halo: {explain(error, cls)}") from error
+        if found.span[0] >= found.span[1]:
+            raise RecipeError(f"span = {found.span}: give the darker value first, as in (0, 1)")
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Called:
+    """A callable as the engine wants it. Model units: 0 and 1 are the ends of the claimed span."""
+
+    function: Callable[[Any], Any]
+    claims: Claims
+    name: str
+    channels: int
+    multiple: int
+    halo: int
+    tile: int = 1024
+    digest: str = "callable"
+    setting: str = "as called"
+
+    @classmethod
+    def of(cls, function: Callable[[Any], Any], claims: Claims) -> Self:
+        """``function`` under its own name."""
+        name = getattr(function, "__name__", type(function).__name__)
+        return cls(function, claims, name, claims.channels, claims.multiple, claims.halo)
+
+    def batch(self, height: int, width: int) -> int:
+        """One tile a call, which any callable has room for."""
+        return 1
+
+    def __call__(self, pixels: Array, sigma: Array) -> Array:
+        """Noise of ``pixels`` (B, C, H, W) in model units; ``sigma`` is not told.
+
+        Raises ``ModelError`` where the callable fails or returns another shape.
+        """
+        low, high = self.claims.span
+        given = (pixels * (high - low) + low).astype(np.float32)
+        try:
+            found = self._call(given.copy())
+        except Exception as error:  # whatever another's code raises
+            reason = " ".join(str(error).split())
+            raise ModelError(
+                f"{self.name}: fails on pixels of shape {given.shape} ({type(error).__name__}: {reason}); "
+                "it must take any batch of channels, with sides divisible by multiple"
+            ) from error
+        if found.shape != given.shape:
+            raise ModelError(
+                f"{self.name}: returns shape {found.shape} for {given.shape}; it must return as many pixels"
+            )
+        residual = found if self.claims.returns == "residual" else given - found
+        return (residual / (high - low)).astype(np.float32)
+
+    @torch.inference_mode()
+    def _call(self, pixels: Array) -> NDArray[Any]:
+        module = self.function if isinstance(self.function, torch.nn.Module) else None
+        if module is None and not self.claims.tensors:
+            return np.asarray(self.function(pixels))
+        place = next(iter([*module.parameters(), *module.buffers()]), None) if module else None
+        tensor = torch.from_numpy(pixels).to(place.device if place is not None else "cpu")
+        return torch.as_tensor(self.function(tensor)).float().cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A ``restorer``; the same in float32 on the CPU, where ``exact`` figures are measured; how a
+    sample becomes its map to model units; and whether it is ``told`` the noise.
+    """
+
+    restorer: Restorer
+    exact: Restorer
+    scale_of: Callable[[Samples], Scale]
+    told: bool
+
+
+@contextmanager
+def subject_of(model: Model, device: str, precision: str, claims: dict[str, Any]) -> Iterator[Subject]:
+    """``model``, ready to run; a torch module is in evaluation mode meanwhile.
+
+    Raises ``ModelError``, ``DeviceError``, or ``RecipeError`` for ``claims`` that do not fit.
+    """
+    if not isinstance(model, str | Path):
+        called = Called.of(model, Claims.checked(**claims))
+        with _evaluating(model):
+            yield Subject(called, called, lambda samples: _spanned(samples, called.channels), told=False)
+        return
+    if claims:
+        raise RecipeError(f"{next(iter(claims))}: is known from the model's card; state it of a callable alone")
+    restorer, exact = _named(str(model), device, precision)
+    yield Subject(restorer, exact, lambda samples: Facts.of(samples).scale(restorer.channels), told=True)
+
+
+def _named(name: str, device: str, precision: str) -> tuple[Restorer, Restorer]:
+    """The model as it would run, and in float32 on the CPU."""
+    if name == "identity":
+        Job.checked(source=name, device=device, precision=precision)
+        return Identity(), Identity()
+    from geoae.models.folder import load
+
+    restorer = load(name, device=device, precision=precision)
+    if restorer.device.type == "cpu" and restorer.precision == "fp32":
+        return restorer, restorer
+    return restorer, load(name, device="cpu", precision="fp32")
+
+
+@contextmanager
+def _evaluating(model: Callable[[Any], Any]) -> Iterator[None]:
+    """Without dropout and running means, for a torch module; each part gets its mode back."""
+    modes = {part: part.training for part in model.modules()} if isinstance(model, torch.nn.Module) else {}
+    try:
+        for part in modes:
+            part.training = False
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def _spanned(samples: Samples, group: int) -> Scale:
+    """Each band by itself, its darkest and brightest values to 0 and 1."""
+    bands = len(samples[0][0])
+    valid = [np.concatenate([pixels[b][mask[b]] for pixels, mask in samples]) for b in range(bands)]
+    low, high = np.array([np.percentile(values, PERCENTILES) for values in valid], dtype=np.float64).T
+    gain = np.where(high > low, high - low, 1.0)
+    components = -(-bands // group) * group
+    inverse = np.eye(bands, components) * gain[:, None]
+    forward = np.eye(components, bands) / gain
+    noise = estimate_noise(samples)
+    return Scale(low, forward, inverse, forward @ noise, noise, np.zeros(bands))

@@ -1,0 +1,112 @@
+"""Running the checks, and what becomes of their figures."""
+
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from geoae.errors import ModelError, OutputError
+from geoae.verification.bench import Bench
+from geoae.verification.candidate import Model, subject_of
+from geoae.verification.checks import CHECKS, Finding
+
+__all__ = ["VerifyReport", "into_card", "verify"]
+
+
+class VerifyReport(BaseModel):
+    """All figures of one verification; ``--report`` writes it as JSON."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+
+    model: str
+    digest: str
+    setting: str = Field(description="device type, precision, runtime, batch")
+    version: str = Field(description="of geoae")
+    scene: str = Field(description="whose middle the model was tried on, or synthetic")
+    bands: int
+    height: int
+    width: int
+    checks: dict[str, Finding]
+    skipped: dict[str, str] = Field(description="checks that do not apply, with the reason")
+    seconds: float
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def passed(self) -> bool:
+        """Whether every promise is kept."""
+        return not self.failed
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the checks that failed."""
+        return [name for name, finding in self.checks.items() if not finding.passed]
+
+    def require(self) -> None:
+        """Raise ``ModelError`` with the first check that failed, if any did."""
+        if self.passed:
+            return
+        first = self.checks[self.failed[0]]
+        more = f" and {len(self.failed) - 1} more" if len(self.failed) > 1 else ""
+        raise ModelError(
+            f"{self.model}: fails {self.failed[0]}{more}: {first.measured} is {first.figure:.3g} {first.unit}, "
+            f"{first.limit:.3g} at most; do not trust scenes to it before that is mended"
+        )
+
+
+def verify(
+    model: Model, scene: str | Path | None = None, *, device: str = "auto", precision: str = "auto", **claims: Any
+) -> VerifyReport:
+    """Measure every promise in ``CHECKS`` on ``model``; see ``geoae.verify``. Raises a ``GeoaeError``."""
+    started = time.monotonic()
+    with subject_of(model, device, precision, claims) as subject:
+        bench = Bench.of(subject, None if scene is None else str(scene))
+        found = {name: check(bench) for name, check in CHECKS.items()}
+    bands, height, width = bench.pixels.shape
+    return VerifyReport(
+        model=subject.restorer.name, digest=subject.restorer.digest, setting=subject.restorer.setting,
+        version=version("geoae"), scene=bench.scene, bands=bands, height=height, width=width,
+        checks={name: finding for name, finding in found.items() if finding},
+        skipped={name: "a callable is not told the noise" for name, finding in found.items() if not finding},
+        seconds=time.monotonic() - started,
+    )  # fmt: skip
+
+
+def into_card(name: str, report: VerifyReport) -> Path:
+    """Write the figures of ``report`` into the card of the model ``name``; returns its path.
+
+    Only where every check passed, and the report is of the weights that the card describes. Raises
+    ``ModelError`` or ``OutputError``; the card then stays as it was.
+    """
+    from geoae.models.folder import CARD, Card, model_folder
+
+    report.require()
+    if name == "identity":
+        raise ModelError("identity: has no card; name a model of yours, or leave out --into-card")
+    folder = model_folder(name)
+    card = Card.read(folder)
+    if card.digest != report.digest:
+        raise ModelError(f"{folder}: its weights changed meanwhile; verify it again")
+    checks = {
+        check: {"figure": float(f"{finding.figure:.3g}"), "limit": finding.limit, "unit": finding.unit}
+        for check, finding in report.checks.items()
+    }
+    scene = Path(report.scene).name
+    verified = {
+        "digest": report.digest,
+        "geoae": report.version,
+        "setting": report.setting,
+        "scene": f"{scene}, {report.bands} x {report.height} x {report.width}",
+        "checks": checks,
+    }
+    path, draft = folder / CARD, folder / f"{CARD}.part"
+    try:
+        draft.write_text(card.model_copy(update={"verified": verified}).model_dump_json(indent=2) + "\n")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); copy the model folder and verify that"
+        ) from error
+    return path

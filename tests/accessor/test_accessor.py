@@ -1,0 +1,265 @@
+from pathlib import Path
+
+import dask
+import dask.array
+import numpy as np
+import pytest
+import rioxarray
+import xarray
+
+import geoae
+import geoae.accessor
+from geoae.errors import InputError, ModelError, RecipeError
+from geoae.models.folder import save
+from geoae.networks import ResCAE
+from geoae.pipeline.distributed import restorer_of
+from geoae.pipeline.prepare import ModelSpec, load_restorer
+from tests.support.doubles import randomised
+from tests.support.rasters import noise, read, texture, write
+
+
+@pytest.fixture
+def scene(tmp_path):
+    pixels = (texture(3, 300, 260) + noise((3, 300, 260), 25)).astype(np.uint16)
+    pixels[:, 100:140, 50:90] = 0
+    return write(tmp_path / "in.tif", pixels, nodata=0)
+
+
+@pytest.fixture
+def model(tmp_path):
+    return small(tmp_path / "model")
+
+
+def small(folder: Path, head: float = 0.003) -> str:
+    """A small network. Its residual has no mean to speak of, unless its ``head`` is larger: such an output is rejected."""
+    network = randomised(ResCAE(channels=1, widths=(4, 6, 8), blocks=(1, 0, 0, 0, 0)), head=head)
+    save(folder, network, name="small", description="a test's", architecture="res_cae",
+         network={"channels": 1, "widths": [4, 6, 8], "blocks": [1, 0, 0, 0, 0]}, tile=128)  # fmt: skip
+    return str(folder)
+
+
+def lazily(scene) -> xarray.DataArray:
+    return rioxarray.open_rasterio(scene, chunks={"y": 100, "x": 90})
+
+
+def test_it_equals_what_the_command_writes(scene, model, tmp_path):
+    geoae.restore(scene, tmp_path / "out.tif", model=model, precision="fp32")
+    restored = lazily(scene).geoae.restore(model=model, precision="fp32").compute(scheduler="synchronous")
+    assert (restored.values != read(scene)).mean() > 0.5
+    assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
+
+
+def test_it_is_the_same_array_otherwise(scene):
+    array = lazily(scene).assign_attrs(mission="any")
+    restored = array.geoae.restore(model="identity")
+    xarray.testing.assert_identical(restored.compute(), array.compute())
+    assert restored.rio.crs == array.rio.crs
+    assert restored.rio.nodata == array.rio.nodata
+    assert restored.rio.transform() == array.rio.transform()
+
+
+def test_nothing_is_computed_before_it_is_asked_for(model):
+    blocks = []
+
+    def block(block_id):
+        blocks.append(block_id)
+        return np.full((1, 100, 100), 500, np.uint16)
+
+    pixels = dask.array.map_blocks(block, chunks=((1,), (100,) * 20, (100,) * 2), meta=np.empty((0, 0, 0), np.uint16))
+    array = xarray.DataArray(pixels, dims=("band", "y", "x"))
+    restored = array.geoae.restore(model=model, tile=128)
+    assert isinstance(restored.data, dask.array.Array)
+    assert not blocks
+    restored[:, :10].compute(scheduler="synchronous")
+    assert (0, 0, 0) in blocks
+
+
+def test_two_dimensions_and_some_bands(scene):
+    array = lazily(scene)
+    assert array[0].geoae.restore(model="identity").shape == (300, 260)
+
+
+def test_bands_that_are_not_asked_for_stay(scene, model):
+    array = lazily(scene)
+    restored = array.geoae.restore(model=model, tile=128, bands=[2]).compute(scheduler="synchronous")
+    changed = [(restored.values[band] != array.values[band]).mean() for band in range(3)]
+    assert changed[0] == changed[2] == 0
+    assert changed[1] > 0.5
+    with pytest.raises(RecipeError, match="bands count from 1"):
+        array.geoae.restore(model="identity", bands=[0])
+
+
+def test_noise_of_each_band_is_in_the_order_of_bands(scene, model):
+    array = lazily(scene)
+
+    def restored(**options):
+        return array.geoae.restore(model=model, tile=128, **options).compute(scheduler="synchronous").values
+
+    one = restored(bands="3,1", sigma="20,5")
+    assert (one == restored(bands=[1, 3], sigma=[5, 20])).all()
+    assert (one != restored(bands=[1, 3], sigma=[20, 5])).any()
+    with pytest.raises(RecipeError, match="sigma has 2 values, but bands 1, 2, 3"):
+        restored(sigma="20,5")
+
+
+def test_what_cannot_be_restored_is_said(scene):
+    array = lazily(scene)
+    with pytest.raises(InputError, match="cannot be restored"):
+        array[0].rename(y="time").geoae.restore(model="identity")
+    with pytest.raises(InputError, match="complex"):
+        array.astype(complex).geoae.restore(model="identity")
+    with pytest.raises(InputError, match="has no pixels"):
+        array[:, :0].geoae.restore(model="identity")
+    with pytest.raises(InputError, match="has no pixels"):
+        array[:0].geoae.restore(model="identity")
+    with pytest.raises(InputError, match="bands 1 to 3"):
+        array.geoae.restore(model="identity", bands=[4])
+    with pytest.raises(RecipeError, match="did you mean tile"):
+        array.geoae.restore(tiel=128)
+
+
+def test_a_value_that_is_given_is_not_measured_either(model, tmp_path):
+    pixels = (texture(2, 90, 100) + noise((2, 90, 100), 25)).astype(np.int16)
+    pixels[:, :, :30], pixels[:, :20, 60:] = 0, -9999
+    source = write(tmp_path / "in.tif", pixels, nodata=-9999)
+    options = {"model": model, "precision": "fp32", "nodata": 0}
+    geoae.restore(source, tmp_path / "out.tif", **options)
+    restored = lazily(source).geoae.restore(**options).compute(scheduler="synchronous")
+    assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
+    assert (restored.values[:, :, :30] == 0).sum() == (pixels[:, :, :30] == 0).sum()
+    assert (restored.values != pixels).mean() > 0.3
+    with pytest.raises(InputError, match="pixels of int16 cannot be 70000"):
+        lazily(source).geoae.restore(model=model, nodata=70000)
+
+
+def test_a_value_that_is_given_is_that_of_the_type(model):
+    """As half floats, -9999 is -10000; a recipe may name it too."""
+    pixels = ((texture(1, 90, 100) + noise((1, 90, 100), 25)) / 100).astype(np.float16)
+    pixels[:, :, :30] = -9999
+    array = xarray.DataArray(pixels, dims=("band", "y", "x"))
+    restored = array.geoae.restore(model=model, nodata=-9999).compute(scheduler="synchronous").values
+    declared = array.rio.write_nodata(-9999).geoae.restore(model=model).compute(scheduler="synchronous").values
+    assert restored.tobytes() == declared.tobytes()
+    assert (restored[:, :, :30] == -10000).all()
+    assert (restored != pixels).mean() > 0.3
+
+
+def test_a_recipe_names_nodata_of_all_variables(model, tmp_path):
+    (tmp_path / "r.toml").write_text("nodata = 0\n")
+    pixels = (texture(2, 90, 100) + noise((2, 90, 100), 25)).astype(np.uint16)
+    pixels[:, :, :30] = 0
+    dataset = xarray.Dataset({
+        "red": (("y", "x"), pixels[0]), "nir": (("y", "x"), pixels[1]),
+        "swir": (("lat", "lon"), pixels[0, ::2, ::2].astype(np.float32)),
+    })  # fmt: skip
+    restored = dataset.geoae.restore(model=model, recipe=str(tmp_path / "r.toml")).compute(scheduler="synchronous")
+    for name, band in restored.items():
+        given = dataset[name].values
+        assert (band.values[given == 0] == 0).all()
+        assert (band.values != given).mean() > 0.3
+    with pytest.raises(InputError, match="red, nir: pixels of uint16 cannot be -1"):
+        dataset.geoae.restore(model=model, nodata=-1)
+
+
+def test_undeclared_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path):
+    pixels = texture(1, 90, 100).astype(np.float32)
+    pixels[:, 40:50, 40:50] = 3.4e38
+    source = write(tmp_path / "in.tif", pixels)
+    geoae.restore(source, tmp_path / "out.tif", model=model, precision="fp32")
+    restored = lazily(source).geoae.restore(model=model, precision="fp32").compute(scheduler="synchronous")
+    assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
+    assert np.isfinite(restored.values).all()
+
+
+def test_a_worker_that_knows_another_model_by_that_name_says_so(model):
+    spec = ModelSpec(model)
+    assert restorer_of(spec, load_restorer(spec).digest).name == "small"
+    with pytest.raises(ModelError, match="is another model here"):
+        restorer_of(spec, "of yesterday")
+
+
+def test_dates_are_restored_each_by_itself(scene, model):
+    array = lazily(scene)[:2, :150, :140]
+    days = xarray.concat([array, array[:, ::-1].assign_coords(y=array.y)], dim="time").transpose(
+        "y", "x", "band", "time"
+    )
+    restored = days.geoae.restore(model=model, tile=128).compute(scheduler="synchronous")
+    assert restored.dims == days.dims
+    for day in range(2):
+        alone = days[..., day].transpose("band", "y", "x").geoae.restore(model=model, tile=128)
+        alone = alone.compute(scheduler="synchronous")
+        assert np.array_equal(restored[..., day].transpose("band", "y", "x").values, alone.values)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">u2", ">i4", ">f8"])
+def test_byte_order_changes_nothing(dtype, model):
+    pixels = np.round(texture(2, 90, 100) + noise((2, 90, 100), 25))
+    swapped = xarray.DataArray(pixels.astype(dtype), dims=("band", "y", "x"))
+    native = xarray.DataArray(pixels.astype(dtype[1:]), dims=("band", "y", "x"))
+    found = swapped.geoae.restore(model=model).compute(scheduler="synchronous")
+    wanted = native.geoae.restore(model=model).compute(scheduler="synchronous")
+    assert found.dtype == np.dtype(dtype)
+    assert np.array_equal(found.values, wanted.values)
+    assert (wanted.values != native.values).mean() > 0.5
+
+
+def test_half_floats_are_restored_and_their_infinities_stay(model):
+    pixels = ((texture(2, 90, 100) + noise((2, 90, 100), 25)) / 1000).astype(np.float16)
+    pixels[:, :, :5], pixels[:, 40, 40] = np.inf, np.nan
+    array = xarray.DataArray(pixels, dims=("band", "y", "x"))
+    found = array.geoae.restore(model=model).compute(scheduler="synchronous").values
+    valid = np.isfinite(pixels)
+    assert found.dtype == np.float16
+    assert np.array_equal(found[~valid].view(np.uint16), pixels[~valid].view(np.uint16))
+    assert np.isfinite(found[valid]).all()
+    assert (found[valid] != pixels[valid]).mean() > 0.5
+    same = array.geoae.restore(model="identity").compute(scheduler="synchronous").values
+    assert np.array_equal(same.view(np.uint16), pixels.view(np.uint16))
+
+
+def test_notes_that_are_no_longer_true_are_left_out(scene):
+    array = lazily(scene).assign_attrs(STATISTICS_MEAN=5.0, mission="any")
+    array.encoding |= {"chunks": (1, 100, 90), "preferred_chunks": {"y": 100}, "zlib": True}
+    restored = array.geoae.restore(model="identity")
+    assert restored.attrs["mission"] == "any"
+    assert "STATISTICS_MEAN" not in restored.attrs
+    assert restored.encoding["zlib"] is True
+    assert not {"chunks", "preferred_chunks"} & set(restored.encoding)
+    assert {"chunks", "preferred_chunks"} <= set(array.encoding), "the given array is left as it was"
+    assert "STATISTICS_MEAN" in array.attrs
+
+
+@pytest.mark.parametrize("told_by", ["long_name", "coordinate"])
+def test_flags_are_copied_unless_they_are_named(told_by, scene, model):
+    array = lazily(scene)
+    names = ["red", "QA_PIXEL", "nir"]
+    array = array.assign_attrs(long_name=tuple(names)) if told_by == "long_name" else array.assign_coords(band=names)
+    restored = array.geoae.restore(model=model, tile=128).compute(scheduler="synchronous")
+    assert [bool((restored[band] != array[band]).any()) for band in range(3)] == [True, False, True]
+    named = array.geoae.restore(model=model, tile=128, bands=[2]).compute(scheduler="synchronous")
+    assert [bool((named[band] != array[band]).any()) for band in range(3)] == [False, True, False]
+
+
+def test_variables_of_a_dataset_are_bands(scene, model):
+    array = lazily(scene)
+    coarse = (texture(1, 60, 70)[0] + noise((60, 70), 25)).astype(np.float32)
+    dataset = xarray.Dataset({
+        "red": array[0].drop_vars("band"), "nir": array[1].drop_vars("band"), "SCL": array[2].drop_vars("band"),
+        "swir": (("y20", "x20"), coarse), "thermal": (("lat", "lon"), coarse), "crs": 0, "profile": ("y", np.zeros(300)),
+    })  # fmt: skip
+    dataset["cover"] = dataset["red"].assign_attrs(flag_meanings="water land")
+    restored = dataset.geoae.restore(model=model, tile=128)
+    assert isinstance(restored["red"].data, dask.array.Array)
+    restored = restored.compute(scheduler="synchronous")
+    together = array[:2].geoae.restore(model=model, tile=128).compute(scheduler="synchronous")
+    assert np.array_equal(restored["red"].values, together[0].values)
+    assert np.array_equal(restored["nir"].values, together[1].values)
+    for name in ("SCL", "cover", "swir", "crs", "profile"):
+        xarray.testing.assert_identical(restored[name], dataset[name].compute())
+    assert (restored["thermal"] != dataset["thermal"]).any()
+    xarray.testing.assert_identical(restored["red"].y, dataset["red"].y)
+    assert restored["red"].rio.nodata == 0
+    with pytest.raises(RecipeError, match="choose some"):
+        dataset.geoae.restore(bands=[1])
+    with pytest.raises(InputError, match="no variable with rows and columns"):
+        dataset[["crs"]].geoae.restore()

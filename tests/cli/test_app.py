@@ -1,0 +1,484 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from click.testing import CliRunner
+
+from geoae.cli.app import cli, main
+from tests.support.rasters import noise, read, texture, write
+
+RESTORE_OPTIONS = [
+    "-o", "--output", "--model NAME|PATH", "--sigma auto|DN|DN,DN,...", "--device auto|cpu|cuda|cuda:N", "--precision", "auto|fp32|bf16",
+    "--recipe NAME|PATH", "--tile", "--overlap", "--batch-size", "--bands 1-3,7", "--nodata VALUE", "--profile", "cog|gtiff", "--overwrite",
+    "--fresh", "--report PATH.json", "--quiet",
+]  # fmt: skip
+
+
+@pytest.fixture
+def scene(tmp_path, monkeypatch):
+    """A noisy scene ``s.tif`` in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    pixels = texture(3, 90, 130) + noise((3, 90, 130), 20)
+    return write(tmp_path / "s.tif", pixels.astype(np.uint16))
+
+
+@pytest.fixture
+def geoae(monkeypatch, capsys):
+    """The command in this process: exit code, lines of standard output, lines of standard error."""
+    monkeypatch.setattr("geoae.cli.app.tune_process", lambda: None)  # would outlive the test
+    for hook in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, hook, getattr(sys, hook))
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def call(*words: str) -> tuple[int, list[str], list[str]]:
+        monkeypatch.setattr(sys, "argv", ["geoae", *words])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), err.splitlines()
+
+    yield call
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.fixture
+def restore(geoae, scene):
+    """``geoae restore s.tif --model identity`` and more words."""
+    return lambda *words: geoae("restore", "s.tif", "--model", "identity", *words)
+
+
+@pytest.fixture
+def infrared(tmp_path, scene):
+    """``i.tif``, whose fourth band is infrared that GDAL tags as alpha; the lines that say so."""
+    pixels = np.clip(texture(4, 90, 130) / 8 + noise((4, 90, 130), 6), 0, 255).astype(np.uint8)
+    write(tmp_path / "i.tif", pixels, nodata=0, photometric="RGB", alpha="yes")
+    return "i.tif: band 4 is tagged as alpha, but holds a measurement, so it is restored; to copy it, name the others in --bands"  # fmt: skip
+
+
+def process(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+# --- as a program -------------------------------------------------------------------------------
+
+
+def test_program_restores_and_says_so_in_one_line(scene, tmp_path):
+    done = process("-m", "geoae", "restore", "s.tif", "--model", "identity", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("s_restored.tif: 90 rows x 130 columns x 3 bands, 1 tile, ")
+    assert done.stdout.count("\n") == 1
+    assert (read("s_restored.tif") == read(scene)).all()
+
+
+def test_program_fails_in_one_line_without_traceback(tmp_path):
+    done = process("-m", "geoae", "restore", "missing.tif", "--model", "identity", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("geoae: missing.tif: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_program_knows_wrong_usage(tmp_path):
+    done = process("-m", "geoae", "restore", "--tyle", "3", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "geoae: restore: no such option '--tyle'; did you mean --tile?\n"
+
+
+def test_import_is_light(tmp_path):
+    heavy = (
+        "import sys, geoae; print([m for m in ('torch', 'prefect', 'rasterio', 'dask', 'scipy') if m in sys.modules])"
+    )
+    assert process("-c", heavy, cwd=tmp_path).stdout.strip() == "[]"
+    # Of the process's own time, so that a busy machine does not count.
+    took = "import time; t = time.process_time(); import geoae; print(time.process_time() - t)"
+    assert float(process("-c", took, cwd=tmp_path).stdout) < 1.0
+
+
+def test_command_line_loads_no_torch_for_help(tmp_path):
+    look = "import sys\nfrom geoae.cli.app import main\nsys.argv = ['geoae', 'restore', '--help']\n"
+    look += "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules, 'rasterio' in sys.modules)"
+    assert process("-c", look, cwd=tmp_path).stdout.splitlines()[-1] == "False False"
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_option():
+    shown = CliRunner().invoke(cli, ["restore", "--help"], terminal_width=200)
+    assert shown.exit_code == 0
+    assert [option for option in RESTORE_OPTIONS if option not in shown.output] == []
+    assert "INPUT" in shown.output
+
+
+@pytest.mark.parametrize("command", ["restore", "inspect", "models", "demo", "verify"])
+def test_every_command_has_help(command):
+    shown = CliRunner().invoke(cli, [command, "-h"])
+    assert shown.exit_code == 0
+    assert shown.output.startswith("Usage: ")
+
+
+def test_version(geoae):
+    code, out, _ = geoae("--version")
+    assert code == 0
+    assert "version" in out[0]
+
+
+def test_no_words_show_the_help(geoae):
+    code, out, err = geoae()
+    assert (code, err) == (0, [])
+    assert out[0].startswith("Usage: geoae ")
+    assert any(line.strip().startswith("restore ") for line in out)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["restore"], "geoae: restore: missing argument 'INPUT'; see geoae restore --help"),
+        (["polish", "s.tif"], "geoae: no such command 'polish'; see geoae --help"),
+        (["restor", "s.tif"], "geoae: no such command 'restor'; did you mean restore?"),
+        (["restore", "s.tif", "--sigm", "5"], "geoae: restore: no such option '--sigm'; did you mean --sigma?"),
+        (["restore", "s.tif", "--xyz"], "geoae: restore: no such option '--xyz'; see geoae restore --help"),
+        (["restore", "s.tif", "--tile"], "geoae: option '--tile' requires an argument; see geoae --help"),
+        (["restore", "s.tif", "--tile", "0"], "geoae: restore: invalid value for '--tile': 0 is not in the range x>=1; see geoae restore --help"),
+        (["restore", "s.tif", "--overlap", "-3"], "-3 is not in the range"),
+        (["restore", "s.tif", "--batch-size", "many"], "'many' is not a valid"),
+        (["restore", "s.tif", "--profile", "png"], "'png' is not one of 'cog', 'gtiff'"),
+        (["restore", "s.tif", "--precision", "fp8"], "'fp8' is not one of 'auto', 'fp32', 'bf16'"),
+        (["restore", "s.tif", "t.tif"], "geoae: restore: got unexpected extra argument (t.tif); see geoae restore --help"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_wrong_words_are_one_line_with_the_cure(geoae, words, said):
+    code, out, err = geoae(*words)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("geoae: ")
+    assert said in err[0]
+
+
+# --- restore ------------------------------------------------------------------------------------
+
+
+def test_summary_and_default_name(restore, scene):
+    code, out, err = restore()
+    assert (code, err) == (0, [])
+    assert out[-1].startswith("s_restored.tif: 90 rows x 130 columns x 3 bands, 1 tile, ")
+    assert out[-1].endswith("DN, model identity")
+    assert (read("s_restored.tif") == read(scene)).all()
+
+
+def test_output_by_name_and_quiet(restore):
+    assert restore("-o", "mine.tif", "--quiet") == (0, [], [])
+    assert Path("mine.tif").exists()
+    assert not Path("s_restored.tif").exists()
+
+
+def test_second_run_has_nothing_to_do(restore):
+    restore()
+    before = Path("s_restored.tif").stat().st_mtime_ns
+    code, out, err = restore()
+    assert (code, err) == (0, [])
+    assert out == ["s_restored.tif: already restored with this model and these options; nothing to do"]
+    assert Path("s_restored.tif").stat().st_mtime_ns == before
+
+
+def test_report_is_the_run_as_json(restore):
+    restore("--report", "run.json", "--bands", "1,3", "--tile", "64")
+    report = json.loads(Path("run.json").read_text())
+    assert (report["status"], report["source"], report["target"]) == ("restored", "s.tif", "s_restored.tif")
+    assert (report["height"], report["width"], report["bands"]) == (90, 130, [1, 3])
+    assert report["copied"] == {"2": "not among --bands"}
+    assert report["tiles"] == report["tiles_computed"] > 1
+    assert len(report["sigma_before"]) == len(report["sigma_after"]) == 2
+    restore("--report", "run.json", "--bands", "1,3", "--tile", "64")
+    assert json.loads(Path("run.json").read_text())["status"] == "skipped"
+
+
+def test_options_reach_the_run(restore):
+    code, out, _ = restore("--sigma", "12.5", "--profile", "gtiff", "--bands", "2", "--recipe", "landsat-30m")
+    assert code == 0
+    assert out[:2] == ["band 1 copied untouched: not among --bands", "band 3 copied untouched: not among --bands"]
+    assert "noise 12.5 -> " in out[2]
+    with rasterio.open("s_restored.tif") as dataset:
+        assert dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG"
+        assert dataset.tags(ns="GEOAE")["RECIPE"] == "landsat-30m"
+
+
+def test_ranges_of_bands_and_noise_of_each(geoae, restore):
+    assert restore("--bands", "2-3", "--sigma", "3.2,5.1", "--report", "r.json")[0] == 0
+    report = json.loads(Path("r.json").read_text())
+    assert (report["bands"], report["sigma_before"]) == ([2, 3], [3.2, 5.1])
+    found = geoae("inspect", "s.tif", "--model", "identity", "--bands", "3,1", "--sigma", "3.2,5.1", "--json")[1]
+    assert [band["sigma"] for band in json.loads("\n".join(found))["bands"]] == [5.1, None, 3.2]
+    assert restore("--bands", "3,2", "--sigma", "5.1,3.2")[1][-1].endswith("nothing to do"), (
+        "the same order otherwise put"
+    )
+
+
+def test_foreign_output_needs_overwrite(restore, scene):
+    Path("s_restored.tif").write_bytes(scene.read_bytes())
+    code, _, err = restore()
+    assert (code, len(err)) == (1, 1)
+    assert "s_restored.tif: exists" in err[0]
+    assert "--overwrite" in err[0]
+    assert Path("s_restored.tif").read_bytes() == scene.read_bytes()
+    assert restore("--overwrite")[0] == 0
+    assert Path("s_restored.tif").read_bytes() != scene.read_bytes()
+
+
+def test_undeclared_fill_is_told_of_by_restore_and_inspect(geoae, restore, scene):
+    pixels = read(scene)
+    pixels[:, :, :40] = 0
+    write(scene, pixels)
+    code, _, err = restore()
+    assert (code, len(err)) == (0, 1)
+    assert err[0].startswith("geoae: warning: s.tif: 0 fills 31% of the scene")
+    out = " ".join(" ".join(geoae("inspect", "s.tif", "--model", "identity")[1]).split())
+    assert "s.tif: 0 fills 31% of the scene and is restored like a measurement" in out
+    code, _, err = restore("--nodata", "0", "--overwrite")
+    assert (code, err) == (0, [])
+    assert "fills" not in " ".join(geoae("inspect", "s.tif", "--model", "identity", "--nodata", "0")[1])
+
+
+def test_other_options_are_another_result(restore):
+    restore()
+    assert restore("--sigma", "5")[0] == 1
+    assert restore("--sigma", "5", "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-o", "s.tif"], ["s.tif: is the input itself", "-o"]),
+        (["-o", "s.tif", "--overwrite"], ["s.tif: is the input itself"]),
+        (["-o", "nowhere/r.tif"], ["nowhere: no such folder"]),
+        (["-o", "."], [".: is a folder", "-o"]),
+        (["-o", "r.png"], ["r.png: geoae writes GeoTIFF, not PNG", ".tif"]),
+        (["-o", "r.jp2"], ["writes GeoTIFF"]),
+        (["--tile", "40", "--overlap", "64"], ["tile of 40 px", "overlap of 64 px", "--tile 128"]),
+        (["--overlap", "4"], ["overlap of", "halo of 8 px", "--overlap 24"]),
+        (["--bands", "1,7"], ["s.tif: has bands 1 to 3, not 7", "--bands"]),
+        (["--bands", "0"], ["bands count from 1"]),
+        (["--bands", "1-7"], ["s.tif: has bands 1 to 3, not 4", "--bands"]),
+        (["--bands", "1-x"], ["bands: '1-x' is no band", "1-3,7"]),
+        (["--nodata", "zero"], ["nodata: 'zero' is no nodata value; give a number like 0 or -9999"]),
+        (["--nodata", "-1"], ["s.tif: pixels of uint16 cannot be -1; correct --nodata"]),
+        (["--sigma", "much"], ["sigma: 'much' is no noise", "auto"]),
+        (["--sigma", "1,2"], ["s.tif: sigma has 2 values, but bands 1, 2, 3 are restored"]),
+        (["--sigma", "-1"], ["sigma = -1.0"]),
+        (["--sigma", "nan"], ["sigma = nan"]),
+        (["--sigma", "inf"], ["sigma = inf"]),
+        (["--device", "gpu"], ["device = 'gpu': give auto, cpu, cuda or cuda:N"]),
+        (["--model", "res-cea"], ["res-cea: no such model", "identity"]),
+        (["--recipe", "moon"], ["moon: no such recipe", "sentinel2-10m"]),
+        (["--recipe", "wrong.toml"], ["wrong.toml: unknown key tyle; did you mean tile?"]),
+        (["--recipe", "broken.toml"], ["broken.toml: not TOML"]),
+        (["--recipe", "s.tif"], ["s.tif: not TOML"]),
+        (["--report", "nowhere/r.json"], ["nowhere/r.json: is no file in a folder", "--report"]),
+    ],
+    ids=lambda value: " ".join(value) if value[0].startswith("-") else "",
+)  # fmt: skip
+def test_errors_are_one_line_with_the_cure(restore, scene, words, said):
+    Path("wrong.toml").write_text("tyle = 256\n")
+    Path("broken.toml").write_text("tile: 256\n")
+    before = scene.read_bytes()
+    code, out, err = restore(*words)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("geoae: ")
+    assert [part for part in said if part not in err[0]] == []
+    assert scene.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["missing.tif", "text.tif", "empty.tif", "."])
+def test_what_is_no_raster_is_refused(geoae, scene, name):
+    Path("text.tif").write_text("not a raster\n")
+    Path("empty.tif").touch()
+    for command in ("restore", "inspect"):
+        code, out, err = geoae(command, name, "--model", "identity")
+        assert (code, out, len(err)) == (1, [], 1)
+        assert err[0].startswith(f"geoae: {name}: cannot be opened as a raster")
+
+
+def test_a_truncated_raster_leaves_no_output(restore, scene):
+    scene.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
+    code, _, err = restore()
+    assert (code, len(err)) == (1, 1)
+    assert "cannot be read" in err[0]
+    assert not Path("s_restored.tif").exists()
+
+
+def test_cuda_that_is_not_there(geoae, scene):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    from geoae.models.folder import save
+    from geoae.networks import ResCAE
+
+    network = ResCAE(channels=1, widths=(2, 2, 2))
+    arguments = {"channels": 1, "widths": (2, 2, 2)}
+    save(Path("small"), network, name="small", description="", architecture="res_cae", network=arguments, tile=256)
+    for device in ("cuda", "cuda:1"):
+        code, _, err = geoae("restore", "s.tif", "--model", "small", "--device", device)
+        assert (code, len(err)) == (1, 1)
+        assert device in err[0]
+        assert not Path("s_restored.tif").exists()
+
+
+# --- the other commands -------------------------------------------------------------------------
+
+
+def test_inspect_shows_bands_and_plan(geoae, scene):
+    code, out, err = geoae("inspect", "s.tif", "--model", "identity")
+    assert (code, err) == (0, [])
+    assert out[0] == "s.tif: GTiff, 90 rows x 130 columns x 3 bands uint16, CRS EPSG:32633, 100.0 % valid"
+    assert sum("restored" in line for line in out) == 3
+    assert out[-1].startswith("plan: 1 tile of ")
+    assert ", less than a second with model identity on " in out[-1]
+    assert [path.name for path in Path().iterdir()] == ["s.tif"]
+
+
+def test_inspect_as_json(geoae, scene):
+    code, out, _ = geoae("inspect", "s.tif", "--model", "identity", "--bands", "2", "--json")
+    found = json.loads("\n".join(out))
+    assert code == 0
+    assert (found["height"], found["width"], found["count"], found["dtype"]) == (90, 130, 3, "uint16")
+    assert [band["treatment"].split(":")[0] for band in found["bands"]] == ["copied", "restored", "copied"]
+    assert found["bands"][1]["sigma"] == pytest.approx(20, rel=0.25)
+    assert found["plan"]["model"] == "identity"
+
+
+def test_inspect_knows_an_output_of_ours(geoae, restore):
+    restore("--recipe", "landsat-30m", "--sigma", "12.5")
+    shown = geoae("inspect", "s_restored.tif", "--model", "identity")[1]
+    start = next(index for index, line in enumerate(shown) if line.startswith("already restored by geoae "))
+    facts = dict(line.strip().split("  ", 1) for line in shown[start + 1 :])
+    assert {"source", "source identity", "recipe", "model digest", "bands", "noise, DN"} < facts.keys()
+    assert facts["recipe"].strip() == "landsat-30m"
+    assert facts["noise, DN"].strip() == "12.5, 12.5, 12.5"
+    assert facts["source"].strip() == "s.tif"
+
+
+def test_restoring_an_output_again_is_one_line_on_stderr(geoae, restore):
+    restore("-o", "once.tif")
+    words = ("restore", "once.tif", "--model", "identity", "-o", "twice.tif", "--report", "r.json")
+    code, _, err = geoae(*words)
+    assert (code, len(err)) == (0, 1)
+    assert err[0].startswith("geoae: warning: once.tif: is already restored by geoae ")
+    assert err[0] == f"geoae: warning: {json.loads(Path('r.json').read_text())['warnings'][0]}"
+    assert len(geoae(*words, "--quiet")[2]) == 1, "told even where nothing else is"
+    shown = "\n".join(geoae("inspect", "twice.tif", "--model", "identity")[1])
+    assert shown.index("(step 1 of 2)") < shown.index("source           s.tif") < shown.index("(step 2 of 2)")
+
+
+def test_models_are_listed(geoae):
+    code, out, _ = geoae("models")
+    assert code == 0
+    assert any("identity" in line for line in out)
+
+
+def test_verify_shows_and_writes_figures(geoae, scene):
+    code, out, err = geoae("verify", "identity", "--scene", "s.tif", "--report", "v.json")
+    assert (code, err) == (0, [])
+    assert out[-1].startswith("identity: 12 of 12 checks passed, ")
+    assert "s.tif scene of " in out[-1]
+    assert sum("passed" in line for line in out[:-1]) == 12
+    report = json.loads(Path("v.json").read_text())
+    assert (report["passed"], report["checks"]["tiled"]["figure"]) == (True, 0)
+
+
+def test_verify_fails_where_a_promise_is_broken(geoae, monkeypatch, tmp_path):
+    from geoae.verification.checks import Finding
+
+    broken = Finding(measured="pixels that are wrong", figure=3, limit=0, unit="pixels")
+    monkeypatch.setattr("geoae.verification.run.CHECKS", {"tiled": lambda bench: broken})
+    code, out, err = geoae("verify", "identity", "--into-card", "--report", str(tmp_path / "v.json"))
+    assert (code, len(err)) == (1, 1)
+    assert err[0].startswith("geoae: identity: fails tiled: pixels that are wrong is 3 pixels, 0 at most; ")
+    assert any("FAILED" in line for line in out)
+    assert not json.loads((tmp_path / "v.json").read_text())["passed"], "the figures are written all the same"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["res-cea"], "res-cea: no such model"),
+        (["identity", "--scene", "missing.tif"], "missing.tif: cannot be opened"),
+        (["identity", "--report", "nowhere/v.json"], "nowhere/v.json: is no file"),
+        (["res-cae", "--device", "abacus"], "abacus: no such device"),
+    ],
+)
+def test_verify_errors_are_one_line(geoae, words, said):
+    code, out, err = geoae("verify", *words)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert said in err[0]
+
+
+def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
+    monkeypatch.setattr("geoae.pipeline.prepare.DEFAULT_MODEL", "identity")
+    code, out, err = geoae("demo", "--out", "show", "--scene", "s.tif")
+    assert (code, err) == (0, [])
+    assert out[-1] == "show/demo.png: before and after"
+    code, out, err = geoae("demo", "--scene", "missing.tif", "--out", "show")
+    assert (code, out, len(err)) == (1, [], 1)
+
+
+def test_a_file_that_cannot_be_used_is_named(geoae, monkeypatch):
+    def fail():
+        raise PermissionError(13, "Permission denied", "/opt/models")
+
+    monkeypatch.setattr("geoae.models.folder.shipped_models", fail)
+    code, out, err = geoae("models")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("geoae: /opt/models: cannot be used (Permission denied)")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("inspect", "s.tif", "--model", "identity")])
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_cannot_be_said_is_one_line_and_not_a_traceback(arguments, closed, tmp_path):
+    write(tmp_path / "s.tif", texture(1, 40, 40).astype(np.uint16))
+    line = f"exec {sys.executable} -m geoae {' '.join(arguments)} " + (">&-" if closed else "> /dev/full")
+    ended = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    if closed:
+        assert (ended.returncode, ended.stderr) == (0, "")
+    else:
+        assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+        assert "what it says cannot be written (No space left on device)" in ended.stderr
+
+
+def test_a_band_that_is_not_what_its_tag_says_is_told_in_one_line(geoae, infrared):
+    code, _, err = geoae("restore", "i.tif", "--model", "identity")
+    assert (code, err) == (0, [f"geoae: warning: {infrared}"])
+    code, out, err = geoae("inspect", "i.tif", "--model", "identity")
+    assert (code, err) == (0, [])
+    assert infrared in out
+    code, out, err = geoae("inspect", "i.tif", "--model", "identity", "--json")
+    assert json.loads("\n".join(out))["notes"] == [infrared]
+
+
+def test_a_band_that_is_copied_for_its_tag_is_told_with_the_cure(geoae, scene, tmp_path):
+    pixels = (texture(4, 90, 130) / 8).astype(np.uint8)
+    pixels[3] = 255
+    write(tmp_path / "a.tif", pixels, nodata=0, photometric="RGB", alpha="yes")
+    code, out, err = geoae("restore", "a.tif", "--model", "identity")
+    assert (code, err) == (0, [])
+    assert out[0] == "band 4 copied untouched: alpha; to restore it, name it in --bands"
+    code, out, _ = geoae("inspect", "a.tif", "--model", "identity")
+    assert "band 4 will be copied: alpha; to restore it, name it in --bands" in out
+    code, out, _ = geoae("restore", "a.tif", "--model", "identity", "--bands", "1", "-o", "b.tif")
+    assert "band 2 copied untouched: not among --bands" in out
+
+
+def test_nothing_but_geoae_speaks(tmp_path, scene, infrared):
+    """Warnings of rasterio, of GDAL's threads and of PROJ are no lines of the command."""
+    with rasterio.open(tmp_path / "i.tif", "r+") as dataset:
+        dataset.crs = "+proj=utm +zone=33 +units=km"
+    done = process("-W", "always", "-m", "geoae", "restore", "i.tif", "--model", "identity", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if "geoae/" not in line] == [f"geoae: warning: {infrared}"]

@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from geoae.diagnosis.patches import SIDE, cut_patches, gradient_energy, most_patches, pure_noise_energy
+
+
+@pytest.mark.parametrize("bands", [1, 24, 60, 300])
+@pytest.mark.parametrize("side", [4, 60, 260])
+def test_patches_are_those_of_the_scene_and_of_many_bands_no_more_than_said(bands, side):
+    pixels = np.arange(bands * side * side, dtype=np.float32).reshape(bands, side, side) % 9973
+    mask = np.ones(pixels.shape, bool)
+    mask[0, : side // 2] = False
+    patches = cut_patches([(pixels, mask)])
+    assert patches.values.shape == (bands, patches.count, SIDE * SIDE)
+    assert (patches.count > 0) == (side - side // 2 >= SIDE and side >= SIDE)
+    assert patches.count <= most_patches(bands) * (1 if bands > 24 else 4)
+    assert patches.pixels <= side * side
+    below = {tuple(patch) for patch in patches.values[-1, :5]}
+    rows = range(side // 2, side - SIDE + 1)
+    every = {tuple(pixels[-1, r : r + SIDE, c : c + SIDE].ravel()) for r in rows for c in range(side - SIDE + 1)}
+    assert below <= every
+
+
+def test_noise_stays_below_its_energy_and_flat_patches_have_none():
+    noise = np.random.default_rng(0).normal(size=(20_000, SIDE * SIDE))
+    assert 0.3 * pure_noise_energy() < gradient_energy(noise).max() < pure_noise_energy()
+    assert not gradient_energy(np.full((3, SIDE * SIDE), 0.1)).any()

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geoae.diagnosis.sampling import Facts, sample, windows
+from geoae.errors import RecipeError
+from geoae.verification.bench import reader
+from tests.support.rasters import noise, texture
+
+
+@given(height=st.integers(1, 3000), width=st.integers(1, 3000))
+def test_windows_are_few_inside_and_apart(height, width):
+    found = windows(height, width)
+    assert 1 <= len(found) <= 16
+    seen = set()
+    for window in found:
+        assert window.clipped(height, width) == window
+        assert window.height * window.width > 0
+        seen.add((window.row, window.col))
+    assert len(seen) == len(found)
+    if height <= 192 and width <= 192:
+        assert found[0].height == height
+        assert found[0].width == width
+
+
+def facts(pixels: np.ndarray, mask: np.ndarray | None = None, sigma: float | None = None) -> Facts:
+    return Facts.of(sample(reader(pixels, mask), *pixels.shape[1:]), sigma)
+
+
+def test_moments_are_those_of_the_valid_pixels():
+    pixels = texture(3, 150, 160) + noise((3, 150, 160), 10)
+    mask = np.random.default_rng(0).random(pixels.shape) > 0.2
+    joint = mask.all(axis=0)
+    found = facts(np.where(mask, pixels, 1e9), mask)
+    np.testing.assert_allclose(found.mean, pixels[:, joint].mean(axis=1))
+    np.testing.assert_allclose(found.covariance, np.cov(pixels[:, joint], bias=True))
+    assert abs(found.valid - mask.mean()) < 1e-9
+
+
+def test_the_digest_sees_valid_pixels_and_mask_only():
+    pixels, mask = texture(1, 100, 100), np.ones((1, 100, 100), bool)
+    mask[0, :10] = False
+    one, other = np.where(mask, pixels, 0.0), np.where(mask, pixels, 65535.0)
+    assert facts(one, mask).digest == facts(other, mask).digest
+    assert facts(one).digest != facts(one, mask).digest
+    one[0, 50, 50] += 1
+    assert facts(one, mask).digest != facts(other, mask).digest
+
+
+def test_given_noise_replaces_the_estimate():
+    assert facts(texture(2, 60, 60), sigma=[12.5, 3]).sigma.tolist() == [12.5, 3]
+
+
+def test_a_corner_of_valid_pixels_is_found():
+    pixels, mask = texture(1, 2000, 2000), np.zeros((1, 2000, 2000), bool)
+    mask[:, 900:1010, 900:1010] = True
+    assert facts(pixels, mask).valid > 0
+
+
+def test_without_a_valid_pixel_there_is_nothing_but_zeros():
+    found = facts(texture(2, 50, 50), np.zeros((2, 50, 50), bool))
+    assert not found.mean.any()
+    assert not found.covariance.any()
+    assert not found.sigma.any()
+
+
+def test_noise_louder_than_the_scene_is_refused():
+    pixels = np.random.default_rng(0).normal(500, 40, (2, 60, 60))
+    samples = [(pixels, np.ones(pixels.shape, bool))]
+    assert Facts.of(samples, [40, 90]).sigma.tolist() == [40, 90]
+    with pytest.raises(RecipeError, match=r"^sigma = 4000 DN: the scene varies by \d+(\.\d+)? DN in all"):
+        Facts.of(samples, [40, 4000])
+    flat = [(np.full((1, 60, 60), 7.0), np.ones((1, 60, 60), bool))]
+    assert Facts.of(flat, [5]).sigma.tolist() == [5], "a sample of one value says nothing"

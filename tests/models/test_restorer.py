@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from geoae.cli.app import cli
+from geoae.models.folder import save
+from geoae.models.restorer import Identity, SelfEnsemble
+from geoae.networks import ResCAE
+from geoae.pipeline.prepare import ModelSpec, load_restorer
+from tests.support.doubles import Blur, randomised
+from tests.support.rasters import read, texture, write
+
+
+class Drift(Blur):
+    """Finds noise that depends on where a pixel lies in its tile, and on its level."""
+
+    def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        ramp = np.arange(pixels.shape[2])[:, None] + 10.0 * np.arange(pixels.shape[3])
+        level = sigma if sigma.ndim == 4 else sigma[:, :, None, None]
+        return (level * (pixels + ramp)).astype(np.float32)
+
+
+def turns(pixels: np.ndarray) -> list[np.ndarray]:
+    turned = [np.rot90(pixels, quarter, axes=(2, 3)) for quarter in range(4)]
+    return turned + [np.flip(each, 3) for each in turned]
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_the_ensemble_turns_with_its_tile(mapped):
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(size=(2, 1, 16, 24)).astype(np.float32)
+    level = rng.uniform(1, 2, pixels.shape).astype(np.float32)
+    sigma = level if mapped else np.array([[1.0], [2.0]], np.float32)
+    ensemble = SelfEnsemble(Drift())
+    alone = Drift()(pixels, sigma)
+    found = ensemble(pixels, sigma)
+    assert found.shape == pixels.shape
+    assert found.dtype == np.float32
+    assert np.abs(found - alone).max() > 1
+    levels = turns(level) if mapped else [sigma] * 8
+    for turned, told, expected in zip(turns(pixels), levels, turns(found), strict=True):
+        np.testing.assert_allclose(ensemble(np.ascontiguousarray(turned), told), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_the_ensemble_keeps_identity_and_says_that_it_is_one():
+    pixels = np.ones((1, 1, 8, 8), np.float32)
+    ensemble = SelfEnsemble(Identity())
+    assert not ensemble(pixels, np.ones((1, 1), np.float32)).any()
+    one = Identity()
+    assert (ensemble.name, ensemble.channels, ensemble.multiple) == (one.name, one.channels, one.multiple)
+    assert (ensemble.halo, ensemble.tile, ensemble.batch(8, 8)) == (one.halo, one.tile, 1)
+    assert ensemble.digest != one.digest
+    assert ensemble.setting != one.setting
+
+
+def test_an_order_for_an_ensemble_is_another_result(tmp_path):
+    arguments = {"channels": 1, "widths": (2, 2, 2)}
+    network = randomised(ResCAE(**arguments), head=0.01)
+    save(tmp_path / "m", network, name="m", description="", architecture="res_cae", network=arguments, tile=256)
+    assert isinstance(load_restorer(ModelSpec(str(tmp_path / "m"), tta=True)), SelfEnsemble)
+    assert isinstance(load_restorer(ModelSpec("identity", tta=True)), Identity)
+    source = write(tmp_path / "in.tif", texture(1, 64, 72).astype(np.float32))
+    order = ["restore", str(source), "--model", str(tmp_path / "m"), "--sigma", "20", "--quiet", "-o"]
+    for name, flags in (("one.tif", []), ("eight.tif", ["--tta"])):
+        assert CliRunner().invoke(cli, [*order, str(tmp_path / name), *flags], catch_exceptions=False).exit_code == 0
+    assert np.abs(read(tmp_path / "one.tif") - read(tmp_path / "eight.tif")).max() > 1e-3

@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import dask
+import numpy as np
+import psutil
+import pytest
+from distributed import Client, LocalCluster
+
+import geoae
+from geoae.errors import ClusterError, GeoaeError
+from geoae.pipeline.distributed import active_client, connected
+from geoae.pipeline.run import Job, run
+from tests.accessor.test_accessor import model  # noqa: F401  the small network
+from tests.support.rasters import noise, read, texture, write
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def client():
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def scene(tmp_path) -> Path:
+    pixels = (texture(2, 700, 200) + noise((2, 700, 200), 25)).astype(np.uint16)
+    return write(tmp_path / "in.tif", pixels)
+
+
+def test_a_cluster_gives_the_same_pixels(scene, model, tmp_path, request):  # noqa: F811
+    options = {"model": model, "precision": "fp32", "tile": 128}
+    alone = geoae.restore(scene, tmp_path / "alone.tif", **options)
+    request.getfixturevalue("client")
+    seen = []
+    job = Job(source=str(scene), target=str(tmp_path / "spread.tif"), **options)
+    spread = run(job, lambda progress: seen.append(progress.done))
+    # Workers run on fewer threads, and float sums on other threads may differ in the last bit, which
+    # moves a value that lies on a tie of the rounding: never further.
+    moved = np.abs(read(tmp_path / "spread.tif").astype(int) - read(tmp_path / "alone.tif"))
+    assert moved.max() <= 1
+    assert moved.mean() < 1e-3
+    assert spread.fingerprint == alone.fingerprint
+    assert spread.tiles_computed == alone.tiles_computed == len(seen)
+    assert (read(tmp_path / "alone.tif") != read(scene)).mean() > 0.5
+
+
+def test_work_is_done_by_the_workers(client, scene, tmp_path):
+    geoae.restore(scene, tmp_path / "out.tif", model="identity", tile=64)
+    told = client.run(lambda dask_worker: dask_worker.state.executed_count)
+    assert all(count > 0 for count in told.values())
+
+
+def test_a_failure_on_a_worker_is_one_line(client, tmp_path):
+    pixels = (texture(1, 900, 200) + noise((1, 900, 200), 25)).astype(np.uint16)
+    path = write(tmp_path / "in.tif", pixels, tiled=True, blockxsize=16, blockysize=16)
+    # A corner that no sampled window covers: what is wrong shows on a worker first.
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(GeoaeError, match="cannot be read") as caught:
+        geoae.restore(path, tmp_path / "out.tif", model="identity", tile=64)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:8786", "tcp://127.0.0.1:1"])
+def test_a_scheduler_that_is_none_is_told_in_one_line(address, monkeypatch):
+    monkeypatch.setattr("geoae.pipeline.distributed.ANSWER_SECONDS", 0.5)
+    with (
+        pytest.raises(ClusterError, match=f"{address}: no Dask scheduler answers") as caught,
+        connected(address, print),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+    assert active_client() is None or active_client().status == "running"
+
+
+def lost(scene, options, lose) -> ClusterError:
+    """The error of a run whose cluster of one worker is lost after the first tiles."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        connected(cluster.scheduler_address, print),
+        pytest.raises(ClusterError) as caught,
+    ):
+        run(Job(source=str(scene), target=str(scene.with_name("out.tif")), **options), lambda done: lose(cluster))
+    return caught.value
+
+
+def test_a_lost_scheduler_is_one_line_and_slabs_stay(scene):
+    error = lost(scene, {"model": "identity", "tile": 64}, lambda cluster: cluster.close())
+    assert str(error) == "the Dask scheduler was lost; start it and run again, what is finished is kept"
+    assert list(scene.parent.glob(".out.tif.geoae/slab-*.tif"))
+
+
+def test_dead_workers_are_one_line(scene, tmp_path):
+    def lose(cluster):
+        for worker in cluster.workers.values():
+            psutil.Process(worker.pid).kill()
+
+    error = lost(scene, {"model": "identity", "tile": 64}, lose)
+    assert "Dask workers died of the scene; give them more memory" in str(error)
+
+
+def test_a_cluster_without_workers_is_told_of():
+    with LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
+        told: list[str] = []
+        with connected(cluster.scheduler_address, told.append):
+            assert active_client() is not None
+        assert [cluster.scheduler_address in line and "has no workers yet" in line for line in told] == [True]

@@ -1,0 +1,90 @@
+"""Digests by which an archive knows what is done: they may change only where the pixels do."""
+
+import numpy as np
+import pytest
+
+from geoae.diagnosis.sampling import Facts
+from geoae.models.restorer import Identity
+from geoae.pipeline.engine import Work
+from geoae.pipeline.prepare import ALGORITHM, Job, ModelSpec, Prepared, merged, order_of, plan_for
+from geoae.pipeline.recipe import Recipe
+from geoae.raster.scene import Scene
+
+# Pins hold for this ALGORITHM. A change of pixels raises ALGORITHM; then set this to the same number and copy the
+# digests that the failing test shows, in the same commit, with a line in CHANGELOG.md that says what is restored
+# again and how to keep what there is. Any other change that fails this test would restore every archive again for
+# nothing: mend the change, not the pins.
+PINNED_ALGORITHM = 4
+PINS = {
+    "defaults": {
+        "order": "6c653ea60dc8a716b430d2546f21cfbb8fbc51acefd8a0b88c59ea63c3a8ed09",
+        "fingerprint": "b2db52a419f851a69f264c755d045df2fa03556d3959e3be0ab8bec164c54559",
+    },
+    "many options": {
+        "order": "c1ac85874f77a4dda6f00b98a7e57dc396ff8eda545332bba64893a445aa6881",
+        "fingerprint": "92f9ce9a4c3bb23d4bae3018ca9da46a97b83b86d9f6350e797a447f532879c0",
+    },
+}
+MANY = {
+    "model": "identity", "sigma": [3.5, 4.25], "tile": 256, "overlap": 64, "bands": [4, 1], "tta": True,
+    "profile": "gtiff", "precision": "fp32", "batch_size": 4, "overwrite": True,
+}  # fmt: skip
+
+
+def prepared(job: Job, bands: tuple[int, ...]) -> Prepared:
+    """``job`` on a scene that is described by hand, so that no version of GDAL has a part in it."""
+    options, restorer, count = merged(job), Identity(tile=1024), len(bands)
+    scene = Scene(
+        source=job.source, height=1000, width=1300, count=4, dtype="uint16", bands=bands, copied={}, nodata=(0,) * count,
+        masked=True, driver="GTiff", crs="EPSG:32633", pixel_size=(10.0, 10.0), identity="1d" * 32, files=(), state="",
+        mistagged=(), notes=(),
+    )  # fmt: skip
+    facts = Facts(
+        mean=np.full(count, 1000.0), covariance=np.diag(np.full(count, 400.0)), sigma=np.linspace(3.5, 4.25, count),
+        slope=np.linspace(0.0, 0.5, count), digest="fa" * 32, valid=1.0,
+    )  # fmt: skip
+    plan = plan_for(options, restorer, scene.height, scene.width, count)
+    work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
+    return Prepared(job, options, scene, facts, work, [])
+
+
+@pytest.mark.parametrize(("name", "options", "bands"), [("defaults", {}, (1, 2, 3, 4)), ("many options", MANY, (1, 4))])
+def test_digests_are_those_that_outputs_hold(tmp_path, name, options, bands):
+    assert ALGORITHM == PINNED_ALGORITHM, "pixels change: pin anew, as said above"
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('description = "any"\nramp = "linear"\n' if options else "")
+    found = prepared(Job(source="scene.tif", recipe=str(recipe), **options), bands)
+    assert {"order": found.order, "fingerprint": found.fingerprint} == PINS[name]
+
+
+def test_a_new_option_that_nobody_uses_leaves_digests_as_they_are():
+    class Later(Recipe):
+        novelty: float | None = None
+
+    found = prepared(Job(source="scene.tif"), (1, 2, 3, 4))
+
+    def order(**more):
+        options = Later.model_validate(found.options.model_dump() | more)
+        return order_of(options, found.scene, found.work.restorer, found.job.precision)
+
+    assert order() == found.order
+    assert order(novelty=2.0) != found.order
+
+
+@pytest.mark.parametrize(
+    "options", [{"tile": 256}, {"overlap": 64}, {"bands": [1]}, {"sigma": 3.0}, {"tta": True}, {"profile": "gtiff"}]
+)
+def test_every_option_is_in_the_digest(options):
+    bands = (1, 2, 3, 4)
+    assert prepared(Job(source="s.tif", **options), bands).order != prepared(Job(source="s.tif"), bands).order
+
+
+def test_a_model_is_told_by_resolved_options(tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('model = "theirs"\ntta = true\n')
+    job = Job(source="s.tif", recipe=str(recipe), device="cpu", precision="fp32", batch_size=3)
+    options = merged(job)
+    recipe.unlink()
+    assert ModelSpec.of(job, options) == ModelSpec("theirs", tta=True, device="cpu", precision="fp32", batch_size=3)
+    plain = Job(source="s.tif")
+    assert ModelSpec.of(plain, merged(plain)) == ModelSpec("res-cae")

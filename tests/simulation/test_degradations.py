@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+
+from geoae.errors import RecipeError
+from geoae.simulation import (
+    DEGRADATIONS,
+    Blur,
+    DeadLines,
+    DeadPixels,
+    Degradation,
+    Gaussian,
+    Haze,
+    LowContrast,
+    PoissonGaussian,
+    Quantisation,
+    Speckle,
+    Stripes,
+)
+
+# What each degradation is tried with; one that is not here is tried with its default values.
+EXAMPLES: dict[str, list[Degradation]] = {
+    "gaussian": [Gaussian(12.5), Gaussian((1.0, 20.0, 0.0))],
+    "poisson-gaussian": [PoissonGaussian(0.8, 3.0), PoissonGaussian((0.1, 2.0, 0.0), (0.0, 5.0, 1.0))],
+    "stripes": [Stripes(4.0), Stripes((1.0, 0.0, 9.0), 0.05, "row", 2)],
+    "dead-lines": [DeadLines(0.3), DeadLines(0.05, 255.0, "column")],
+    "dead-pixels": [DeadPixels(0.3, 100.0)],
+    "blur": [Blur(0.3), Blur((0.1, 0.5, 0.9))],
+    "speckle": [Speckle(4.0), Speckle(1.5, decibel=True)],
+    "quantisation": [Quantisation(8.0), Quantisation((0.5, 10.0, 100.0))],
+    "low-contrast": [LowContrast(0.4), LowContrast((1.0, 0.5, 0.1))],
+    "haze": [Haze((0.5, 0.3, 0.1), 300.0), Haze(0.4, (200.0, 100.0, 50.0), 3.0)],
+}
+EXAMPLES |= {name: [kind()] for name, kind in DEGRADATIONS.items() if name not in EXAMPLES}
+CASES = [pytest.param(example, id=f"{name}-{i}") for name, some in EXAMPLES.items() for i, example in enumerate(some)]
+DRAWS = 6000
+
+
+def signal() -> np.ndarray:
+    """Three bands with the values that go wrong: negative, zero, tiny, large."""
+    return np.tile(np.array([-40.0, 0.0, 1e-6, 7.0, 255.0, 9000.0]), (3, 2, 1))
+
+
+def test_every_example_is_of_its_kind():
+    assert set(EXAMPLES) == set(DEGRADATIONS)
+    assert all(isinstance(example, DEGRADATIONS[name]) for name, some in EXAMPLES.items() for example in some)
+
+
+@pytest.mark.parametrize("degrade", CASES)
+def test_shape_type_and_input_are_kept(degrade):
+    pixels = signal()
+    result = degrade(pixels, np.random.default_rng(0))
+    assert result.shape == pixels.shape
+    assert result.dtype == np.float64
+    assert not np.isnan(result).any()
+    assert (pixels == signal()).all()
+    assert (result != pixels).any()
+
+
+@pytest.mark.parametrize("degrade", CASES)
+def test_same_generator_same_bits(degrade):
+    pixels = np.tile(signal(), (1, 6, 3))
+    first, second, other = (degrade(pixels, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    assert first.tobytes() == second.tobytes()
+    drawn = degrade.moments(pixels)[1].any()
+    assert (first.tobytes() != other.tobytes()) == drawn, "without variance nothing is drawn"
+
+
+@pytest.mark.parametrize("degrade", CASES)
+def test_bias_and_variance_are_as_stated(degrade):
+    rng = np.random.default_rng(7)
+    draws = np.stack([degrade(signal(), rng) for _ in range(DRAWS)])
+    mean, variance = degrade.moments(signal())
+    # Six standard errors of a mean, and of a variance given the draws' own fourth moment.
+    spread = (draws - mean) ** 2
+    assert (np.abs(draws.mean(axis=0) - mean) <= 6 * np.sqrt(variance / DRAWS) + 1e-12 * (1 + np.abs(mean).max())).all()
+    tolerance = 6 * spread.std(axis=0) / np.sqrt(DRAWS) + 1e-9 * (1 + variance)
+    assert (np.abs(spread.mean(axis=0) - variance) <= tolerance).all()
+
+
+def test_stated_moments_are_the_formulas():
+    pixels = signal()
+    mean, variance = PoissonGaussian((0.1, 2.0, 0.0), (0.0, 5.0, 1.0)).moments(pixels)
+    assert (mean == pixels).all()
+    assert variance[1, 0].tolist() == pytest.approx([25.0, 25.0, 25.0 + 2e-6, 39.0, 535.0, 18025.0])
+    assert (variance[2] == 1.0).all()
+    _, variance = Gaussian((1.0, 20.0, 0.0)).moments(pixels)
+    assert variance[:, 0, 0].tolist() == [1.0, 400.0, 0.0]
+    _, variance = Speckle(4.0).moments(pixels)
+    assert variance[0, 0, 4] == 255.0**2 / 4
+    mean, variance = Speckle(1.0, decibel=True).moments(pixels)
+    # Single-look speckle in dB: bias -2.507 dB, deviation 5.570 dB.
+    assert (mean - pixels)[0, 0, 0] == pytest.approx(-2.507, abs=1e-3)
+    assert np.sqrt(variance[0, 0, 0]) == pytest.approx(5.570, abs=1e-3)
+
+
+def test_stripes_repeat_after_their_detectors_along_their_axis():
+    pixels = np.full((2, 40, 12), 100.0)
+    rows = Stripes(5.0, 0.1, "row", 16)(pixels, np.random.default_rng(0))
+    assert (rows == rows[:, :, :1]).all()
+    assert np.array_equal(rows[:, :16], rows[:, 16:32])
+    assert len(np.unique(rows[0, :, 0])) == 16
+    columns = Stripes(5.0)(pixels, np.random.default_rng(0))
+    assert (columns == columns[:, :1]).all()
+    assert len(np.unique(columns[0, 0])) == 12
+
+
+def test_a_blur_has_its_mtf_at_nyquist_and_keeps_the_mean():
+    rows = np.arange(64)
+    lines = np.broadcast_to(100 + 50 * (-1.0) ** rows, (1, 64, 64))
+    blurred = Blur(0.3)(lines, np.random.default_rng(0))
+    assert np.ptp(blurred[0, 20:40, 20:40]) / 100 == pytest.approx(0.3, abs=0.01)
+    assert blurred.mean() == pytest.approx(100, abs=1e-6)
+
+
+def test_many_values_lose_a_twelfth_of_a_step_squared():
+    values = np.random.default_rng(0).uniform(0, 1000, (1, 200, 200))
+    error = Quantisation(6.0)(values, np.random.default_rng(0)) - values
+    assert error.var() == pytest.approx(3.0, rel=0.02)
+
+
+WRONG = {
+    "gaussian": (lambda: Gaussian(-1.0), "cannot be negative"),
+    "nan": (lambda: Gaussian(float("nan")), "cannot be negative"),
+    "poisson": (lambda: PoissonGaussian(-1.0, 1.0), "cannot be negative"),
+    "stripes": (lambda: Stripes(1.0, -1.0), "cannot be negative"),
+    "axis": (lambda: Stripes(1.0, axis="diagonal"), "column or row"),
+    "detectors": (lambda: Stripes(1.0, detectors=0), "1 or more"),
+    "share": (lambda: DeadPixels(1.5), "between 0 and 1"),
+    "lines": (lambda: DeadLines(-0.1), "between 0 and 1"),
+    "mtf": (lambda: Blur(1.0), "between 0 and 1"),
+    "looks": (lambda: Speckle(0.0), "more than 0"),
+    "step": (lambda: Quantisation(0.0), "more than 0"),
+    "factor": (lambda: LowContrast(2.0), "at most 1"),
+    "density": (lambda: Haze(2.0, 100.0), "between 0 and 1"),
+    "wavelength": (lambda: Haze(0.5, 100.0, 0.0), "more than 0"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(WRONG))
+def test_impossible_parameters_are_refused(case):
+    build, message = WRONG[case]
+    with pytest.raises(RecipeError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("build", [lambda: Gaussian((1.0, 2.0)), lambda: Blur((0.3, 0.4)), lambda: Haze((0.1, 0.2), 9)])
+def test_wrong_number_of_bands_is_refused(build):
+    with pytest.raises(RecipeError, match="2 values for 3 bands"):
+        build()(signal(), np.random.default_rng(0))

@@ -1,0 +1,153 @@
+"""The command in processes that can be killed, each at the price of a fork, with a fault at a chosen call."""
+
+import contextlib
+import importlib
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+__all__ = ["Doomed", "Fault", "SlowCopy", "die", "die_soon", "parts_of"]
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    [
+        "tests.support.faults",
+        "geoae.cli.console",
+        "geoae.pipeline.inspection",
+        "geoae.pipeline.run",
+        "geoae.models.folder",
+    ]
+)
+
+# Calls at which a run can be hit: module, and name in it.
+CALLS = {
+    "read": ("geoae.raster.scene", "Reader._read_inside"),
+    "compute": ("geoae.models.restorer", "Identity.__call__"),
+    "write": ("geoae.raster.parts", "PartWriter.write"),
+    "flush": ("os", "fsync"),
+    "rename": ("os", "replace"),
+    "copy": ("geoae.raster.geotiff", "_copy"),
+    "read back": ("geoae.raster.geotiff", "_read_back"),
+    "hold": ("geoae.raster.parts", "PartStore.opened"),
+    "unlink": ("os", "unlink"),
+    "remove": ("shutil", "rmtree"),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """At the ``nth`` of ``CALLS[call]``: ``act()`` before it, or after it where ``after``."""
+
+    call: str
+    nth: int
+    act: Callable[[], None]
+    after: bool = False
+
+    def install(self) -> None:
+        """From here on calls are counted."""
+        name, path = CALLS[self.call]
+        *outer, last = path.split(".")
+        owner = importlib.import_module(name)
+        for part in outer:
+            owner = getattr(owner, part)
+        real, count = getattr(owner, last), iter(range(1, sys.maxsize))
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            due = next(count) == self.nth
+            if due and not self.after:
+                self.act()
+            result = real(*args, **kwargs)
+            if due and self.after:
+                self.act()
+            return result
+
+        setattr(owner, last, counted)
+
+
+def die() -> None:
+    """As by ``kill -9``."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_soon(seconds: float) -> None:
+    """In the middle of what is done next."""
+    threading.Timer(seconds, die).start()
+
+
+class SlowCopy:
+    """Makes the last copy take seconds, all of them inside GDAL."""
+
+    def install(self) -> None:
+        """From here on."""
+        import rasterio.shutil
+
+        real = rasterio.shutil.copy
+        rasterio.shutil.copy = lambda *names, **options: real(*names, **options | {"LEVEL": "22"})
+
+
+def parts_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Finished parts of ``out.tif`` in ``folder``: inode and time of change."""
+    found = {path.name: path.stat() for path in (folder / ".out.tif.geoae").glob("slab-*.*.tif")}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+class Harm(Protocol):
+    """What is done to a process before it begins."""
+
+    def install(self) -> None: ...
+
+
+class Doomed:
+    """``geoae WORDS`` in ``folder``, running in a process group of its own, as in a terminal."""
+
+    def __init__(
+        self, folder: Path, *words: str, faults: Sequence[Harm] = (), limits: dict[int, int] | None = None
+    ) -> None:
+        self.folder = folder
+        self.process = CONTEXT.Process(target=_become, args=(folder, words, faults, limits or {}))
+        self.process.start()
+
+    def signal(self, number: int) -> None:
+        """To the whole group, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def ended(self, within: float = 120) -> int:
+        """Its exit code, negative where it died of a signal."""
+        self.process.join(within)
+        assert self.process.exitcode is not None, "still running"
+        return self.process.exitcode
+
+    @property
+    def said(self) -> list[str]:
+        """Lines on standard error that are not empty."""
+        return [line for line in (self.folder / "stderr").read_text().splitlines() if line]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What ``--report report.json`` wrote."""
+        return json.loads((self.folder / "report.json").read_text())
+
+
+def _become(folder: Path, words: Sequence[str], faults: Sequence[Harm], limits: dict[int, int]) -> None:
+    """The command, to its end."""
+    os.setsid()
+    os.chdir(folder)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    from geoae.cli.app import main
+
+    for fault in faults:
+        fault.install()
+    for kind, limit in limits.items():
+        resource.setrlimit(kind, (limit, limit))
+    sys.argv = ["geoae", *words]
+    main()
