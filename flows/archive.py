@@ -13,11 +13,12 @@ from flows.notifications import on_end
 from flows.parameters import INBOX, OUTBOX, SCHEDULER, made, with_options
 from flows.process import remember_process
 from flows.restore import TIMEOUT
-from geoae.archive.triage import Failures, Outcome, count, tally, too_many_failed, triage
+from geoae.archive.failures import Failures
+from geoae.archive.triage import Outcome, count, tally, too_many_failed, triage
 from geoae.catalog.sources import Found, Order, ordered
 from geoae.catalog.sources import scenes as scenes_of
 from geoae.errors import GeoaeError
-from geoae.pipeline.prepare import Job
+from geoae.pipeline.job import Job
 
 __all__ = ["restore_archive"]
 

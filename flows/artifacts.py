@@ -18,9 +18,9 @@ from prefect.artifacts import (
 
 from geoae.archive.triage import STATUSES, Outcome, count
 from geoae.audit.quicklook import before_after
-from geoae.pipeline.prepare import is_local
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import Progress
+from geoae.system.files import is_local
 
 __all__ = ["progress", "show_outcomes", "show_report"]
 

@@ -7,10 +7,11 @@ from typing import Any
 from prefect import get_run_logger
 
 from flows.restore import restore_scene
-from geoae.archive.triage import Failures, Outcome
+from geoae.archive.failures import Failures
+from geoae.archive.triage import Outcome
 from geoae.catalog.sources import Found
 from geoae.errors import BusyError, InputError, RejectedError
-from geoae.pipeline.prepare import Job
+from geoae.pipeline.job import Job
 
 __all__ = ["restore_each"]
 

@@ -1,4 +1,4 @@
-"""The fields of ``geoae.pipeline.prepare.Job`` as parameters of flows, so that Prefect's form shows them with descriptions."""
+"""The fields of ``geoae.pipeline.job.Job`` as parameters of flows, so that Prefect's form shows them with descriptions."""
 
 import inspect
 import os
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from geoae.pipeline.prepare import Job
+from geoae.pipeline.job import Job
 
 __all__ = ["INBOX", "OUTBOX", "SCHEDULER", "made", "with_options"]
 

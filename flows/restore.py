@@ -12,7 +12,7 @@ from flows.notifications import on_end
 from flows.parameters import SCHEDULER, with_options
 from flows.process import remember_process
 from geoae.errors import GeoaeError
-from geoae.pipeline.prepare import Job
+from geoae.pipeline.job import Job
 
 __all__ = ["restore_scene"]
 

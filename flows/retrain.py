@@ -18,10 +18,12 @@ from flows.process import remember_process
 from flows.tasks import STEP
 from geoae.catalog.sources import scenes
 from geoae.evaluation.measure import evaluate, scenes_below
+from geoae.evaluation.verdict import judge
+from geoae.models.folder import CURRENT, current_model, install
 from geoae.training.config import TrainConfig
 from geoae.training.fit import Hardware
 from geoae.training.fit import train as fit
-from geoae.training.renewal import CURRENT, current_model, gathered, install, judge, renewed, training_config
+from geoae.training.renewal import gathered, renewed, training_config
 
 __all__ = ["retrain"]
 

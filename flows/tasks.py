@@ -10,15 +10,16 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from flows.artifacts import progress, show_report
-from geoae.archive.triage import is_ours
 from geoae.cli.console import summary
 from geoae.errors import GeoaeError, OutputError
 from geoae.pipeline.distributed import connected
-from geoae.pipeline.prepare import Job, is_local, target_of
+from geoae.pipeline.fingerprint import is_ours
+from geoae.pipeline.job import Job, target_of
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
 from geoae.raster.tags import noted
+from geoae.system.files import is_local
 
 __all__ = ["STEP", "inspect", "publish", "restore", "verify"]
 

@@ -13,7 +13,8 @@ from flows.notifications import on_end
 from flows.parameters import INBOX, OUTBOX, SCHEDULER, made, with_options
 from flows.process import remember_process
 from flows.restore import TIMEOUT
-from geoae.archive.triage import Failures, Outcome, count, settled, tally, too_many_failed, triage
+from geoae.archive.failures import Failures
+from geoae.archive.triage import Outcome, count, settled, tally, too_many_failed, triage
 from geoae.catalog.sources import scenes
 from geoae.errors import BusyError, GeoaeError
 from geoae.system.locks import hold

@@ -22,14 +22,15 @@ __all__ = ["GeoaeError", "restore", "verify"]
 def restore(source: str, target: str | None = None, **options: Any) -> "RestoreReport":
     """Restore the scene ``source`` into ``target`` (by default ``NAME_restored.tif`` beside it).
 
-    ``options`` are the fields of ``geoae.pipeline.run.Job``: model, sigma (DN or "auto"), device, precision,
+    ``options`` are the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), device, precision,
     recipe, tile, overlap, batch_size, bands, tta, profile, overwrite, fresh. An unknown one raises
     ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``. What the
     report warns of is also issued as a Python warning.
     """
     import warnings
 
-    from geoae.pipeline.run import Job, run
+    from geoae.pipeline.job import Job
+    from geoae.pipeline.run import run
 
     job = Job.checked(source=str(source), target=None if target is None else str(target), **options)
     return run(job, on_warning=lambda text: warnings.warn(text, stacklevel=4))

@@ -1,16 +1,21 @@
-"""What pydantic or click found wrong, in one line for people."""
+"""TOML and options to pydantic models; what is wrong with them, in one line."""
 
+import tomllib
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
-import click
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["explain", "misused"]
+from geoae.errors import GeoaeError
+
+__all__ = ["explain", "read_toml"]
 
 # How pydantic names what a value may be, among the keys of where it is.
 KINDS = ("literal", "constrained", "float", "list[")
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -58,12 +63,13 @@ def _parts(annotation: Any) -> Iterator[type]:
         yield from _parts(inner)
 
 
-def misused(error: click.ClickException) -> str:
-    """What is wrong with the words of a command, with the nearest right one or where to look."""
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context else "geoae"
-    near = getattr(error, "possibilities", None)
-    what = error.message if near else error.format_message()
-    cure = f"did you mean {near[0]}?" if near else f"see {path} --help"
-    command = " ".join([*path.split()[1:], ""]).replace(" ", ": ")
-    return f"{command}{what[:1].lower()}{what[1:].rstrip('.')}; {cure}"
+def read_toml(path: Path, model: type[M], failure: type[GeoaeError]) -> M:
+    """The ``model`` that the TOML file ``path`` describes; raises ``failure`` with the first thing wrong."""
+    try:
+        return model.model_validate(tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise failure(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
+    except ValidationError as error:
+        raise failure(f"{path}: {explain(error, model)}") from error
+    except (ValueError, RecursionError) as error:  # no text, no TOML, numbers of thousands of digits
+        raise failure(f"{path}: not TOML: {error}") from error

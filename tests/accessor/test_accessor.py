@@ -13,7 +13,8 @@ from geoae.errors import InputError, ModelError, RecipeError
 from geoae.models.folder import save
 from geoae.networks import ResCAE
 from geoae.pipeline.distributed import restorer_of
-from geoae.pipeline.prepare import ModelSpec, load_restorer
+from geoae.pipeline.job import ModelSpec
+from geoae.pipeline.prepare import load_restorer
 from tests.support.doubles import randomised
 from tests.support.rasters import noise, read, texture, write
 

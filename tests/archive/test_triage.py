@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 
 from geoae.archive import triage as archive_triage
-from geoae.archive.triage import Failures, Outcome, count, is_ours, settled, tally, too_many_failed, triage
+from geoae.archive.failures import Failures
+from geoae.archive.triage import Outcome, count, settled, tally, too_many_failed, triage
 from geoae.catalog.sources import Found, scenes
 from geoae.errors import ModelError, OutputError
 from geoae.pipeline import prepare
-from geoae.pipeline.prepare import ModelSpec, load_restorer, merged
-from geoae.pipeline.run import Job, run
+from geoae.pipeline.fingerprint import ALGORITHM, is_ours
+from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.prepare import load_restorer
+from geoae.pipeline.run import run
 from tests.support.rasters import noise, texture, write
 
 PLAIN = {"model": "identity"}
@@ -189,7 +192,7 @@ def test_a_new_option_that_nobody_uses_forgets_no_failure(tmp_path, monkeypatch)
 
 def test_a_raised_algorithm_tries_again_what_failed(tmp_path, monkeypatch):
     before = triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path))).order
-    monkeypatch.setattr(archive_triage, "ALGORITHM", prepare.ALGORITHM + 1)
+    monkeypatch.setattr(archive_triage, "ALGORITHM", ALGORITHM + 1)
     assert triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path))).order != before
 
 

@@ -6,7 +6,8 @@ import rasterio
 
 from geoae.audit.fidelity import compare
 from geoae.errors import OutputError, RejectedError
-from geoae.pipeline.run import Job, run
+from geoae.pipeline.job import Job
+from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
 from tests.support.rasters import noise, texture, write
 

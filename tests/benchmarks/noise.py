@@ -14,18 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from geoae.diagnosis.sampling import Facts, sample
+from geoae.diagnosis.sampling import sample
+from geoae.diagnosis.statistics import Facts
 from geoae.evaluation.metrics import psnr
 from geoae.evaluation.reference import GREYS, Truth
 from geoae.models.restorer import Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work, restore_slabs
-from geoae.pipeline.prepare import DEFAULT_MODEL, ModelSpec, load_restorer
+from geoae.pipeline.job import DEFAULT_MODEL, ModelSpec
+from geoae.pipeline.prepare import load_restorer
+from geoae.raster.memory import reader
 from geoae.resources import shipped
 from geoae.simulation import PoissonGaussian
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import reflect
 from geoae.training.config import TrainConfig
-from geoae.verification.bench import reader
 from tests.support.doubles import Parts
 
 FACTORS = (0.5, 0.8, 1.0, 1.25, 2.0)

@@ -17,9 +17,10 @@ import rasterio
 import rasterio.shutil
 import torch
 
-from geoae.models.folder import TorchRestorer, load
-from geoae.pipeline.prepare import DEFAULT_MODEL
-from geoae.pipeline.run import Job, run
+from geoae.models.folder import load
+from geoae.models.torch_restorer import TorchRestorer
+from geoae.pipeline.job import DEFAULT_MODEL, Job
+from geoae.pipeline.run import run
 from geoae.raster.geotiff import WRITERS
 from tests.benchmarks.scenes import BANDS, mosaic
 

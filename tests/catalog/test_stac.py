@@ -5,11 +5,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from geoae.archive.triage import Failures, triage
+from geoae.archive.failures import Failures
+from geoae.archive.triage import triage
 from geoae.catalog.sources import scenes
 from geoae.catalog.stac import items
 from geoae.errors import InputError
-from geoae.pipeline.run import Job, run
+from geoae.pipeline.job import Job
+from geoae.pipeline.run import run
 from tests.support.rasters import noise, read, texture, write
 
 pystac = pytest.importorskip("pystac")

@@ -421,7 +421,7 @@ def test_verify_errors_are_one_line(geoae, words, said):
 
 
 def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
-    monkeypatch.setattr("geoae.pipeline.prepare.DEFAULT_MODEL", "identity")
+    monkeypatch.setattr("geoae.pipeline.job.DEFAULT_MODEL", "identity")
     code, out, err = geoae("demo", "--out", "show", "--scene", "s.tif")
     assert (code, err) == (0, [])
     assert out[-1] == "show/demo.png: before and after"
@@ -433,7 +433,7 @@ def test_a_file_that_cannot_be_used_is_named(geoae, monkeypatch):
     def fail():
         raise PermissionError(13, "Permission denied", "/opt/models")
 
-    monkeypatch.setattr("geoae.models.folder.shipped_models", fail)
+    monkeypatch.setattr("geoae.models.card.shipped_models", fail)
     code, out, err = geoae("models")
     assert (code, out, len(err)) == (1, [], 1)
     assert err[0].startswith("geoae: /opt/models: cannot be used (Permission denied)")

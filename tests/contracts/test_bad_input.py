@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from geoae.cli.app import cli
 from geoae.errors import GeoaeError
-from geoae.models.folder import CARD, WEIGHTS
+from geoae.models.card import CARD, WEIGHTS
 from geoae.resources import shipped
 from tests.support.commands import Forks, forks
 from tests.support.rasters import noise, texture, write

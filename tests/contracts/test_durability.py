@@ -596,7 +596,7 @@ def test_parts_survive_a_run_of_another_order_that_has_nothing_to_do(tmp_path, s
 
 
 def test_out_of_memory_on_the_device_halves_the_batch_and_the_run_goes_on(tmp_path, source, monkeypatch):
-    from geoae.models.folder import TorchRestorer
+    from geoae.models.torch_restorer import TorchRestorer
 
     options = {"model": "res-cae", "tile": 272, "device": "cpu", "precision": "fp32", "batch_size": 4}
     geoae.restore(source, tmp_path / "whole.tif", **options)

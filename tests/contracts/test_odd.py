@@ -210,7 +210,7 @@ def test_damage_far_in_keeps_no_output(run, here, out):
 
 def test_a_scene_that_the_disk_cannot_hold_is_refused_before_anything_is_written(run, here, out, monkeypatch):
     from geoae.errors import OutputError
-    from geoae.pipeline.run import Job
+    from geoae.pipeline.job import Job
     from geoae.pipeline.run import run as restore
 
     source = write(here / "in.tif", np.ones((1, 64, 64), np.uint8))

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from geoae.models.folder import Card, TorchRestorer, load, shipped_models
+from geoae.models.card import Card, shipped_models
+from geoae.models.folder import load
+from geoae.models.torch_restorer import TorchRestorer
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
 from geoae.pipeline.engine import Work, restore_slabs
+from geoae.raster.memory import reader
 from geoae.tiling.plan import TilePlan
-from geoae.verification.bench import reader
 from tests.support.doubles import Parts, randomised, unscaled
 
 TOLERANCE = 1e-4

@@ -4,7 +4,7 @@ import rasterio
 
 from geoae.diagnosis.noise import estimate_noise, noise_model
 from geoae.diagnosis.sampling import sample
-from geoae.verification.bench import reader
+from geoae.raster.memory import reader
 from tests.support.rasters import SHARED, noise, texture
 
 SCENES = ["wv2_rotterdam_pan3.tif", "l8_224078_20200518_rgb_30m.tif", "neon_harv/harv_025.tif"]

@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.diagnosis.sampling import Facts, sample, windows
+from geoae.diagnosis.sampling import sample
+from geoae.diagnosis.statistics import Facts
 from geoae.errors import RecipeError
-from geoae.verification.bench import reader
+from geoae.raster.memory import reader
+from geoae.tiling.window import windows
 from tests.support.rasters import noise, texture
 
 

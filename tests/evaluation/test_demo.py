@@ -18,7 +18,7 @@ OUTPUTS = ["demo.png", "noisy.tif", "restored.tif", "scene.tif"]
 @pytest.fixture(autouse=True)
 def _identity(monkeypatch):
     """The demo's own work is what is tested here: the model may be the one that changes nothing."""
-    monkeypatch.setattr("geoae.pipeline.prepare.DEFAULT_MODEL", "identity")
+    monkeypatch.setattr("geoae.pipeline.job.DEFAULT_MODEL", "identity")
 
 
 @pytest.fixture

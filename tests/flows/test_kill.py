@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from geoae.pipeline.run import Job, run
+from geoae.pipeline.job import Job
+from geoae.pipeline.run import run
 from tests.flows.conftest import ROOT
 from tests.flows.scenes import crop
 from tests.support.rasters import SHARED, read

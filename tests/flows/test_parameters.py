@@ -1,6 +1,6 @@
 import pytest
 
-from geoae.pipeline.prepare import Job
+from geoae.pipeline.job import Job
 
 
 @pytest.fixture(scope="module")

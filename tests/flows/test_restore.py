@@ -6,7 +6,8 @@ import pytest
 import rasterio
 
 from geoae.errors import BusyError, GeoaeError, InputError, ReadError, RejectedError
-from geoae.pipeline.run import Job, run
+from geoae.pipeline.job import Job
+from geoae.pipeline.run import run
 from tests.flows.scenes import artifacts, crop, task_runs
 from tests.support.rasters import read
 

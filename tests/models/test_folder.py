@@ -8,7 +8,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from geoae.errors import DeviceError, ModelError
-from geoae.models.folder import CARD, WEIGHTS, Card, TorchRestorer, _digest, load, save, shipped_models
+from geoae.models.card import CARD, WEIGHTS, Card, shipped_models
+from geoae.models.folder import _digest, load, save
+from geoae.models.torch_restorer import TorchRestorer
 from geoae.networks import ARCHITECTURES
 from tests.support.doubles import randomised
 

@@ -6,7 +6,8 @@ from geoae.cli.app import cli
 from geoae.models.folder import save
 from geoae.models.restorer import Identity, SelfEnsemble
 from geoae.networks import ResCAE
-from geoae.pipeline.prepare import ModelSpec, load_restorer
+from geoae.pipeline.job import ModelSpec
+from geoae.pipeline.prepare import load_restorer
 from tests.support.doubles import Blur, randomised
 from tests.support.rasters import read, texture, write
 

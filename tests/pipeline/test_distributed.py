@@ -9,7 +9,8 @@ from distributed import Client, LocalCluster
 import geoae
 from geoae.errors import ClusterError, GeoaeError
 from geoae.pipeline.distributed import active_client, connected
-from geoae.pipeline.run import Job, run
+from geoae.pipeline.job import Job
+from geoae.pipeline.run import run
 from tests.accessor.test_accessor import model  # noqa: F401  the small network
 from tests.support.rasters import noise, read, texture, write
 

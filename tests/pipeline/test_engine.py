@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from geoae.models.restorer import Identity
 from geoae.pipeline.engine import Work, restore_slabs
+from geoae.raster.memory import reader
 from geoae.tiling.plan import TilePlan
-from geoae.verification.bench import reader
 from tests.support.doubles import DTYPES, Blur, Parts, pixels_of, unscaled
 
 SHAPE = (2, 150, 110)

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from geoae.diagnosis.sampling import Facts
+from geoae.diagnosis.statistics import Facts
 from geoae.models.restorer import Identity
 from geoae.pipeline.engine import Work
-from geoae.pipeline.prepare import ALGORITHM, Job, ModelSpec, Prepared, merged, order_of, plan_for
+from geoae.pipeline.fingerprint import ALGORITHM, order_of
+from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.prepare import Prepared, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.raster.scene import Scene
 

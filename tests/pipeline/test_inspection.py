@@ -9,7 +9,7 @@ import rasterio
 
 import geoae
 from geoae.pipeline.inspection import inspect
-from geoae.pipeline.run import Job
+from geoae.pipeline.job import Job
 from geoae.simulation.degrade import DegradeConfig, degrade
 from tests.support.rasters import noise, texture, write
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from geoae.errors import RecipeError
 from geoae.models.restorer import Identity
-from geoae.pipeline.prepare import Job, merged, plan_for
+from geoae.pipeline.job import Job, merged
+from geoae.pipeline.prepare import plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.resources import shipped
 

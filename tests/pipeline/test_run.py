@@ -25,8 +25,9 @@ import geoae
 from geoae.archive.triage import is_done
 from geoae.errors import InputError, OutputError, RecipeError
 from geoae.models.restorer import Identity
-from geoae.pipeline.prepare import merged, prepare
-from geoae.pipeline.run import Job, Progress, run
+from geoae.pipeline.job import Job, merged
+from geoae.pipeline.prepare import prepare
+from geoae.pipeline.run import Progress, run
 from geoae.raster.tags import history
 from tests.support.rasters import SHARED, masks, noise, read, texture, write
 from tests.system.test_locks import keep_open_files, lock_nothing
@@ -527,7 +528,7 @@ kill_after = int(sys.argv[3])
 def on_progress(progress):
     if kill_after and progress.done - progress.resumed >= kill_after:
         os.kill(os.getpid(), signal.SIGKILL)
-report = geoae.pipeline.run.run(geoae.pipeline.run.Job(source=sys.argv[1], target=sys.argv[2], tile=64), on_progress)
+report = geoae.pipeline.run.run(geoae.pipeline.job.Job(source=sys.argv[1], target=sys.argv[2], tile=64), on_progress)
 print(report.model_dump_json())
 """
 

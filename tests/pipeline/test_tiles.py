@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.pipeline.tiles import ahead, in_groups, read_tile, to_model
+from geoae.raster.memory import reader
 from geoae.tiling.plan import TilePlan
-from geoae.verification.bench import reader
 from tests.support.doubles import unscaled
 
 PLAN = TilePlan.fitted(90, 120, tile=40, halo=4, multiple=8)

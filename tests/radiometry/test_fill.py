@@ -6,7 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from geoae.radiometry.fill import fill, is_measured, is_value, local_mean, subtract
+from geoae.radiometry.fill import fill, local_mean
+from geoae.radiometry.nodata import is_measured, is_value
+from geoae.radiometry.subtract import subtract
 from tests.support.doubles import DTYPES, extremes, pixels_of
 
 INTEGERS = [dtype for dtype in DTYPES if not dtype.startswith("float")]

@@ -13,7 +13,8 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 
 from geoae.errors import InputError, OutputError
-from geoae.raster.geotiff import WRITERS, Part, assemble
+from geoae.raster.geotiff import WRITERS, assemble
+from geoae.raster.parts import Part
 from geoae.raster.vrt import undisguise
 from tests.support.oracle import differences
 from tests.support.rasters import SHARED

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae.raster.tags import file_name, history, noted, remark, with_history
+from geoae.raster.tags import history, noted, remark, with_history
+from geoae.system.files import file_name
 from tests.support.rasters import write
 
 STEP = {"FINGERPRINT": "f", "VERSION": "0.1.0", "MODEL": "res-cae", "SOURCE": "scene.tif"}

@@ -6,7 +6,8 @@ import pytest
 import rasterio
 import rasterio.shutil
 
-from geoae.raster.validate import FEW_BLOCKS, no_codec, reads_whole
+from geoae.raster.dataset import no_codec
+from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from tests.support.rasters import noise, write
 
 

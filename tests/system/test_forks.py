@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from geoae.errors import DeviceError
-from geoae.models.folder import TorchRestorer, load
+from geoae.models.folder import load
+from geoae.models.torch_restorer import TorchRestorer
 from tests.support.rasters import noise, read, texture, write
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import geoae
 from geoae.errors import TrainingError
-from geoae.models.folder import Card
+from geoae.models.card import Card
 from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.fit import Hardware, export, fit, train
 from tests.support.rasters import noise, read, texture, write

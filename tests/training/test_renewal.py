@@ -7,10 +7,12 @@ import pytest
 from geoae.catalog.sources import scenes
 from geoae.errors import OutputError, TrainingError
 from geoae.evaluation.measure import Row
-from geoae.models.folder import model_folder
+from geoae.evaluation.verdict import judge
+from geoae.models.card import model_folder
+from geoae.models.folder import current_model, install
 from geoae.resources import shipped
 from geoae.training.config import TrainConfig
-from geoae.training.renewal import current_model, gathered, install, judge, renewed, training_config
+from geoae.training.renewal import gathered, renewed, training_config
 from tests.support.rasters import texture, write
 
 

@@ -12,9 +12,10 @@ from geoae.diagnosis.sampling import sample
 from geoae.models.restorer import Identity
 from geoae.pipeline import engine, tiles
 from geoae.pipeline.run import run
+from geoae.raster.memory import reader
 from geoae.tiling import blend
 from geoae.verification import checks
-from geoae.verification.bench import SYNTHETIC, Bench, reader
+from geoae.verification.bench import SYNTHETIC, Bench
 from geoae.verification.candidate import Called, Claims, Subject, subject_of
 from geoae.verification.checks import CHECKS, Finding
 

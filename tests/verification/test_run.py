@@ -7,7 +7,8 @@ from scipy import ndimage
 
 import geoae
 from geoae.errors import ModelError
-from geoae.models.folder import CARD, Card, load, save, shipped_models
+from geoae.models.card import CARD, Card, shipped_models
+from geoae.models.folder import load, save
 from geoae.networks import ARCHITECTURES
 from geoae.verification import run
 from geoae.verification.checks import CHECKS

@@ -15,7 +15,7 @@ from rasterio.enums import ColorInterp
 from geoae.accessor.dimensions import Dimensions
 from geoae.accessor.lazy import LazyRestoration
 from geoae.errors import InputError, RecipeError
-from geoae.pipeline.prepare import Job
+from geoae.pipeline.job import Job
 from geoae.raster.measurement import Claims
 
 __all__ = ["GeoaeAccessor", "GeoaeDatasetAccessor"]

@@ -1,49 +1,32 @@
 """A scene held in a Dask array, restored lazily: facts are one node of the graph, each slab is another."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dask
 import dask.array
 import numpy as np
-from numpy.typing import NDArray
 
-from geoae.diagnosis.sampling import Facts, Samples, enough, grids, windows
+from geoae.diagnosis.sampling import Samples, enough
+from geoae.diagnosis.statistics import Facts
 from geoae.errors import InputError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.distributed import restorer_of
 from geoae.pipeline.engine import Work, restore_slabs
-from geoae.pipeline.prepare import Job, ModelSpec, load_restorer, merged, plan_for
+from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.prepare import load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
-from geoae.radiometry.fill import Nodata, is_measured
-from geoae.radiometry.nodata import both, refuse_foreign_fill
+from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
+from geoae.raster.memory import ArraySink, Region, write_into
 from geoae.tiling.plan import Slab, TilePlan
-from geoae.tiling.window import Window, reflect
+from geoae.tiling.window import grids, reflect, windows
+from geoae.types import Pixels
 
 __all__ = ["LazyRestoration"]
 
 # Tile rows a chunk: each chunk computes one more row of tiles above it.
 TILE_ROWS = 4
-Pixels = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Region:
-    """Full-width rows of a scene in memory, from ``row`` on, read like the scene itself."""
-
-    pixels: Pixels
-    row: int
-    height: int
-    nodata: Nodata
-
-    def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
-        rows = reflect(window.row, window.height, self.height) - self.row
-        cols = reflect(window.col, window.width, self.pixels.shape[2])
-        pixels = self.pixels[:, rows[:, None], cols[None, :]]
-        mask = is_measured(pixels, self.nodata)
-        return pixels, None if mask.all() else mask
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -164,21 +147,6 @@ def _slab(
     restorer = restorer_of(model, digest)
     work = Work(plan, facts.scale(restorer.channels), restorer, [nodata] * len(pixels), ramp)
     result = np.empty((len(pixels), slab.window.height, slab.window.width), pixels.dtype)
-
-    @contextmanager
-    def sink(_: Slab) -> Iterator[_Memory]:
-        yield _Memory(result, slab.window.row)
-
-    restore_slabs(work, _Region(pixels, row, plan.rows.size, nodata).read, [slab], sink)
+    sink = write_into(ArraySink(result, slab.window.row))
+    restore_slabs(work, Region(pixels, row, plan.rows.size, nodata).read, [slab], sink)
     return result
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """A sink that keeps a slab in an array."""
-
-    pixels: Pixels
-    row: int
-
-    def write(self, window: Window, pixels: Pixels) -> None:
-        self.pixels[(slice(None), *window.slices(self.row))] = pixels

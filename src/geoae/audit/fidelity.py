@@ -3,25 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.audit.metadata import first_difference
-from geoae.diagnosis.sampling import Samples, sample, windows
+from geoae.diagnosis.sampling import Samples, sample
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.raster.scene import Reader, Scene
 from geoae.raster.validate import read_error
-from geoae.tiling.window import Window
+from geoae.tiling.window import Window, windows
+from geoae.types import Floats, Mask, Pixels
 
 __all__ = ["Comparison", "compare"]
 
-Pixels = NDArray[Any]
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 # Largest change of a band's mean that passes, as a share of its standard deviation.
 TOLERANCE = 0.05

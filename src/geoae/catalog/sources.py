@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from geoae.errors import InputError
-from geoae.pipeline.prepare import is_local
+from geoae.system.files import is_local
 
 __all__ = ["ORDERS", "Found", "Order", "ordered", "scenes"]
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from geoae.errors import InputError
-from geoae.pipeline.prepare import is_local
 from geoae.resources import require_extra
+from geoae.system.files import is_local
 
 __all__ = ["items"]
 

@@ -5,12 +5,12 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from geoae.cli.options import with_options
 from geoae.cli.process import hush_libraries, tune_process
 from geoae.cli.signals import leave, listen
 from geoae.errors import GeoaeError, OutputError
@@ -18,33 +18,7 @@ from geoae.errors import GeoaeError, OutputError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["main"]
-
-
-OPTIONS: list[Callable[[Any], Any]] = [
-    click.option("--model", metavar="NAME|PATH", help="Shipped model or model folder; identity changes nothing."),
-    click.option(
-        "--sigma", metavar="auto|DN|DN,DN,...", help="Noise of all restored bands, or of each; auto estimates it."
-    ),
-    click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True),
-    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True),
-    click.option("--recipe", metavar="NAME|PATH", help="Options for scenes of one kind, as TOML."),
-    click.option("--tile", type=click.IntRange(1), metavar="N", help="Largest side of a tile, in pixels."),
-    click.option("--overlap", type=click.IntRange(1), metavar="N", help="Least overlap of tiles, in pixels."),
-    click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples of one forward pass."),
-    click.option("--bands", metavar="1-3,7", help="Bands to restore; others are copied."),
-    click.option(
-        "--nodata", metavar="VALUE", help="Value of pixels without a measurement that the file does not declare."
-    ),
-    click.option("--tta", is_flag=True, default=None, help="Mean over eight turns and flips: eight times as slow."),
-    click.option("--profile", type=click.Choice(["cog", "gtiff"]), help="Kind of file; cog by default."),
-]
-
-
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
+__all__ = ["main", "misused"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -61,7 +35,7 @@ def cli(context: click.Context) -> None:
 @click.option(
     "-o", "--output", "target", metavar="OUTPUT", help="By default INPUT's name with _restored.tif, beside it."
 )
-@_with_options
+@with_options
 @click.option("--overwrite", is_flag=True, help="Replace an output that is another result.")
 @click.option("--fresh", is_flag=True, help="Discard what an interrupted run left.")
 @click.option(
@@ -71,8 +45,8 @@ def cli(context: click.Context) -> None:
 def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     """Restore one scene."""
     from geoae.cli.console import progress, summary, warn
-    from geoae.pipeline.prepare import target_of
-    from geoae.pipeline.run import Job, run
+    from geoae.pipeline.job import Job, target_of
+    from geoae.pipeline.run import run
 
     hush_libraries()
     job = Job.checked(**options)
@@ -104,13 +78,13 @@ def _write_report(path: Path | None, report: "BaseModel") -> None:
 
 @cli.command()
 @click.argument("source", metavar="INPUT")
-@_with_options
+@with_options
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def inspect(as_json: bool, **options: Any) -> None:
     """Say what a scene is, its noise, and how it would be restored."""
     from geoae.cli.console import show_inspection
     from geoae.pipeline.inspection import inspect as look
-    from geoae.pipeline.run import Job
+    from geoae.pipeline.job import Job
 
     hush_libraries()
     show_inspection(look(Job.checked(**options)), as_json)
@@ -120,7 +94,7 @@ def inspect(as_json: bool, **options: Any) -> None:
 def models() -> None:
     """List the shipped models."""
     from geoae.cli.console import show_models
-    from geoae.models.folder import shipped_models
+    from geoae.models.card import shipped_models
 
     show_models(shipped_models())
 
@@ -162,7 +136,7 @@ def verify(model: str, scene: str | None, device: str, precision: str, report: P
 def degrade(source: str, config: Path, target: Path, nodata: str | None, overwrite: bool) -> None:
     """Do known damage to a scene, to measure a restoration by."""
     from geoae.cli.console import say
-    from geoae.pipeline.prepare import Job
+    from geoae.pipeline.job import Job
     from geoae.simulation.degrade import DegradeConfig
     from geoae.simulation.degrade import degrade as run
 
@@ -307,8 +281,6 @@ def main() -> None:
     except GeoaeError as error:
         _stop(f"geoae: {error}")
     except click.ClickException as error:
-        from geoae.config import misused
-
         _stop(f"geoae: {misused(error)}")
     except MemoryError:
         _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
@@ -341,3 +313,14 @@ def _silence() -> None:
 def _stop(message: str) -> NoReturn:
     print(" ".join(message.split()), file=sys.stderr)
     sys.exit(1)
+
+
+def misused(error: click.ClickException) -> str:
+    """What is wrong with the words of a command, with the nearest right one or where to look."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "geoae"
+    near = getattr(error, "possibilities", None)
+    what = error.message if near else error.format_message()
+    cure = f"did you mean {near[0]}?" if near else f"see {path} --help"
+    command = " ".join([*path.split()[1:], ""]).replace(" ", ": ")
+    return f"{command}{what[:1].lower()}{what[1:].rstrip('.')}; {cure}"

@@ -15,7 +15,7 @@ from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import Progress as Done
 
 if TYPE_CHECKING:
-    from geoae.models.folder import Card
+    from geoae.models.card import Card
     from geoae.verification.run import VerifyReport
 
 __all__ = ["progress", "say", "show_inspection", "show_models", "show_verification", "summary", "warn"]

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from geoae.types import Floats
+
 __all__ = ["LEAST_LEFT", "Line", "find_limits", "unclip", "unclip_patches"]
 
-Floats = NDArray[np.float64]
 
 # A limit is where at least this share of the pixels has one value,
 LEAST_SHARE = 0.005

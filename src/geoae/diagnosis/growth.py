@@ -5,13 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from geoae.diagnosis.patches import SIDE, Patches
+from geoae.types import Floats
 
 __all__ = ["LEAST_SHARE", "fit_growth"]
 
-Floats = NDArray[np.float64]
 
 # Patches of one band are looked at in this many classes of brightness, of at least so many patches.
 CLASSES = 8

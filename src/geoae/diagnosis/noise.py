@@ -19,10 +19,10 @@ from geoae.diagnosis.patches import (
     pure_noise_energy,
 )
 from geoae.diagnosis.prediction import subtract_predicted
+from geoae.types import Floats
 
 __all__ = ["estimate_noise", "noise_model", "working_bytes"]
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Limits = Sequence[tuple[float, float]]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from geoae.diagnosis.clipping import LEAST_LEFT
+from geoae.types import Floats
 
 __all__ = [
     "FEWEST",
@@ -24,7 +25,6 @@ __all__ = [
     "pure_noise_energy",
 ]
 
-Floats = NDArray[np.float64]
 Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
 
 # Side of the patches; their number bounds the cost of a band, and of all of them where there are many.

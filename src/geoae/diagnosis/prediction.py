@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from geoae.diagnosis.clipping import LEAST_LEFT
 from geoae.diagnosis.patches import FEWEST, Patches
+from geoae.types import Floats
 
 __all__ = ["subtract_predicted"]
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 # Bands that are predicted by one product of matrices, and patches whose covariance is one.

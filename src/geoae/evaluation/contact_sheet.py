@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from geoae.evaluation.measure import Row
 from geoae.evaluation.reference import Truth
+from geoae.types import Floats
 
 __all__ = ["Sheet"]
 
 # Side of a crop in pixels, and of what shows it in inches.
 SIDE = 144
 INCHES = 2.0
-
-Floats = NDArray[np.float64]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from geoae.errors import InputError, OutputError
 from geoae.evaluation.metrics import psnr, ssim
-from geoae.pipeline.prepare import Job
+from geoae.pipeline.job import Job
 from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
 from geoae.resources import require_extra

@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rasterio.transform import Affine
 
 from geoae.errors import InputError, RejectedError
 from geoae.evaluation.baselines import PEERS
 from geoae.evaluation.metrics import ergas, psnr, spectral_angle, ssim
 from geoae.evaluation.reference import GREYS, Truth
-from geoae.pipeline.prepare import Job, ModelSpec, load_restorer
+from geoae.pipeline.job import Job, ModelSpec
+from geoae.pipeline.prepare import load_restorer
 from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
+from geoae.types import Floats
 
 __all__ = ["SUFFIXES", "Row", "evaluate", "scenes_below"]
 
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.types import Mask
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["ergas", "psnr", "spectral_angle", "ssim"]
 
 Pixels = NDArray[np.generic]
-Mask = NDArray[np.bool_]
 Peak = float | Sequence[float]
 
 # Side of the Gaussian window of sigma 1.5 that Wang et al. use.

@@ -13,6 +13,7 @@ from geoae.errors import InputError
 from geoae.raster.scene import Scene
 from geoae.system.warnings import SILENCE
 from geoae.tiling.window import Window
+from geoae.types import Floats
 
 __all__ = ["GREYS", "Truth"]
 
@@ -23,8 +24,6 @@ GREYS = 255
 SMALLEST = 6
 # Side of the blocks whose means are as good as without noise.
 BLOCK = 4
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

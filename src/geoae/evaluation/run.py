@@ -10,7 +10,7 @@ from geoae.evaluation.contact_sheet import Sheet
 from geoae.evaluation.measure import Row, evaluate, scenes_below
 from geoae.evaluation.reference import GREYS
 from geoae.evaluation.tables import as_markdown, csv_of_rows, draw
-from geoae.models.folder import model_folder, shipped_models
+from geoae.models.card import model_folder, shipped_models
 from geoae.resources import require_extra
 from geoae.training.config import TrainConfig
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from geoae.types import Array
 
 __all__ = ["Identity", "Restorer", "SelfEnsemble"]
-
-Array = NDArray[np.float32]
 
 
 class Restorer(Protocol):

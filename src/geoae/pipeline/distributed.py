@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from geoae.diagnosis.sampling import Facts
+from geoae.diagnosis.statistics import Facts
 from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.engine import Work, restore_slabs
-from geoae.pipeline.prepare import ModelSpec, Prepared, load_restorer
+from geoae.pipeline.job import ModelSpec
+from geoae.pipeline.prepare import Prepared, load_restorer
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
 from geoae.resources import require_extra

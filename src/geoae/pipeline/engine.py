@@ -9,14 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.diagnosis.sampling import Read
 from geoae.models.restorer import Restorer
 from geoae.pipeline.tiles import STRIP, Tile, ahead, in_groups, read_tile, to_model
-from geoae.radiometry.fill import Nodata, subtract
+from geoae.radiometry.nodata import Nodata
 from geoae.radiometry.scale import Scale
+from geoae.radiometry.subtract import subtract
 from geoae.tiling.blend import Mosaic
 from geoae.tiling.plan import Slab, TilePlan
-from geoae.tiling.window import Window
+from geoae.tiling.window import Read, Window
 
 __all__ = ["Sink", "Work", "restore_slabs"]
 

@@ -6,7 +6,8 @@ import numpy as np
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
-from geoae.pipeline.prepare import Job, Prepared, prepare
+from geoae.pipeline.job import Job
+from geoae.pipeline.prepare import Prepared, prepare
 from geoae.system.memory import CACHE_MIB, peak_rss
 
 __all__ = ["BandFacts", "Inspection", "PlanFacts", "inspect"]

@@ -12,15 +12,17 @@ import rasterio.shutil
 from geoae.audit.fidelity import compare
 from geoae.diagnosis.noise import estimate_noise
 from geoae.errors import InputError, OutputError, RejectedError
-from geoae.pipeline.prepare import ALGORITHM, Prepared, is_local
+from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
+from geoae.pipeline.prepare import Prepared
 from geoae.raster.geotiff import assemble
-from geoae.raster.parts import PartStore, publish
+from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
-from geoae.raster.sidecars import sidecars_of
-from geoae.raster.tags import file_name, noted, with_history
+from geoae.raster.sidecars import publish, sidecars_of
+from geoae.raster.tags import with_history
+from geoae.system.files import file_name, is_local
 from geoae.system.memory import allocate_small_pieces, release_memory
 
-__all__ = ["Checked", "check", "fingerprint_of", "publish_result"]
+__all__ = ["Checked", "check", "publish_result"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,16 +31,6 @@ class Checked:
 
     sigma: list[float]
     bias: list[float]
-
-
-def fingerprint_of(target: str) -> str | None:
-    """The fingerprint in ``target``; empty where it has none, None where nothing is there."""
-    if is_local(target) and not Path(target).exists():
-        return None
-    tags = noted(target)
-    if tags is None and not is_local(target):
-        return None
-    return (tags or {}).get("FINGERPRINT", "")
 
 
 def publish_result(prepared: Prepared, store: PartStore) -> Checked:

@@ -2,20 +2,18 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
-from geoae.config import explain
-from geoae.errors import GeoaeError, RecipeError
+from geoae.config import read_toml
+from geoae.errors import RecipeError
 from geoae.resources import shipped
 
-__all__ = ["Bands", "Fill", "Recipe", "Sigma", "read_toml"]
+__all__ = ["Bands", "Fill", "Recipe", "Sigma"]
 
-M = TypeVar("M", bound=BaseModel)
 
 # No raster that GDAL reads has more: a range beyond would only fill memory.
 MOST = 65_536
@@ -84,7 +82,7 @@ def _fill(value: Any) -> Any:
     return int(number) if number == int(number) else number
 
 
-# No DN is louder: see ``radiometry.BEYOND``.
+# No DN is louder: see ``BEYOND`` in radiometry/nodata.py.
 Level = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
 Sigma = Annotated[
     Level | Annotated[list[Level], Field(min_length=1)] | Literal["auto"],
@@ -148,15 +146,3 @@ class Recipe(BaseModel):
             names = ", ".join(sorted(file.stem for file in shipped("tiles").glob("*.toml")))
             raise RecipeError(f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file")
         return read_toml(path, cls, RecipeError)
-
-
-def read_toml(path: Path, model: type[M], failure: type[GeoaeError]) -> M:
-    """The ``model`` that the TOML file ``path`` describes; raises ``failure`` with the first thing wrong."""
-    try:
-        return model.model_validate(tomllib.loads(path.read_text()))
-    except OSError as error:
-        raise failure(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
-    except ValidationError as error:
-        raise failure(f"{path}: {explain(error, model)}") from error
-    except (ValueError, RecursionError) as error:  # no text, no TOML, numbers of thousands of digits
-        raise failure(f"{path}: not TOML: {error}") from error

@@ -1,4 +1,4 @@
-"""Carrying out an order: compute what is missing, publish it whole, report it."""
+"""Carry out a job: compute what is missing, publish it whole, report it."""
 
 import hashlib
 import shutil
@@ -16,15 +16,18 @@ import numpy as np
 from geoae.errors import OutputError, RejectedError
 from geoae.pipeline.distributed import active_client, restore_spread
 from geoae.pipeline.engine import restore_slabs
-from geoae.pipeline.prepare import Job, Prepared, is_local, prepare
-from geoae.pipeline.publication import Checked, check, fingerprint_of, publish_result
+from geoae.pipeline.fingerprint import fingerprint_of
+from geoae.pipeline.job import Job
+from geoae.pipeline.prepare import Prepared, prepare
+from geoae.pipeline.publication import Checked, check, publish_result
 from geoae.pipeline.report import RestoreReport
 from geoae.raster.geotiff import refuse_target
 from geoae.raster.parts import PartStore
 from geoae.raster.validate import FEW_BLOCKS, reads_whole
+from geoae.system.files import is_local
 from geoae.tiling.plan import Slab
 
-__all__ = ["Job", "Progress", "run"]
+__all__ = ["Progress", "run"]
 
 
 @dataclass(frozen=True, slots=True)

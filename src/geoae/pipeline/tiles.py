@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.diagnosis.sampling import Read
 from geoae.radiometry.fill import LOCAL, fill, local_mean
 from geoae.radiometry.scale import Scale
 from geoae.tiling.plan import TilePlan
+from geoae.tiling.window import Read
 
 __all__ = ["STRIP", "Tile", "ahead", "in_groups", "read_tile", "to_model"]
 

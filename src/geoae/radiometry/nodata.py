@@ -8,16 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoae.errors import InputError
-from geoae.radiometry.fill import Nodata, can_hold
 from geoae.tiling.window import Window
+from geoae.types import Mask, Pixels
 
-__all__ = ["FillValue", "border", "both", "find_fill", "refuse_foreign_fill"]
+__all__ = [
+    "FillValue",
+    "Nodata",
+    "border",
+    "both",
+    "can_hold",
+    "find_fill",
+    "is_measured",
+    "is_value",
+    "nodata_values",
+    "refuse_foreign_fill",
+]
 
-Pixels = NDArray[Any]
-Mask = NDArray[np.bool_]
 Samples = list[tuple[Pixels, Mask]]
 
 # Least share of the scene, or of its outermost rows and columns, that is reported, and least number of pixels.
@@ -31,6 +39,38 @@ BESIDE, NEAR = 0.1, 0.05
 SIDE = 64
 # Bands that are looked at for values close to fill: all of hundreds would take gigabytes.
 FEW_BANDS = 4
+
+# The value, or the values, of pixels that hold no measurement; None where there is none.
+Nodata = float | int | tuple[float | int, ...] | None
+# No DN is beyond this, whatever its unit: these are nodata that nobody declared, and float32 would overflow.
+BEYOND = 1e30
+
+
+def is_value(pixels: Pixels) -> Mask:
+    """Which of ``pixels`` may be DN of a measurement: not NaN, and not beyond what float32 can reckon with."""
+    return np.abs(pixels) <= BEYOND if pixels.dtype.kind == "f" else np.ones(pixels.shape, dtype=bool)
+
+
+def is_measured(pixels: Pixels, nodata: Nodata) -> Mask:
+    """Which of ``pixels`` are values, and none of those of ``nodata``."""
+    mask = is_value(pixels)
+    for value in nodata_values(nodata):
+        mask &= pixels != value
+    return mask
+
+
+def can_hold(dtype: str, value: float | int) -> bool:
+    """Whether a pixel of ``dtype`` can be ``value``, to the precision of the type."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return abs(value) <= float(np.finfo(kind).max)
+    return value == int(value) and np.iinfo(kind).min <= value <= np.iinfo(kind).max
+
+
+def nodata_values(nodata: Nodata) -> tuple[float | int, ...]:
+    """The values of ``nodata`` that a pixel can equal."""
+    given = nodata if isinstance(nodata, tuple) else () if nodata is None else (nodata,)
+    return tuple(value for value in given if not np.isnan(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.types import Floats
+
 __all__ = ["Scale"]
 
-Floats = NDArray[np.float64]
 
 # Four standard deviations of a group's leading component span one model unit.
 SPREAD = 4.0

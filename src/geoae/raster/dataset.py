@@ -1,15 +1,49 @@
 """Open rasters so that what is damaged is an error, and nothing but geoae speaks of it."""
 
+import os
+import re
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from xml.parsers.expat import ExpatError
 
 import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 
-from geoae.raster.validate import STRICT, refuse_what_is_no_file
+from geoae.errors import InputError
+from geoae.system.forks import use_one_thread
 from geoae.system.warnings import SILENCE
 
-__all__ = ["open_raster"]
+__all__ = [
+    "DAMAGED",
+    "STRICT",
+    "line",
+    "no_codec",
+    "nothing_there",
+    "on_disk",
+    "open_raster",
+    "open_source",
+    "refuse_damaged_description",
+    "refuse_what_is_no_file",
+    "stat_file",
+]
+
+# What rasterio raises where a raster's description is damaged, when it is opened or asked.
+DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
+# With these, GDAL says of a file cut short that it is, where it would else fill it up.
+STRICT = {
+    "RAW_CHECK_FILE_SIZE": "YES",
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+    # Code in a VRT does not run, whoever allowed it elsewhere.
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+}
+use_one_thread("rasterio", lambda: STRICT.update(GDAL_NUM_THREADS="1"))
+# What GDAL's drivers say where a sound file needs a codec that they were built without: TIFF's, JPEG's, HDF5's.
+NO_CODEC = re.compile(r"missing codec (?:of )?(code \d+|\w+)|Unsupported JPEG data precision (\d+)|(undefined filter)")
 
 
 @contextmanager
@@ -24,3 +58,91 @@ def open_raster(name: str) -> Iterator[DatasetReader]:
     refuse_what_is_no_file(name)
     with SILENCE, rasterio.Env(**STRICT), rasterio.open(name) as dataset:
         yield dataset
+
+
+def line(error: BaseException) -> str:
+    """The innermost message of an error chain, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def refuse_what_is_no_file(source: str) -> None:
+    """Raise ``InputError`` for names that GDAL cannot be given, and for pipes, which it would wait for."""
+    try:
+        source.encode()
+        path = Path(source)
+        if "\0" not in source and path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{source}: is a pipe or a device; write the scene to a file first")
+    except UnicodeEncodeError as error:
+        shown = source.encode(errors="backslashreplace").decode()
+        raise InputError(f"{shown}: has a name that is not UTF-8, which GDAL cannot open; rename it") from error
+    except OSError:  # a name too long for a path, say a VRT's own text
+        return
+
+
+def nothing_there(source: str) -> str | None:
+    """Why GDAL makes nothing of ``source``, where that is plain to see."""
+    with suppress(OSError, ValueError):
+        path = Path(source)
+        if path.is_dir():
+            return "it is a folder"
+        if path.is_file() and not path.stat().st_size:
+            return "the file is empty"
+    return None
+
+
+def no_codec(source: str, why: str) -> InputError | None:
+    """The error of a file that this GDAL cannot decode, from what GDAL says; None where it says something else."""
+    match = NO_CODEC.search(why)
+    if not match:
+        return None
+    code, bits, _ = match.groups()
+    codec = f"JPEG of {bits} bits" if bits else f"TIFF {code}" if code and " " in code else code
+    return InputError(
+        f"{source}: is compressed as {codec or 'HDF5 with a filter of its own'}, for which this GDAL ({rasterio.__gdal_version__}) "
+        "has no codec; rewrite it where GDAL has one (gdal_translate -co COMPRESS=ZSTD), or get it in another compression"
+    )
+
+
+@contextmanager
+def open_source(source: str) -> Iterator[rasterio.DatasetReader]:
+    """``source`` as a dataset; whatever goes wrong becomes an ``InputError``."""
+    with ExitStack() as stack:
+        try:
+            dataset = stack.enter_context(open_raster(source))
+        except DAMAGED as error:
+            raise no_codec(source, line(error)) or InputError(
+                f"{source}: cannot be opened as a raster ({nothing_there(source) or line(error)}); check the path and the "
+                "format, and that it is whole"
+            ) from error
+        yield dataset
+
+
+@contextmanager
+def refuse_damaged_description(source: str) -> Iterator[None]:
+    """Raise ``InputError`` where the description of ``source`` is damaged: keys that contradict each other, or
+    text in no encoding.
+    """
+    try:
+        yield
+    except (*DAMAGED, ExpatError) as error:
+        raise InputError(
+            f"{source}: its description is damaged ({line(error)}); repair it, or keep the pixels alone by gdal_translate"
+        ) from error
+
+
+def on_disk(name: str) -> str | None:
+    """The file behind a name that GDAL or rasterio opens, such as the archive in ``/vsizip//data/scene.zip/inside.tif``."""
+    path = Path(re.sub(r"^([\w+]+://)?(/vsi\w+/)*", "", name))
+    return next(
+        (str(p) for p in (path, *path.parents) if (found := stat_file(str(p))) and stat.S_ISREG(found.st_mode)), None
+    )
+
+
+def stat_file(name: str) -> os.stat_result | None:
+    """Size and times of the file ``name``; None where there is none."""
+    try:
+        return Path(name).stat()
+    except (OSError, ValueError):  # ValueError: no name that a file can have
+        return None

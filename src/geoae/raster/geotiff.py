@@ -26,14 +26,14 @@ from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.errors import InputError, OutputError
 from geoae.raster.crs import change_keys
-from geoae.raster.dataset import open_raster
+from geoae.raster.dataset import DAMAGED, STRICT, line, on_disk, open_raster
 from geoae.raster.measurement import CLASSES
-from geoae.raster.scene import on_disk
-from geoae.raster.validate import DAMAGED, STRICT, damage, line, read_error
-from geoae.raster.vrt import Part, described, disguise, metadata, store_crs, undisguise
+from geoae.raster.parts import Part
+from geoae.raster.validate import damage, read_error
+from geoae.raster.vrt import described, disguise, metadata, store_crs, undisguise
 from geoae.tiling.window import Window
 
-__all__ = ["WRITERS", "Part", "assemble", "refuse_target"]
+__all__ = ["WRITERS", "assemble", "refuse_target"]
 
 LARGEST_BLOCK = 32 << 20  # bytes over all bands: 512 x 512 pixels of 200 bands would fill the memory
 

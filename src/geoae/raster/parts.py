@@ -18,20 +18,27 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import BusyError, OutputError
-from geoae.raster.geotiff import Part
-from geoae.raster.sidecars import remove_sidecars
-from geoae.system.files import flush, flush_folder, rename
+from geoae.system.files import flush, rename
 from geoae.system.locks import hold_folder, lock_files
 from geoae.system.warnings import SILENCE
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window
 
-__all__ = ["PartStore", "PartWriter", "publish"]
+__all__ = ["Part", "PartStore", "PartWriter"]
 
 # Raised whenever parts are kept in another way, so that nobody goes on from those of another version.
 FORMAT = 3
 NOTE, LOCK = "order.json", "lock"
 CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A finished slab on disk: full rows of the scene from ``row`` on, restored bands only."""
+
+    path: Path
+    row: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +179,6 @@ class PartStore:
     def remove(self) -> None:
         """Delete the folder with everything in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
-    """Let ``draft`` take its name, not before its bytes are on the disk.
-
-    What GDAL reads with the file of that name goes first, except files that are ``kept``, such as the source's.
-    """
-    flush(draft)
-    remove_sidecars(final, kept)
-    rename(draft, final)
-    flush_folder(final.parent)
 
 
 def _checksum(pixels: NDArray[Any]) -> int:

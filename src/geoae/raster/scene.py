@@ -1,15 +1,10 @@
 """The raster: what it is, which of its bands are measurements, and windows of its pixels."""
 
 import hashlib
-import os
-import re
-import stat
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
-from xml.parsers.expat import ExpatError
 
 import numpy as np
 import rasterio
@@ -20,26 +15,21 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError
-from geoae.radiometry.fill import Nodata, is_measured
-from geoae.radiometry.nodata import both, refuse_foreign_fill
-from geoae.raster.dataset import open_raster
+from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
+from geoae.raster.dataset import (
+    STRICT,
+    on_disk,
+    open_source,
+    refuse_damaged_description,
+    stat_file,
+)
 from geoae.raster.measurement import Claims, Verdict, judge
 from geoae.raster.sidecars import described_beside
 from geoae.raster.truncation import refuse_cut_short
-from geoae.raster.validate import (
-    DAMAGED,
-    STRICT,
-    line,
-    no_codec,
-    nothing_there,
-    read_error,
-    refuse_absurd,
-    refuse_too_many,
-    refuse_what_tiff_cannot_say,
-)  # fmt: skip
+from geoae.raster.validate import read_error, refuse_absurd, refuse_too_many, refuse_what_tiff_cannot_say  # fmt: skip
 from geoae.tiling.window import FEW, Window, grids, reflect, windows
 
-__all__ = ["Reader", "Scene", "on_disk"]
+__all__ = ["Reader", "Scene"]
 
 DTYPES = {
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
@@ -51,31 +41,6 @@ CLAIMS = {
     "1-bit mask": "has one bit a pixel",
     "quality or class band": "is named as flags or classes",
 }
-
-
-@contextmanager
-def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
-    """``source`` as a dataset; whatever goes wrong becomes an ``InputError``."""
-    with ExitStack() as stack:
-        try:
-            dataset = stack.enter_context(open_raster(source))
-        except DAMAGED as error:
-            raise no_codec(source, line(error)) or InputError(
-                f"{source}: cannot be opened as a raster ({nothing_there(source) or line(error)}); check the path and the "
-                "format, and that it is whole"
-            ) from error
-        yield dataset
-
-
-@contextmanager
-def _understood(source: str) -> Iterator[None]:
-    """What is said of a raster may be damaged too: keys that contradict each other, text that is none."""
-    try:
-        yield
-    except (*DAMAGED, ExpatError) as error:
-        raise InputError(
-            f"{source}: its description is damaged ({line(error)}); repair it, or keep the pixels alone by gdal_translate"
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +82,7 @@ class Scene:
         Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
         bands, bands that do not exist, a ``fill`` that the type cannot hold).
         """
-        with _opened(source) as dataset, _understood(source):
+        with open_source(source) as dataset, refuse_damaged_description(source):
             if dataset.count == 0:
                 inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
                 raise InputError(f"{source}: holds no raster band{inside}")
@@ -151,7 +116,7 @@ class Scene:
     @contextmanager
     def reader(self) -> Iterator["Reader"]:
         """A handle of its own: GDAL datasets must not be shared between threads."""
-        with _opened(self.source) as dataset:
+        with open_source(self.source) as dataset:
             yield Reader(self, dataset)
 
 
@@ -292,29 +257,14 @@ def _local_files(source: str, dataset: rasterio.DatasetReader) -> tuple[str, ...
     return tuple(sorted(path for path in found if path))
 
 
-def on_disk(name: str) -> str | None:
-    """The file behind a name that GDAL or rasterio opens, such as the archive in ``/vsizip//data/scene.zip/inside.tif``."""
-    path = Path(re.sub(r"^([\w+]+://)?(/vsi\w+/)*", "", name))
-    return next(
-        (str(p) for p in (path, *path.parents) if (found := _stat(str(p))) and stat.S_ISREG(found.st_mode)), None
-    )
-
-
 def _state(files: tuple[str, ...]) -> str:
     """Size and times of ``files``. The time of the inode too, which nobody can set back."""
-    facts = [(now.st_size, now.st_mtime_ns, now.st_ctime_ns) if (now := _stat(name)) else None for name in files]
+    facts = [(now.st_size, now.st_mtime_ns, now.st_ctime_ns) if (now := stat_file(name)) else None for name in files]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
-def _stat(name: str) -> os.stat_result | None:
-    try:
-        return Path(name).stat()
-    except (OSError, ValueError):  # ValueError: no name that a file can have
-        return None
-
-
 def _identity(source: str, dataset: rasterio.DatasetReader, files: tuple[str, ...]) -> str:
-    stats = [(now.st_size, now.st_mtime_ns) for name in files if (now := _stat(name))]
+    stats = [(now.st_size, now.st_mtime_ns) for name in files if (now := stat_file(name))]
     spaces = {None, *dataset.tag_namespaces()} - {"DERIVED_SUBDATASETS"}
     facts = (
         dataset.shape, dataset.dtypes, dataset.nodatavals, dataset.descriptions, str(dataset.crs), tuple(dataset.transform),

@@ -9,12 +9,12 @@ import rasterio
 from rasterio.io import DatasetReader
 
 from geoae.errors import InputError, OutputError
-from geoae.raster.dataset import open_raster
-from geoae.raster.validate import DAMAGED
+from geoae.raster.dataset import DAMAGED, open_raster
 from geoae.raster.vrt import described
+from geoae.system.files import flush, flush_folder, rename
 from geoae.system.warnings import SILENCE
 
-__all__ = ["described_beside", "remove_sidecars", "sidecars_of"]
+__all__ = ["described_beside", "publish", "remove_sidecars", "sidecars_of"]
 
 # Names that GDAL tries for every GeoTIFF: after its whole name, and in place of its suffix.
 AFTER = (".aux.xml", ".ovr", ".msk", ".msk.ovr", ".aux")
@@ -76,3 +76,14 @@ def _facts(dataset: DatasetReader) -> list[str]:
     # A band's metadata may have held nothing but statistics.
     told = [(band, fact) for band, fact in bands if fact.tag not in KNOWN and (fact.tag != "Metadata" or len(fact))]
     return points + [f"{band}: {tostring(fact, 'unicode')}" for band, fact in told]
+
+
+def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
+    """Let ``draft`` take its name, not before its bytes are on the disk.
+
+    What GDAL reads with the file of that name goes first, except files that are ``kept``, such as the source's.
+    """
+    flush(draft)
+    remove_sidecars(final, kept)
+    rename(draft, final)
+    flush_folder(final.parent)

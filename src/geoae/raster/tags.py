@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import rasterio
 
 from geoae.errors import InputError
-from geoae.raster.validate import DAMAGED, refuse_what_is_no_file
+from geoae.raster.dataset import DAMAGED, refuse_what_is_no_file
 from geoae.system.warnings import SILENCE
 
-__all__ = ["file_name", "history", "noted", "remark", "with_history"]
+__all__ = ["history", "noted", "remark", "with_history"]
 
 DOMAIN = "GEOAE"
 # Earlier restorations, oldest first, as JSON: an output's tags replace those of its source.
@@ -67,8 +67,3 @@ def remark(source: str, steps: Sequence[Step]) -> str | None:
         f"{source}: is already restored{times} by geoae {last.get('VERSION', '?')} with model {last.get('MODEL', '?')}; "
         f"restoring again takes away detail rather than noise, restore {origin} instead"
     )
-
-
-def file_name(name: str) -> str:
-    """The last part of a path or address: folders and signatures of a URL are nobody's business."""
-    return name.split("?")[0].rstrip("/").replace("\\", "/").split("/")[-1]

@@ -1,51 +1,30 @@
 """What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage, located."""
 
-import re
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import CRSError, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError, ReadError
 from geoae.raster.crs import stored
-from geoae.system.forks import use_one_thread
+from geoae.raster.dataset import DAMAGED, STRICT, line, no_codec
 from geoae.system.warnings import SILENCE
 from geoae.tiling.window import Window
 
 __all__ = [
-    "DAMAGED",
     "FEW_BLOCKS",
-    "STRICT",
     "damage",
-    "line",
-    "no_codec",
-    "nothing_there",
     "read_error",
     "reads_whole",
     "refuse_absurd",
     "refuse_too_many",
-    "refuse_what_is_no_file",
     "refuse_what_tiff_cannot_say",
 ]
 
-# What rasterio raises where a raster's description is damaged, when it is opened or asked.
-DAMAGED = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError)
-# With these, GDAL says of a file cut short that it is, where it would else fill it up.
-STRICT = {
-    "RAW_CHECK_FILE_SIZE": "YES",
-    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
-    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
-    # Code in a VRT does not run, whoever allowed it elsewhere.
-    "GDAL_VRT_ENABLE_PYTHON": "NO",
-}
-use_one_thread("rasterio", lambda: STRICT.update(GDAL_NUM_THREADS="1"))
-# What GDAL's drivers say where a sound file needs a codec that they were built without: TIFF's, JPEG's, HDF5's.
-NO_CODEC = re.compile(r"missing codec (?:of )?(code \d+|\w+)|Unsupported JPEG data precision (\d+)|(undefined filter)")
 # GDAL decodes blocks whole: one of this many bytes takes some three times as much memory.
 LARGEST_BLOCK = 512 << 20
 # No codec packs so many bytes of a scene into one: such a file holds nothing but its own description.
@@ -56,38 +35,6 @@ LARGE = 1 << 30
 FEW_BLOCKS = 16
 # Restoring compares each band with each: more would take minutes and gigabytes before the first tile.
 MOST_BANDS = 512
-
-
-def line(error: BaseException) -> str:
-    """The innermost message of an error chain, on one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()).rstrip(".")
-
-
-def refuse_what_is_no_file(source: str) -> None:
-    """Raise ``InputError`` for names that GDAL cannot be given, and for pipes, which it would wait for."""
-    try:
-        source.encode()
-        path = Path(source)
-        if "\0" not in source and path.exists() and not path.is_file() and not path.is_dir():
-            raise InputError(f"{source}: is a pipe or a device; write the scene to a file first")
-    except UnicodeEncodeError as error:
-        shown = source.encode(errors="backslashreplace").decode()
-        raise InputError(f"{shown}: has a name that is not UTF-8, which GDAL cannot open; rename it") from error
-    except OSError:  # a name too long for a path, say a VRT's own text
-        return
-
-
-def nothing_there(source: str) -> str | None:
-    """Why GDAL makes nothing of ``source``, where that is plain to see."""
-    with suppress(OSError, ValueError):
-        path = Path(source)
-        if path.is_dir():
-            return "it is a folder"
-        if path.is_file() and not path.stat().st_size:
-            return "the file is empty"
-    return None
 
 
 def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
@@ -139,19 +86,6 @@ def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) ->
             raise read_error(source, dataset, window, error) from error
         if (masks != masks[0]).any():
             raise InputError(f"{source}: has bands with a mask of their own each, which a GeoTIFF cannot hold; split it into one file for each")  # fmt: skip
-
-
-def no_codec(source: str, why: str) -> InputError | None:
-    """The error of a file that this GDAL cannot decode, from what GDAL says; None where it says something else."""
-    match = NO_CODEC.search(why)
-    if not match:
-        return None
-    code, bits, _ = match.groups()
-    codec = f"JPEG of {bits} bits" if bits else f"TIFF {code}" if code and " " in code else code
-    return InputError(
-        f"{source}: is compressed as {codec or 'HDF5 with a filter of its own'}, for which this GDAL ({rasterio.__gdal_version__}) "
-        "has no codec; rewrite it where GDAL has one (gdal_translate -co COMPRESS=ZSTD), or get it in another compression"
-    )
 
 
 def read_error(source: str, dataset: rasterio.DatasetReader, window: Window, error: BaseException) -> InputError:

@@ -6,7 +6,6 @@ parts and everything else from the source.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, TreeBuilder
 from xml.parsers import expat
@@ -17,9 +16,10 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.raster.crs import Stored, stored
+from geoae.raster.parts import Part
 from geoae.system.files import find_bytes
 
-__all__ = ["FILE_DOMAINS", "Part", "described", "disguise", "metadata", "store_crs", "undisguise"]
+__all__ = ["FILE_DOMAINS", "described", "disguise", "metadata", "store_crs", "undisguise"]
 
 # What a VRT says of a raster and of a band, other than where their pixels come from.
 DATASET_FACTS = {"SRS", "GeoTransform", "GCPList", "Metadata"}
@@ -31,15 +31,6 @@ BAND_FACTS = {
 FILE_DOMAINS = {"DERIVED_SUBDATASETS", "SUBDATASETS", "LocationInfo", "TIFF", "IMAGE_STRUCTURE", "GEOAE"}
 # Domains under which writer hands itself what it will put right in the finished file.
 HIDDEN, COLOUR, AREA = "hidden", "colour", "AREA_OR_POINT"
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A finished slab on disk: full rows of the scene from ``row`` on, restored bands only."""
-
-    path: Path
-    row: int
-    height: int
 
 
 def described(

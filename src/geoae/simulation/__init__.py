@@ -16,7 +16,7 @@ from geoae.errors import RecipeError
 from geoae.simulation.detector import DeadLines, DeadPixels, Stripes
 from geoae.simulation.noise import Gaussian, PoissonGaussian, Quantisation, Speckle
 from geoae.simulation.optics import Blur, Haze, LowContrast
-from geoae.simulation.parameters import Floats
+from geoae.types import Floats
 
 __all__ = [
     "DEGRADATIONS",

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from geoae.audit.fidelity import compare
+from geoae.config import read_toml
 from geoae.errors import InputError, OutputError, RecipeError
-from geoae.pipeline.recipe import read_toml
-from geoae.radiometry.fill import Nodata, subtract
+from geoae.radiometry.nodata import Nodata
+from geoae.radiometry.subtract import subtract
 from geoae.raster.geotiff import assemble, refuse_target
-from geoae.raster.parts import PartStore, publish
+from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
+from geoae.raster.sidecars import publish
 from geoae.simulation import Degradation, build
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window

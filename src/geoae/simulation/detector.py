@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from geoae.simulation.parameters import Floats, PerBand, per_band, require
+from geoae.simulation.parameters import PerBand, per_band, require
+from geoae.types import Floats
 
 __all__ = ["DeadLines", "DeadPixels", "Stripes"]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from geoae.simulation.parameters import Floats, PerBand, per_band, require
+from geoae.simulation.parameters import PerBand, per_band, require
+from geoae.types import Floats
 
 __all__ = ["Blur", "Haze", "LowContrast"]
 

@@ -1,13 +1,12 @@
 """Parameters of degradations: one for all bands or one for each, checked in words."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoae.errors import RecipeError
+from geoae.types import Floats
 
-__all__ = ["Floats", "PerBand", "per_band", "require"]
+__all__ = ["PerBand", "per_band", "require"]
 
-Floats = NDArray[np.float64]
 PerBand = float | tuple[float, ...]
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["find_bytes", "flush", "flush_folder", "rename"]
+__all__ = ["file_name", "find_bytes", "flush", "flush_folder", "is_local", "rename"]
 
 # How shares and FUSE say that they flush nothing.
 NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
@@ -56,3 +56,13 @@ def rename(draft: Path, final: Path) -> None:
         # NFS asks again where an answer was lost, and then finds nothing to rename.
         if not (final.exists() and os.path.samestat(final.stat(), there)):
             raise
+
+
+def is_local(name: str) -> bool:
+    """Whether ``name`` is a path of this machine rather than something only GDAL knows to open."""
+    return not name.startswith("/vsi") and "://" not in name
+
+
+def file_name(name: str) -> str:
+    """The last part of a path or address: folders and signatures of a URL are nobody's business."""
+    return name.split("?")[0].rstrip("/").replace("\\", "/").split("/")[-1]

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.tiling.plan import Axis, TilePlan
+from geoae.types import Array
 
 __all__ = ["RAMPS", "Mosaic", "weights"]
 
-Array = NDArray[np.float32]
 Ramp = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 

@@ -1,13 +1,14 @@
 """Rectangles of pixels, the few that are looked through for a sample, and the reflection beyond a border."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEW", "GRID", "SIDE", "Window", "grids", "reflect", "windows"]
+__all__ = ["FEW", "GRID", "SIDE", "Read", "Window", "grids", "reflect", "windows"]
 
 SIDE = 192
 GRID = 4
@@ -80,3 +81,6 @@ def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list
 def grids() -> list[tuple[int, int]]:
     """Side and count of the windows to look through, the next where the last were nearly empty."""
     return [(SIDE, GRID), (SIDE // 4, GRID * 4)]
+
+
+Read = Callable[[Window], tuple[NDArray[Any], NDArray[np.bool_] | None]]

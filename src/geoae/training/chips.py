@@ -19,10 +19,10 @@ from geoae.raster.scene import Scene
 from geoae.simulation import Degradation, Gaussian
 from geoae.tiling.window import Window
 from geoae.training.config import Drawn
+from geoae.types import Floats
 
 __all__ = ["Chips", "TrainingScene"]
 
-Floats = NDArray[np.float64]
 # Degraded and clean chip, and noise level, each (C, H, W).
 Sample = tuple[Tensor, Tensor, Tensor]
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
-from geoae.models.folder import WEIGHTS, Card, model_folder, save
+from geoae.models.card import WEIGHTS, Card, model_folder
+from geoae.models.folder import save
 from geoae.networks import ARCHITECTURES
 from geoae.simulation.dead_leaves import dead_leaves
 from geoae.training.chips import Chips, Sample, TrainingScene

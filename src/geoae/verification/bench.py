@@ -1,30 +1,27 @@
 """Where a model is put to the test: a scene in memory, and the engine's loop over it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.diagnosis.sampling import Read, sample
+from geoae.diagnosis.sampling import sample
 from geoae.errors import InputError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.engine import Work, restore_slabs
 from geoae.radiometry.fill import fill
 from geoae.radiometry.scale import Scale
+from geoae.raster.memory import ArraySink, reader, write_into
 from geoae.raster.scene import Scene
 from geoae.simulation.dead_leaves import dead_leaves
-from geoae.tiling.plan import Slab, TilePlan
-from geoae.tiling.window import Window, reflect
+from geoae.tiling.plan import TilePlan
+from geoae.tiling.window import Window
+from geoae.types import Mask, Pixels
 from geoae.verification.candidate import Subject
 
-__all__ = ["WHOLE", "Bench", "overlap", "reader", "restored", "unscaled"]
+__all__ = ["WHOLE", "Bench", "overlap", "restored", "unscaled"]
 
-Pixels = NDArray[Any]
-Mask = NDArray[np.bool_]
 
 # A tile that no scene here fills.
 WHOLE = 1 << 20
@@ -101,26 +98,6 @@ def unscaled(sigma: NDArray[np.float64]) -> Scale:
     return Scale(np.zeros(len(sigma)), eye, eye, sigma, sigma, np.zeros(len(sigma)))
 
 
-def reader(pixels: Pixels, mask: Mask | None = None) -> Read:
-    """``read`` of pixels in memory, continued by reflection."""
-
-    def read(window: Window) -> tuple[Pixels, Mask | None]:
-        rows = reflect(window.row, window.height, pixels.shape[1])[:, None]
-        cols = reflect(window.col, window.width, pixels.shape[2])[None]
-        inside = None if mask is None else mask[:, rows, cols]
-        return pixels[:, rows, cols], None if inside is None or inside.all() else inside
-
-    return read
-
-
-@dataclass(frozen=True)
-class _Canvas:
-    pixels: Pixels
-
-    def write(self, window: Window, pixels: Pixels) -> None:
-        self.pixels[(slice(None), *window.slices())] = pixels
-
-
 def restored(
     restorer: Restorer, pixels: Pixels, scale: Scale, *, tile: int = WHOLE, mask: Mask | None = None,
     nodata: float | None = None, ramp: str = "smooth",
@@ -128,17 +105,9 @@ def restored(
     """``pixels`` (band, row, col) as the engine restores them, in tiles of at most ``tile`` px."""
     plan = TilePlan.fitted(*pixels.shape[1:], tile=tile, halo=restorer.halo, multiple=restorer.multiple)
     work = Work(plan, scale, restorer, [nodata] * len(pixels), ramp)
-    canvas = _Canvas(np.zeros_like(pixels))
-    restore_slabs(work, reader(pixels, mask), list(plan.slabs()), _always(canvas))
+    canvas = ArraySink(np.zeros_like(pixels))
+    restore_slabs(work, reader(pixels, mask), list(plan.slabs()), write_into(canvas))
     return canvas.pixels
-
-
-def _always(canvas: _Canvas) -> Callable[[Slab], Any]:
-    @contextmanager
-    def sink(slab: Slab) -> Iterator[_Canvas]:
-        yield canvas
-
-    return sink
 
 
 def _synthetic(bands: int, height: int, width: int) -> NDArray[np.float32]:

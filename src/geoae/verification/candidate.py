@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 
 from geoae.config import explain
 from geoae.diagnosis.noise import estimate_noise
-from geoae.diagnosis.sampling import Facts, Samples
+from geoae.diagnosis.sampling import Samples
+from geoae.diagnosis.statistics import Facts
 from geoae.errors import ModelError, RecipeError
-from geoae.models.restorer import Array, Identity, Restorer
-from geoae.pipeline.prepare import Job
+from geoae.models.restorer import Identity, Restorer
+from geoae.pipeline.job import Job
 from geoae.radiometry.scale import Scale
+from geoae.types import Array
 
 __all__ = ["Called", "Claims", "Model", "Subject", "subject_of"]
 

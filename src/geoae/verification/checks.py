@@ -14,13 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from rasterio.transform import Affine
 
 from geoae.diagnosis.sampling import sample
-from geoae.models.restorer import Array, Identity, Restorer
+from geoae.models.restorer import Identity, Restorer
 from geoae.networks.halo import measure_halo
-from geoae.pipeline.run import Job, run
+from geoae.pipeline.job import Job
+from geoae.pipeline.run import run
+from geoae.raster.memory import reader
 from geoae.raster.scene import DTYPES
 from geoae.system.warnings import SILENCE
 from geoae.tiling.blend import RAMPS
-from geoae.verification.bench import Bench, overlap, reader, restored, unscaled
+from geoae.types import Array
+from geoae.verification.bench import Bench, overlap, restored, unscaled
 
 __all__ = ["CHECKS", "Finding"]
 

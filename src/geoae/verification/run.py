@@ -79,7 +79,7 @@ def into_card(name: str, report: VerifyReport) -> Path:
     Only where every check passed, and the report is of the weights that the card describes. Raises
     ``ModelError`` or ``OutputError``; the card then stays as it was.
     """
-    from geoae.models.folder import CARD, Card, model_folder
+    from geoae.models.card import CARD, Card, model_folder
 
     report.require()
     if name == "identity":

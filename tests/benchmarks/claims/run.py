@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from geoae.evaluation.measure import Row, evaluate
-from geoae.models.folder import CARD, Card
+from geoae.models.card import CARD, Card
 from geoae.training.config import TrainConfig
 from geoae.training.fit import train
 

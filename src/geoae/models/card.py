@@ -1,0 +1,79 @@
+"""The card of a model, and where models are found."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geoae.config import explain
+from geoae.errors import ModelError
+from geoae.resources import shipped
+
+__all__ = ["CARD", "WEIGHTS", "Card", "model_folder", "shipped_models"]
+
+WEIGHTS = "weights.safetensors"
+CARD = "card.json"
+
+
+class Card(BaseModel):
+    """What a model says of itself; kept as ``card.json`` beside its weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    description: str
+    architecture: str
+    network: dict[str, Any] = Field(description="arguments of the network")
+    channels: int = Field(gt=0, description="components the network takes at once")
+    multiple: int = Field(gt=0, description="total down-sampling; tiles keep to this grid")
+    halo: int = Field(ge=0, description="measured, in pixels; see networks/halo.py")
+    field: int = Field(ge=0, description="theoretical half receptive field in pixels")
+    tile: int = Field(gt=0, description="largest tile side by default")
+    parameters: int
+    kflop_per_pixel: float = Field(description="of one group of components; 1 MAC = 2 FLOP")
+    digest: str = Field(description="sha256 of the weights file")
+    trained_on: list[str] = Field(
+        default_factory=list, description="patterns of the training scenes, below their folder"
+    )
+    figures: dict[str, Any] = Field(default_factory=dict, description="what was measured, where and how")
+    limits: list[str] = Field(default_factory=list, description="when not to use it")
+    verified: dict[str, Any] = Field(default_factory=dict, description="written by geoae verify --into-card")
+    licence: str = "Apache-2.0"
+
+    def kflop(self, bands: int) -> float:
+        """Thousands of floating-point operations per pixel and band of a scene of ``bands`` bands."""
+        groups = -(-bands // self.channels)
+        return groups * self.kflop_per_pixel / bands
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether every contract was measured and kept, by these very weights."""
+        return self.verified.get("digest") == self.digest
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The card in ``folder``; raises ``ModelError``."""
+        try:
+            return cls.model_validate_json((folder / CARD).read_text())
+        except OSError as error:
+            raise ModelError(f"{folder}: has no {CARD}; a model is a folder with {CARD} and {WEIGHTS}") from error
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{folder / CARD}: is not text; copy the model folder again") from error
+        except ValidationError as error:
+            raise ModelError(f"{folder / CARD}: {explain(error, cls)}") from error
+
+
+def shipped_models() -> list[Card]:
+    """Cards of the models that travel with geoae."""
+    return [Card.read(path.parent) for path in sorted(shipped("models").glob(f"*/{CARD}"))]
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a shipped model's name, or of a path; raises ``ModelError``."""
+    inside = shipped("models") / name
+    if (inside / CARD).exists():
+        return inside
+    if Path(name).is_dir():
+        return Path(name)
+    names = ", ".join([card.name for card in shipped_models()] + ["identity"])
+    raise ModelError(f"{name}: no such model; shipped are {names}, or give the path of a model folder")

@@ -1,0 +1,154 @@
+"""A network on one device as a ``Restorer``."""
+
+from collections import deque
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from geoae.errors import DeviceError, ModelError
+from geoae.models.card import Card
+from geoae.system.forks import use_one_thread
+from geoae.types import Array
+
+__all__ = ["TorchRestorer", "choose_device"]
+
+# A CPU is fastest one tile a forward pass, while activations stay near its caches; a GPU wants to
+# be filled.
+CUDA_PIXELS = 16 << 20
+use_one_thread("torch", lambda: torch.set_num_threads(1))
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the first GPU, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"{name}: no such device; use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"{name}: not on this machine, which has {torch.cuda.device_count()} GPUs; use --device cpu or auto"
+        )
+    return device
+
+
+def _bf16_is_faster(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+class TorchRestorer:
+    """Runs a network over batches on one device; the residual is float32 whatever the precision."""
+
+    def __init__(
+        self, card: Card, network: nn.Module, device: torch.device, precision: str, batch_size: int | None
+    ) -> None:
+        self.name, self.digest = card.name, card.digest
+        self.channels, self.multiple, self.halo = card.channels, card.multiple, card.halo
+        self.card, self.device, self.tile = card, device, card.tile
+        self.precision = ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
+        self._network = network.to(device).to(memory_format=torch.channels_last)
+        self._batch_size = batch_size
+
+    @property
+    def setting(self) -> str:
+        """Device type, precision, torch and batch: what bits depend on."""
+        return f"{self.device.type} {self.precision} torch {torch.__version__} batch {self._batch_size or 'auto'}"
+
+    def batch(self, height: int, width: int) -> int:
+        """Samples a call is best given: one forward pass on a CPU, four on a GPU, so that copies
+        run beside the computation.
+        """
+        return self._forward_size(height, width) * (4 if self.device.type == "cuda" else 1)
+
+    def _forward_size(self, height: int, width: int) -> int:
+        """Samples of one forward pass: as asked, else one on a CPU and 16 megapixels on a GPU."""
+        if self._batch_size is not None:
+            return self._batch_size
+        return 1 if self.device.type == "cpu" else max(1, CUDA_PIXELS // (height * width))
+
+    def __call__(self, pixels: NDArray[np.float32], sigma: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Noise of ``pixels`` (B, C, H, W), given its deviation, (B, C) or a map (B, C, H, W); model units.
+
+        Forward passes have one constant batch size, the last one padded, since bits may depend on
+        it. It is halved when the device runs out of memory; raises ``DeviceError`` at one, and
+        ``ModelError`` where the residual is no number.
+        """
+        while True:
+            size = self._forward_size(*pixels.shape[2:])
+            parts = [slice(start, min(start + size, len(pixels))) for start in range(0, len(pixels), size)]
+            run = self._run_cuda if self.device.type == "cuda" else self._run_cpu
+            try:
+                return _numbers(run(pixels, sigma, parts, size), self.name)
+            except torch.OutOfMemoryError as error:
+                if size == 1:
+                    height, width = pixels.shape[2:]
+                    raise DeviceError(
+                        f"{self.device}: out of memory at one tile of {height} x {width} px; give a smaller --tile"
+                    ) from error
+                self._batch_size = size // 2
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def _run_cpu(self, pixels: Array, sigma: Array, parts: list[slice], size: int) -> Array:
+        residual = np.empty_like(pixels)
+        for part in parts:
+            batch, level = _padded(pixels[part], sigma[part], size)
+            residual[part] = self._forward(batch, level)[: part.stop - part.start].numpy()
+        return residual
+
+    @torch.inference_mode()
+    def _run_cuda(self, pixels: Array, sigma: Array, parts: list[slice], size: int) -> Array:
+        """Two streams in turn: one copies while the other computes."""
+        residual = np.empty_like(pixels)
+        streams = [torch.cuda.Stream(self.device) for _ in range(2)]
+        running: deque[tuple[slice, Tensor, torch.cuda.Stream]] = deque()
+
+        def collect() -> None:
+            part, host, stream = running.popleft()
+            stream.synchronize()
+            residual[part] = host[: part.stop - part.start].numpy()
+
+        for index, part in enumerate(parts):
+            batch, level = (tensor.pin_memory() for tensor in _padded(pixels[part], sigma[part], size))
+            with torch.cuda.stream(streams[index % 2]) as _:
+                found = self._forward(
+                    batch.to(self.device, non_blocking=True), level.to(self.device, non_blocking=True)
+                )
+                host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
+                host.copy_(found, non_blocking=True)
+            running.append((part, host, streams[index % 2]))
+            if len(running) > 1:
+                collect()
+        while running:
+            collect()
+        return residual
+
+    def _forward(self, batch: Tensor, level: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            residual: Tensor = self._network(batch.contiguous(memory_format=torch.channels_last), level)
+        return residual.float()
+
+
+def _numbers(residual: Array, name: str) -> Array:
+    """``residual``; raises ``ModelError`` where it holds a value that is no number."""
+    if not np.isfinite(residual).all():
+        raise ModelError(
+            f"{name}: gives values that are no numbers; restore with another --model or --precision fp32, and report the scene"
+        )
+    return residual
+
+
+def _padded(pixels: Array, sigma: Array, size: int) -> tuple[Tensor, Tensor]:
+    """``pixels`` (B, C, H, W) and ``sigma``, (B, C, 1, 1) or a map, with zeros added up to ``size`` samples."""
+    batch, level = torch.from_numpy(pixels), torch.from_numpy(sigma)
+    level = level if level.ndim == 4 else level[:, :, None, None]
+    missing = size - len(batch)
+    if not missing:
+        return batch, level
+    return tuple(torch.cat([t, t.new_zeros(missing, *t.shape[1:])]) for t in (batch, level))  # type: ignore[return-value]

@@ -1,0 +1,93 @@
+"""One scene to restore, as strings and numbers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geoae.config import explain
+from geoae.errors import RecipeError
+from geoae.pipeline.recipe import FILL, Bands, Fill, Recipe, Sigma
+from geoae.system.files import is_local
+
+__all__ = ["Job", "ModelSpec", "merged", "target_of"]
+
+DEFAULT_MODEL = "res-cae"
+
+
+class Job(BaseModel):
+    """One scene to restore. Everything is a string or a number, so it travels to any worker."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(description="scene to restore: anything GDAL opens by name")
+    target: str | None = Field(None, description="file to write; by default NAME_restored.tif beside the source")
+    model: str | None = Field(None, description="shipped model's name, or path of a model folder")
+    sigma: Sigma | None = Field(None, description="noise in DN, of all restored bands or of each; or auto")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="arithmetic of the network")
+    recipe: str | None = Field(None, description="shipped recipe's name, or path of a TOML file")
+    tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
+    overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
+    batch_size: int | None = Field(None, gt=0, description="samples of one forward pass")
+    bands: Bands | None = Field(None, description="1-based bands to restore, like 1-3,7; others are copied")
+    nodata: Fill = Field(None, description=FILL)
+    tta: bool | None = Field(
+        None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
+    )
+    profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
+    overwrite: bool = Field(False, description="replace a target that is another result")
+    fresh: bool = Field(False, description="discard what an interrupted run left")
+
+    @classmethod
+    def checked(cls, **options: object) -> Self:
+        """A job from options of people; raises ``RecipeError`` with the first that is wrong."""
+        try:
+            return cls.model_validate(options)
+        except ValidationError as error:
+            raise RecipeError(explain(error, cls)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Which model computes, and how: all that any worker needs to load it.
+
+    ``model`` is a shipped name or the path of a model folder; the other fields are those of ``Job``.
+    """
+
+    model: str
+    tta: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+
+    @classmethod
+    def of(cls, job: Job, options: Recipe) -> Self:
+        """The model of the resolved ``options``, computing as ``job`` says."""
+        return cls(str(options.model), bool(options.tta), job.device, job.precision, job.batch_size)
+
+
+def target_of(job: Job) -> str:
+    """Where the result of ``job`` goes."""
+    return job.target or _default_target(job.source)
+
+
+def _default_target(source: str) -> str:
+    # GTIFF_DIR:1:scene.tif and the like are names within a file.
+    if not is_local(source) or (":" in source and not Path(source).exists()):
+        raise RecipeError(f"{source}: is not a local file, so there is no folder beside it; name the output with -o")
+    path = Path(source)
+    return str(path.with_name(f"{path.stem}_restored.tif"))
+
+
+def merged(job: Job) -> Recipe:
+    """The recipe with the job's own options over it and the defaults under it; raises ``RecipeError``."""
+    recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
+    asked = job.model_dump(
+        include={"model", "sigma", "tile", "overlap", "bands", "nodata", "tta", "profile"}, exclude_none=True
+    )
+    if isinstance(recipe.sigma, list) and "bands" in asked and "sigma" not in asked:
+        raise RecipeError(f"{job.recipe}: gives the noise of each of its own bands; with --bands give --sigma too")
+    defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}
+    return Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)

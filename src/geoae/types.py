@@ -1,0 +1,17 @@
+"""Types of arrays that many modules share."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "Floats", "Mask", "Pixels"]
+
+# Pixels in the dtype of their scene, mostly in DN.
+Pixels = NDArray[Any]
+# True where a pixel is valid.
+Mask = NDArray[np.bool_]
+# What networks take and give.
+Array = NDArray[np.float32]
+# Exact arithmetic.
+Floats = NDArray[np.float64]
