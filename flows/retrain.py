@@ -16,8 +16,8 @@ from flows.notifications import on_end
 from flows.parameters import INBOX
 from flows.process import remember_process
 from flows.tasks import STEP
-from geoae.catalog.sources import scenes
-from geoae.evaluation.measure import evaluate, scenes_below
+from geoae.catalog.sources import scenes, scenes_below
+from geoae.evaluation.measure import evaluate
 from geoae.evaluation.verdict import judge
 from geoae.models.folder import CURRENT, current_model, install
 from geoae.training.config import TrainConfig
@@ -59,7 +59,7 @@ def retrain(
     """
     remember_process()
     base = training_config(config)
-    current = current_model(Path(models), base)
+    current = current_model(Path(models), base.name)
     work = Path(models) / f".training-{flow_run.id}"
     work.mkdir(parents=True, exist_ok=True)
     folder = gathered(scenes(source, since=timedelta(days=days)), Path(fixed), work / "scenes")

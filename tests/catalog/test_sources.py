@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from geoae.catalog.sources import ORDERS, Found, ordered, scenes
+from geoae.catalog.sources import ORDERS, Found, ordered, scenes, scenes_below
 from geoae.errors import InputError
 
 
@@ -101,3 +101,28 @@ def test_outputs_among_the_scenes_are_left_out_and_scenes_among_the_outputs_are_
     for target in (inbox, inbox.parent):
         with pytest.raises(InputError, match="holds the scenes themselves"):
             scenes(str(inbox), beside=str(target))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two rasters, one of them in a subfolder, and what is none."""
+    for name in ("scenes/deep/two.tif", "scenes/one.TIF", "scenes/notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "scenes"
+
+
+def test_rasters_are_found_below_folders_and_by_name(folder):
+    assert [name for name, _ in scenes_below([folder])] == ["deep/two.tif", "one.TIF"]
+    assert scenes_below([folder / "one.TIF"]) == [("one.TIF", folder / "one.TIF")]
+    with pytest.raises(InputError, match="does not exist"):
+        scenes_below([folder / "absent"])
+    (folder / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no raster"):
+        scenes_below([folder / "empty"])
+
+
+def test_two_rasters_of_one_name_are_refused(folder):
+    with pytest.raises(InputError, match="two of the places"):
+        scenes_below([folder, folder / "one.TIF"])

@@ -429,6 +429,18 @@ def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
     assert (code, out, len(err)) == (1, [], 1)
 
 
+def test_evaluate_takes_only_the_scenes_that_a_training_kept_out(geoae, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train.toml").write_text(
+        'name = "a"\ncycles = [1]\nvalidation = ["kept.tif"]\n[[groups]]\nfiles = ["*.tif"]\n'
+    )
+    kept_out = []
+    monkeypatch.setattr("geoae.evaluation.run.run_evaluation", lambda *terms: kept_out.append(terms[2]))
+    assert geoae("evaluate", "--scenes", "scenes", "--kept-out-by", "train.toml")[0] == 0
+    assert geoae("evaluate", "--scenes", "scenes")[0] == 0
+    assert kept_out == [["kept.tif"], None]
+
+
 def test_a_file_that_cannot_be_used_is_named(geoae, monkeypatch):
     def fail():
         raise PermissionError(13, "Permission denied", "/opt/models")

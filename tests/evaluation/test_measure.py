@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from geoae.errors import InputError, ModelError
+from geoae.catalog.sources import scenes_below
+from geoae.errors import ModelError
 from geoae.evaluation import measure
-from geoae.evaluation.measure import evaluate, scenes_below
+from geoae.evaluation.measure import evaluate
 from tests.accessor.test_accessor import model, small  # noqa: F401  the small network
 from tests.support.rasters import texture, write
 
@@ -18,16 +19,6 @@ def folder(tmp_path):
     write(inside.parent / "one.TIF", texture(1, 50, 60).astype(np.uint16))
     (inside / "notes.txt").write_text("no raster")
     return inside.parent
-
-
-def test_scenes_are_found_below_folders_and_by_name(folder):
-    assert [name for name, _ in scenes_below([folder])] == ["deep/two.tif", "one.TIF"]
-    assert scenes_below([folder / "one.TIF"]) == [("one.TIF", folder / "one.TIF")]
-    with pytest.raises(InputError, match="does not exist"):
-        scenes_below([folder / "absent"])
-    (folder / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no raster"):
-        scenes_below([folder / "empty"])
 
 
 def test_every_contender_meets_every_noise(folder, model, monkeypatch):  # noqa: F811
@@ -70,8 +61,3 @@ def test_a_band_of_one_value_does_not_count(folder):
     assert rows["flat.tif"].psnr == pytest.approx(rows["all.tif"].psnr, abs=0.3)
     assert math.isfinite(rows["flat.tif"].ssim)
     assert rows["flat.tif"].bias == 0
-
-
-def test_two_scenes_of_one_name_are_refused(folder):
-    with pytest.raises(InputError, match="two of the places"):
-        scenes_below([folder, folder / "one.TIF"])

@@ -18,9 +18,9 @@ def scenes(tmp_path):
     return tmp_path / "scenes"
 
 
-def ran(scenes, out, *, models="identity", kept_out_by=None, sigmas="25", peers=None) -> list[str]:
+def ran(scenes, out, *, models="identity", kept_out=None, sigmas="25", peers=None) -> list[str]:
     lines: list[str] = []
-    run_evaluation(models, [scenes], kept_out_by, sigmas, peers, 64, out, lines.append)
+    run_evaluation(models, [scenes], kept_out, sigmas, peers, 64, out, lines.append)
     return lines
 
 
@@ -32,14 +32,11 @@ def test_figures_are_written_and_told(scenes, tmp_path):
 
 
 def test_only_what_a_training_kept_out(scenes, tmp_path):
-    config = tmp_path / "train.toml"
-    config.write_text('name = "a"\ncycles = [1]\nvalidation = ["kept.tif"]\n[[groups]]\nfiles = ["*.tif"]\n')
-    text = "\n".join(ran(scenes, tmp_path / "out", kept_out_by=config))
+    text = "\n".join(ran(scenes, tmp_path / "out", kept_out=["kept.tif"]))
     assert "kept.tif" in text
     assert "trained.tif" not in text
-    config.write_text(config.read_text().replace("kept.tif", "other.tif"))
     with pytest.raises(RecipeError, match="none of its validation scenes"):
-        ran(scenes, tmp_path / "out", kept_out_by=config)
+        ran(scenes, tmp_path / "out", kept_out=["other.tif"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Literal
 from geoae.errors import InputError
 from geoae.system.files import is_local
 
-__all__ = ["ORDERS", "Found", "Order", "ordered", "scenes"]
+__all__ = ["ORDERS", "Found", "Order", "ordered", "scenes", "scenes_below"]
 
 # Files beside a scene that GDAL reads with it.
 SIDECARS = (".aux.xml", ".msk")
@@ -71,6 +71,29 @@ def scenes(
 def ordered(found: Iterable[Found], order: Order, limit: int | None) -> list[Found]:
     """At most ``limit`` of ``found``, first things first."""
     return sorted(found, key=ORDERS[order])[:limit]
+
+
+def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Names and paths of the rasters that ``places``, files or folders, hold.
+
+    Raises ``InputError`` where there is none, or where two have one name.
+    """
+    found: list[tuple[str, Path]] = []
+    for place in places:
+        if place.is_dir():
+            inside = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
+            found += [(str(path.relative_to(place)), path) for path in inside]
+        elif place.exists():
+            found.append((place.name, place))
+        else:
+            raise InputError(f"{place}: does not exist; give --scenes a folder of rasters, or rasters")
+    names = [name for name, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name}: is in two of the places of --scenes; give the folder above them, once")
+    if not found:
+        raise InputError(f"{places[0]}: holds no raster ({', '.join(SUFFIXES)}); give --scenes another folder")
+    return found
 
 
 def _found(where: str | Sequence[str], since: datetime | None) -> list[Found]:

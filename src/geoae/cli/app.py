@@ -199,8 +199,10 @@ def evaluate(
     """Measure models on scenes under known noise, which they are not told."""
     from geoae.cli.console import say
     from geoae.evaluation.run import run_evaluation
+    from geoae.training.config import TrainConfig
 
-    run_evaluation(models, places, kept_out_by, sigmas, peers, crop, out, say)
+    kept_out = TrainConfig.read(kept_out_by).validation if kept_out_by else None
+    run_evaluation(models, places, kept_out, sigmas, peers, crop, out, say)
 
 
 @cli.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from rasterio.transform import Affine
 
-from geoae.errors import InputError, RejectedError
+from geoae.errors import RejectedError
 from geoae.evaluation.baselines import PEERS
 from geoae.evaluation.metrics import ergas, psnr, spectral_angle, ssim
 from geoae.evaluation.reference import GREYS, Truth
@@ -19,9 +19,7 @@ from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
 from geoae.types import Floats
 
-__all__ = ["SUFFIXES", "Row", "evaluate", "scenes_below"]
-
-SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
+__all__ = ["Row", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +43,6 @@ class Row:
     bias: float
     kflop: float
     megapixels: float
-
-
-def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Names and paths of the rasters that ``places``, files or folders, hold.
-
-    Raises ``InputError`` where there is none, or where two have one name.
-    """
-    found: list[tuple[str, Path]] = []
-    for place in places:
-        if place.is_dir():
-            inside = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
-            found += [(str(path.relative_to(place)), path) for path in inside]
-        elif place.exists():
-            found.append((place.name, place))
-        else:
-            raise InputError(f"{place}: does not exist; give --scenes a folder of rasters, or rasters")
-    names = [name for name, _ in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{name}: is in two of the places of --scenes; give the folder above them, once")
-    if not found:
-        raise InputError(f"{places[0]}: holds no raster ({', '.join(SUFFIXES)}); give --scenes another folder")
-    return found
 
 
 def evaluate(

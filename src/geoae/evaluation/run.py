@@ -4,26 +4,26 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from geoae.catalog.sources import scenes_below
 from geoae.errors import OutputError, RecipeError
 from geoae.evaluation.baselines import PACKAGES, PEERS
 from geoae.evaluation.contact_sheet import Sheet
-from geoae.evaluation.measure import Row, evaluate, scenes_below
+from geoae.evaluation.measure import Row, evaluate
 from geoae.evaluation.reference import GREYS
 from geoae.evaluation.tables import as_markdown, csv_of_rows, draw
 from geoae.models.card import model_folder, shipped_models
 from geoae.resources import require_extra
-from geoae.training.config import TrainConfig
 
 __all__ = ["run_evaluation"]
 
 
 def run_evaluation(
-    models: str | None, places: Sequence[Path], kept_out_by: Path | None, sigmas: str, peers: str | None, side: int,
+    models: str | None, places: Sequence[Path], kept_out: Sequence[str] | None, sigmas: str, peers: str | None, side: int,
     out: Path, say: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Measure ``models``, names with commas, on the scenes of ``places`` and write the figures into ``out``.
 
-    ``kept_out_by``: a training config, of whose validation scenes alone is spoken; ``sigmas``: numbers
+    ``kept_out``: names of scenes, where only these count; ``sigmas``: numbers
     with commas, 255ths of a band's span; ``peers``: names with commas, or all. ``say`` takes each line meant for people. Raises a ``GeoaeError``.
     """
     require_extra("demo", "matplotlib", "torchmetrics")
@@ -39,11 +39,10 @@ def run_evaluation(
         if name != "identity":
             model_folder(name)
     scenes = scenes_below(places)
-    if kept_out_by:
-        kept = set(TrainConfig.read(kept_out_by).validation)
-        scenes = [(name, path) for name, path in scenes if name in kept]
+    if kept_out is not None:
+        scenes = [(name, path) for name, path in scenes if name in kept_out]
         if not scenes:
-            raise RecipeError(f"{kept_out_by}: none of its validation scenes is below --scenes")
+            raise RecipeError("--kept-out-by: none of its validation scenes is below --scenes")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with csv_of_rows(out / "figures.csv") as write:

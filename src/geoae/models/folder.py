@@ -16,7 +16,6 @@ from geoae.models.card import CARD, WEIGHTS, Card, model_folder
 from geoae.models.torch_restorer import TorchRestorer, choose_device
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
-from geoae.training.config import TrainConfig
 
 __all__ = ["CURRENT", "current_model", "install", "load", "save"]
 
@@ -89,10 +88,10 @@ def load(name: str, *, device: str = "auto", precision: str = "auto", batch_size
         ) from error
 
 
-def current_model(models: Path, config: TrainConfig) -> str:
-    """The model in use: ``models/current``, or the shipped one of the config's name."""
+def current_model(models: Path, shipped: str) -> str:
+    """The model in use: ``models/current``, or the ``shipped`` one of that name."""
     link = models / CURRENT
-    return str(link) if link.exists() else config.name
+    return str(link) if link.exists() else shipped
 
 
 def install(new: Path, models: Path) -> Path:

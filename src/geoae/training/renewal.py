@@ -4,9 +4,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from geoae.catalog.sources import Found
+from geoae.catalog.sources import Found, scenes_below
 from geoae.errors import TrainingError
-from geoae.evaluation.measure import scenes_below
 from geoae.resources import shipped
 from geoae.training.config import SceneGroup, TrainConfig
 
