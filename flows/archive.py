@@ -8,11 +8,10 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.artifacts import show_outcomes
-from flows.batch import restore_each
 from flows.notifications import on_end
 from flows.parameters import INBOX, OUTBOX, SCHEDULER, made, with_options
 from flows.process import remember_process
-from flows.restore import TIMEOUT
+from flows.restore import TIMEOUT, restore_scenes
 from geoae.archive.failures import Failures
 from geoae.archive.triage import Outcome, count, tally, too_many_failed, triage
 from geoae.catalog.sources import Found, Order, ordered
@@ -80,6 +79,6 @@ def restore_shard(
     label: str, scenes: Sequence[tuple[Found, Job]], failures: Failures, order: str, timeout: float, scheduler: str | None
 ) -> list[Outcome]:  # fmt: skip
     """A share of an archive, with its own table, so that a large one stays readable."""
-    outcomes = restore_each(scenes, failures, order, timeout, scheduler)
+    outcomes = restore_scenes(scenes, failures, order, timeout, scheduler)
     show_outcomes(label, outcomes)
     return outcomes

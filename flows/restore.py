@@ -1,9 +1,10 @@
-"""One scene: ``restore_scene``."""
+"""One scene: ``restore_scene``; many, each a run of its own: ``restore_scenes``."""
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_engine import TaskRunTimeoutError
 
@@ -11,10 +12,14 @@ from flows import tasks
 from flows.notifications import on_end
 from flows.parameters import SCHEDULER, with_options
 from flows.process import remember_process
+from geoae.archive.batch import restore_each
+from geoae.archive.failures import Failures
+from geoae.archive.triage import Outcome, Status
+from geoae.catalog.sources import Found
 from geoae.errors import GeoaeError
 from geoae.pipeline.job import Job
 
-__all__ = ["restore_scene"]
+__all__ = ["restore_scene", "restore_scenes"]
 
 # Seconds; a scene of 20,000 x 20,000 px takes an hour or two on a CPU.
 TIMEOUT = 6 * 3600.0
@@ -56,3 +61,29 @@ def restore_scene(
     tasks.verify(name, report)
     tasks.publish(name, report)
     return report
+
+
+def restore_scenes(
+    todo: Iterable[tuple[Found, Job]],
+    failures: Failures,
+    order: str,
+    timeout: float,
+    scheduler: str | None,
+) -> list[Outcome]:
+    """Restore scenes one after the other as runs of ``restore_scene``; log what became of each."""
+    log = get_run_logger()
+
+    def restore(job: Job) -> Status:
+        given: dict[str, Any] = job.model_dump()
+        state = restore_scene(**given, timeout=timeout, scheduler=scheduler, return_state=True)
+        result = state.result(raise_on_failure=False)
+        if not state.is_completed():
+            raise result if isinstance(result, Exception) else GeoaeError(str(state.message))
+        status: Status = result["status"]
+        return status
+
+    def tell(found: Found, outcome: Outcome) -> None:
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        log.info("%s: %s%s", found.name, outcome.status, reason)
+
+    return restore_each(todo, failures, order, restore, tell)

@@ -8,11 +8,10 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.artifacts import show_outcomes
-from flows.batch import restore_each
 from flows.notifications import on_end
 from flows.parameters import INBOX, OUTBOX, SCHEDULER, made, with_options
 from flows.process import remember_process
-from flows.restore import TIMEOUT
+from flows.restore import TIMEOUT, restore_scenes
 from geoae.archive.failures import Failures
 from geoae.archive.triage import Outcome, count, settled, tally, too_many_failed, triage
 from geoae.catalog.sources import scenes
@@ -64,7 +63,7 @@ def watch_inbox(
             log.info(
                 "%d to restore, %d still growing, %d need nothing", len(todo), len(growing), len(sorted_out.outcomes)
             )
-            outcomes += restore_each(todo, failures, sorted_out.order, timeout, scheduler)
+            outcomes += restore_scenes(todo, failures, sorted_out.order, timeout, scheduler)
     except BusyError:
         log.info("another run is watching for %s; it takes what there is", target)
         return {}

@@ -20,7 +20,18 @@ from geoae.raster.tags import noted
 from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local
 
-__all__ = ["STATUSES", "Outcome", "Triage", "count", "is_done", "settled", "tally", "too_many_failed", "triage"]
+__all__ = [
+    "STATUSES",
+    "Outcome",
+    "Status",
+    "Triage",
+    "count",
+    "is_done",
+    "settled",
+    "tally",
+    "too_many_failed",
+    "triage",
+]
 
 Status = Literal["failed", "growing", "planned", "restored", "skipped"]
 # Those that need a person first.

@@ -1,0 +1,70 @@
+"""Restore many scenes, one after the other."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from geoae.archive.failures import Failures
+from geoae.archive.triage import Outcome, Status
+from geoae.catalog.sources import Found
+from geoae.errors import BusyError, GeoaeError, InputError, RejectedError
+from geoae.pipeline.job import Job
+
+__all__ = ["restore_each"]
+
+# Seconds before a scene that would not read, time and again, is tried once more.
+PUT_OFF = 6 * 3600.0
+
+
+def restore_each(
+    todo: Iterable[tuple[Found, Job]],
+    failures: Failures,
+    order: str,
+    restore: Callable[[Job], Status],
+    on_outcome: Callable[[Found, Outcome], None] = lambda found, outcome: None,
+) -> list[Outcome]:
+    """Restore each scene. One that fails does not stop the others.
+
+    Args:
+        todo: scenes and their jobs.
+        failures: where it is noted that a scene itself cannot be restored.
+        order: digest of model and options, under which failures are noted.
+        restore: restores one scene, and returns "restored" or "skipped". What it raises is the
+            reason why that scene has failed.
+        on_outcome: called after each scene.
+
+    Returns:
+        What became of each scene, in the order of ``todo``.
+
+    """
+    outcomes = []
+    for found, job in todo:
+        began = time.monotonic()
+        status, reason = _attempt(found, job, failures, order, restore)
+        seconds = time.monotonic() - began
+        outcomes.append(Outcome(found.source, str(job.target), status, reason, seconds))
+        on_outcome(found, outcomes[-1])
+    return outcomes
+
+
+def _attempt(
+    found: Found, job: Job, failures: Failures, order: str, restore: Callable[[Job], Status]
+) -> tuple[Status, str]:
+    """Restore one scene: its status and the reason."""
+    try:
+        status = restore(job)
+    except BusyError:  # nothing is wrong, and the next look sees whether it came to an end
+        return "skipped", "another run is restoring it"
+    except Exception as error:  # whatever it is, the other scenes are restored
+        if isinstance(error, InputError | RejectedError):
+            _note_failure(found, failures, order, error)
+        return "failed", str(error) or type(error).__name__
+    failures.forget(found)
+    return status, ""
+
+
+def _note_failure(found: Found, failures: Failures, order: str, error: GeoaeError) -> None:
+    """Note that a scene cannot be restored, for good where a change of it would be seen."""
+    # What cannot be seen to change, a remote scene or what a VRT refers to, is tried again in time.
+    seen = found.stamp and not found.source.endswith(".vrt")
+    for_good = seen and not error.transient
+    failures.note(found, order, str(error), seconds=None if for_good else PUT_OFF)

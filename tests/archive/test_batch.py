@@ -1,0 +1,98 @@
+import pytest
+
+from geoae.archive.batch import restore_each
+from geoae.archive.failures import Failures
+from geoae.catalog.sources import scenes
+from geoae.errors import BusyError, DeviceError, InputError, ReadError, RejectedError
+from geoae.pipeline.job import Job
+
+ORDER = "digest of model and options"
+
+
+@pytest.fixture
+def todo(tmp_path):
+    """Three scenes and their jobs."""
+    for name in ("a.tif", "b.tif", "c.vrt"):
+        (tmp_path / name).write_bytes(b"scene")
+    return [(one, Job(source=one.source, target=one.name)) for one in scenes(str(tmp_path))]
+
+
+@pytest.fixture
+def failures(tmp_path):
+    return Failures.below(str(tmp_path / "out"))
+
+
+def restore_but(errors):
+    """A function that restores all but the scenes named in ``errors``."""
+
+    def restore(job):
+        if job.target in errors:
+            raise errors[job.target]
+        return "restored"
+
+    return restore
+
+
+def test_one_that_fails_does_not_stop_the_others(todo, failures):
+    told = []
+    restore = restore_but({"a.tif": ValueError("all is wrong")})
+    outcomes = restore_each(todo, failures, ORDER, restore, lambda *each: told.append(each))
+    assert [(one.target, one.status, one.reason) for one in outcomes] == [
+        ("a.tif", "failed", "all is wrong"),
+        ("b.tif", "restored", ""),
+        ("c.tif", "restored", ""),
+    ]
+    assert told == [(found, one) for (found, _), one in zip(todo, outcomes, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "noted"),
+    [
+        ("a.tif", InputError("is no scene"), "for good"),
+        ("a.tif", RejectedError("differs"), "for good"),
+        ("a.tif", ReadError("does not read"), "for a time"),
+        ("c.tif", InputError("refers to what is no scene"), "for a time"),
+        ("a.tif", DeviceError("no GPU"), "not at all"),
+        ("a.tif", ValueError("a fault of geoae"), "not at all"),
+    ],
+)
+def test_what_is_wrong_with_a_scene_itself_is_noted(todo, failures, target, error, noted):
+    outcomes = restore_each(todo, failures, ORDER, restore_but({target: error}))
+    assert [one.status for one in outcomes].count("failed") == 1
+    known = {found.name: failures.known(found, ORDER) for found, _ in todo}
+    failure = known.pop(target)
+    assert set(known.values()) == {None}
+    if noted == "not at all":
+        assert failure is None
+    else:
+        assert failure.reason == str(error)
+        assert (failure.until is None) == (noted == "for good")
+
+
+def test_what_is_put_off_is_tried_again_in_time(todo, failures, monkeypatch):
+    restore_each(todo, failures, ORDER, restore_but({"a.tif": ReadError("does not read")}))
+    found = todo[0][0]
+    until = failures.known(found, ORDER).until
+    monkeypatch.setattr("geoae.archive.failures.time.time", lambda: until - 1)
+    assert failures.known(found, ORDER)
+    monkeypatch.setattr("geoae.archive.failures.time.time", lambda: until + 1)
+    assert failures.known(found, ORDER) is None
+
+
+def test_a_scene_of_another_run_is_left_to_it(todo, failures):
+    outcomes = restore_each(todo, failures, ORDER, restore_but({"b.tif": BusyError("held")}))
+    assert [one.status for one in outcomes] == ["restored", "skipped", "restored"]
+    assert outcomes[1].reason == "another run is restoring it"
+    assert failures.known(todo[1][0], ORDER) is None
+
+
+def test_what_is_restored_is_forgotten_as_a_failure(todo, failures):
+    restore_each(todo, failures, ORDER, restore_but({"a.tif": InputError("is no scene")}))
+    assert failures.known(todo[0][0], ORDER)
+    restore_each(todo, failures, ORDER, restore_but({}))
+    assert failures.known(todo[0][0], ORDER) is None
+
+
+def test_an_error_without_words_is_named(todo, failures):
+    outcomes = restore_each(todo, failures, ORDER, restore_but({"a.tif": AssertionError()}))
+    assert outcomes[0].reason == "AssertionError"
