@@ -85,7 +85,9 @@ def restored(run: Forks, source: str, out: Path, *words: str) -> Ended:
 
 
 def is_right(ended: Ended, source: str, out: Path) -> None:
-    assert (ended.code, ended.err) == (0, [])
+    # Rasters of constant fill get a hint at a nodata value, which changes nothing.
+    told = [line for line in ended.err if "if it stands for pixels that were not measured" not in line]
+    assert (ended.code, told) == (0, [])
     assert [path.name for path in out.iterdir()] == ["out.tif"]
     assert differences(source, out / "out.tif") == []
 
