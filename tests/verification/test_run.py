@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 
 import geoae
@@ -28,6 +29,7 @@ def quick(monkeypatch):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
     network = randomised(ARCHITECTURES["res_cae"](**SMALL))
     save(folder, network, name="small", description="random", architecture="res_cae", network=SMALL, tile=512)
     return folder

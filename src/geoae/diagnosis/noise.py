@@ -15,13 +15,12 @@ from geoae.diagnosis.patches import (
     Samples,
     cut_patches,
     gradient_energy,
-    most_patches,
     pure_noise_energy,
 )
 from geoae.diagnosis.prediction import subtract_predicted
 from geoae.types import Floats
 
-__all__ = ["estimate_noise", "noise_model", "working_bytes"]
+__all__ = ["estimate_noise", "noise_model"]
 
 Indices = NDArray[np.intp]
 Limits = Sequence[tuple[float, float]]
@@ -89,13 +88,6 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
     if not np.isfinite(limits).any():
         return _fit_lines(patches, patches.bands, alone)
     return _fit_clipped(patches, alone, limits)
-
-
-def working_bytes(bands: int) -> int:
-    """Bytes that ``noise_model`` takes for ``bands`` bands beside its samples: their patches, and two copies of them
-    where noise is clipped and grows with the signal.
-    """
-    return 3 * 8 * bands * most_patches(bands) * SIDE * SIDE
 
 
 def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Floats, Floats]:

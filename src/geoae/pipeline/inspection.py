@@ -137,7 +137,8 @@ def _peak_bytes(prepared: Prepared) -> int:
     tile = plan.rows.tile * plan.cols.tile * work.tiles_per_batch
     in_model = 4 * bands * (2 if work.scale.varies else 1)
     waiting = 4 * bands * (plan.rows.overlap - 2 * plan.halo) * plan.cols.size
-    cache = min(scene.height * scene.width * pixel, CACHE_MIB << 20)
+    scene_bytes = scene.height * scene.width * scene.count * np.dtype(scene.dtype).itemsize
+    cache = min(scene_bytes, CACHE_MIB << 20)
     held = psutil.Process().memory_info().rss
     return max(peak_rss(), held + tile * (COPIES * pixel + in_model) + waiting + cache)
 

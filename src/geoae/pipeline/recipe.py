@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from geoae.config import read_toml
@@ -70,6 +71,8 @@ def _fill(value: Any) -> Any:
     """A nodata value as people write it, as a whole number where it is one; NaN and infinity never are measurements."""
     if value is None:
         return None
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is no nodata value; give a number like 0 or -9999")
     try:
@@ -79,7 +82,8 @@ def _fill(value: Any) -> Any:
         raise ValueError(f"{value!r} is no nodata value; give a number like 0 or -9999") from error
     if not math.isfinite(number):
         return None
-    return int(number) if number == int(number) else number
+    # A larger whole number, like the least float32, is one of floating point.
+    return int(number) if -(2**63) <= number < 2**64 and number == int(number) else float(number)
 
 
 # No DN is louder: see ``BEYOND`` in radiometry/nodata.py.

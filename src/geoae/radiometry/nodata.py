@@ -63,7 +63,8 @@ def can_hold(dtype: str, value: float | int) -> bool:
     """Whether a pixel of ``dtype`` can be ``value``, to the precision of the type."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
-        return abs(value) <= float(np.finfo(kind).max)
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(kind.type(value)))
     return value == int(value) and np.iinfo(kind).min <= value <= np.iinfo(kind).max
 
 

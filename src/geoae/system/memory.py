@@ -1,6 +1,8 @@
 """Memory of this process: what it has taken, and how glibc keeps what is free."""
 
 import ctypes
+import resource
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,12 +56,13 @@ def release_memory() -> None:
 
 
 def peak_rss() -> int:
-    """Most memory in bytes that this process has held; 0 where the system does not say.
+    """Most memory in bytes that this process has held.
 
-    ``getrusage`` would give that of the process that started this one, where it held more.
+    Where the system does not say so for this process alone, it is what ``getrusage`` gives, which begins with the
+    peak of the process that started this one.
     """
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) << 10
-    return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1 << 10)
