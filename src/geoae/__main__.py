@@ -8,7 +8,7 @@ __all__ = ["main"]
 def main() -> None:
     """Hear signals before anything is imported that takes time, then run the command."""
     listen()
-    from geoae.cli.app import main as command
+    from geoae.cli.main import main as command
 
     command()
 

@@ -9,7 +9,8 @@ import pytest
 import rasterio
 from click.testing import CliRunner
 
-from geoae.cli.app import cli, main
+from geoae.cli.app import cli
+from geoae.cli.main import main
 from tests.support.rasters import noise, read, texture, write
 
 RESTORE_OPTIONS = [
@@ -30,7 +31,7 @@ def scene(tmp_path, monkeypatch):
 @pytest.fixture
 def geoae(monkeypatch, capsys):
     """The command in this process: exit code, lines of standard output, lines of standard error."""
-    monkeypatch.setattr("geoae.cli.app.tune_process", lambda: None)  # would outlive the test
+    monkeypatch.setattr("geoae.cli.main.tune_process", lambda: None)  # would outlive the test
     for hook in ("excepthook", "unraisablehook"):
         monkeypatch.setattr(sys, hook, getattr(sys, hook))
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -103,7 +104,7 @@ def test_import_is_light(tmp_path):
 
 
 def test_command_line_loads_no_torch_for_help(tmp_path):
-    look = "import sys\nfrom geoae.cli.app import main\nsys.argv = ['geoae', 'restore', '--help']\n"
+    look = "import sys\nfrom geoae.cli.main import main\nsys.argv = ['geoae', 'restore', '--help']\n"
     look += "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules, 'rasterio' in sys.modules)"
     assert process("-c", look, cwd=tmp_path).stdout.splitlines()[-1] == "False False"
 

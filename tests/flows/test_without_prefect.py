@@ -23,7 +23,7 @@ class Finder(PathFinder):
         return None if name.split(".")[0] in HIDDEN else PathFinder.find_spec(name, path, target)
 
 sys.meta_path = [Finder if finder is PathFinder else finder for finder in sys.meta_path]
-from geoae.cli.app import main
+from geoae.cli.main import main
 main()
 """
 

@@ -89,7 +89,7 @@ def _waited(child: int, until: float) -> tuple[int, resource.struct_rusage]:
 
 def _become(words: Sequence[str], cwd: str, logs: str, seconds: float, mebibytes: int | None) -> None:
     """The command, to its end."""
-    from geoae.cli.app import main
+    from geoae.cli.main import main
 
     os.chdir(cwd)
     for name, number in ((os.devnull, 0), (Path(logs) / STDOUT, 1), (Path(logs) / STDERR, 2)):

@@ -143,7 +143,7 @@ def _become(folder: Path, words: Sequence[str], faults: Sequence[Harm], limits: 
     os.chdir(folder)
     for name, number in (("stdout", 1), ("stderr", 2)):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    from geoae.cli.app import main
+    from geoae.cli.main import main
 
     for fault in faults:
         fault.install()

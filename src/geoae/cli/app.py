@@ -1,24 +1,20 @@
-"""The command ``geoae``: words to calls, no logic."""
+"""The subcommands of ``geoae``: words to calls, no logic."""
 
 import logging
-import os
-import sys
-import threading
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from geoae.cli.options import with_options
-from geoae.cli.process import hush_libraries, tune_process
-from geoae.cli.signals import leave, listen
-from geoae.errors import GeoaeError, OutputError
+from geoae.cli.process import hush_libraries
+from geoae.errors import OutputError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["main", "misused"]
+__all__ = ["cli"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -267,62 +263,3 @@ def server(host: str, port: int) -> None:
     from geoae.cli.services import run_server
 
     run_server(host, port, say)
-
-
-def main() -> None:
-    """Run the command: exit 0 done, 1 an error in one line, 130 interrupted, 143 terminated."""
-    tune_process()
-    # Or Python prints what GDAL says on the way to an error that is told in one line.
-    logging.getLogger("rasterio").addHandler(logging.NullHandler())
-    heard = listen()
-    if sys.stdout is None:  # whoever started us closed it
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    try:
-        cli.main(prog_name="geoae", standalone_mode=False)
-        sys.stdout.flush()
-    except GeoaeError as error:
-        _stop(f"geoae: {error}")
-    except click.ClickException as error:
-        _stop(f"geoae: {misused(error)}")
-    except MemoryError:
-        _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
-    except BrokenPipeError:  # what was listening has gone
-        _silence()
-        sys.exit(1)
-    except OSError as error:  # of what it says, unless it names a file
-        if error.filename is not None:
-            _stop(f"geoae: {error.filename}: cannot be used ({error.strerror}); allow it, or choose another")
-        _silence()
-        _stop(f"geoae: what it says cannot be written ({error.strerror or error}); outputs that it names are complete")
-    except ImportError as error:
-        if "failed to map" not in str(error):
-            raise
-        _stop(
-            "geoae: out of memory while its libraries load; raise the limit (ulimit -v), they take some 10 GiB of addresses"
-        )
-    except (KeyboardInterrupt, click.Abort):
-        # Python would wait for what GDAL still copies, into a file that is gone already.
-        leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
-    finally:
-        sys.excepthook = sys.__excepthook__
-
-
-def _silence() -> None:
-    """Let nobody hear what is still to be said, or Python would fail on it once more at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _stop(message: str) -> NoReturn:
-    print(" ".join(message.split()), file=sys.stderr)
-    sys.exit(1)
-
-
-def misused(error: click.ClickException) -> str:
-    """What is wrong with the words of a command, with the nearest right one or where to look."""
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context else "geoae"
-    near = getattr(error, "possibilities", None)
-    what = error.message if near else error.format_message()
-    cure = f"did you mean {near[0]}?" if near else f"see {path} --help"
-    command = " ".join([*path.split()[1:], ""]).replace(" ", ": ")
-    return f"{command}{what[:1].lower()}{what[1:].rstrip('.')}; {cure}"
