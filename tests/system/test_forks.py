@@ -75,8 +75,9 @@ def test_a_gpu_that_is_lost_in_a_fork_is_one_line(monkeypatch):
 
 def test_a_process_that_was_not_forked_keeps_its_threads():
     command = "import torch, geoae.models.folder, geoae.raster.validate as s; print(torch.get_num_threads(), s.STRICT.get('GDAL_NUM_THREADS'))"
+    threads = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     done = subprocess.run(
-        [sys.executable, "-c", command], env=os.environ | {"OMP_NUM_THREADS": "2"}, capture_output=True, text=True,
+        [sys.executable, "-c", command], env=os.environ | threads, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
     assert done.stdout.split() == ["2", "None"]
