@@ -31,20 +31,32 @@ def _shard_name() -> str:
     return f"{flow_run.parameters['label']}, {len(flow_run.parameters['scenes'])} scenes"
 
 
-@flow(name="restore-archive", flow_run_name=_name, log_prints=True, persist_result=False, **on_end())
+@flow(
+    name="restore-archive", flow_run_name=_name, log_prints=True, persist_result=False, **on_end()
+)
 @with_options
 def restore_archive(
-    source: str | list[str] = INBOX, target: str = OUTBOX, *, order: Order = "name", limit: int | None = None, since: datetime | timedelta | None = None,
-    dry_run: bool = False, shard: int = 100, most_failed: float = 0.1, timeout: float = TIMEOUT, scheduler: str | None = SCHEDULER,
+    source: str | list[str] = INBOX,
+    target: str = OUTBOX,
+    *,
+    order: Order = "name",
+    limit: int | None = None,
+    since: datetime | timedelta | None = None,
+    dry_run: bool = False,
+    shard: int = 100,
+    most_failed: float = 0.1,
+    timeout: float = TIMEOUT,
+    scheduler: str | None = SCHEDULER,
     **options: Any,
-) -> dict[str, int]:  # fmt: skip
+) -> dict[str, int]:
     """Restore all scenes of an archive that are not done; how many of each outcome.
 
-    Outputs mirror the source's subfolders. A scene that fails does not stop the others. Running it again does
-    only what is missing.
+    Outputs mirror the source's subfolders. A scene that fails does not stop the others. Running it
+    again does only what is missing.
 
     Args:
-        source: folder, glob, list of scenes, STAC catalog.json or collection.json (here or at s3://), or address of a STAC API's collection.
+        source: folder, glob, list of scenes, STAC catalog.json or collection.json (here or at
+            s3://), or address of a STAC API's collection.
         target: folder of the outputs.
         order: which scenes come first.
         limit: restore at most so many scenes.
@@ -53,7 +65,8 @@ def restore_archive(
         shard: scenes of one run of restore-shard, which has a table of its own.
         most_failed: share of the scenes tried that may fail before this run counts as failed.
         timeout: seconds after which restoring one scene is given up.
-        scheduler: address of a Dask scheduler whose workers see source and target under the same names.
+        scheduler: address of a Dask scheduler whose workers see source and target under the same
+            names.
 
     """
     remember_process()
@@ -67,17 +80,33 @@ def restore_archive(
         todo = []
     for first in range(0, len(todo), shard):
         label = f"shard {first // shard + 1} of {-(-len(todo) // shard)}"
-        outcomes += restore_shard(label, todo[first : first + shard], failures, sorted_out.order, timeout, scheduler)
+        outcomes += restore_shard(
+            label, todo[first : first + shard], failures, sorted_out.order, timeout, scheduler
+        )
     show_outcomes("dry run" if dry_run else "archive", outcomes)
     if too_many_failed(outcomes, most_failed):
-        raise GeoaeError(f"{count(outcomes)}; more than {most_failed:.0%} failed, the table geoae-scenes says why")
+        raise GeoaeError(
+            f"{count(outcomes)}; more than {most_failed:.0%} failed, the table geoae-scenes"
+            " says why"
+        )
     return tally(outcomes)
 
 
-@flow(name="restore-shard", flow_run_name=_shard_name, log_prints=True, persist_result=False, validate_parameters=False)
+@flow(
+    name="restore-shard",
+    flow_run_name=_shard_name,
+    log_prints=True,
+    persist_result=False,
+    validate_parameters=False,
+)
 def restore_shard(
-    label: str, scenes: Sequence[tuple[Found, Job]], failures: Failures, order: str, timeout: float, scheduler: str | None
-) -> list[Outcome]:  # fmt: skip
+    label: str,
+    scenes: Sequence[tuple[Found, Job]],
+    failures: Failures,
+    order: str,
+    timeout: float,
+    scheduler: str | None,
+) -> list[Outcome]:
     """A share of an archive, with its own table, so that a large one stays readable."""
     outcomes = restore_scenes(scenes, failures, order, timeout, scheduler)
     show_outcomes(label, outcomes)

@@ -26,15 +26,20 @@ __all__ = ["progress", "show_outcomes", "show_report"]
 
 # Seconds between updates: each is a request to the server.
 EVERY = 5.0
-# Seconds until a server that did not answer is asked again: each time, Prefect tries for half a minute.
+# Seconds until a server that did not answer is asked again: each time, Prefect tries for half a
+# minute.
 AWAY = 300.0
 # A table is one row of the server's database; the rest of a large archive is told by its number.
 ROWS = 500
 
 
 def progress(name: str) -> Callable[[Progress], None]:
-    """A progress artifact of this run, brought up to date every few seconds while the server answers."""
-    artifact = cast(UUID, create_progress_artifact(0.0, key="geoae-progress", description=f"tiles of {name}"))
+    """A progress artifact of this run, brought up to date every few seconds while the server
+    answers.
+    """
+    artifact = cast(
+        UUID, create_progress_artifact(0.0, key="geoae-progress", description=f"tiles of {name}")
+    )
     following = time.monotonic() + EVERY
 
     def update(done: Progress) -> None:
@@ -55,7 +60,9 @@ def show_report(report: RestoreReport, written: str | None) -> None:
     name = Path(report.target).name
     if report.bands:
         picture = before_after(report.source, report.target, tuple(report.bands))
-        create_image_artifact(picture, key="geoae-picture", description=f"{name}: before, after, difference x 3")
+        create_image_artifact(
+            picture, key="geoae-picture", description=f"{name}: before, after, difference x 3"
+        )
     bands = zip(report.bands, report.sigma_before, report.sigma_after, report.bias, strict=True)
     common = {
         "seconds": round(report.seconds, 2),
@@ -72,9 +79,21 @@ def show_report(report: RestoreReport, written: str | None) -> None:
         | common
         for band, before, after, bias in bands
     ]
-    rows += [{"band": band, "noise before (DN)": f"copied: {reason}"} for band, reason in report.copied.items()]
-    create_table_artifact(rows, key="geoae-figures", description=f"{name}: {report.height} x {report.width} px, {report.tiles} tiles, {report.setting}")  # fmt: skip
-    for key, text, place in (("geoae-output", name, report.target), ("geoae-report", "report", written)):
+    rows += [
+        {"band": band, "noise before (DN)": f"copied: {reason}"}
+        for band, reason in report.copied.items()
+    ]
+    create_table_artifact(
+        rows,
+        key="geoae-figures",
+        description=(
+            f"{name}: {report.height} x {report.width} px, {report.tiles} tiles, {report.setting}"
+        ),
+    )
+    for key, text, place in (
+        ("geoae-output", name, report.target),
+        ("geoae-report", "report", written),
+    ):
         if place:
             create_link_artifact(_link(place), link_text=text, key=key, description=place)
 
@@ -88,4 +107,6 @@ def show_outcomes(title: str, outcomes: Sequence[Outcome]) -> None:
     rows = sorted(outcomes, key=lambda one: (STATUSES.index(one.status), one.source))
     more = f"; the first {ROWS} are shown" if len(rows) > ROWS else ""
     table = [asdict(row) | {"seconds": round(row.seconds, 1)} for row in rows[:ROWS]]
-    create_table_artifact(table, key="geoae-scenes", description=f"{title}: {count(outcomes)}{more}")
+    create_table_artifact(
+        table, key="geoae-scenes", description=f"{title}: {count(outcomes)}{more}"
+    )

@@ -1,4 +1,6 @@
-"""A word to people when a run fails, crashes or is cancelled, through a Prefect notification block."""
+"""A word to people when a run fails, crashes or is cancelled, through a Prefect
+notification block.
+"""
 
 import os
 from typing import Any
@@ -17,14 +19,18 @@ SETTING = "GEOAE_NOTIFY"
 
 
 def notify(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:
-    """Send state and reason to the block that ``GEOAE_NOTIFY`` names. Prefect wants these parameters' names."""
+    """Send state and reason to the block that ``GEOAE_NOTIFY`` names. Prefect wants these
+    parameters' names.
+    """
     name = os.environ.get(SETTING)
     if not name or _is_left_to_another(state):
         return
     subject = f"geoae: {flow_run.name} is {state.name}"
     try:
         block: Any = Block.load(name)
-        block.notify(body=f"{flow.name}/{flow_run.name} ({flow_run.id}): {state.message}", subject=subject)
+        block.notify(
+            body=f"{flow.name}/{flow_run.name} ({flow_run.id}): {state.message}", subject=subject
+        )
     except Exception as error:  # a hook's failure must not hide the run's
         get_logger("geoae.flows").warning("nobody was told through %s: %s", name, error)
 

@@ -1,4 +1,6 @@
-"""The fields of ``geoae.pipeline.job.Job`` as parameters of flows, so that Prefect's form shows them with descriptions."""
+"""The fields of ``geoae.pipeline.job.Job`` as parameters of flows, so that Prefect's form shows
+them with descriptions.
+"""
 
 import inspect
 import os
@@ -22,20 +24,28 @@ SCHEDULER = os.environ.get("DASK_SCHEDULER_ADDRESS") or None
 
 
 def made(place: str | list[str]) -> str | list[str]:
-    """``place``; the default inbox is made where it is missing, a folder that somebody named is not."""
+    """``place``; the default inbox is made where it is missing, a folder that somebody named is
+    not.
+    """
     if place == INBOX:
         Path(INBOX).mkdir(parents=True, exist_ok=True)
     return place
 
 
 def with_options(function: F) -> F:
-    """Give ``function``, in place of its ``**options``, one parameter for each field of ``Job`` that it lacks.
+    """Give ``function``, in place of its ``**options``, one parameter for each field of ``Job``
+    that it lacks.
 
-    Prefect takes descriptions from a docstring's section ``Args:``, with which ``function``'s must end.
+    Prefect takes descriptions from a docstring's section ``Args:``, with which ``function``'s must
+    end.
     """
-    own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    own = [
+        p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD
+    ]
     defaults = {"model": MODEL}
-    fields = {name: field for name, field in Job.model_fields.items() if name not in {p.name for p in own}}
+    fields = {
+        name: field for name, field in Job.model_fields.items() if name not in {p.name for p in own}
+    }
     options = [
         inspect.Parameter(
             name,

@@ -1,4 +1,6 @@
-"""Which process computes a flow run, so that a run whose process is gone is told from one that computes."""
+"""Which process computes a flow run, so that a run whose process is gone is told from one that
+computes.
+"""
 
 import os
 from pathlib import Path
@@ -33,8 +35,9 @@ def find_process(run: FlowRun) -> Found:
     """Look for the process that computes ``run`` among those of this machine.
 
     Returns:
-        ``lives``, ``gone``, or ``unknown`` where this machine cannot tell: the run belongs to another machine or
-        container, or to a boot before this one, or its process has not written its label yet.
+        ``lives``, ``gone``, or ``unknown`` where this machine cannot tell: the run belongs to
+        another machine or container, or to a boot before this one, or its process has not written
+        its label yet.
 
     """
     words = str(run.labels.get(LABEL, "")).split(" ")
@@ -48,7 +51,9 @@ def find_process(run: FlowRun) -> Found:
 
 
 def _here() -> list[str]:
-    """Boot of this machine, and namespace of PIDs in it: within them, PID and start time name one process."""
+    """Boot of this machine, and namespace of PIDs in it: within them, PID and start time name one
+    process.
+    """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return [boot, str(Path("/proc/self/ns/pid").readlink())]
@@ -57,7 +62,9 @@ def _here() -> list[str]:
 
 
 def _start_time(pid: int) -> str:
-    """Start of a process in clock ticks since boot; empty where there is no such process. See proc(5)."""
+    """Start of a process in clock ticks since boot; empty where there is no such process. See
+    proc(5).
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

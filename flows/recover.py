@@ -1,7 +1,8 @@
 """Start flow runs again whose process is gone: ``python -m flows.recover``, before a worker starts.
 
-After a power cut nobody is left to say that a run has ended: it would stay Running, and keep its place in the pool, for
-ever. What this machine computed is looked up among its processes. Of all else a heartbeat is waited for.
+After a power cut nobody is left to say that a run has ended: it would stay Running, and keep its
+place in the pool, for ever. What this machine computed is looked up among its processes. Of all
+else a heartbeat is waited for.
 """
 
 import time
@@ -28,7 +29,8 @@ STATES = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 TAG = "geoae"
 SILENCE = 90.0
 EVERY = 2.0
-# A run that takes its machine down each time is not to do so for ever. As in `automations/start-again.json`.
+# A run that takes its machine down each time is not to do so for ever. As in
+# `automations/start-again.json`.
 STARTS = 3
 # Which `automations/silent-runs.json` takes for a sign of life.
 RECOVERED = "geoae.flow-run.recovered"
@@ -39,8 +41,9 @@ MESSAGE = "Its process is gone. What is finished is kept."
 def recover() -> Iterator[str]:
     """Set runs that have lost their process to Crashed, and start them again.
 
-    A run of this machine is told by its process. Any other counts as lost if it sends no heartbeat for 90 s
-    from now on: what came before may have been missed, since the server may have been away.
+    A run of this machine is told by its process. Any other counts as lost if it sends no heartbeat
+    for 90 s from now on: what came before may have been missed, since the server may have been
+    away.
 
     Yields:
         A line for people about each run that is lost, and about those that are waited for.
@@ -53,13 +56,18 @@ def recover() -> Iterator[str]:
             yield _start_again(client, families[root])
         unknown = [root for root in families if found[root] == "unknown"]
         if unknown:
-            yield f"waiting {SILENCE:.0f} s at most for a sign of life of {', '.join(families[root][0].name for root in unknown)}"
+            yield (
+                f"waiting {SILENCE:.0f} s at most for a sign of life of"
+                f" {', '.join(families[root][0].name for root in unknown)}"
+            )
         for root in _silent(client, unknown):
             yield _start_again(client, families[root])
 
 
 def _families(client: SyncPrefectClient) -> dict[UUID, list[FlowRun]]:
-    """Unfinished runs of geoae's deployments, each followed by those that are computed inside of it."""
+    """Unfinished runs of geoae's deployments, each followed by those that are computed inside of
+    it.
+    """
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=STATES)))
     runs = client.read_flow_runs(flow_run_filter=wanted, limit=200)
     families = {run.id: [run] for run in runs if run.deployment_id and TAG in run.tags}
@@ -84,7 +92,9 @@ def _root(client: SyncPrefectClient, run: FlowRun) -> UUID | None:
 
 
 def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
-    """End a run and those inside of it; start it again unless it was being cancelled, or was started often enough."""
+    """End a run and those inside of it; start it again unless it was being cancelled, or was
+    started often enough.
+    """
     root, *inner = family
     taken = f"{root.name} ({root.id}) is started again by another worker"
     if client.read_flow_run(root.id).state_id != root.state_id:
@@ -99,7 +109,9 @@ def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
     if cancelling or root.run_count >= STARTS:
         return f"{root.name} ({root.id}) has lost its process; it is {ended.name}"
     time.sleep(EVERY)  # so that a worker which looks at the same time finds it Crashed
-    client.set_flow_run_state(root.id, AwaitingRetry(message="Started again, since its process was lost."))
+    client.set_flow_run_state(
+        root.id, AwaitingRetry(message="Started again, since its process was lost.")
+    )
     # A server that has just started hears of neither state for minutes, and would miss a heartbeat.
     event = Event(event=RECOVERED, resource={"prefect.resource.id": f"prefect.flow-run.{root.id}"})
     client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()

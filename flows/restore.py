@@ -47,7 +47,8 @@ def restore_scene(
         source: scene to restore: anything GDAL opens by name.
         target: file to write; by default NAME_restored.tif beside the source.
         timeout: seconds after which restoring is given up.
-        scheduler: address of a Dask scheduler whose workers see source and target under the same names.
+        scheduler: address of a Dask scheduler whose workers see source and target under the same
+            names.
 
     """
     remember_process()
@@ -57,7 +58,10 @@ def restore_scene(
     try:
         report = tasks.restore.with_options(timeout_seconds=timeout)(name, job, scheduler)
     except TaskRunTimeoutError as error:
-        raise GeoaeError(f"{source}: was not restored within {timeout:.0f} s; what is finished is kept: run it again to go on, or give a longer timeout") from error  # fmt: skip
+        raise GeoaeError(
+            f"{source}: was not restored within {timeout:.0f} s; what is finished is kept: run it"
+            " again to go on, or give a longer timeout"
+        ) from error
     tasks.verify(name, report)
     tasks.publish(name, report)
     return report

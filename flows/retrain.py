@@ -33,16 +33,31 @@ FIXED = os.environ.get("GEOAE_FIXED", "fixed")
 TIMEOUT = 24 * 3600.0
 
 
-@flow(name="retrain", flow_run_name="retrain {config}", log_prints=True, persist_result=False, **on_end())
+@flow(
+    name="retrain",
+    flow_run_name="retrain {config}",
+    log_prints=True,
+    persist_result=False,
+    **on_end(),
+)
 def retrain(
-    source: str = INBOX, fixed: str = FIXED, models: str = MODELS, *, config: str = "res-cae", days: float = 30.0,
-    steps: int | None = None, sigmas: list[float] = [15.0, 25.0, 50.0], least_gain: float = 0.05,  # noqa: B006
-    accelerator: str = "auto", timeout: float = TIMEOUT,
-) -> dict[str, Any]:  # fmt: skip
-    """Train on recent scenes, measure against the model in use, and put the new one in place if it is better.
+    source: str = INBOX,
+    fixed: str = FIXED,
+    models: str = MODELS,
+    *,
+    config: str = "res-cae",
+    days: float = 30.0,
+    steps: int | None = None,
+    sigmas: list[float] = [15.0, 25.0, 50.0],  # noqa: B006
+    least_gain: float = 0.05,
+    accelerator: str = "auto",
+    timeout: float = TIMEOUT,
+) -> dict[str, Any]:
+    """Train on recent scenes, measure against the model in use, and put the new one in place if it
+    is better.
 
-    The link `current` in the folder of models names the one in use; the one before stays beside it. A run
-    that was killed goes on from its last checkpoint when it is retried.
+    The link `current` in the folder of models names the one in use; the one before stays beside it.
+    A run that was killed goes on from its last checkpoint when it is retried.
 
     Args:
         source: folder, glob, or STAC collection of scenes.
@@ -66,7 +81,9 @@ def retrain(
     settings = renewed(base, base.name, current, folder, steps)
     train.with_options(timeout_seconds=timeout)(settings, str(work), accelerator)
     verdict = measure(str(work / "model"), current, fixed, sigmas, least_gain)
-    get_run_logger().info("%s: %s", "better" if verdict["better"] else "not better", verdict["reason"])
+    get_run_logger().info(
+        "%s: %s", "better" if verdict["better"] else "not better", verdict["reason"]
+    )
     if verdict["better"]:
         put_in_place(str(work / "model"), models)
     shutil.rmtree(work)
@@ -77,17 +94,35 @@ def retrain(
 def train(settings: TrainConfig, work: str, accelerator: str) -> None:
     """Train, going on where an interrupted run was."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    fit(settings, Path(work) / "scenes", Path(work) / "run", Path(work) / "model", Hardware(accelerator))
+    fit(
+        settings,
+        Path(work) / "scenes",
+        Path(work) / "run",
+        Path(work) / "model",
+        Hardware(accelerator),
+    )
 
 
 @task(**STEP)
-def measure(new: str, current: str, fixed: str, sigmas: list[float], least_gain: float) -> dict[str, Any]:
+def measure(
+    new: str, current: str, fixed: str, sigmas: list[float], least_gain: float
+) -> dict[str, Any]:
     """Both models, blind, on the fixed set; the verdict, and a table of all figures."""
     rows = evaluate([current, new], scenes_below([Path(fixed)]), sigmas)
     figures = ("scene", "sigma", "contender", "psnr", "ssim", "bias", "megapixels")
-    table = [{name: round(value, 4) if isinstance(value := getattr(row, name), float) else value for name in figures} for row in rows]  # fmt: skip
+    table = [
+        {
+            name: round(value, 4) if isinstance(value := getattr(row, name), float) else value
+            for name in figures
+        }
+        for row in rows
+    ]
     verdict = judge(rows, new, current, least_gain)
-    create_table_artifact(table, key="geoae-retrain", description=f"{'better' if verdict.better else 'not better'}: {verdict.reason}")  # fmt: skip
+    create_table_artifact(
+        table,
+        key="geoae-retrain",
+        description=f"{'better' if verdict.better else 'not better'}: {verdict.reason}",
+    )
     return asdict(verdict)
 
 
@@ -95,4 +130,6 @@ def measure(new: str, current: str, fixed: str, sigmas: list[float], least_gain:
 def put_in_place(new: str, models: str) -> None:
     """Let ``current`` name the new model; the one before stays."""
     folder = install(Path(new), Path(models))
-    get_run_logger().info("%s is %s now; name it as model to restore with it", Path(models) / CURRENT, folder.name)
+    get_run_logger().info(
+        "%s is %s now; name it as model to restore with it", Path(models) / CURRENT, folder.name
+    )

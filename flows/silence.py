@@ -1,7 +1,8 @@
 """Let silence of runs count from now on: ``python -m flows.silence``, before the server starts.
 
-A server that was away has not heard the heartbeats of runs that computed meanwhile, here or on other machines. Prefect
-keeps the time until which one must come in its database, and would set these runs to Crashed as soon as it is back.
+A server that was away has not heard the heartbeats of runs that computed meanwhile, here or on
+other machines. Prefect keeps the time until which one must come in its database, and would set
+these runs to Crashed as soon as it is back.
 """
 
 import asyncio
@@ -26,7 +27,8 @@ async def prolong_silence() -> None:
     try:
         async with db.session_context(begin_transaction=True) as session:
             await session.execute(waiting.values(end=now("UTC") + WITHIN))
-    except (OperationalError, ProgrammingError):  # the tables are made when the server starts for the first time
+    # the tables are made when the server starts for the first time
+    except (OperationalError, ProgrammingError):
         pass
 
 

@@ -33,29 +33,47 @@ def _is_transient(task: Task[Any, Any], task_run: TaskRun, state: State) -> bool
     return isinstance(error, GeoaeError) and error.transient
 
 
-@task(**STEP, task_run_name="inspect {name}", retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_is_transient)
+@task(
+    **STEP,
+    task_run_name="inspect {name}",
+    retries=2,
+    retry_delay_seconds=[5, 30],
+    retry_condition_fn=_is_transient,
+)
 def inspect(name: str, job: Job) -> None:
     """Say what the scene is; fail early, with a reason, where it cannot be restored."""
     scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands), job.nodata)
     log = get_run_logger()
     log.info(
         "%s: %s, %d x %d px, %d bands of %s, CRS %s",
-        name, scene.driver, scene.height, scene.width, scene.count, scene.dtype, scene.crs,
-    )  # fmt: skip
+        name,
+        scene.driver,
+        scene.height,
+        scene.width,
+        scene.count,
+        scene.dtype,
+        scene.crs,
+    )
     for band, reason in scene.copied.items():
         log.info("band %d will be copied untouched: %s", band, reason)
 
 
 @task(
-    **STEP, task_run_name="restore {name}", log_prints=True, retries=2, retry_delay_seconds=[5, 30], retry_jitter_factor=0.2,
+    **STEP,
+    task_run_name="restore {name}",
+    log_prints=True,
+    retries=2,
+    retry_delay_seconds=[5, 30],
+    retry_jitter_factor=0.2,
     retry_condition_fn=_is_transient,
-)  # fmt: skip
+)
 def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
-    """Carry out ``job``: tiles read with rasterio, through the network, blended, written, whole or not at all.
+    """Carry out ``job``: tiles read with rasterio, through the network, blended, written, whole or
+    not at all.
 
-    The output gets its name only once it has been checked to be its source but for the noise. What an
-    interrupted run finished is used again. An older output of geoae is replaced once the new one is complete;
-    another file of that name is left alone unless the job says ``overwrite``.
+    The output gets its name only once it has been checked to be its source but for the noise. What
+    an interrupted run finished is used again. An older output of geoae is replaced once the new one
+    is complete; another file of that name is left alone unless the job says ``overwrite``.
     """
     target = target_of(job)
     if is_local(target):
@@ -76,13 +94,20 @@ def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
 
 @task(**STEP, task_run_name="verify {name}")
 def verify(name: str, report: dict[str, Any]) -> None:
-    """See that what the target's name stands for is the output of this run, and say what its check has found."""
+    """See that what the target's name stands for is the output of this run, and say what its check
+    has found.
+    """
     found = RestoreReport.model_validate(report)
     held = (noted(found.target) or {}).get("FINGERPRINT")
     if held != found.fingerprint:
-        raise OutputError(f"{found.target}: holds the fingerprint {held}, not this run's; has another run written it?")
+        raise OutputError(
+            f"{found.target}: holds the fingerprint {held}, not this run's; has another run"
+            " written it?"
+        )
     moved = ", ".join(f"{bias:+.3g}" for bias in found.bias)
-    get_run_logger().info("checked against its source; band means moved by %s DN", moved or "nothing")
+    get_run_logger().info(
+        "checked against its source; band means moved by %s DN", moved or "nothing"
+    )
 
 
 @task(**STEP, task_run_name="publish {name}")

@@ -28,23 +28,33 @@ def _name() -> str:
 @flow(name="watch-inbox", flow_run_name=_name, log_prints=True, persist_result=False, **on_end())
 @with_options
 def watch_inbox(
-    source: str = INBOX, target: str = OUTBOX, *, settle: float = 10.0, since: datetime | timedelta | None = None,
-    limit: int | None = None, most_failed: float = 0.0, timeout: float = TIMEOUT, scheduler: str | None = SCHEDULER, **options: Any,
-) -> dict[str, int]:  # fmt: skip
+    source: str = INBOX,
+    target: str = OUTBOX,
+    *,
+    settle: float = 10.0,
+    since: datetime | timedelta | None = None,
+    limit: int | None = None,
+    most_failed: float = 0.0,
+    timeout: float = TIMEOUT,
+    scheduler: str | None = SCHEDULER,
+    **options: Any,
+) -> dict[str, int]:
     """Restore what has arrived and stopped growing; how many of each outcome.
 
-    Moves and deletes nothing: what is done is told by the outputs. A scene that is broken is tried, and
-    fails the run, once; it is tried again when it changes.
+    Moves and deletes nothing: what is done is told by the outputs. A scene that is broken is tried,
+    and fails the run, once; it is tried again when it changes.
 
     Args:
         source: folder that scenes are put into, or a STAC collection.
         target: folder of the outputs, which mirror the source's subfolders.
-        settle: seconds between two looks at a scene, which must not change its size or time in between.
+        settle: seconds between two looks at a scene, which must not change its size or time in
+            between.
         since: only scenes changed at this time or later, or at most so long ago, like P7D.
         limit: restore at most so many scenes.
         most_failed: share of the scenes tried that may fail before this run counts as failed.
         timeout: seconds after which restoring one scene is given up.
-        scheduler: address of a Dask scheduler whose workers see source and target under the same names.
+        scheduler: address of a Dask scheduler whose workers see source and target under the same
+            names.
 
     """
     remember_process()
@@ -53,15 +63,25 @@ def watch_inbox(
     Path(target).mkdir(parents=True, exist_ok=True)
     try:
         with hold(Path(target) / ".geoae-watch.lock"):
-            sorted_out = triage(scenes(made(source), since=since, beside=target), target, options, failures)
+            sorted_out = triage(
+                scenes(made(source), since=since, beside=target), target, options, failures
+            )
             same, growing = settled([one for one, _ in sorted_out.todo], settle)
             outcomes = sorted_out.outcomes + [
-                Outcome(one.source, f"{target}/{one.name}", "growing", "is still being written; the next look takes it")
+                Outcome(
+                    one.source,
+                    f"{target}/{one.name}",
+                    "growing",
+                    "is still being written; the next look takes it",
+                )
                 for one in growing
             ]
             todo = [(one, job) for one, job in sorted_out.todo if one in same][:limit]
             log.info(
-                "%d to restore, %d still growing, %d need nothing", len(todo), len(growing), len(sorted_out.outcomes)
+                "%d to restore, %d still growing, %d need nothing",
+                len(todo),
+                len(growing),
+                len(sorted_out.outcomes),
             )
             outcomes += restore_scenes(todo, failures, sorted_out.order, timeout, scheduler)
     except BusyError:

@@ -1,4 +1,5 @@
-"""MkDocs hook: pages and pictures of the site that are not in `docs/`, and the links between all pages.
+"""MkDocs hook: pages and pictures of the site that are not in `docs/`, and the links between all
+pages.
 
 A page keeps the links that work in the repository, such as `docs/models.md` in the README. This
 hook turns them into links of the site. A link to a file that is not on the site, such as
@@ -26,11 +27,15 @@ OUTSIDE = {
 }
 PLACES = {site: place for place, site in OUTSIDE.items()}
 EACH = re.compile(r"^::: each (?P<module>[\w.]+)\.(?P<name>\w+)$", re.MULTILINE)
-LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
+LINK = re.compile(
+    r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)"
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add what lies outside `docs/`; a picture that was just made takes the place of the committed one."""
+    """Add what lies outside `docs/`; a picture that was just made takes the place of the committed
+    one.
+    """
     root = Path(config.config_file_path).parent
     for place, site in OUTSIDE.items():
         if place.startswith("build/") and not (root / place).exists():

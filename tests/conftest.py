@@ -8,14 +8,18 @@ from hypothesis import settings
 
 from tests.support.standin import make_prefect
 
-# Wall-clock deadlines fail on a busy machine, not on a wrong result; the examples are the same in every run.
+# Wall-clock deadlines fail on a busy machine, not on a wrong result; the examples are the same in
+# every run.
 settings.register_profile("geoae", deadline=None, derandomize=True)
 settings.load_profile("geoae")
 # For networks that are built while tests are collected.
 torch.manual_seed(0)
 
 # A test run in the background of a script ignores what its commands are asked to hear.
-for number, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+for number, answer in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, answer)
 
@@ -33,7 +37,9 @@ def said(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SAID", str(tmp_path / "said"))
-    return lambda: (tmp_path / "said").read_text().splitlines() if (tmp_path / "said").exists() else []
+    return lambda: (
+        (tmp_path / "said").read_text().splitlines() if (tmp_path / "said").exists() else []
+    )
 
 
 @pytest.fixture

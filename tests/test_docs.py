@@ -1,4 +1,6 @@
-"""What the pages say exists: commands, options, files, configs, and the examples of the contributing page."""
+"""What the pages say exists: commands, options, files, configs, and the examples of the
+contributing page.
+"""
 
 import re
 import tomllib
@@ -40,9 +42,14 @@ def spans(page: Path) -> list[str]:
     """Inline code, and each line of code that stands by itself, without comments."""
     text = page.read_text()
     inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
-    lines = [line.strip() for line in text.replace("\\\n", " ").splitlines() if line.startswith("    ")]
+    lines = [
+        line.strip() for line in text.replace("\\\n", " ").splitlines() if line.startswith("    ")
+    ]
     shell = [
-        line.strip() for kind, code in FENCE.findall(text) if kind in ("sh", "console") for line in code.splitlines()
+        line.strip()
+        for kind, code in FENCE.findall(text)
+        if kind in ("sh", "console")
+        for line in code.splitlines()
     ]
     return [re.sub(r"\s#.*", "", code) for code in [*inline, *lines, *shell]]
 
@@ -99,7 +106,10 @@ def test_every_file_of_the_code_exists(page):
 
 def test_configs_are_valid():
     found = [tomllib.loads(text) for page in GUIDES for text in blocks(page, "toml")]
-    kinds = [TrainConfig if "groups" in one else DegradeConfig if "degradations" in one else Recipe for one in found]
+    kinds = [
+        TrainConfig if "groups" in one else DegradeConfig if "degradations" in one else Recipe
+        for one in found
+    ]
     assert set(kinds) == {TrainConfig, DegradeConfig, Recipe}
     for kind, config in zip(kinds, found, strict=True):
         kind.model_validate(config)

@@ -18,13 +18,16 @@ IMPORT = """
 import time, sys
 began = time.process_time()
 import geoae
-print(time.process_time() - began, *[name for name in ("torch", "prefect", "xarray", "rasterio") if name in sys.modules])
+heavy = [name for name in ("torch", "prefect", "xarray", "rasterio") if name in sys.modules]
+print(time.process_time() - began, *heavy)
 """
 
 
 def python(*arguments: object, cwd: Path = ROOT, **environment: str) -> str:
     command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -37,7 +40,9 @@ def test_import_is_quick_and_loads_nothing_heavy():
 
 def test_every_core_dependency_is_imported():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {re.match(r"[\w-]+", entry)[0].replace("-", "_") for entry in project["dependencies"]}
+    declared = {
+        re.match(r"[\w-]+", entry)[0].replace("-", "_") for entry in project["dependencies"]
+    }
     code = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     imported = set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.MULTILINE))
     assert declared <= imported
@@ -59,10 +64,21 @@ def wheel(tmp_path_factory) -> Path:
 
 def works(cwd: Path, **environment: str) -> None:
     """Models and recipes are found, and a scene is restored with both."""
-    scene = write(cwd / "scene.tif", (texture(2, 90, 90) + noise((2, 90, 90), 25)).astype(np.uint16))
+    scene = write(
+        cwd / "scene.tif", (texture(2, 90, 90) + noise((2, 90, 90), 25)).astype(np.uint16)
+    )
     assert "res-cae" in python("-m", "geoae", "models", cwd=cwd, **environment)
     python(
-        "-m", "geoae", "restore", "scene.tif", "--recipe", "landsat-30m", "--report", "r.json", cwd=cwd, **environment
+        "-m",
+        "geoae",
+        "restore",
+        "scene.tif",
+        "--recipe",
+        "landsat-30m",
+        "--report",
+        "r.json",
+        cwd=cwd,
+        **environment,
     )
     assert json.loads((cwd / "r.json").read_text())["model"] == "res-cae"
     assert read(cwd / "scene_restored.tif").std() < read(scene).std()
@@ -70,7 +86,9 @@ def works(cwd: Path, **environment: str) -> None:
 
 @pytest.mark.slow
 def test_a_wheel_works_in_another_folder(wheel, tmp_path):
-    where = python("-c", "import geoae; print(geoae.__file__)", cwd=tmp_path, PYTHONPATH=str(wheel)).strip()
+    where = python(
+        "-c", "import geoae; print(geoae.__file__)", cwd=tmp_path, PYTHONPATH=str(wheel)
+    ).strip()
     assert Path(where).is_relative_to(wheel)
     assert (wheel / "geoae" / "_shipped" / "models" / "res-cae" / "weights.safetensors").exists()
     works(tmp_path, PYTHONPATH=str(wheel))

@@ -22,10 +22,10 @@ __all__ = ["GeoaeError", "restore", "verify"]
 def restore(source: str, target: str | None = None, **options: Any) -> "RestoreReport":
     """Restore the scene ``source`` into ``target`` (by default ``NAME_restored.tif`` beside it).
 
-    ``options`` are the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), device, precision,
-    recipe, tile, overlap, batch_size, bands, tta, profile, overwrite, fresh. An unknown one raises
-    ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``. What the
-    report warns of is also issued as a Python warning.
+    ``options`` are the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), device,
+    precision, recipe, tile, overlap, batch_size, bands, tta, profile, overwrite, fresh. An unknown
+    one raises ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``.
+    What the report warns of is also issued as a Python warning.
     """
     import warnings
 

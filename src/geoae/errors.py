@@ -13,7 +13,7 @@ errors worth a retry: the same call may succeed later without anyone changing an
     ├── RecipeError       options that contradict each other, the model or the scene
     ├── TrainingError     scenes or settings that cannot be trained on
     ├── DeviceError       the device asked for is absent or out of memory
-    └── ClusterError      a Dask cluster that does not answer or has lost what it was given (transient)
+    └── ClusterError a Dask cluster that does not answer or has lost what it was given (transient)
 """
 
 __all__ = [

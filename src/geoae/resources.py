@@ -1,4 +1,6 @@
-"""What is there beside the code: models and recipes that travel with geoae, and optional packages."""
+"""What is there beside the code: models and recipes that travel with geoae, and optional
+packages.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +17,9 @@ def shipped(kind: str) -> Path:
 
 
 def require_extra(extra: str, *modules: str) -> None:
-    """Raise ``GeoaeError`` with the cure unless all ``modules`` of an optional ``extra`` are installed."""
+    """Raise ``GeoaeError`` with the cure unless all ``modules`` of an optional ``extra`` are
+    installed.
+    """
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise GeoaeError(f"this needs {' and '.join(missing)}: pip install 'geoae[{extra}]'")

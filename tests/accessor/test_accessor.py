@@ -32,10 +32,19 @@ def model(tmp_path):
 
 
 def small(folder: Path, head: float = 0.003) -> str:
-    """A small network. Its residual has no mean to speak of, unless its ``head`` is larger: such an output is rejected."""
+    """A small network. Its residual has no mean to speak of, unless its ``head`` is larger: such an
+    output is rejected.
+    """
     network = randomised(ResCAE(channels=1, widths=(4, 6, 8), blocks=(1, 0, 0, 0, 0)), head=head)
-    save(folder, network, name="small", description="a test's", architecture="res_cae",
-         network={"channels": 1, "widths": [4, 6, 8], "blocks": [1, 0, 0, 0, 0]}, tile=128)  # fmt: skip
+    save(
+        folder,
+        network,
+        name="small",
+        description="a test's",
+        architecture="res_cae",
+        network={"channels": 1, "widths": [4, 6, 8], "blocks": [1, 0, 0, 0, 0]},
+        tile=128,
+    )
     return str(folder)
 
 
@@ -45,7 +54,9 @@ def lazily(scene) -> xarray.DataArray:
 
 def test_it_equals_what_the_command_writes(scene, model, tmp_path):
     geoae.restore(scene, tmp_path / "out.tif", model=model, precision="fp32")
-    restored = lazily(scene).geoae.restore(model=model, precision="fp32").compute(scheduler="synchronous")
+    restored = (
+        lazily(scene).geoae.restore(model=model, precision="fp32").compute(scheduler="synchronous")
+    )
     assert (restored.values != read(scene)).mean() > 0.5
     assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
 
@@ -66,7 +77,9 @@ def test_nothing_is_computed_before_it_is_asked_for(model):
         blocks.append(block_id)
         return np.full((1, 100, 100), 500, np.uint16)
 
-    pixels = dask.array.map_blocks(block, chunks=((1,), (100,) * 20, (100,) * 2), meta=np.empty((0, 0, 0), np.uint16))
+    pixels = dask.array.map_blocks(
+        block, chunks=((1,), (100,) * 20, (100,) * 2), meta=np.empty((0, 0, 0), np.uint16)
+    )
     array = xarray.DataArray(pixels, dims=("band", "y", "x"))
     restored = array.geoae.restore(model=model, tile=128)
     assert isinstance(restored.data, dask.array.Array)
@@ -82,7 +95,9 @@ def test_two_dimensions_and_some_bands(scene):
 
 def test_bands_that_are_not_asked_for_stay(scene, model):
     array = lazily(scene)
-    restored = array.geoae.restore(model=model, tile=128, bands=[2]).compute(scheduler="synchronous")
+    restored = array.geoae.restore(model=model, tile=128, bands=[2]).compute(
+        scheduler="synchronous"
+    )
     changed = [(restored.values[band] != array.values[band]).mean() for band in range(3)]
     assert changed[0] == changed[2] == 0
     assert changed[1] > 0.5
@@ -94,7 +109,11 @@ def test_noise_of_each_band_is_in_the_order_of_bands(scene, model):
     array = lazily(scene)
 
     def restored(**options):
-        return array.geoae.restore(model=model, tile=128, **options).compute(scheduler="synchronous").values
+        return (
+            array.geoae.restore(model=model, tile=128, **options)
+            .compute(scheduler="synchronous")
+            .values
+        )
 
     one = restored(bands="3,1", sigma="20,5")
     assert (one == restored(bands=[1, 3], sigma=[5, 20])).all()
@@ -138,8 +157,15 @@ def test_a_value_that_is_given_is_that_of_the_type(model):
     pixels = ((texture(1, 90, 100) + noise((1, 90, 100), 25)) / 100).astype(np.float16)
     pixels[:, :, :30] = -9999
     array = xarray.DataArray(pixels, dims=("band", "y", "x"))
-    restored = array.geoae.restore(model=model, nodata=-9999).compute(scheduler="synchronous").values
-    declared = array.rio.write_nodata(-9999).geoae.restore(model=model).compute(scheduler="synchronous").values
+    restored = (
+        array.geoae.restore(model=model, nodata=-9999).compute(scheduler="synchronous").values
+    )
+    declared = (
+        array.rio.write_nodata(-9999)
+        .geoae.restore(model=model)
+        .compute(scheduler="synchronous")
+        .values
+    )
     assert restored.tobytes() == declared.tobytes()
     assert (restored[:, :, :30] == -10000).all()
     assert (restored != pixels).mean() > 0.3
@@ -149,11 +175,16 @@ def test_a_recipe_names_nodata_of_all_variables(model, tmp_path):
     (tmp_path / "r.toml").write_text("nodata = 0\n")
     pixels = (texture(2, 90, 100) + noise((2, 90, 100), 25)).astype(np.uint16)
     pixels[:, :, :30] = 0
-    dataset = xarray.Dataset({
-        "red": (("y", "x"), pixels[0]), "nir": (("y", "x"), pixels[1]),
-        "swir": (("lat", "lon"), pixels[0, ::2, ::2].astype(np.float32)),
-    })  # fmt: skip
-    restored = dataset.geoae.restore(model=model, recipe=str(tmp_path / "r.toml")).compute(scheduler="synchronous")
+    dataset = xarray.Dataset(
+        {
+            "red": (("y", "x"), pixels[0]),
+            "nir": (("y", "x"), pixels[1]),
+            "swir": (("lat", "lon"), pixels[0, ::2, ::2].astype(np.float32)),
+        }
+    )
+    restored = dataset.geoae.restore(model=model, recipe=str(tmp_path / "r.toml")).compute(
+        scheduler="synchronous"
+    )
     for name, band in restored.items():
         given = dataset[name].values
         assert (band.values[given == 0] == 0).all()
@@ -167,7 +198,9 @@ def test_undeclared_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path
     pixels[:, 40:50, 40:50] = 3.4e38
     source = write(tmp_path / "in.tif", pixels)
     geoae.restore(source, tmp_path / "out.tif", model=model, precision="fp32")
-    restored = lazily(source).geoae.restore(model=model, precision="fp32").compute(scheduler="synchronous")
+    restored = (
+        lazily(source).geoae.restore(model=model, precision="fp32").compute(scheduler="synchronous")
+    )
     assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
     assert np.isfinite(restored.values).all()
 
@@ -226,7 +259,9 @@ def test_notes_that_are_no_longer_true_are_left_out(scene):
     assert "STATISTICS_MEAN" not in restored.attrs
     assert restored.encoding["zlib"] is True
     assert not {"chunks", "preferred_chunks"} & set(restored.encoding)
-    assert {"chunks", "preferred_chunks"} <= set(array.encoding), "the given array is left as it was"
+    assert {"chunks", "preferred_chunks"} <= set(array.encoding), (
+        "the given array is left as it was"
+    )
     assert "STATISTICS_MEAN" in array.attrs
 
 
@@ -234,7 +269,11 @@ def test_notes_that_are_no_longer_true_are_left_out(scene):
 def test_flags_are_copied_unless_they_are_named(told_by, scene, model):
     array = lazily(scene)
     names = ["red", "QA_PIXEL", "nir"]
-    array = array.assign_attrs(long_name=tuple(names)) if told_by == "long_name" else array.assign_coords(band=names)
+    array = (
+        array.assign_attrs(long_name=tuple(names))
+        if told_by == "long_name"
+        else array.assign_coords(band=names)
+    )
     restored = array.geoae.restore(model=model, tile=128).compute(scheduler="synchronous")
     assert [bool((restored[band] != array[band]).any()) for band in range(3)] == [True, False, True]
     named = array.geoae.restore(model=model, tile=128, bands=[2]).compute(scheduler="synchronous")
@@ -244,10 +283,17 @@ def test_flags_are_copied_unless_they_are_named(told_by, scene, model):
 def test_variables_of_a_dataset_are_bands(scene, model):
     array = lazily(scene)
     coarse = (texture(1, 60, 70)[0] + noise((60, 70), 25)).astype(np.float32)
-    dataset = xarray.Dataset({
-        "red": array[0].drop_vars("band"), "nir": array[1].drop_vars("band"), "SCL": array[2].drop_vars("band"),
-        "swir": (("y20", "x20"), coarse), "thermal": (("lat", "lon"), coarse), "crs": 0, "profile": ("y", np.zeros(300)),
-    })  # fmt: skip
+    dataset = xarray.Dataset(
+        {
+            "red": array[0].drop_vars("band"),
+            "nir": array[1].drop_vars("band"),
+            "SCL": array[2].drop_vars("band"),
+            "swir": (("y20", "x20"), coarse),
+            "thermal": (("lat", "lon"), coarse),
+            "crs": 0,
+            "profile": ("y", np.zeros(300)),
+        }
+    )
     dataset["cover"] = dataset["red"].assign_attrs(flag_meanings="water land")
     restored = dataset.geoae.restore(model=model, tile=128)
     assert isinstance(restored["red"].data, dask.array.Array)

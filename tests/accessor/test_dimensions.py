@@ -29,12 +29,16 @@ def test_dimensions_are_told_by_name(dims, each, band, rows, cols):
 
 def test_dates_are_told_by_their_values():
     days = np.array(["2026-01-01", "2026-01-02"], "M8[ns]")
-    array = xarray.DataArray(np.zeros((2, 2, 2)), dims=("acquisition", "y", "x"), coords={"acquisition": days})
+    array = xarray.DataArray(
+        np.zeros((2, 2, 2)), dims=("acquisition", "y", "x"), coords={"acquisition": days}
+    )
     assert Dimensions.of(array) == Dimensions(("acquisition",), None, "y", "x")
 
 
 def test_dimensions_that_somebody_set_count():
-    array = xarray.DataArray(np.zeros((2, 2, 2)), dims=("band", "u", "v")).rio.set_spatial_dims("v", "u")
+    array = xarray.DataArray(np.zeros((2, 2, 2)), dims=("band", "u", "v")).rio.set_spatial_dims(
+        "v", "u"
+    )
     assert Dimensions.of(array).order == ("band", "u", "v")
 
 
@@ -42,7 +46,8 @@ def test_dimensions_that_somebody_set_count():
     ("dims", "message"),
     [
         (("time", "x"), "set_spatial_dims"),
-        (("band", "y", "lat", "x"), None),  # rioxarray takes y and x; lat is not a date, band is named
+        # rioxarray takes y and x; lat is not a date, band is named
+        (("band", "y", "lat", "x"), None),
         (("orbit", "member", "y", "x"), "rename that one to band"),
         (("band", "channel", "y", "x"), "rename that one to band"),
         (("row", "line", "col"), "set_spatial_dims"),

@@ -22,7 +22,9 @@ PLAIN = {"model": "identity"}
 @pytest.fixture
 def scene(tmp_path):
     (tmp_path / "in").mkdir()
-    return write(tmp_path / "in" / "s.tif", (texture(1, 64, 64) + noise((1, 64, 64), 5)).astype(np.uint16))
+    return write(
+        tmp_path / "in" / "s.tif", (texture(1, 64, 64) + noise((1, 64, 64), 5)).astype(np.uint16)
+    )
 
 
 def job(scene, **options):
@@ -110,14 +112,20 @@ def test_sorting_out_what_is_left(scene, tmp_path):
     second = triage(found, str(out), PLAIN, failures)
     assert [one.name for one, _ in second.todo] == ["u.tif"]
     assert [(one.status, one.reason.split(" (")[0]) for one in second.outcomes] == [
-        ("skipped", "already restored with this model and these options"), ("failed", "is broken"),
-    ]  # fmt: skip
+        ("skipped", "already restored with this model and these options"),
+        ("failed", "is broken"),
+    ]
     assert len(triage(found, str(out), PLAIN | {"sigma": 2.0}, failures).todo) == 3
 
 
 def test_a_model_that_is_not_there_fails_at_once(scene, tmp_path):
     with pytest.raises(ModelError):
-        triage(scenes(str(scene.parent)), str(tmp_path), {"model": "missing"}, Failures.below(str(tmp_path)))
+        triage(
+            scenes(str(scene.parent)),
+            str(tmp_path),
+            {"model": "missing"},
+            Failures.below(str(tmp_path)),
+        )
 
 
 def test_failures_are_forgotten_when_the_scene_changes_or_works(scene, tmp_path):
@@ -142,7 +150,10 @@ def test_a_failure_that_may_pass_is_tried_again_after_a_while(scene, tmp_path):
 
 
 def test_counting():
-    outcomes = [Outcome("s", "t", status) for status in ("restored", "failed", "skipped", "restored", "restored")]
+    outcomes = [
+        Outcome("s", "t", status)
+        for status in ("restored", "failed", "skipped", "restored", "restored")
+    ]
     assert tally(outcomes) == {"failed": 1, "restored": 3, "skipped": 1}
     assert count(outcomes) == "1 failed, 3 restored, 1 skipped"
     assert count([]) == "no scenes"
@@ -168,7 +179,11 @@ def test_a_scene_that_failed_is_tried_again_once_its_recipe_is_edited(scene, tmp
     orders = []
     for band in (5, 1):
         recipe.write_text(f"bands = [{band}]\n")
-        orders.append(triage([], str(tmp_path), {"recipe": str(recipe), **PLAIN}, Failures.below(str(tmp_path))).order)
+        orders.append(
+            triage(
+                [], str(tmp_path), {"recipe": str(recipe), **PLAIN}, Failures.below(str(tmp_path))
+            ).order
+        )
     assert orders[0] != orders[1]
 
 
@@ -208,6 +223,8 @@ def test_a_recipe_is_read_once_for_an_archive(scene, tmp_path, monkeypatch):
         run(Job(source=one.source, target=f"{tmp_path}/out/{one.name}", **options))
     read = prepare.Recipe.read
     monkeypatch.setattr(prepare.Recipe, "read", lambda name: reads.append(name) or read(name))
-    outcomes = triage(found, str(tmp_path / "out"), options, Failures.below(str(tmp_path / "out"))).outcomes
+    outcomes = triage(
+        found, str(tmp_path / "out"), options, Failures.below(str(tmp_path / "out"))
+    ).outcomes
     assert [one.status for one in outcomes] == ["skipped"] * 3
     assert reads == [str(recipe)]

@@ -38,8 +38,12 @@ def test_what_geoae_writes_is_its_source(source, output):
     assert found.count.tolist() == [75 * 90] * 2
     assert np.abs(found.bias).max() < 1
     found.refuse_bias(np.array([15.0, 15.0]))
-    given, written = (rasterio.open(path).read([1, 3]).astype(float)[:, 5:] for path in (source, output))
-    np.testing.assert_allclose(found.bias, written.mean(axis=(1, 2)) - given.mean(axis=(1, 2)), atol=1e-9)
+    given, written = (
+        rasterio.open(path).read([1, 3]).astype(float)[:, 5:] for path in (source, output)
+    )
+    np.testing.assert_allclose(
+        found.bias, written.mean(axis=(1, 2)) - given.mean(axis=(1, 2)), atol=1e-9
+    )
     np.testing.assert_allclose(found.spread, given.std(axis=(1, 2)))
 
 
@@ -79,7 +83,9 @@ def touch_copied(dataset):
 def test_what_differs_is_told(source, output, change, said):
     with rasterio.open(output, "r+") as dataset:
         change(dataset)
-    with pytest.raises(RejectedError, match=re.escape(f"named.tif: differs from its source in {said}")) as caught:
+    with pytest.raises(
+        RejectedError, match=re.escape(f"named.tif: differs from its source in {said}")
+    ) as caught:
         compared(source, output)
     assert "\n" not in str(caught.value)
 
@@ -89,7 +95,8 @@ def test_a_mean_that_moves_is_told(source, output):
         shift(dataset)
     found = compared(source, output)
     with pytest.raises(
-        RejectedError, match=r"the mean of band 1 moved by (39|40).* DN, where at most .* pass; correct"
+        RejectedError,
+        match=r"the mean of band 1 moved by (39|40).* DN, where at most .* pass; correct",
     ):
         found.refuse_bias(np.array([15.0, 15.0]))
 
@@ -160,6 +167,8 @@ def test_a_mask_where_all_bands_are_copied_is_compared(tmp_path):
 
 def test_an_output_that_does_not_read_is_no_fault_of_the_source(source, output):
     output.write_bytes(output.read_bytes()[:-3000])
-    with pytest.raises(OutputError, match=r"^named\.tif: does not read as it was written") as caught:
+    with pytest.raises(
+        OutputError, match=r"^named\.tif: does not read as it was written"
+    ) as caught:
         compared(source, output)
     assert not isinstance(caught.value, RejectedError)

@@ -24,7 +24,10 @@ def pair(tmp_path):
     clean = texture(4, 300, 400)
     clean[:, :, :150] = -1
     noisy = np.where(clean < 0, -1, clean + noise(clean.shape, 40))
-    return [str(write(tmp_path / f"{name}.tif", p.astype(np.int16), nodata=-1)) for name, p in (("noisy", noisy), ("clean", clean))]  # fmt: skip
+    return [
+        str(write(tmp_path / f"{name}.tif", p.astype(np.int16), nodata=-1))
+        for name, p in (("noisy", noisy), ("clean", clean))
+    ]
 
 
 @pytest.mark.parametrize(("bands", "shown"), [((1, 2, 3, 4), 3), ((2, 4), 1), ((1,), 1)])

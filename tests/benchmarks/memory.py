@@ -1,4 +1,6 @@
-"""Peak memory of the command on a large scene compared with a small one: ``... memory FOLDER SMALL LARGE``, as JSON."""
+"""Peak memory of the command on a large scene compared with a small one: ``... memory FOLDER SMALL
+LARGE``, as JSON.
+"""
 
 import json
 import os
@@ -16,7 +18,8 @@ COMMAND = [sys.executable, "-m", "geoae"]
 def peak_mib(scene: Path, model: str) -> float:
     """Peak resident memory of ``geoae restore`` in MiB."""
     process = subprocess.Popen(
-        [*COMMAND, "restore", str(scene), "--model", model, "--overwrite", "--fresh", "--quiet"], cwd=ROOT
+        [*COMMAND, "restore", str(scene), "--model", model, "--overwrite", "--fresh", "--quiet"],
+        cwd=ROOT,
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -35,7 +38,8 @@ def forecast_mib(scene: Path, model: str) -> float:
 
 
 def measure(folder: Path, small: int, large: int) -> dict[str, float | str]:
-    """Peaks, their ratio, and the forecast compared with the peak, of the identity and the default model.
+    """Peaks, their ratio, and the forecast compared with the peak, of the identity and the default
+    model.
 
     The noise is constant, and then grows with the signal.
     """
@@ -47,7 +51,9 @@ def measure(folder: Path, small: int, large: int) -> dict[str, float | str]:
             for model in ("identity", "res-cae"):
                 case = f"{model}, {'growing' if growing else 'constant'} noise"
                 peaks[case, side] = figures[f"{case}: peak MiB at {side}"] = peak_mib(scene, model)
-                figures[f"{case}: forecast / peak at {side}"] = forecast_mib(scene, model) / peaks[case, side]
+                figures[f"{case}: forecast / peak at {side}"] = (
+                    forecast_mib(scene, model) / peaks[case, side]
+                )
                 if side == large:
                     figures[f"{case}: large / small"] = peaks[case, large] / peaks[case, small]
             for path in folder.glob("scene*"):

@@ -1,4 +1,5 @@
-"""What errors of the noise estimate cost, and how well noise that is clipped or grows with the signal is met, as Markdown.
+"""What errors of the noise estimate cost, and how well noise that is clipped or grows with the
+signal is met, as Markdown.
 
     python -m tests.benchmarks.noise [--model NAME] [--scenes DIR]
 
@@ -56,17 +57,29 @@ class Knowing:
 
 
 def facts_of(truth: Truth, noisy: np.ndarray) -> Facts:
-    return Facts.of(sample(reader(noisy, np.broadcast_to(truth.valid, noisy.shape)), *truth.valid.shape))
+    return Facts.of(
+        sample(reader(noisy, np.broadcast_to(truth.valid, noisy.shape)), *truth.valid.shape)
+    )
 
 
 def restored(
-    truth: Truth, noisy: np.ndarray, facts: Facts, restorer: Restorer, variance: np.ndarray | None = None
+    truth: Truth,
+    noisy: np.ndarray,
+    facts: Facts,
+    restorer: Restorer,
+    variance: np.ndarray | None = None,
 ) -> float:
-    """PSNR in dB of ``noisy`` (band, row, col) restored by ``facts``, or by its true ``variance`` in DN squared."""
-    plan = TilePlan.fitted(*truth.valid.shape, tile=WHOLE, halo=restorer.halo, multiple=restorer.multiple)
+    """PSNR in dB of ``noisy`` (band, row, col) restored by ``facts``, or by its true ``variance``
+    in DN squared.
+    """
+    plan = TilePlan.fitted(
+        *truth.valid.shape, tile=WHOLE, halo=restorer.halo, multiple=restorer.multiple
+    )
     scale = facts.scale(restorer.channels)
     if variance is not None:
-        rows, cols = (reflect(axis.start(0), axis.tile, axis.size) for axis in (plan.rows, plan.cols))
+        rows, cols = (
+            reflect(axis.start(0), axis.tile, axis.size) for axis in (plan.rows, plan.cols)
+        )
         restorer = Knowing(restorer, scale.level(variance[:, rows[:, None], cols]))
     parts = Parts(noisy.shape, noisy.dtype)
     mask = np.broadcast_to(truth.valid, noisy.shape)
@@ -76,21 +89,32 @@ def restored(
 
 
 def wrong_sigma(truth: Truth, restorer: Restorer) -> dict[tuple[int, float], float]:
-    """PSNR against the true sigma told, in dB: of each factor on it, of the estimate, and of the self-ensemble."""
+    """PSNR against the true sigma told, in dB: of each factor on it, of the estimate, and of the
+    self-ensemble.
+    """
     found = {}
     for sigma in SIGMAS:
         noisy = truth.noisy(sigma)
-        told = replace(facts_of(truth, noisy), sigma=sigma / GREYS * truth.span, slope=np.zeros(len(noisy)))
-        figures = [restored(truth, noisy, replace(told, sigma=told.sigma * factor), restorer) for factor in FACTORS]
+        told = replace(
+            facts_of(truth, noisy), sigma=sigma / GREYS * truth.span, slope=np.zeros(len(noisy))
+        )
+        figures = [
+            restored(truth, noisy, replace(told, sigma=told.sigma * factor), restorer)
+            for factor in FACTORS
+        ]
         best = figures[FACTORS.index(1.0)]
-        found |= {(sigma, factor): figure - best for factor, figure in zip(FACTORS, figures, strict=True)}
+        found |= {
+            (sigma, factor): figure - best for factor, figure in zip(FACTORS, figures, strict=True)
+        }
         found[sigma, ESTIMATED] = restored(truth, noisy, facts_of(truth, noisy), restorer) - best
         found[sigma, EIGHT] = restored(truth, noisy, told, SelfEnsemble(restorer)) - best
     return found
 
 
 def shot_noise(truth: Truth, restorer: Restorer) -> dict[tuple[float, str], float]:
-    """PSNR in dB under signal-dependent noise: blind, and told the true noise map, or but its root mean square."""
+    """PSNR in dB under signal-dependent noise: blind, and told the true noise map, or but its root
+    mean square.
+    """
     found = {}
     for gain, sigma in SHOT:
         damage = PoissonGaussian(gain, sigma)
@@ -99,7 +123,9 @@ def shot_noise(truth: Truth, restorer: Restorer) -> dict[tuple[float, str], floa
         noisy = damage(units, np.random.default_rng(round(gain))) * grey + truth.low[:, None, None]
         variance = damage.moments(units)[1] * grey**2
         blind = facts_of(truth, noisy)
-        mean = replace(blind, sigma=np.sqrt(variance[:, truth.valid].mean(axis=1)), slope=np.zeros(len(noisy)))
+        mean = replace(
+            blind, sigma=np.sqrt(variance[:, truth.valid].mean(axis=1)), slope=np.zeros(len(noisy))
+        )
         found[gain, "blind"] = restored(truth, noisy, blind, restorer)
         found[gain, "told the map"] = restored(truth, noisy, mean, restorer, variance)
         found[gain, "told one level"] = restored(truth, noisy, mean, restorer)
@@ -108,8 +134,8 @@ def shot_noise(truth: Truth, restorer: Restorer) -> dict[tuple[float, str], floa
 
 
 def clip_at_zero(truth: Truth, sigma: float, share: float) -> tuple[Truth, np.ndarray]:
-    """``truth`` with each band lowered, but not below zero, so that ``share`` of its noisy pixels are clipped there;
-    and these noisy pixels.
+    """``truth`` with each band lowered, but not below zero, so that ``share`` of its noisy pixels
+    are clipped there; and these noisy pixels.
     """
     noise = truth.noisy(sigma) - truth.pixels
     low, high = truth.low - 2 * truth.span, truth.low + truth.span
@@ -125,7 +151,9 @@ def clip_at_zero(truth: Truth, sigma: float, share: float) -> tuple[Truth, np.nd
 
 
 def clipped_noise(truth: Truth, restorer: Restorer) -> dict[tuple[int, float], tuple[float, float]]:
-    """Noise clipped at zero: PSNR of blind against the true sigma told, in dB; least estimate of a band over the truth."""
+    """Noise clipped at zero: PSNR of blind against the true sigma told, in dB; least estimate of a
+    band over the truth.
+    """
     found = {}
     for sigma, share in product(SIGMAS[-2:], SHARES):
         clean, noisy = clip_at_zero(truth, sigma, share)
@@ -137,13 +165,23 @@ def clipped_noise(truth: Truth, restorer: Restorer) -> dict[tuple[int, float], t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--scenes", type=Path, default=Path("../shared/scenes/train"))
     options = parser.parse_args()
-    folder = shipped("models") / options.model if not Path(options.model).is_dir() else Path(options.model)
+    folder = (
+        shipped("models") / options.model
+        if not Path(options.model).is_dir()
+        else Path(options.model)
+    )
     names = TrainConfig.read(folder / "train.toml").validation
-    truths = [truth for truth in (Truth.read(options.scenes / name, name, SIDE) for name in names) if truth.span.all()]
+    truths = [
+        truth
+        for truth in (Truth.read(options.scenes / name, name, SIDE) for name in names)
+        if truth.span.all()
+    ]
     restorer = load_restorer(ModelSpec(options.model))
     lost = [wrong_sigma(truth, restorer) for truth in truths]
     print(
@@ -154,20 +192,35 @@ def main() -> None:
         + "|"
     )
     for sigma in SIGMAS:
-        cells = [fmean(scene[sigma, factor] for scene in lost) for factor in (*FACTORS, ESTIMATED, EIGHT)]
+        cells = [
+            fmean(scene[sigma, factor] for scene in lost) for factor in (*FACTORS, ESTIMATED, EIGHT)
+        ]
         print(f"| {sigma} | " + " | ".join(f"{cell:+.2f}" for cell in cells) + " |")
     gaps = [clipped_noise(truth, restorer) for truth in truths]
     print("\n| noise | clipped | blind less told | worst | least sigma |\n" + "| --- " * 5 + "|")
     for sigma, share in product(SIGMAS[-2:], SHARES):
         cells, least = zip(*(gap[sigma, share] for gap in gaps), strict=True)
-        print(f"| {sigma} | {share:.0%} | {fmean(cells):+.2f} | {min(cells):+.2f} | {min(least):.2f} |")
+        print(
+            f"| {sigma} | {share:.0%} | {fmean(cells):+.2f} | {min(cells):+.2f} |"
+            f" {min(least):.2f} |"
+        )
     shots = [shot_noise(truth, restorer) for truth in truths]
     heads = ("blind", "told the map", "told one level", "seen to depend on the signal")
-    print("\n| gain, read-out | " + " | ".join(heads) + " | worst, blind less told |\n" + "| --- " * 6 + "|")
+    print(
+        "\n| gain, read-out | "
+        + " | ".join(heads)
+        + " | worst, blind less told |\n"
+        + "| --- " * 6
+        + "|"
+    )
     for gain, sigma in SHOT:
         cells = [fmean(scene[gain, head] for scene in shots) for head in heads]
         worst = min(scene[gain, "blind"] - scene[gain, "told the map"] for scene in shots)
-        print(f"| {gain:g}, {sigma:g} | " + " | ".join(f"{cell:.2f}" for cell in cells) + f" | {worst:+.2f} |")
+        print(
+            f"| {gain:g}, {sigma:g} | "
+            + " | ".join(f"{cell:.2f}" for cell in cells)
+            + f" | {worst:+.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Time and memory, as ratios against floors measured in the same run, as Markdown and JSON.
 
-    python -m tests.benchmarks.run [--only speed,memory,training] [--side 4096] [--large 16384] [--peers-python PATH]
+    python -m tests.benchmarks.run [--only speed,memory,training] [--side 4096] [--large 16384]
+    [--peers-python PATH]
 
 Quality has a command of its own: ``geoae evaluate``.
 """
@@ -21,12 +22,18 @@ from tests.benchmarks import speed, training  # noqa: E402
 
 OUT = Path(".benchmarks")
 TARGETS = {
-    "geoae / floor": "at most 1.3", "command / floor": "at most 1.3",
-    "opensr-utils / geoae": "at least 1.5", "pytorch-toolbelt / geoae": "at least 1.5",
+    "geoae / floor": "at most 1.3",
+    "command / floor": "at most 1.3",
+    "opensr-utils / geoae": "at least 1.5",
+    "pytorch-toolbelt / geoae": "at least 1.5",
     "bare / train": "at most 1.2",
-}  # fmt: skip
+}
 # Of the figures of memory, by the end of their name.
-MEMORY = {"large / small": "at most 1.15", "forecast / peak": "0.85 to 1.15", "peak": "at most 1536"}
+MEMORY = {
+    "large / small": "at most 1.15",
+    "forecast / peak": "0.85 to 1.15",
+    "peak": "at most 1536",
+}
 
 
 def _memory_target(name: str) -> str:
@@ -34,7 +41,9 @@ def _memory_target(name: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="speed,memory,training")
     parser.add_argument("--side", type=int, default=4096)
     parser.add_argument("--large", type=int, default=16384)
@@ -49,7 +58,11 @@ def main() -> None:
         if "memory" in options.only:
             # A process of its own: what a child reports as its peak begins with its parent's.
             sides = [str(options.side // 2), str(options.large)]
-            told = subprocess.run([sys.executable, "-m", "tests.benchmarks.memory", folder, *sides], check=True, stdout=subprocess.PIPE)  # fmt: skip
+            told = subprocess.run(
+                [sys.executable, "-m", "tests.benchmarks.memory", folder, *sides],
+                check=True,
+                stdout=subprocess.PIPE,
+            )
             figures["memory"] = json.loads(told.stdout)
     if "training" in options.only:
         figures["training"] = training.measure()

@@ -15,9 +15,11 @@ SHOT = 2.0  # DN of variance for each DN of signal, where the noise grows with i
 
 
 def mosaic(path: Path, side: int, bands: int = BANDS, *, growing: bool = False) -> Path:
-    """``side`` x ``side`` x ``bands`` uint16 in DN of 0..10000: real pixels, mirrored as often as it takes, with noise.
+    """``side`` x ``side`` x ``bands`` uint16 in DN of 0..10000: real pixels, mirrored as often as
+    it takes, with noise.
 
-    ``growing``: the variance of the noise grows with the signal. Bands past the fourth are the four again.
+    ``growing``: the variance of the noise grows with the signal. Bands past the fourth are the four
+    again.
     """
     with rasterio.open(SOURCE) as dataset:
         pixels = dataset.read().astype(np.float32)
@@ -34,13 +36,21 @@ def mosaic(path: Path, side: int, bands: int = BANDS, *, growing: bool = False) 
     }
     where = {"crs": "EPSG:32618", "transform": Affine(10, 0, 399960, 0, -10, 4200000)}
     rng = np.random.default_rng(0)
-    with rasterio.Env(GDAL_CACHEMAX=96), rasterio.open(path, "w", **profile, **tiling, **where) as dataset:
+    with (
+        rasterio.Env(GDAL_CACHEMAX=96),
+        rasterio.open(path, "w", **profile, **tiling, **where) as dataset,
+    ):
         for row in range(0, side, BLOCK):
             rows = _mirrored(row, min(BLOCK, side - row), pixels.shape[1])
-            strip = pixels[np.arange(bands) % BANDS][:, rows][:, :, _mirrored(0, side, pixels.shape[2])]
+            strip = pixels[np.arange(bands) % BANDS][:, rows][
+                :, :, _mirrored(0, side, pixels.shape[2])
+            ]
             deviation = np.sqrt(SHOT * strip) if growing else spread[np.arange(bands) % BANDS]
             strip += deviation * rng.standard_normal(strip.shape, dtype=np.float32)
-            dataset.write(np.clip(np.rint(strip), 1, 10_000).astype(np.uint16), window=Window(0, row, side, len(rows)))
+            dataset.write(
+                np.clip(np.rint(strip), 1, 10_000).astype(np.uint16),
+                window=Window(0, row, side, len(rows)),
+            )
     return path
 
 

@@ -1,7 +1,9 @@
-"""Wall time of a restoration against a floor measured in the same run, and against peers with the same network.
+"""Wall time of a restoration against a floor measured in the same run, and against peers with the
+same network.
 
-The floor is what no arrangement can save: the network's forward passes over exactly the scene's pixels, in the best
-tile, batch and precision found, plus the time GDAL takes to copy the scene to the same kind of file.
+The floor is what no arrangement can save: the network's forward passes over exactly the scene's
+pixels, in the best tile, batch and precision found, plus the time GDAL takes to copy the scene to
+the same kind of file.
 """
 
 import json
@@ -52,10 +54,14 @@ def best_forward(side: int) -> tuple[float, str]:
         for tile, batch in SHAPES:
             if tile <= side:
                 restorer = load(DEFAULT_MODEL, device="cpu", precision=precision, batch_size=batch)
-                trials[precision, tile, batch] = forward_seconds(restorer, tile, batch, min(TRIAL, side * side))
+                trials[precision, tile, batch] = forward_seconds(
+                    restorer, tile, batch, min(TRIAL, side * side)
+                )
     precision, tile, batch = min(trials, key=trials.__getitem__)
     restorer = load(DEFAULT_MODEL, device="cpu", precision=precision, batch_size=batch)
-    return forward_seconds(restorer, tile, batch, side * side * BANDS), f"{batch} x {tile} px, {precision}"
+    return forward_seconds(
+        restorer, tile, batch, side * side * BANDS
+    ), f"{batch} x {tile} px, {precision}"
 
 
 def copy_seconds(scene: Path) -> float:
@@ -73,7 +79,16 @@ def copy_seconds(scene: Path) -> float:
 def command_seconds(scene: Path) -> float:
     """The command as a user starts it, interpreter and imports included."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "geoae", "restore", str(scene), "--overwrite", "--fresh", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "geoae",
+        "restore",
+        str(scene),
+        "--overwrite",
+        "--fresh",
+        "--quiet",
+    ]
     subprocess.run(command, check=True, cwd=ROOT)
     return time.perf_counter() - began
 
@@ -93,7 +108,11 @@ class PerBand(torch.nn.Module):
 
 def _untuned() -> dict[str, str]:
     """The environment without what geoae's command sets for itself."""
-    return {key: value for key, value in os.environ.items() if key not in ("OPENBLAS_NUM_THREADS", "GDAL_CACHEMAX")}
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("OPENBLAS_NUM_THREADS", "GDAL_CACHEMAX")
+    }
 
 
 def peer_seconds(python: Path, scene: Path) -> Iterator[tuple[str, float]]:
@@ -101,12 +120,23 @@ def peer_seconds(python: Path, scene: Path) -> Iterator[tuple[str, float]]:
     network = scene.with_name("network.pt")
     with torch.inference_mode():
         traced = torch.jit.trace(
-            PerBand(load(DEFAULT_MODEL, device="cpu", precision="fp32")), torch.zeros(1, BANDS, 512, 512)
+            PerBand(load(DEFAULT_MODEL, device="cpu", precision="fp32")),
+            torch.zeros(1, BANDS, 512, 512),
         )
     traced.save(str(network))
     for peer in PEERS:
-        command = [str(python), "-m", "tests.benchmarks.speed_peers", peer, str(scene), "--network", str(network)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=_untuned())
+        command = [
+            str(python),
+            "-m",
+            "tests.benchmarks.speed_peers",
+            peer,
+            str(scene),
+            "--network",
+            str(network),
+        ]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=True, env=_untuned()
+        )
         yield peer, json.loads(done.stdout.strip().splitlines()[-1])["seconds"]
 
 
@@ -121,9 +151,14 @@ def measure(folder: Path, side: int, peers: Path | None) -> dict[str, float | st
     seconds = run(job).seconds
     command = command_seconds(scene)
     figures: dict[str, float | str] = {
-        "forward s": forward, "forward setting": setting, "GDAL copy s": copied, "geoae s": seconds, "command s": command,
-        "geoae / floor": seconds / (forward + copied), "command / floor": command / (forward + copied),
-    }  # fmt: skip
+        "forward s": forward,
+        "forward setting": setting,
+        "GDAL copy s": copied,
+        "geoae s": seconds,
+        "command s": command,
+        "geoae / floor": seconds / (forward + copied),
+        "command / floor": command / (forward + copied),
+    }
     for peer, taken in peer_seconds(peers, scene) if peers else ():
         figures |= {f"{peer} s": taken, f"{peer} / geoae": taken / seconds}
     return figures

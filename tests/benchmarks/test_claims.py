@@ -11,7 +11,9 @@ from tests.benchmarks.claims.run import HERE, runs
 TOLD = tomllib.loads((HERE / "claims.toml").read_text())
 
 
-@pytest.mark.parametrize(("name", "config"), [(name, config) for _, name, config in runs(TOLD["contenders"])])
+@pytest.mark.parametrize(
+    ("name", "config"), [(name, config) for _, name, config in runs(TOLD["contenders"])]
+)
 def test_every_contender_can_be_trained(name, config):
     settings = TrainConfig.model_validate(config)
     assert settings.name == name

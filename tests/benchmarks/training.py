@@ -1,4 +1,6 @@
-"""Steps per second of a training run against a bare loop over tensors already in memory, with the same network."""
+"""Steps per second of a training run against a bare loop over tensors already in memory, with the
+same network.
+"""
 
 import tempfile
 import time
@@ -45,7 +47,11 @@ def whole(config: TrainConfig) -> float:
     for steps in (20, 20 + STEPS):
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
-            fit(config.model_copy(update={"cycles": [steps], "validate_every": 10_000}), SCENES, Path(folder))
+            fit(
+                config.model_copy(update={"cycles": [steps], "validate_every": 10_000}),
+                SCENES,
+                Path(folder),
+            )
             seconds.append(time.perf_counter() - began)
     return STEPS / (seconds[1] - seconds[0])
 

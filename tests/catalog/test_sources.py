@@ -38,7 +38,10 @@ def test_a_glob_keeps_the_folders_below_its_fixed_part(inbox):
 
 
 def test_a_list_keeps_the_folders_below_what_they_share(inbox):
-    assert names(scenes([str(inbox / "a.tif"), str(inbox / "day" / "b.jp2")])) == ["a.tif", "day/b.tif"]
+    assert names(scenes([str(inbox / "a.tif"), str(inbox / "day" / "b.jp2")])) == [
+        "a.tif",
+        "day/b.tif",
+    ]
     assert names(scenes(str(inbox / "a.tif"))) == ["a.tif"]
     assert names(scenes(["/vsis3/bucket/x.tif"])) == ["x.tif"]
 

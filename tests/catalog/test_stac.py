@@ -21,7 +21,9 @@ def item(name: str, day: int, **assets: str):
     made = pystac.Item(name, None, None, datetime(2026, 11, day, tzinfo=UTC), {})
     for key, href in assets.items():
         roles, kind = (
-            (["thumbnail"], "image/png") if key == "preview" else (["data"], "image/tiff; profile=cloud-optimized")
+            (["thumbnail"], "image/png")
+            if key == "preview"
+            else (["data"], "image/tiff; profile=cloud-optimized")
         )
         made.add_asset(key, pystac.Asset(href, media_type=kind, roles=roles))
     return made
@@ -29,9 +31,16 @@ def item(name: str, day: int, **assets: str):
 
 @pytest.fixture
 def catalogue(tmp_path):
-    extent = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]]))
+    extent = pystac.Extent(
+        pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]])
+    )
     collection = pystac.Collection("l5", "scenes", extent)
-    collection.add_items([item("one", 1, image="/data/one.tif", preview="/data/one.png"), item("two", 20, red="/data/r.tif", nir="/data/n.tif")])  # fmt: skip
+    collection.add_items(
+        [
+            item("one", 1, image="/data/one.tif", preview="/data/one.png"),
+            item("two", 20, red="/data/r.tif", nir="/data/n.tif"),
+        ]
+    )
     top = pystac.Catalog("top", "a catalogue")
     top.add_child(collection)
     top.normalize_and_save(str(tmp_path), pystac.CatalogType.SELF_CONTAINED)
@@ -45,7 +54,11 @@ def test_a_static_catalogue(catalogue):
         ("/data/r.tif", "l5/two_red.tif"),
         ("/data/n.tif", "l5/two_nir.tif"),
     ]
-    assert [one.name for one in scenes(str(catalogue / "l5" / "collection.json"))] == ["l5/one.tif", "l5/two_nir.tif", "l5/two_red.tif"]  # fmt: skip
+    assert [one.name for one in scenes(str(catalogue / "l5" / "collection.json"))] == [
+        "l5/one.tif",
+        "l5/two_nir.tif",
+        "l5/two_red.tif",
+    ]
 
 
 def test_only_what_is_newer(catalogue):
@@ -63,15 +76,21 @@ def test_a_catalogue_in_a_store(catalogue):
 
 @pytest.fixture
 def s3(monkeypatch):
-    """An S3 server on loopback, and GDAL's settings for it: its client, with an empty bucket ``archive``."""
+    """An S3 server on loopback, and GDAL's settings for it: its client, with an empty bucket
+    ``archive``.
+    """
     moto = pytest.importorskip("moto.server")
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
     told = {
-        "AWS_S3_ENDPOINT": f"127.0.0.1:{port}", "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE", "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing",
-    }  # fmt: skip
+        "AWS_S3_ENDPOINT": f"127.0.0.1:{port}",
+        "AWS_HTTPS": "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+    }
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     boto3 = pytest.importorskip("boto3")
@@ -87,10 +106,16 @@ def stored(tmp_path, s3):
     """A catalogue in the bucket: one scene that it names by its address, one beside its item."""
     pixels = (texture(2, 100, 90) + noise((2, 100, 90), 9)).astype("uint16")
     for name in ("near", "far"):
-        s3.upload_file(str(write(tmp_path / f"{name}.tif", pixels)), "archive", f"l5/{name}/{name}.tif")
-    extent = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]]))
+        s3.upload_file(
+            str(write(tmp_path / f"{name}.tif", pixels)), "archive", f"l5/{name}/{name}.tif"
+        )
+    extent = pystac.Extent(
+        pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]])
+    )
     collection = pystac.Collection("l5", "scenes", extent)
-    collection.add_items([item("near", 1, image="./near.tif"), item("far", 2, image="s3://archive/l5/far/far.tif")])
+    collection.add_items(
+        [item("near", 1, image="./near.tif"), item("far", 2, image="s3://archive/l5/far/far.tif")]
+    )
     top = pystac.Catalog("top", "a catalogue")
     top.add_child(collection)
     top.normalize_and_save(str(tmp_path / "catalogue"), pystac.CatalogType.SELF_CONTAINED)
@@ -99,7 +124,9 @@ def stored(tmp_path, s3):
     return tmp_path / "near.tif"
 
 
-@pytest.mark.parametrize("where", ["s3://archive/catalog.json", "/vsis3/archive/l5/collection.json"])
+@pytest.mark.parametrize(
+    "where", ["s3://archive/catalog.json", "/vsis3/archive/l5/collection.json"]
+)
 def test_a_catalogue_on_s3(stored, where):
     found = [(one.source, one.name) for one in scenes(where)]
     assert found == [
@@ -120,7 +147,12 @@ def test_scenes_of_a_catalogue_on_s3_are_restored_once(stored, tmp_path):
 
 
 def test_a_scene_goes_to_s3(stored):
-    job = Job(source="/vsis3/archive/l5/near/near.tif", target="/vsis3/archive/out/near.tif", model="identity", tile=64)
+    job = Job(
+        source="/vsis3/archive/l5/near/near.tif",
+        target="/vsis3/archive/out/near.tif",
+        model="identity",
+        tile=64,
+    )
     report = run(job)
     assert max(map(abs, report.bias)) == 0
     assert (read(job.target) == read(stored)).all()
@@ -128,7 +160,9 @@ def test_a_scene_goes_to_s3(stored):
 
 
 def test_what_is_not_on_s3_is_told_in_one_line(s3):
-    with pytest.raises(InputError, match=r"s3://archive/missing.json: cannot be read as STAC \(.*\); check") as caught:
+    with pytest.raises(
+        InputError, match=r"s3://archive/missing.json: cannot be read as STAC \(.*\); check"
+    ) as caught:
         items("s3://archive/missing.json", None)
     assert "\n" not in str(caught.value)
 
@@ -147,7 +181,10 @@ def api():
 
         def answer(self):
             if self.path.startswith("/search"):
-                features = [item("one", 1, image="https://data/one.tif").to_dict(include_self_link=False), item("two", 2, image="/data/two.tif").to_dict(include_self_link=False)]  # fmt: skip
+                features = [
+                    item("one", 1, image="https://data/one.tif").to_dict(include_self_link=False),
+                    item("two", 2, image="/data/two.tif").to_dict(include_self_link=False),
+                ]
                 reply = {"type": "FeatureCollection", "features": features, "links": []}
             else:
                 base = f"http://127.0.0.1:{self.server.server_port}"
@@ -156,7 +193,15 @@ def api():
                     "https://api.stacspec.org/v1.0.0/core",
                     "https://api.stacspec.org/v1.0.0/item-search",
                 ]
-                reply["links"] = [{"rel": "search", "href": f"{base}/search", "type": "application/geo+json", "method": "POST"}, {"rel": "self", "href": base}]  # fmt: skip
+                reply["links"] = [
+                    {
+                        "rel": "search",
+                        "href": f"{base}/search",
+                        "type": "application/geo+json",
+                        "method": "POST",
+                    },
+                    {"rel": "self", "href": base},
+                ]
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
@@ -175,7 +220,10 @@ def api():
 def test_a_search_on_an_api(api):
     address, asked = api
     found = items(f"{address}/collections/l5", None)
-    assert [(source, name) for source, name, _ in found] == [("/vsicurl/https://data/one.tif", "one.tif"), ("/data/two.tif", "two.tif")]  # fmt: skip
+    assert [(source, name) for source, name, _ in found] == [
+        ("/vsicurl/https://data/one.tif", "one.tif"),
+        ("/data/two.tif", "two.tif"),
+    ]
     assert asked[0]["collections"] == ["l5"]
 
 

@@ -14,10 +14,26 @@ from geoae.cli.main import main
 from tests.support.rasters import noise, read, texture, write
 
 RESTORE_OPTIONS = [
-    "-o", "--output", "--model NAME|PATH", "--sigma auto|DN|DN,DN,...", "--device auto|cpu|cuda|cuda:N", "--precision", "auto|fp32|bf16",
-    "--recipe NAME|PATH", "--tile", "--overlap", "--batch-size", "--bands 1-3,7", "--nodata VALUE", "--profile", "cog|gtiff", "--overwrite",
-    "--fresh", "--report PATH.json", "--quiet",
-]  # fmt: skip
+    "-o",
+    "--output",
+    "--model NAME|PATH",
+    "--sigma auto|DN|DN,DN,...",
+    "--device auto|cpu|cuda|cuda:N",
+    "--precision",
+    "auto|fp32|bf16",
+    "--recipe NAME|PATH",
+    "--tile",
+    "--overlap",
+    "--batch-size",
+    "--bands 1-3,7",
+    "--nodata VALUE",
+    "--profile",
+    "cog|gtiff",
+    "--overwrite",
+    "--fresh",
+    "--report PATH.json",
+    "--quiet",
+]
 
 
 @pytest.fixture
@@ -34,7 +50,9 @@ def geoae(monkeypatch, capsys):
     monkeypatch.setattr("geoae.cli.main.tune_process", lambda: None)  # would outlive the test
     for hook in ("excepthook", "unraisablehook"):
         monkeypatch.setattr(sys, hook, getattr(sys, hook))
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
 
     def call(*words: str) -> tuple[int, list[str], list[str]]:
         monkeypatch.setattr(sys, "argv", ["geoae", *words])
@@ -62,11 +80,16 @@ def infrared(tmp_path, scene):
     """``i.tif``, whose fourth band is infrared that GDAL tags as alpha; the lines that say so."""
     pixels = np.clip(texture(4, 90, 130) / 8 + noise((4, 90, 130), 6), 0, 255).astype(np.uint8)
     write(tmp_path / "i.tif", pixels, nodata=0, photometric="RGB", alpha="yes")
-    return "i.tif: band 4 is tagged as alpha, but holds a measurement, so it is restored; to copy it, name the others in --bands"  # fmt: skip
+    return (
+        "i.tif: band 4 is tagged as alpha, but holds a measurement, so it is restored; to copy it,"
+        " name the others in --bands"
+    )
 
 
 def process(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False
+    )
 
 
 # --- as a program -------------------------------------------------------------------------------
@@ -95,7 +118,8 @@ def test_program_knows_wrong_usage(tmp_path):
 
 def test_import_is_light(tmp_path):
     heavy = (
-        "import sys, geoae; print([m for m in ('torch', 'prefect', 'rasterio', 'dask', 'scipy') if m in sys.modules])"
+        "import sys, geoae; print([m for m in ('torch', 'prefect', 'rasterio', 'dask', 'scipy') if"
+        " m in sys.modules])"
     )
     assert process("-c", heavy, cwd=tmp_path).stdout.strip() == "[]"
     # Of the process's own time, so that a busy machine does not count.
@@ -104,8 +128,13 @@ def test_import_is_light(tmp_path):
 
 
 def test_command_line_loads_no_torch_for_help(tmp_path):
-    look = "import sys\nfrom geoae.cli.main import main\nsys.argv = ['geoae', 'restore', '--help']\n"
-    look += "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules, 'rasterio' in sys.modules)"
+    look = (
+        "import sys\nfrom geoae.cli.main import main\nsys.argv = ['geoae', 'restore', '--help']\n"
+    )
+    look += (
+        "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules, 'rasterio' in"
+        " sys.modules)"
+    )
     assert process("-c", look, cwd=tmp_path).stdout.splitlines()[-1] == "False False"
 
 
@@ -145,18 +174,36 @@ def test_no_words_show_the_help(geoae):
         (["restore"], "geoae: restore: missing argument 'INPUT'; see geoae restore --help"),
         (["polish", "s.tif"], "geoae: no such command 'polish'; see geoae --help"),
         (["restor", "s.tif"], "geoae: no such command 'restor'; did you mean restore?"),
-        (["restore", "s.tif", "--sigm", "5"], "geoae: restore: no such option '--sigm'; did you mean --sigma?"),
-        (["restore", "s.tif", "--xyz"], "geoae: restore: no such option '--xyz'; see geoae restore --help"),
-        (["restore", "s.tif", "--tile"], "geoae: option '--tile' requires an argument; see geoae --help"),
-        (["restore", "s.tif", "--tile", "0"], "geoae: restore: invalid value for '--tile': 0 is not in the range x>=1; see geoae restore --help"),
+        (
+            ["restore", "s.tif", "--sigm", "5"],
+            "geoae: restore: no such option '--sigm'; did you mean --sigma?",
+        ),
+        (
+            ["restore", "s.tif", "--xyz"],
+            "geoae: restore: no such option '--xyz'; see geoae restore --help",
+        ),
+        (
+            ["restore", "s.tif", "--tile"],
+            "geoae: option '--tile' requires an argument; see geoae --help",
+        ),
+        (
+            ["restore", "s.tif", "--tile", "0"],
+            (
+                "geoae: restore: invalid value for '--tile': 0 is not in the range x>=1; see geoae"
+                " restore --help"
+            ),
+        ),
         (["restore", "s.tif", "--overlap", "-3"], "-3 is not in the range"),
         (["restore", "s.tif", "--batch-size", "many"], "'many' is not a valid"),
         (["restore", "s.tif", "--profile", "png"], "'png' is not one of 'cog', 'gtiff'"),
         (["restore", "s.tif", "--precision", "fp8"], "'fp8' is not one of 'auto', 'fp32', 'bf16'"),
-        (["restore", "s.tif", "t.tif"], "geoae: restore: got unexpected extra argument (t.tif); see geoae restore --help"),
+        (
+            ["restore", "s.tif", "t.tif"],
+            "geoae: restore: got unexpected extra argument (t.tif); see geoae restore --help",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)  # fmt: skip
+)
 def test_wrong_words_are_one_line_with_the_cure(geoae, words, said):
     code, out, err = geoae(*words)
     assert (code, out, len(err)) == (1, [], 1)
@@ -186,14 +233,20 @@ def test_second_run_has_nothing_to_do(restore):
     before = Path("s_restored.tif").stat().st_mtime_ns
     code, out, err = restore()
     assert (code, err) == (0, [])
-    assert out == ["s_restored.tif: already restored with this model and these options; nothing to do"]
+    assert out == [
+        "s_restored.tif: already restored with this model and these options; nothing to do"
+    ]
     assert Path("s_restored.tif").stat().st_mtime_ns == before
 
 
 def test_report_is_the_run_as_json(restore):
     restore("--report", "run.json", "--bands", "1,3", "--tile", "64")
     report = json.loads(Path("run.json").read_text())
-    assert (report["status"], report["source"], report["target"]) == ("restored", "s.tif", "s_restored.tif")
+    assert (report["status"], report["source"], report["target"]) == (
+        "restored",
+        "s.tif",
+        "s_restored.tif",
+    )
     assert (report["height"], report["width"], report["bands"]) == (90, 130, [1, 3])
     assert report["copied"] == {"2": "not among --bands"}
     assert report["tiles"] == report["tiles_computed"] > 1
@@ -203,9 +256,14 @@ def test_report_is_the_run_as_json(restore):
 
 
 def test_options_reach_the_run(restore):
-    code, out, _ = restore("--sigma", "12.5", "--profile", "gtiff", "--bands", "2", "--recipe", "landsat-30m")
+    code, out, _ = restore(
+        "--sigma", "12.5", "--profile", "gtiff", "--bands", "2", "--recipe", "landsat-30m"
+    )
     assert code == 0
-    assert out[:2] == ["band 1 copied untouched: not among --bands", "band 3 copied untouched: not among --bands"]
+    assert out[:2] == [
+        "band 1 copied untouched: not among --bands",
+        "band 3 copied untouched: not among --bands",
+    ]
     assert "noise 12.5 -> " in out[2]
     with rasterio.open("s_restored.tif") as dataset:
         assert dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG"
@@ -216,7 +274,9 @@ def test_ranges_of_bands_and_noise_of_each(geoae, restore):
     assert restore("--bands", "2-3", "--sigma", "3.2,5.1", "--report", "r.json")[0] == 0
     report = json.loads(Path("r.json").read_text())
     assert (report["bands"], report["sigma_before"]) == ([2, 3], [3.2, 5.1])
-    found = geoae("inspect", "s.tif", "--model", "identity", "--bands", "3,1", "--sigma", "3.2,5.1", "--json")[1]
+    found = geoae(
+        "inspect", "s.tif", "--model", "identity", "--bands", "3,1", "--sigma", "3.2,5.1", "--json"
+    )[1]
     assert [band["sigma"] for band in json.loads("\n".join(found))["bands"]] == [5.1, None, 3.2]
     assert restore("--bands", "3,2", "--sigma", "5.1,3.2")[1][-1].endswith("nothing to do"), (
         "the same order otherwise put"
@@ -245,7 +305,9 @@ def test_undeclared_fill_is_told_of_by_restore_and_inspect(geoae, restore, scene
     assert "s.tif: 0 fills 31% of the scene and is restored like a measurement" in out
     code, _, err = restore("--nodata", "0", "--overwrite")
     assert (code, err) == (0, [])
-    assert "fills" not in " ".join(geoae("inspect", "s.tif", "--model", "identity", "--nodata", "0")[1])
+    assert "fills" not in " ".join(
+        geoae("inspect", "s.tif", "--model", "identity", "--nodata", "0")[1]
+    )
 
 
 def test_other_options_are_another_result(restore):
@@ -269,7 +331,10 @@ def test_other_options_are_another_result(restore):
         (["--bands", "0"], ["bands count from 1"]),
         (["--bands", "1-7"], ["s.tif: has bands 1 to 3, not 4", "--bands"]),
         (["--bands", "1-x"], ["bands: '1-x' is no band", "1-3,7"]),
-        (["--nodata", "zero"], ["nodata: 'zero' is no nodata value; give a number like 0 or -9999"]),
+        (
+            ["--nodata", "zero"],
+            ["nodata: 'zero' is no nodata value; give a number like 0 or -9999"],
+        ),
         (["--nodata", "-1"], ["s.tif: pixels of uint16 cannot be -1; correct --nodata"]),
         (["--sigma", "much"], ["sigma: 'much' is no noise", "auto"]),
         (["--sigma", "1,2"], ["s.tif: sigma has 2 values, but bands 1, 2, 3 are restored"]),
@@ -285,7 +350,7 @@ def test_other_options_are_another_result(restore):
         (["--report", "nowhere/r.json"], ["nowhere/r.json: is no file in a folder", "--report"]),
     ],
     ids=lambda value: " ".join(value) if value[0].startswith("-") else "",
-)  # fmt: skip
+)
 def test_errors_are_one_line_with_the_cure(restore, scene, words, said):
     Path("wrong.toml").write_text("tyle = 256\n")
     Path("broken.toml").write_text("tile: 256\n")
@@ -324,7 +389,15 @@ def test_cuda_that_is_not_there(geoae, scene):
 
     network = ResCAE(channels=1, widths=(2, 2, 2))
     arguments = {"channels": 1, "widths": (2, 2, 2)}
-    save(Path("small"), network, name="small", description="", architecture="res_cae", network=arguments, tile=256)
+    save(
+        Path("small"),
+        network,
+        name="small",
+        description="",
+        architecture="res_cae",
+        network=arguments,
+        tile=256,
+    )
     for device in ("cuda", "cuda:1"):
         code, _, err = geoae("restore", "s.tif", "--model", "small", "--device", device)
         assert (code, len(err)) == (1, 1)
@@ -338,7 +411,10 @@ def test_cuda_that_is_not_there(geoae, scene):
 def test_inspect_shows_bands_and_plan(geoae, scene):
     code, out, err = geoae("inspect", "s.tif", "--model", "identity")
     assert (code, err) == (0, [])
-    assert out[0] == "s.tif: GTiff, 90 rows x 130 columns x 3 bands uint16, CRS EPSG:32633, 100.0 % valid"
+    assert (
+        out[0]
+        == "s.tif: GTiff, 90 rows x 130 columns x 3 bands uint16, CRS EPSG:32633, 100.0 % valid"
+    )
     assert sum("restored" in line for line in out) == 3
     assert out[-1].startswith("plan: 1 tile of ")
     assert ", less than a second with model identity on " in out[-1]
@@ -349,8 +425,17 @@ def test_inspect_as_json(geoae, scene):
     code, out, _ = geoae("inspect", "s.tif", "--model", "identity", "--bands", "2", "--json")
     found = json.loads("\n".join(out))
     assert code == 0
-    assert (found["height"], found["width"], found["count"], found["dtype"]) == (90, 130, 3, "uint16")
-    assert [band["treatment"].split(":")[0] for band in found["bands"]] == ["copied", "restored", "copied"]
+    assert (found["height"], found["width"], found["count"], found["dtype"]) == (
+        90,
+        130,
+        3,
+        "uint16",
+    )
+    assert [band["treatment"].split(":")[0] for band in found["bands"]] == [
+        "copied",
+        "restored",
+        "copied",
+    ]
     assert found["bands"][1]["sigma"] == pytest.approx(20, rel=0.25)
     assert found["plan"]["model"] == "identity"
 
@@ -358,9 +443,18 @@ def test_inspect_as_json(geoae, scene):
 def test_inspect_knows_an_output_of_ours(geoae, restore):
     restore("--recipe", "landsat-30m", "--sigma", "12.5")
     shown = geoae("inspect", "s_restored.tif", "--model", "identity")[1]
-    start = next(index for index, line in enumerate(shown) if line.startswith("already restored by geoae "))
+    start = next(
+        index for index, line in enumerate(shown) if line.startswith("already restored by geoae ")
+    )
     facts = dict(line.strip().split("  ", 1) for line in shown[start + 1 :])
-    assert {"source", "source identity", "recipe", "model digest", "bands", "noise, DN"} < facts.keys()
+    assert {
+        "source",
+        "source identity",
+        "recipe",
+        "model digest",
+        "bands",
+        "noise, DN",
+    } < facts.keys()
     assert facts["recipe"].strip() == "landsat-30m"
     assert facts["noise, DN"].strip() == "12.5, 12.5, 12.5"
     assert facts["source"].strip() == "s.tif"
@@ -375,7 +469,11 @@ def test_restoring_an_output_again_is_one_line_on_stderr(geoae, restore):
     assert err[0] == f"geoae: warning: {json.loads(Path('r.json').read_text())['warnings'][0]}"
     assert len(geoae(*words, "--quiet")[2]) == 1, "told even where nothing else is"
     shown = "\n".join(geoae("inspect", "twice.tif", "--model", "identity")[1])
-    assert shown.index("(step 1 of 2)") < shown.index("source           s.tif") < shown.index("(step 2 of 2)")
+    assert (
+        shown.index("(step 1 of 2)")
+        < shown.index("source           s.tif")
+        < shown.index("(step 2 of 2)")
+    )
 
 
 def test_models_are_listed(geoae):
@@ -399,11 +497,17 @@ def test_verify_fails_where_a_promise_is_broken(geoae, monkeypatch, tmp_path):
 
     broken = Finding(measured="pixels that are wrong", figure=3, limit=0, unit="pixels")
     monkeypatch.setattr("geoae.verification.run.CHECKS", {"tiled": lambda bench: broken})
-    code, out, err = geoae("verify", "identity", "--into-card", "--report", str(tmp_path / "v.json"))
+    code, out, err = geoae(
+        "verify", "identity", "--into-card", "--report", str(tmp_path / "v.json")
+    )
     assert (code, len(err)) == (1, 1)
-    assert err[0].startswith("geoae: identity: fails tiled: pixels that are wrong is 3 pixels, 0 at most; ")
+    assert err[0].startswith(
+        "geoae: identity: fails tiled: pixels that are wrong is 3 pixels, 0 at most; "
+    )
     assert any("FAILED" in line for line in out)
-    assert not json.loads((tmp_path / "v.json").read_text())["passed"], "the figures are written all the same"
+    assert not json.loads((tmp_path / "v.json").read_text())["passed"], (
+        "the figures are written all the same"
+    )
 
 
 @pytest.mark.parametrize(
@@ -436,7 +540,9 @@ def test_evaluate_takes_only_the_scenes_that_a_training_kept_out(geoae, tmp_path
         'name = "a"\ncycles = [1]\nvalidation = ["kept.tif"]\n[[groups]]\nfiles = ["*.tif"]\n'
     )
     kept_out = []
-    monkeypatch.setattr("geoae.evaluation.run.run_evaluation", lambda *terms: kept_out.append(terms[2]))
+    monkeypatch.setattr(
+        "geoae.evaluation.run.run_evaluation", lambda *terms: kept_out.append(terms[2])
+    )
     assert geoae("evaluate", "--scenes", "scenes", "--kept-out-by", "train.toml")[0] == 0
     assert geoae("evaluate", "--scenes", "scenes")[0] == 0
     assert kept_out == [["kept.tif"], None]
@@ -456,8 +562,12 @@ def test_a_file_that_cannot_be_used_is_named(geoae, monkeypatch):
 @pytest.mark.parametrize("closed", [False, True])
 def test_what_cannot_be_said_is_one_line_and_not_a_traceback(arguments, closed, tmp_path):
     write(tmp_path / "s.tif", texture(1, 40, 40).astype(np.uint16))
-    line = f"exec {sys.executable} -m geoae {' '.join(arguments)} " + (">&-" if closed else "> /dev/full")
-    ended = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    line = f"exec {sys.executable} -m geoae {' '.join(arguments)} " + (
+        ">&-" if closed else "> /dev/full"
+    )
+    ended = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     if closed:
         assert (ended.returncode, ended.stderr) == (0, "")
     else:
@@ -492,6 +602,19 @@ def test_nothing_but_geoae_speaks(tmp_path, scene, infrared):
     """Warnings of rasterio, of GDAL's threads and of PROJ are no lines of the command."""
     with rasterio.open(tmp_path / "i.tif", "r+") as dataset:
         dataset.crs = "+proj=utm +zone=33 +units=km"
-    done = process("-W", "always", "-m", "geoae", "restore", "i.tif", "--model", "identity", "--quiet", cwd=tmp_path)
+    done = process(
+        "-W",
+        "always",
+        "-m",
+        "geoae",
+        "restore",
+        "i.tif",
+        "--model",
+        "identity",
+        "--quiet",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0
-    assert [line for line in done.stderr.splitlines() if "geoae/" not in line] == [f"geoae: warning: {infrared}"]
+    assert [line for line in done.stderr.splitlines() if "geoae/" not in line] == [
+        f"geoae: warning: {infrared}"
+    ]

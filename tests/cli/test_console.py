@@ -40,9 +40,16 @@ def test_a_quick_or_quiet_run_needs_no_log(clock, capsys):
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (0.0, "less than a second"), (0.6, "less than a second"), (1.4, "about 1 s"), (119, "about 119 s"), (125, "about 2 min"),
-        (3000, "about 50 min"), (7000, "about 117 min"), (9000, "about 2 h"), (90_000, "about 25 h"),
+        (0.0, "less than a second"),
+        (0.6, "less than a second"),
+        (1.4, "about 1 s"),
+        (119, "about 119 s"),
+        (125, "about 2 min"),
+        (3000, "about 50 min"),
+        (7000, "about 117 min"),
+        (9000, "about 2 h"),
+        (90_000, "about 25 h"),
     ],
-)  # fmt: skip
+)
 def test_durations_are_told_as_people_do(seconds, said):
     assert console._duration(seconds) == said

@@ -14,7 +14,10 @@ SET_UP = [
     "--no-prompt deploy --all",
     "automation ls",
 ]
-NAMES = ["geoae: count runs without a sign of life as crashed", "geoae: start runs again that lost their process"]
+NAMES = [
+    "geoae: count runs without a sign of life as crashed",
+    "geoae: start runs again that lost their process",
+]
 FILES = ["flows/automations/silent-runs.json", "flows/automations/start-again.json"]
 
 
@@ -22,7 +25,9 @@ def test_it_runs_prefect_and_tells_what(said, api):
     told: list[str] = []
     set_up(Setup(api=api, limit=2, inbox="in", worker=False), told.append)
     assert said() == [*SET_UP, *(f"automation create --from-file {name}" for name in FILES)]
-    assert [line for line in told if line.startswith("prefect ")] == [f"prefect {line}" for line in said() if line != "automation ls"]  # fmt: skip
+    assert [line for line in told if line.startswith("prefect ")] == [
+        f"prefect {line}" for line in said() if line != "automation ls"
+    ]
     assert f"export PREFECT_API_URL={api}" in told
     assert f"export GEOAE_INBOX={Path('in').resolve()}" in told
 
@@ -80,7 +85,9 @@ def test_the_automations_are_named_as_the_test_believes():
 def test_a_command_that_fails_is_told(said, api, monkeypatch):
     monkeypatch.setenv("FAIL", "--no-prompt")
     monkeypatch.setenv("LISTED", "no such pool")
-    with pytest.raises(GeoaeError, match=r"prefect --no-prompt deploy --all: failed \(no such pool\)"):
+    with pytest.raises(
+        GeoaeError, match=r"prefect --no-prompt deploy --all: failed \(no such pool\)"
+    ):
         set_up(Setup(api=api, worker=False), lambda line: None)
 
 
@@ -118,7 +125,9 @@ def test_no_server_is_started_where_none_is_wanted(said):
 
 def test_a_server_here_is_started(said, monkeypatch):
     started = []
-    monkeypatch.setattr("geoae.cli.deploy.start_server", lambda service: started.append(service.api))
+    monkeypatch.setattr(
+        "geoae.cli.deploy.start_server", lambda service: started.append(service.api)
+    )
     set_up(Setup(api="http://127.0.0.1:9/api", limit=2, worker=False), lambda line: None)
     assert started == ["http://127.0.0.1:9/api"]
     assert said()[:1] == SET_UP[:1]

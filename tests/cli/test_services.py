@@ -44,10 +44,16 @@ def starts(said) -> list[str]:
 
 def test_a_server_outlives_its_starter_and_what_it_logs(service, home):
     """The stand-in logs a warning at each request, when nobody is left to read what it says."""
-    words = "from geoae.cli.services import *; import sys; start_server(Service.at(sys.argv[1], {}, print))"
-    starter = subprocess.run([sys.executable, "-c", words, service.api], capture_output=True, text=True, check=True)
+    words = (
+        "from geoae.cli.services import *; import sys; start_server(Service.at(sys.argv[1], {},"
+        " print))"
+    )
+    starter = subprocess.run(
+        [sys.executable, "-c", words, service.api], capture_output=True, text=True, check=True
+    )
     assert (
-        f"geoae server --host 127.0.0.1 --port {service.address.port} >>{home / 'server.log'} 2>&1 &" in starter.stdout
+        f"geoae server --host 127.0.0.1 --port {service.address.port} >>{home / 'server.log'}"
+        " 2>&1 &" in starter.stdout
     )
     for _ in range(3):
         urlopen(f"{service.api}/health", timeout=5).close()
@@ -79,7 +85,8 @@ def test_a_server_elsewhere_is_named(service, home):
         (home / "server.pid").write_text(str(other.pid))
         time.sleep(0.2)  # until it is Python
         with pytest.raises(
-            GeoaeError, match=rf"PID {other.pid}: .* --port {listen[-1]}.*; give its address with --api"
+            GeoaeError,
+            match=rf"PID {other.pid}: .* --port {listen[-1]}.*; give its address with --api",
         ):
             start_server(service)
         other.kill()
@@ -93,7 +100,9 @@ def test_a_server_that_ends_is_told(service, home, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_told(service, home):
     (home / "server.log").mkdir()
-    with pytest.raises(GeoaeError, match=f"{home}: cannot be written .*; give another folder in PREFECT_HOME"):
+    with pytest.raises(
+        GeoaeError, match=f"{home}: cannot be written .*; give another folder in PREFECT_HOME"
+    ):
         start_server(service)
 
 
@@ -102,7 +111,11 @@ def test_the_server_asks_nobody_unless_there_is_a_proxy(said, tmp_path, monkeypa
     monkeypatch.setenv("KEPT", str(tmp_path / "kept"))
     monkeypatch.setenv("FAIL", "server")  # ends at once
     monkeypatch.delenv("https_proxy", raising=False)
-    monkeypatch.setenv("HTTPS_PROXY", proxy) if proxy else monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    (
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        if proxy
+        else monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    )
     subprocess.run([*GEOAE, "server", "--port", "4999"], check=False)
     assert said() == ["silence", "server start --host 127.0.0.1 --port 4999"]
     kept = json.loads((tmp_path / "kept").read_text())
@@ -113,7 +126,9 @@ def test_the_server_asks_nobody_unless_there_is_a_proxy(said, tmp_path, monkeypa
 def test_a_worker_looks_for_lost_runs_first(service, said):
     start_server(service)
     before = len(said())
-    subprocess.run([*GEOAE, "worker", "--api", service.api, "--limit", "2", "--healthcheck"], check=True)
+    subprocess.run(
+        [*GEOAE, "worker", "--api", service.api, "--limit", "2", "--healthcheck"], check=True
+    )
     assert said()[before:] == ["recover", "worker start --pool gpu --limit 2 --with-healthcheck"]
 
 

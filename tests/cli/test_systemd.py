@@ -26,14 +26,22 @@ def written(folder: Path, api: str = API, **places: str) -> dict[str, str]:
     said: list[str] = []
     write_units(Service.at(api, places, said.append), 2, folder)
     paths = sorted(folder.iterdir())
-    assert [line for line in said if line.startswith("# written")] == [f"# written: {path}" for path in paths]
+    assert [line for line in said if line.startswith("# written")] == [
+        f"# written: {path}" for path in paths
+    ]
     return {path.name: path.read_text() for path in paths}
 
 
 def values(text: str, key: str) -> list[list[str]]:
-    """Words of each line ``key=``, as systemd takes them: its quotes are a shell's, % and $ are doubled."""
-    lines = [line.removeprefix(f"{key}=") for line in text.splitlines() if line.startswith(f"{key}=")]
-    return [[word.replace("%%", "%").replace("$$", "$") for word in shlex.split(line)] for line in lines]
+    """Words of each line ``key=``, as systemd takes them: its quotes are a shell's, % and $ are
+    doubled.
+    """
+    lines = [
+        line.removeprefix(f"{key}=") for line in text.splitlines() if line.startswith(f"{key}=")
+    ]
+    return [
+        [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(line)] for line in lines
+    ]
 
 
 def test_server_and_worker(environment, tmp_path):
@@ -41,7 +49,9 @@ def test_server_and_worker(environment, tmp_path):
     assert sorted(units) == UNITS
     server, worker = (units[name] for name in UNITS)
     geoae = [sys.executable, "-m", "geoae"]
-    assert values(server, "ExecStart") == [[*geoae, "server", "--host", "127.0.0.1", "--port", "4211"]]
+    assert values(server, "ExecStart") == [
+        [*geoae, "server", "--host", "127.0.0.1", "--port", "4211"]
+    ]
     assert values(worker, "ExecStart") == [[*geoae, "worker", "--api", API, "--limit", "2"]]
     assert values(worker, "ExecStartPre") == [
         [*geoae, "deploy", "--no-server", "--no-worker", "--api", API, "--limit", "2"]
@@ -90,7 +100,9 @@ def test_systemd_finds_nothing_wrong(environment, tmp_path, name):
     written(tmp_path / "units", GEOAE_INBOX=str(tmp_path / name))
     paths = [tmp_path / "units" / unit for unit in UNITS]
     home = os.environ | {"XDG_RUNTIME_DIR": str(tmp_path), "SYSTEMD_LOG_LEVEL": "warning"}
-    done = subprocess.run([systemd, "verify", "--user", *paths], env=home, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [systemd, "verify", "--user", *paths], env=home, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 

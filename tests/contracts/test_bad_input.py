@@ -1,4 +1,6 @@
-"""Whatever is wrong with what a command is given: one line that says what and what to do, and nothing lost."""
+"""Whatever is wrong with what a command is given: one line that says what and what to do, and
+nothing lost.
+"""
 
 import hashlib
 import json
@@ -20,18 +22,30 @@ from tests.support.rasters import noise, texture, write
 
 MODEL = shipped("models") / "res-cae"
 STEP = '[[degradations]]\nkind = "gaussian"\nsigma = {}\n'
-TRAIN = 'name = "m"\narchitecture = "res_cae"\ncycles = [1]\nvalidation = ["s.tif"]\n[[groups]]\nfiles = ["*.tif"]\n'
+TRAIN = (
+    'name = "m"\narchitecture = "res_cae"\ncycles = [1]\nvalidation = ["s.tif"]\n[[groups]]\nfiles'
+    ' = ["*.tif"]\n'
+)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     with forks(
-        tmp_path_factory.mktemp("logs"), "geoae.models.folder", "geoae.training.fit", "geoae.evaluation.run"
+        tmp_path_factory.mktemp("logs"),
+        "geoae.models.folder",
+        "geoae.training.fit",
+        "geoae.evaluation.run",
     ) as run:
         yield run
 
 
-def model(folder: Path, name: str, weights: bytes | None = None, card: str | None = None, **changes: object) -> None:
+def model(
+    folder: Path,
+    name: str,
+    weights: bytes | None = None,
+    card: str | None = None,
+    **changes: object,
+) -> None:
     """A copy of a shipped model with something wrong; its digest is that of ``weights``."""
     shutil.copytree(MODEL, folder / name)
     facts = json.loads((MODEL / CARD).read_text())
@@ -50,7 +64,9 @@ class Trap:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a scene, a restored one, configs and models of which each has one thing wrong."""
+    """A folder with a scene, a restored one, configs and models of which each has one thing
+    wrong.
+    """
     folder = tmp_path_factory.mktemp("place")
     pixels = (texture(3, 90, 130) + noise((3, 90, 130), 20)).astype(np.uint16)
     write(folder / "s.tif", pixels)
@@ -58,27 +74,52 @@ def place(tmp_path_factory):
     (folder / "link.tif").symlink_to("s.tif")
     (folder / "void.tif").touch()
     (folder / "hard.tif").hardlink_to(folder / "s.tif")
-    vrt = '<VRTDataset rasterXSize="130" rasterYSize="90"><VRTRasterBand dataType="UInt16" band="1"><SimpleSource>'
-    vrt += '<SourceFilename relativeToVRT="1">other.tif</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>'
+    vrt = (
+        '<VRTDataset rasterXSize="130" rasterYSize="90"><VRTRasterBand dataType="UInt16" band="1">'
+        '<SimpleSource><SourceFilename relativeToVRT="1">other.tif</SourceFilename>'
+        "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
     (folder / "m.vrt").write_text(vrt)
     (folder / "empty").mkdir()
     for name, text in {
-        "unknown": "tyle = 256", "type": "tile = 'big'", "negative": "tile = -256", "overlap": "tile = 128\noverlap = 100",
-        "half": "tile = 1.5", "bands": "bands = [9]", "zero": "bands = [0]", "list": "bands = 1.5", "broken": "tile: 256",
-        "ramp": "ramp = 'cubic'", "nan": "sigma = nan", "model": "model = 'res-cea'",
-    }.items():  # fmt: skip
+        "unknown": "tyle = 256",
+        "type": "tile = 'big'",
+        "negative": "tile = -256",
+        "overlap": "tile = 128\noverlap = 100",
+        "half": "tile = 1.5",
+        "bands": "bands = [9]",
+        "zero": "bands = [0]",
+        "list": "bands = 1.5",
+        "broken": "tile: 256",
+        "ramp": "ramp = 'cubic'",
+        "nan": "sigma = nan",
+        "model": "model = 'res-cea'",
+    }.items():
         (folder / f"{name}.toml").write_text(text)
     for name, text in {
-        "good": STEP.format(5), "key": STEP.format(5) + "sigmaa = 1", "kind": STEP.format(5).replace("gaussian", "gausian"),
-        "negative": STEP.format(-5), "type": STEP.format("'much'"), "bands": STEP.format([1, 2]), "top": "sed = 1\n" + STEP.format(5),
-        "none": "seed = 1", "seed": "seed = -1\n" + STEP.format(5),
-    }.items():  # fmt: skip
+        "good": STEP.format(5),
+        "key": STEP.format(5) + "sigmaa = 1",
+        "kind": STEP.format(5).replace("gaussian", "gausian"),
+        "negative": STEP.format(-5),
+        "type": STEP.format("'much'"),
+        "bands": STEP.format([1, 2]),
+        "top": "sed = 1\n" + STEP.format(5),
+        "none": "seed = 1",
+        "seed": "seed = -1\n" + STEP.format(5),
+    }.items():
         (folder / f"degrade-{name}.toml").write_text(text)
     for name, text in {
-        "good": TRAIN, "key": "chipp = 3\n" + TRAIN, "nested": TRAIN + "wieght = 2\n", "type": "chip = 'big'\n" + TRAIN,
-        "negative": "chip = -3\n" + TRAIN, "architecture": TRAIN.replace("res_cae", "res_cea"), "missing": TRAIN.replace('name = "m"', ""),
-        "loss": "loss = 'l3'\n" + TRAIN, "network": "network = {width = 3}\n" + TRAIN, "start": "start = 'res-cea'\n" + TRAIN,
-    }.items():  # fmt: skip
+        "good": TRAIN,
+        "key": "chipp = 3\n" + TRAIN,
+        "nested": TRAIN + "wieght = 2\n",
+        "type": "chip = 'big'\n" + TRAIN,
+        "negative": "chip = -3\n" + TRAIN,
+        "architecture": TRAIN.replace("res_cae", "res_cea"),
+        "missing": TRAIN.replace('name = "m"', ""),
+        "loss": "loss = 'l3'\n" + TRAIN,
+        "network": "network = {width = 3}\n" + TRAIN,
+        "start": "start = 'res-cea'\n" + TRAIN,
+    }.items():
         (folder / f"train-{name}.toml").write_text(text)
     whole = (MODEL / WEIGHTS).read_bytes()
     model(folder, "weightless")
@@ -107,7 +148,10 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*R, "--recipe", "unknown.toml"), ["unknown.toml: unknown key tyle; did you mean tile?"]),
     ((*R, "--recipe", "type.toml"), ["type.toml: tile = 'big'"]),
     ((*R, "--recipe", "negative.toml"), ["negative.toml: tile = -256"]),
-    ((*R, *IDENTITY, "--recipe", "overlap.toml"), ["tile of 128 px", "overlap of 104 px", "--tile 208"]),
+    (
+        (*R, *IDENTITY, "--recipe", "overlap.toml"),
+        ["tile of 128 px", "overlap of 104 px", "--tile 208"],
+    ),
     ((*R, "--recipe", "half.toml"), ["tile = 1.5"]),
     ((*R, *IDENTITY, "--recipe", "bands.toml"), ["has bands 1 to 3, not 9"]),
     ((*R, "--recipe", "zero.toml"), ["bands count from 1"]),
@@ -123,7 +167,10 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*LOOK, *IDENTITY, "--tile", "40", "--overlap", "64"), ["tile of 40 px"]),
     (("inspect", "gone.tif", *IDENTITY), ["gone.tif: cannot be opened"]),
     (("inspect", "empty", *IDENTITY), ["empty: cannot be opened as a raster (it is a folder)"]),
-    (("inspect", "void.tif", *IDENTITY), ["void.tif: cannot be opened as a raster (the file is empty)"]),
+    (
+        ("inspect", "void.tif", *IDENTITY),
+        ["void.tif: cannot be opened as a raster (the file is empty)"],
+    ),
     ((*LOOK, *IDENTITY, "--bands", "0"), ["bands count from 1"]),
     ((*LOOK, *IDENTITY, "--sigma", "1e99"), ["sigma = 1e+99"]),
     ((*LOOK, *IDENTITY, "--sigma", "1e6"), ["sigma = 1e+06 DN: the scene varies by "]),
@@ -132,7 +179,10 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*R, "--model", "s.tif"), ["s.tif: no such model"]),
     ((*R, "--model", "weightless"), ["weightless: has a card but no weights.safetensors"]),
     ((*R, "--model", "cardless"), ["cardless: has no card.json"]),
-    ((*R, "--model", "changed"), ["changed/weights.safetensors: is not the file its card describes (sha256 differs)"]),
+    (
+        (*R, "--model", "changed"),
+        ["changed/weights.safetensors: is not the file its card describes (sha256 differs)"],
+    ),
     ((*R, "--model", "pickle"), ["pickle/weights.safetensors: does not fit"]),
     ((*R, "--model", "short"), ["short/weights.safetensors: does not fit"]),
     ((*R, "--model", "misfit"), ["misfit/weights.safetensors: does not fit"]),
@@ -141,9 +191,19 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*R, "--model", "key"), ["key/card.json: unknown key helo; did you mean halo?"]),
     ((*R, "--model", "type"), ["type/card.json: halo = 'wide'"]),
     ((*R, "--model", "prose"), ["prose/card.json: not JSON"]),
-    *[((*R, *IDENTITY, "-o", name, *more), [f"{name}: is the input itself", "-o"]) for name in ("s.tif", "./s.tif", "link.tif", "hard.tif", "empty/../s.tif") for more in ((), ("--overwrite",))],
-    (("restore", "link.tif", *IDENTITY, "-o", "s.tif", "--overwrite"), ["s.tif: is the input itself"]),
-    (("restore", "m.vrt", *IDENTITY, "-o", "other.tif", "--overwrite"), ["other.tif: is the input itself"]),
+    *[
+        ((*R, *IDENTITY, "-o", name, *more), [f"{name}: is the input itself", "-o"])
+        for name in ("s.tif", "./s.tif", "link.tif", "hard.tif", "empty/../s.tif")
+        for more in ((), ("--overwrite",))
+    ],
+    (
+        ("restore", "link.tif", *IDENTITY, "-o", "s.tif", "--overwrite"),
+        ["s.tif: is the input itself"],
+    ),
+    (
+        ("restore", "m.vrt", *IDENTITY, "-o", "other.tif", "--overwrite"),
+        ["other.tif: is the input itself"],
+    ),
     ((*R, *IDENTITY, "-o", "other.tif"), ["other.tif: exists and is not this result"]),
     ((*R, *IDENTITY, "-o", "/proc/o.tif"), ["/proc: cannot be written to"]),
     ((*R, *IDENTITY, "-o", "other.tif/o.tif"), ["other.tif: no such folder"]),
@@ -172,15 +232,24 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*D, "degrade-good.toml", "-o", "/proc/n.tif"), ["cannot be written"]),
     (("degrade", "gone.tif", "degrade-good.toml", "-o", "n.tif"), ["gone.tif: cannot be opened"]),
     ((*T, "train-key.toml", "--scenes", "."), ["unknown key chipp; did you mean chip?"]),
-    ((*T, "train-nested.toml", "--scenes", "."), ["unknown key groups.0.wieght; did you mean weight?"]),
+    (
+        (*T, "train-nested.toml", "--scenes", "."),
+        ["unknown key groups.0.wieght; did you mean weight?"],
+    ),
     ((*T, "train-type.toml", "--scenes", "."), ["chip = 'big'"]),
     ((*T, "train-negative.toml", "--scenes", "."), ["chip = -3"]),
     ((*T, "train-architecture.toml", "--scenes", "."), ["architecture: not among", "res_cae"]),
     ((*T, "train-loss.toml", "--scenes", "."), ["loss: not among"]),
     ((*T, "train-missing.toml", "--scenes", "."), ["name: is missing"]),
     ((*T, "gone.toml", "--scenes", "."), ["gone.toml: cannot be read"]),
-    ((*T, "train-good.toml", "--scenes", "gone", "-o", "empty", "--work", "/tmp/geoae-none/w"), ["gone: no such folder"]),
-    ((*T, "train-good.toml", "--scenes", ".", "-o", "s.tif"), ["s.tif: cannot be a model's folder"]),
+    (
+        (*T, "train-good.toml", "--scenes", "gone", "-o", "empty", "--work", "/tmp/geoae-none/w"),
+        ["gone: no such folder"],
+    ),
+    (
+        (*T, "train-good.toml", "--scenes", ".", "-o", "s.tif"),
+        ["s.tif: cannot be a model's folder"],
+    ),
     ((*T, "train-good.toml", "--scenes", ".", "-o", "empty", "--work", "s.tif"), ["s.tif"]),
     ((*E, "gone"), ["gone: does not exist"]),
     ((*E, "empty"), ["empty: holds no raster"]),
@@ -190,7 +259,10 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     ((*E, "s.tif", "--peers", "magic"), ["--peers magic: known are"]),
     ((*E, "s.tif", "--kept-out-by", "gone.toml"), ["gone.toml: cannot be read"]),
     ((*E, "s.tif", "--models", "identity", "-o", "other.tif"), ["other.tif: cannot be written"]),
-    ((*R, "--report", "empty"), ["restore: invalid value for '--report'", "see geoae restore --help"]),
+    (
+        (*R, "--report", "empty"),
+        ["restore: invalid value for '--report'", "see geoae restore --help"],
+    ),
     (("inspect", "s.tif", "--overwrite"), ["no such option '--overwrite'"]),
     (("degrade", "s.tif"), ["degrade: missing argument 'CONFIG.toml'"]),
     ((*D, "degrade-good.toml"), ["degrade: missing option '-o' / '--output'"]),
@@ -208,18 +280,22 @@ CASES: list[tuple[tuple[str, ...], list[str]]] = [
     (("polish",), ["no such command 'polish'; see geoae --help"]),
     (("demo", "--scene", "gone.tif", "--out", "/tmp/geoae-none/d"), ["gone.tif: cannot be opened"]),
     (("demo", "--scene", "s.tif", "--out", "/proc/d"), ["/proc/d: cannot be written"]),
-]  # fmt: skip
+]
 
 
 def state(folder: Path) -> dict[str, str]:
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        )
         for path in folder.rglob("*")
     }
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), CASES, ids=[" ".join(words).encode(errors="replace").decode() for words, _ in CASES]
+    ("words", "said"),
+    CASES,
+    ids=[" ".join(words).encode(errors="replace").decode() for words, _ in CASES],
 )
 def test_one_line_says_what_is_wrong_and_nothing_is_lost(words, said, run: Forks, place):
     before = state(place)

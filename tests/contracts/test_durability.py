@@ -1,4 +1,6 @@
-"""Whatever happens to a run, its target is whole or absent, and the next run goes on from what is finished."""
+"""Whatever happens to a run, its target is whole or absent, and the next run goes on from what is
+finished.
+"""
 
 import contextlib
 import itertools
@@ -35,11 +37,24 @@ def source(tmp_path_factory) -> Path:
 
 
 def words(source: Path | str, *more: str, model: str = "identity", tile: int = 64) -> list[str]:
-    options = ["-o", "out.tif", "--model", model, "--tile", str(tile), "--report", "report.json", "--device", "cpu"]
+    options = [
+        "-o",
+        "out.tif",
+        "--model",
+        model,
+        "--tile",
+        str(tile),
+        "--report",
+        "report.json",
+        "--device",
+        "cpu",
+    ]
     return ["restore", str(source), *options, *more]
 
 
-def hit(folder: Path, source: Path | str, *faults: Fault, limits: dict[int, int] | None = None) -> Doomed:
+def hit(
+    folder: Path, source: Path | str, *faults: Fault, limits: dict[int, int] | None = None
+) -> Doomed:
     return Doomed(folder, *words(source), faults=faults, limits=limits)
 
 
@@ -58,15 +73,30 @@ def goes_on(folder: Path, order: list[str], truth: np.ndarray, resumed: int | No
 
 SLABS = 13
 MOMENTS = [
-    ("read", 40, die, False), ("compute", 60, die, True), ("write", 50, die, True), ("rename", 1, die, False),
-    ("rename", SLABS, die, True), ("copy", 1, partial(die_soon, 0.01), False), ("read back", 1, die, False),
-    ("rename", SLABS + 1, die, False), ("rename", SLABS + 1, die, True), ("unlink", SLABS + 4, die, True),
-]  # fmt: skip
+    ("read", 40, die, False),
+    ("compute", 60, die, True),
+    ("write", 50, die, True),
+    ("rename", 1, die, False),
+    ("rename", SLABS, die, True),
+    ("copy", 1, partial(die_soon, 0.01), False),
+    ("read back", 1, die, False),
+    ("rename", SLABS + 1, die, False),
+    ("rename", SLABS + 1, die, True),
+    ("unlink", SLABS + 4, die, True),
+]
 MORE_MOMENTS = [
-    ("read", 1, die, False), ("compute", 1, die, False), ("write", 1, die, False), ("flush", 1, die, False),
-    ("flush", 5, die, True), ("rename", 1, die, True), ("copy", 1, die, False), ("copy", 1, partial(die_soon, 0.002), False),
-    ("flush", SLABS + 1, die, True), ("flush", SLABS + 2, die, True), ("remove", 1, die, False),
-]  # fmt: skip
+    ("read", 1, die, False),
+    ("compute", 1, die, False),
+    ("write", 1, die, False),
+    ("flush", 1, die, False),
+    ("flush", 5, die, True),
+    ("rename", 1, die, True),
+    ("copy", 1, die, False),
+    ("copy", 1, partial(die_soon, 0.002), False),
+    ("flush", SLABS + 1, die, True),
+    ("flush", SLABS + 2, die, True),
+    ("remove", 1, die, False),
+]
 
 
 def killed_at(moment: tuple, folder: Path, source: Path) -> None:
@@ -89,7 +119,9 @@ def test_killed_at_more_moments(tmp_path, source, moment):
 
 
 def killed_again_and_again(folder: Path, order: list[str], kills: int, seed: int) -> dict[str, int]:
-    """Kill a run and its successors ``kills`` times, at any moment from the first to the last; what was seen."""
+    """Kill a run and its successors ``kills`` times, at any moment from the first to the last; what
+    was seen.
+    """
     assert Doomed(folder, *order).ended() == 0, "so that the next is timed without loading anything"
     truth = read(folder / "out.tif")
     (folder / "out.tif").unlink()
@@ -98,7 +130,13 @@ def killed_again_and_again(folder: Path, order: list[str], kills: int, seed: int
     lasts = time.monotonic() - began
     (folder / "out.tif").unlink()
     rng = np.random.default_rng(seed)
-    seen = {"kills": 0, "with_parts": 0, "parts_taken_over": 0, "after_publishing": 0, "completed": 0}
+    seen = {
+        "kills": 0,
+        "with_parts": 0,
+        "parts_taken_over": 0,
+        "after_publishing": 0,
+        "completed": 0,
+    }
     before: dict[str, tuple[int, int]] = {}
     while seen["kills"] < kills:
         run = Doomed(folder, *order)
@@ -154,11 +192,13 @@ def test_fifty_kills_of_a_real_scene(tmp_path, capsys, scene, model, tile):
 @pytest.mark.parametrize(
     ("number", "code", "why", "call"),
     [
-        (signal.SIGINT, 130, "interrupted", "compute"), (signal.SIGINT, 130, "interrupted", "read"),
-        (signal.SIGTERM, 143, "terminated", "write"), (signal.SIGTERM, 143, "terminated", "compute"),
+        (signal.SIGINT, 130, "interrupted", "compute"),
+        (signal.SIGINT, 130, "interrupted", "read"),
+        (signal.SIGTERM, 143, "terminated", "write"),
+        (signal.SIGTERM, 143, "terminated", "compute"),
         (signal.SIGHUP, 129, "terminated", "compute"),
     ],
-)  # fmt: skip
+)
 def test_a_signal_ends_a_run_in_one_line(tmp_path, source, number, code, why, call):
     run = hit(tmp_path, source, Fault(call, 60, partial(os.killpg, 0, number)))
     assert run.ended() == code
@@ -230,7 +270,10 @@ def small_disk(tmp_path):
     def make(kibibytes: int) -> Path:
         disk.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", disk]
-        if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+        if (
+            not shutil.which("mount")
+            or subprocess.run(command, capture_output=True, check=False).returncode
+        ):
             pytest.skip("a small disk cannot be mounted here")
         return disk
 
@@ -240,7 +283,9 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.parametrize("kibibytes", [16, 400, 3000, 7000])
-def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path, source, small_disk, kibibytes):
+def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
+    tmp_path, source, small_disk, kibibytes
+):
     disk = small_disk(kibibytes)
     order = ["-o", str(disk / "out.tif"), "--profile", "gtiff"]
     run = Doomed(tmp_path, *words(source, *order))
@@ -316,7 +361,11 @@ def test_a_source_that_changes_during_a_run_is_never_published(tmp_path, source,
     mine = shutil.copy(source, tmp_path / "in.tif")
     folder = tmp_path / "run"
     folder.mkdir()
-    run = Doomed(folder, *words(mine), faults=[Fault(call, 60 if call == "compute" else 1, partial(change, mine))])
+    run = Doomed(
+        folder,
+        *words(mine),
+        faults=[Fault(call, 60 if call == "compute" else 1, partial(change, mine))],
+    )
     assert run.ended() == 1
     assert len(run.said) == 1
     assert "in.tif: has changed while it was restored" in run.said[0]
@@ -350,7 +399,9 @@ class Settings:
 
 
 class Storage(ThreadingHTTPServer):
-    """A web server of one file; request ``n`` is answered by ``status(n)`` where that is not 200."""
+    """A web server of one file; request ``n`` is answered by ``status(n)`` where that is
+    not 200.
+    """
 
     def __init__(self, path: Path, status: Callable[[int], int]) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
@@ -404,10 +455,13 @@ def storage(source):
 # In many small requests, and nothing kept: what was sampled is asked for again.
 REMOTE = Settings(
     {
-        "GDAL_HTTP_RETRY_DELAY": "0.02", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "no_proxy": "*",
-        "CPL_VSIL_CURL_CHUNK_SIZE": "8192", "CPL_VSIL_CURL_CACHE_SIZE": "65536",
+        "GDAL_HTTP_RETRY_DELAY": "0.02",
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "no_proxy": "*",
+        "CPL_VSIL_CURL_CHUNK_SIZE": "8192",
+        "CPL_VSIL_CURL_CACHE_SIZE": "65536",
     }
-)  # fmt: skip
+)
 
 
 def test_remote_storage_that_stumbles_is_asked_again(tmp_path, source, storage):
@@ -445,7 +499,9 @@ def wait(here: Path, until: Path) -> None:
 
 
 def test_a_second_run_is_refused_and_the_first_ends_well(tmp_path, source):
-    first = hit(tmp_path, source, Fault("compute", 60, partial(wait, tmp_path / "here", tmp_path / "on")))
+    first = hit(
+        tmp_path, source, Fault("compute", 60, partial(wait, tmp_path / "here", tmp_path / "on"))
+    )
     while not (tmp_path / "here").exists():
         assert first.process.is_alive(), first.said
         time.sleep(0.01)
@@ -496,7 +552,9 @@ def test_many_runs_at_once(tmp_path, source):
     codes = [run.ended() for run in runs]
     assert 0 in codes
     for run, code in zip(runs, codes, strict=True):
-        assert code == 0 or (code == 1 and "another run is writing" in run.said[0] and len(run.said) == 1)
+        assert code == 0 or (
+            code == 1 and "another run is writing" in run.said[0] and len(run.said) == 1
+        )
     assert np.array_equal(read(tmp_path / "out.tif"), read(source))
     assert not (tmp_path / ".out.tif.geoae").exists()
 
@@ -546,16 +604,22 @@ def old_name(path: Path) -> None:
     path.rename(path.with_name("slab-00000.tif"))
 
 
-@pytest.mark.parametrize("harm", [flip, truncate, resize, retype, rename, folder, link, old_name, swap, os.remove])
+@pytest.mark.parametrize(
+    "harm", [flip, truncate, resize, retype, rename, folder, link, old_name, swap, os.remove]
+)
 def test_a_part_that_is_not_as_it_was_written_is_made_again(tmp_path, source, harm):
     assert hit(tmp_path, source, Fault("compute", 60, die)).ended() == -signal.SIGKILL
     finished = sorted(tmp_path.glob(".out.tif.geoae/slab-*.*.tif"))
     assert len(finished) > 2
     harm(finished[0])
-    goes_on(tmp_path, words(source), read(source), resumed=len(finished) - (2 if harm is swap else 1))
+    goes_on(
+        tmp_path, words(source), read(source), resumed=len(finished) - (2 if harm is swap else 1)
+    )
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe garbage", b'{"fingerprint": "another"}', None, "folder"])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe garbage", b'{"fingerprint": "another"}', None, "folder"]
+)
 def test_parts_without_their_note_are_not_trusted(tmp_path, source, content):
     assert hit(tmp_path, source, Fault("compute", 60, die)).ended() == -signal.SIGKILL
     note = tmp_path / ".out.tif.geoae" / "order.json"
@@ -578,7 +642,11 @@ def test_something_else_in_place_of_the_folder_is_one_line(tmp_path, source, kin
     assert run.ended() == 1
     assert len(run.said) == 1
     assert "is in the way" in run.said[0]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.tif.geoae", "stderr", "stdout"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".out.tif.geoae",
+        "stderr",
+        "stdout",
+    ]
 
 
 def test_parts_survive_a_run_of_another_order_that_has_nothing_to_do(tmp_path, source):
@@ -595,10 +663,18 @@ def test_parts_survive_a_run_of_another_order_that_has_nothing_to_do(tmp_path, s
 # --- the device runs out of memory --------------------------------------------------------------
 
 
-def test_out_of_memory_on_the_device_halves_the_batch_and_the_run_goes_on(tmp_path, source, monkeypatch):
+def test_out_of_memory_on_the_device_halves_the_batch_and_the_run_goes_on(
+    tmp_path, source, monkeypatch
+):
     from geoae.models.torch_restorer import TorchRestorer
 
-    options = {"model": "res-cae", "tile": 272, "device": "cpu", "precision": "fp32", "batch_size": 4}
+    options = {
+        "model": "res-cae",
+        "tile": 272,
+        "device": "cpu",
+        "precision": "fp32",
+        "batch_size": 4,
+    }
     geoae.restore(source, tmp_path / "whole.tif", **options)
     real, sizes = TorchRestorer._forward, []
 

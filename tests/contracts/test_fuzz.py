@@ -38,7 +38,14 @@ LAYOUTS = {
     "lzw": {"compress": "lzw", "tiled": True, "blockxsize": 64, "blockysize": 64},
     "zstd": {"compress": "zstd", "predictor": 2, "interleave": "band"},
     "packbits": {"compress": "packbits", "dtype": "uint8"},
-    "jpeg": {"compress": "jpeg", "dtype": "uint8", "photometric": "ycbcr", "tiled": True, "blockxsize": 64, "blockysize": 64},
+    "jpeg": {
+        "compress": "jpeg",
+        "dtype": "uint8",
+        "photometric": "ycbcr",
+        "tiled": True,
+        "blockxsize": 64,
+        "blockysize": 64,
+    },
     "lerc": {"compress": "lerc", "dtype": "float32"},
     "float": {"compress": "deflate", "predictor": 3, "dtype": "float32", "nodata": float("nan")},
     "wide": {"dtype": "float64", "nodata": -9999.0},
@@ -51,21 +58,38 @@ LAYOUTS = {
     "points": {"crs": None, "transform": None, "gcps": True},
     "mask": {"mask": True, "compress": "deflate"},
     "cog": {"driver": "COG", "blocksize": 64, "compress": "zstd"},
-}  # fmt: skip
+}
 
 
-def make(path: Path, *, mask: bool = False, gcps: bool = False, dtype: str = "uint16", **layout) -> None:
+def make(
+    path: Path, *, mask: bool = False, gcps: bool = False, dtype: str = "uint16", **layout
+) -> None:
     """A small scene in one layout."""
     pixels = np.clip(texture(3, 70, 90) + noise((3, 70, 90), 20), 0, 4000)
     pixels = (pixels / 16 if dtype == "uint8" else pixels).astype(dtype)
-    profile = {**UTM, "count": 3, "height": 70, "width": 90, "dtype": dtype, **layout, "driver": "GTiff"}
+    profile = {
+        **UTM,
+        "count": 3,
+        "height": 70,
+        "width": 90,
+        "dtype": dtype,
+        **layout,
+        "driver": "GTiff",
+    }
     final = path.with_suffix(".plain") if layout.get("driver") == "COG" else path
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(final, "w", **profile) as dataset:
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(final, "w", **profile) as dataset,
+    ):
         dataset.write(pixels)
         dataset.update_tags(SATELLITE="A")
         dataset.descriptions = ("red", "green", "blue")
         if gcps:
-            points = [GroundControlPoint(r, c, 14 + c / 1e3, 50 - r / 1e3) for r in (0, 69) for c in (0, 89)]
+            points = [
+                GroundControlPoint(r, c, 14 + c / 1e3, 50 - r / 1e3)
+                for r in (0, 69)
+                for c in (0, 89)
+            ]
             dataset.gcps = (points, rasterio.crs.CRS.from_epsg(4326))
         if mask:
             dataset.write_mask(pixels[0] > 1000)
@@ -78,9 +102,13 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     bytes_ = bytearray(content)
     for _ in range(rng.integers(1, 9)):
         size = len(bytes_)
-        low, high = [(0, min(size, 300)), (max(0, size - 600), size), (0, size)][rng.choice(3, p=[0.45, 0.3, 0.25])]
+        low, high = [(0, min(size, 300)), (max(0, size - 600), size), (0, size)][
+            rng.choice(3, p=[0.45, 0.3, 0.25])
+        ]
         at = int(rng.integers(low, max(high, low + 1)))
-        kind = rng.choice(["flip", "byte", "word", "cut", "insert"], p=[0.35, 0.3, 0.25, 0.05, 0.05])
+        kind = rng.choice(
+            ["flip", "byte", "word", "cut", "insert"], p=[0.35, 0.3, 0.25, 0.05, 0.05]
+        )
         if kind == "flip":
             bytes_[at] ^= 1 << int(rng.integers(8))
         elif kind == "byte":
@@ -98,7 +126,9 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory) -> list[tuple[str, bytes]]:
-    """Files to damage: every layout, and the small ones among the odd, in an order that never changes."""
+    """Files to damage: every layout, and the small ones among the odd, in an order that never
+    changes.
+    """
     folder = tmp_path_factory.mktemp("originals")
     found = []
     for name, layout in LAYOUTS.items():
@@ -117,21 +147,26 @@ def geoae(tmp_path_factory) -> Iterator[Forks]:
 
 
 def unlike(source: Path, target: Path) -> str | None:
-    """How an output differs from what rasterio, with GDAL's defaults, reads of its source; strip by strip, since
-    a few bytes may declare many pixels.
+    """How an output differs from what rasterio, with GDAL's defaults, reads of its source; strip by
+    strip, since a few bytes may declare many pixels.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             with rasterio.open(source) as before, rasterio.open(target) as after:
                 if (before.shape, before.dtypes) != (after.shape, after.dtypes):
-                    return f"{before.shape} of {before.dtypes} became {after.shape} of {after.dtypes}"
+                    return (
+                        f"{before.shape} of {before.dtypes} became {after.shape} of {after.dtypes}"
+                    )
                 rows = max(1, STRIP // (before.width * before.count))
                 for row in range(0, before.height, rows):
                     strip = Window(0, row, before.width, min(rows, before.height - row))
                     if before.read(window=strip).tobytes() != after.read(window=strip).tobytes():
                         return f"other pixels from row {row}"
-                    if ((before.read_masks(window=strip) != 0) != (after.read_masks(window=strip) != 0)).any():
+                    if (
+                        (before.read_masks(window=strip) != 0)
+                        != (after.read_masks(window=strip) != 0)
+                    ).any():
                         return f"another mask from row {row}"
         except DAMAGED as error:
             return f"an output of what rasterio cannot read ({error}, {error.__cause__})"
@@ -151,7 +186,9 @@ def wrong(ended: Ended, source: Path, target: Path) -> str | None:
     return unlike(source, target) if target.exists() else None
 
 
-def run_cases(cases: range, originals: list[tuple[str, bytes]], geoae: Forks, folder: Path) -> list[str]:
+def run_cases(
+    cases: range, originals: list[tuple[str, bytes]], geoae: Forks, folder: Path
+) -> list[str]:
     """What went wrong in ``cases``; the file of each is kept in ``folder``."""
     failures = []
     for case in cases:
@@ -162,7 +199,9 @@ def run_cases(cases: range, originals: list[tuple[str, bytes]], geoae: Forks, fo
         source, target = folder / f"{case}-{Path(name).stem}.tif", folder / "out.tif"
         source.write_bytes(damaged(content, rng))
         for words in (["inspect", source.name], ["restore", source.name, "-o", target.name]):
-            ended = geoae(*words, "--model", "identity", cwd=folder, seconds=SECONDS, mebibytes=MEBIBYTES)
+            ended = geoae(
+                *words, "--model", "identity", cwd=folder, seconds=SECONDS, mebibytes=MEBIBYTES
+            )
             if problem := wrong(ended, source, target):
                 failures.append(f"{words[0]} {source}: {problem}: {ended.err[-3:]}")
             target.unlink(missing_ok=True)
@@ -192,4 +231,6 @@ def test_an_output_that_is_not_its_source_is_noticed(tmp_path):
     assert unlike(one, write(other, pixels, nodata=7)) == "another mask from row 0"
     assert "became" in str(unlike(one, write(other, pixels[:2])))
     one.write_bytes(one.read_bytes()[:20_000])
-    assert str(unlike(one, write(other, pixels))).startswith("an output of what rasterio cannot read")
+    assert str(unlike(one, write(other, pixels))).startswith(
+        "an output of what rasterio cannot read"
+    )

@@ -1,4 +1,6 @@
-"""Any raster comes back as it was, or ends with one line: all of ``../shared/odd``, what it lacks, and files cut short."""
+"""Any raster comes back as it was, or ends with one line: all of ``../shared/odd``, what it lacks,
+and files cut short.
+"""
 
 from pathlib import Path
 
@@ -15,19 +17,33 @@ from tests.support.rasters import SHARED, noise, texture, write
 SECONDS, MEBIBYTES = 20, 2048
 SIDECARS = {".xml", ".msk", ".tfw"}
 FOLDER = SHARED / "odd"
-ODD = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file() and path.suffix not in SIDECARS)  # fmt: skip
+ODD = sorted(
+    str(path.relative_to(FOLDER))
+    for path in FOLDER.rglob("*")
+    if path.is_file() and path.suffix not in SIDECARS
+)
 
-COMPLEX, LOST = "data cannot be restored; convert it first", "No such file or directory): check the files that the VRT refers to"  # fmt: skip
-CODEC = f"for which this GDAL ({rasterio.__gdal_version__}) has no codec; rewrite it where GDAL has one (gdal_translate"
+COMPLEX, LOST = (
+    "data cannot be restored; convert it first",
+    "No such file or directory): check the files that the VRT refers to",
+)
+CODEC = (
+    f"for which this GDAL ({rasterio.__gdal_version__}) has no codec; rewrite it where GDAL has one"
+    " (gdal_translate"
+)
 # What of the folder cannot come back, and the words that say why.
 UNSOUND = {
-    "gdal_gcore/byte_buggy_packbits.tif": "rows 0..0, columns 0..19 cannot be read (PackBitsDecode:Not enough data",
+    "gdal_gcore/byte_buggy_packbits.tif": (
+        "rows 0..0, columns 0..19 cannot be read (PackBitsDecode:Not enough data"
+    ),
     "gdal_gcore/cfloat64.tif": f"complex128 {COMPLEX}",
     "gdal_gcore/cfloat64.vrt": f"complex128 {COMPLEX}",
     "gdal_gcore/cint16.tif": f"complex_int16 {COMPLEX}",
     "gdal_gcore/cint16.vrt": f"complex_int16 {COMPLEX}",
     "gdal_gcore/complex_float32.tif": f"complex64 {COMPLEX}",
-    "gdal_gcore/excessive-memory-TIFFFillTile.tif": "rows 16..19, columns 0..15 cannot be read (TIFFFillTile:Too large tile",
+    "gdal_gcore/excessive-memory-TIFFFillTile.tif": (
+        "rows 16..19, columns 0..15 cannot be read (TIFFFillTile:Too large tile"
+    ),
     "gdal_gcore/gtiff/cint32_big_endian.tif": f"complex64 {COMPLEX}",
     "gdal_gcore/gtiff/huge_raster_with_ovr_huge_block.tif": "its blocks of 1 x 2147000000 px hold",
     "gdal_gcore/gtiff/jxl-rgbi.tif": f"is compressed as JXL, {CODEC}",
@@ -45,9 +61,14 @@ UNSOUND = {
     "gdal_gcore/uint16_3band.vrt": LOST,
     "gdal_gcore/uint33.tif": "Unsupported TIFF configuration: BitsPerSample(=33)",
     "gdal_gcore/vrt/complex_non_zero_real_zero_imag.vrt": f"complex64 {COMPLEX}",
-    **{f"gdal_gcore/vrt/pixfun_{name}.vrt": f"complex64 {COMPLEX}" for name in ("complex", "polar")},
+    **{
+        f"gdal_gcore/vrt/pixfun_{name}.vrt": f"complex64 {COMPLEX}" for name in ("complex", "polar")
+    },
     "gdal_gcore/vrt/pixfun_inv_c.vrt": f"complex128 {COMPLEX}",
-    **{f"gdal_gcore/vrt/pixfun_{name}.vrt": LOST for name in ("cmul_r", "dB_c", "dB_c_amplitude", "mod_c", "mul_k", "sum_k", "sum_r")},
+    **{
+        f"gdal_gcore/vrt/pixfun_{name}.vrt": LOST
+        for name in ("cmul_r", "dB_c", "dB_c_amplitude", "mod_c", "mul_k", "sum_k", "sum_r")
+    },
     "gdal_gcore/vrt/top_and_bottom_strips.vrt": LOST,
     "gdal_gcore/ycbcr_14_lzw.tif": "Sorry, can not handle image",
     "gdal_gcore/zoom_in.vrt": LOST,
@@ -55,7 +76,7 @@ UNSOUND = {
     "rasterio/RGB.byte.gcp.vrt": LOST,
     "rasterio/RGB.byte.rpc.vrt": LOST,
     "rasterio/white-gemini-iv.vrt": LOST,
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +107,9 @@ def restored(run: Forks, source: str, out: Path, *words: str) -> Ended:
 
 def is_right(ended: Ended, source: str, out: Path) -> None:
     # Rasters of constant fill get a hint at a nodata value, which changes nothing.
-    told = [line for line in ended.err if "if it stands for pixels that were not measured" not in line]
+    told = [
+        line for line in ended.err if "if it stands for pixels that were not measured" not in line
+    ]
     assert (ended.code, told) == (0, [])
     assert [path.name for path in out.iterdir()] == ["out.tif"]
     assert differences(source, out / "out.tif") == []
@@ -153,10 +176,13 @@ def test_a_file_cut_short_is_never_zeros(codec, layout, run, here, out):
         del profile["interleave"]
     write(whole, (texture(3, 200, 230) / 8).astype(np.uint8), **profile)
     content = whole.read_bytes()
-    # GDAL's own oracle would not do: it is the decoder in doubt. The whole file's pixels are the truth.
+    # GDAL's own oracle would not do: it is the decoder in doubt. The whole file's pixels are the
+    # truth.
     with rasterio.open(whole) as dataset:
         truth = dataset.read()
-    kept = [int(len(content) * share) for share in (0.02, 0.3, 0.9)] + [len(content) - cut for cut in (200, 3, 1)]
+    kept = [int(len(content) * share) for share in (0.02, 0.3, 0.9)] + [
+        len(content) - cut for cut in (200, 3, 1)
+    ]
     refused = 0
     for length in kept:
         short.write_bytes(content[:length])
@@ -183,7 +209,14 @@ def test_tags_that_are_not_utf_8_are_no_obstacle(run, here, out):
 
 
 def test_the_damaged_block_is_named(run, here, out):
-    source = write(here / "in.tif", np.arange(128 * 192, dtype=np.uint16).reshape(1, 128, 192), tiled=True, blockxsize=64, blockysize=64, compress="deflate")  # fmt: skip
+    source = write(
+        here / "in.tif",
+        np.arange(128 * 192, dtype=np.uint16).reshape(1, 128, 192),
+        tiled=True,
+        blockxsize=64,
+        blockysize=64,
+        compress="deflate",
+    )
     with rasterio.open(source) as dataset:
         at = int(dataset.get_tag_item("BLOCK_OFFSET_1_1", "TIFF", bidx=1))
     with source.open("r+b") as file:
@@ -195,7 +228,9 @@ def test_the_damaged_block_is_named(run, here, out):
 def test_damage_that_hdf5_would_tell_of_itself_is_one_line(run, here, out):
     pixels = (texture(1, 200, 230) + noise((1, 200, 230), 9)).astype(np.int16)
     plain, source = write(here / "in.tif", pixels), here / "in.nc"
-    rasterio.shutil.copy(str(plain), str(source), driver="netCDF", FORMAT="NC4C", COMPRESS="DEFLATE")
+    rasterio.shutil.copy(
+        str(plain), str(source), driver="netCDF", FORMAT="NC4C", COMPRESS="DEFLATE"
+    )
     content = source.read_bytes()
     source.write_bytes(content[:60_000] + b"\xff" * 400 + content[60_400:])
     is_refused(restored(run, f"HDF5:{source}://Band1", out), "cannot be read", out)
@@ -210,15 +245,20 @@ def test_damage_far_in_keeps_no_output(run, here, out):
     assert not (out / "out.tif").exists()
 
 
-def test_a_scene_that_the_disk_cannot_hold_is_refused_before_anything_is_written(run, here, out, monkeypatch):
+def test_a_scene_that_the_disk_cannot_hold_is_refused_before_anything_is_written(
+    run, here, out, monkeypatch
+):
     from geoae.errors import OutputError
     from geoae.pipeline.job import Job
     from geoae.pipeline.run import run as restore
 
     source = write(here / "in.tif", np.ones((1, 64, 64), np.uint8))
-    monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 1000, "total": 2000}))
+    monkeypatch.setattr(
+        "shutil.disk_usage", lambda place: type("Usage", (), {"free": 1000, "total": 2000})
+    )
     with pytest.raises(
-        OutputError, match=r"takes 3\.81e-06 GiB there for a while, but 9\.31e-07 GiB are free; free disk"
+        OutputError,
+        match=r"takes 3\.81e-06 GiB there for a while, but 9\.31e-07 GiB are free; free disk",
     ):
         restore(Job(source=str(source), target=str(out / "out.tif"), model="identity"))
     assert list(out.iterdir()) == []

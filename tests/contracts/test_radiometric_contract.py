@@ -1,4 +1,6 @@
-"""With the shipped model on a real scene: levels stay, nothing is truncated or wrapped, what is no measurement is copied."""
+"""With the shipped model on a real scene: levels stay, nothing is truncated or wrapped, what is no
+measurement is copied.
+"""
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ pytestmark = pytest.mark.skipif(not SCENE.exists(), reason="../shared is absent"
 
 SIDE, BLOCK = 256, 64
 SIGMA = 40.0
-# Tolerances, in the noise's own deviation: of the mean of a block of 64 x 64 px, and of a whole band.
+# Tolerances, in the noise's own deviation: of the mean of a block of 64 x 64 px, and of a whole
+# band.
 OF_A_BLOCK, OF_A_BAND = 0.05, 0.01
 SATURATED, NEGATIVE = np.s_[70:100, 70:100], np.s_[150:190, 10:60]
 LIMIT = np.iinfo(np.int16).max
@@ -21,7 +24,9 @@ SCALES, OFFSETS = (2e-5, 2e-5, 2e-5, 1.0, 1.0, 1.0), (-0.1, -0.1, -0.1, 0.0, 0.0
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The noisy scene as int16 and as float32, and both restored; the third with one band asked for."""
+    """The noisy scene as int16 and as float32, and both restored; the third with one band asked
+    for.
+    """
     folder = tmp_path_factory.mktemp("contract")
     with rasterio.open(SCENE) as dataset:
         clean = dataset.read(window=((0, SIDE), (0, SIDE))).astype(np.float64)
@@ -41,8 +46,13 @@ def runs(tmp_path_factory):
         with rasterio.open(sources[dtype], "r+") as dataset:
             dataset.descriptions = ("red", "green", "blue", "QA_PIXEL", "land cover", "cloud mask")
             dataset.scales, dataset.offsets = SCALES, OFFSETS
-    reports = {dtype: geoae.restore(source, folder / f"{dtype}_out.tif", precision="fp32") for dtype, source in sources.items()}  # fmt: skip
-    reports["one"] = geoae.restore(sources["int16"], folder / "one_out.tif", precision="fp32", bands=[2])
+    reports = {
+        dtype: geoae.restore(source, folder / f"{dtype}_out.tif", precision="fp32")
+        for dtype, source in sources.items()
+    }
+    reports["one"] = geoae.restore(
+        sources["int16"], folder / "one_out.tif", precision="fp32", bands=[2]
+    )
     return pixels, {name: read(report.target) for name, report in reports.items()}, reports
 
 
@@ -65,7 +75,10 @@ def test_block_means_and_band_means_stay(runs):
 
 def test_integers_are_the_floats_rounded(runs):
     _, restored, _ = runs
-    whole, exact = restored["int16"][:3].astype(np.float64), restored["float32"][:3].astype(np.float64)
+    whole, exact = (
+        restored["int16"][:3].astype(np.float64),
+        restored["float32"][:3].astype(np.float64),
+    )
     inside = np.abs(exact) < LIMIT - 1
     assert np.abs(whole - exact)[inside].max() <= 0.5 + 1e-2
     assert abs((whole - exact)[inside].mean()) < 0.005, "truncation would move it by a half"

@@ -34,14 +34,21 @@ def random_model(architecture: str) -> TorchRestorer:
     network = randomised(ARCHITECTURES[architecture](**SMALL.get(architecture, {})))
     halo = measure_halo(network, network.channels, network.multiple)
     card = Card.model_construct(
-        name="random", digest="", channels=network.channels, multiple=network.multiple, halo=halo, tile=1536
+        name="random",
+        digest="",
+        channels=network.channels,
+        multiple=network.multiple,
+        halo=halo,
+        tile=1536,
     )
     return TorchRestorer(card, network, torch.device("cpu"), "fp32", None)
 
 
 @cache
 def restorer(name: str) -> TorchRestorer:
-    return random_model(name) if name in ARCHITECTURES else load(name, device="cpu", precision="fp32")
+    return (
+        random_model(name) if name in ARCHITECTURES else load(name, device="cpu", precision="fp32")
+    )
 
 
 def scene(bands: int, height: int, width: int) -> np.ndarray:
@@ -51,10 +58,17 @@ def scene(bands: int, height: int, width: int) -> np.ndarray:
     return (hills + 0.2 * rng.normal(size=(bands, height, width))).astype(np.float32)
 
 
-def restored(restorer: TorchRestorer, pixels: np.ndarray, tile: int, halo: int, mask=None) -> np.ndarray:
+def restored(
+    restorer: TorchRestorer, pixels: np.ndarray, tile: int, halo: int, mask=None
+) -> np.ndarray:
     """DN are model units here, so the residual is not rounded on its way out."""
     plan = TilePlan.fitted(*pixels.shape[1:], tile=tile, halo=halo, multiple=restorer.multiple)
-    work = Work(plan, unscaled(restorer.channels, sigma=0.2, bands=len(pixels)), restorer, [None] * len(pixels))
+    work = Work(
+        plan,
+        unscaled(restorer.channels, sigma=0.2, bands=len(pixels)),
+        restorer,
+        [None] * len(pixels),
+    )
     parts = Parts(pixels.shape, pixels.dtype)
     restore_slabs(work, reader(pixels, mask), list(plan.slabs()), parts)
     return parts.pixels
@@ -67,7 +81,9 @@ def tiles(restorer: TorchRestorer) -> list[int]:
     return [least, least + 5 * multiple, least + 15 * multiple]
 
 
-models = pytest.mark.parametrize("name", [*ARCHITECTURES, *(card.name for card in shipped_models())])
+models = pytest.mark.parametrize(
+    "name", [*ARCHITECTURES, *(card.name for card in shipped_models())]
+)
 
 
 @models
@@ -81,7 +97,9 @@ def test_tiled_equals_whole(name, alone, size):
     whole = restored(model, pixels, WHOLE, model.halo)
     assert np.abs(whole - pixels).mean() > 100 * TOLERANCE, "the residual is too small to tell"
     for tile in tiles(model)[: 3 if size == SIZES[0] else 1]:
-        np.testing.assert_allclose(restored(model, pixels, tile, model.halo), whole, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(
+            restored(model, pixels, tile, model.halo), whole, rtol=0, atol=TOLERANCE
+        )
 
 
 @models

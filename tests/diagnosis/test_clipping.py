@@ -53,7 +53,9 @@ def test_heaps_at_both_ends_are_limits(low, high, rounded):
     values = np.clip(low + noisy(sigma), low, high)
     values = np.round(values) if rounded else values
     assert find_limits(values, sigma) == (low, high)
-    assert find_limits(np.append(values, low - 50), sigma) == (low, high), "one dead pixel beyond hides nothing"
+    assert find_limits(np.append(values, low - 50), sigma) == (low, high), (
+        "one dead pixel beyond hides nothing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,8 @@ def test_heaps_at_both_ends_are_limits(low, high, rounded):
     [
         noisy(10.0),
         np.round(noisy(10.0)),
-        np.where(rng.random(20_000) < 0.1, 0.0, 300 + noisy(10.0)),  # missing pixels, apart from the others
+        # missing pixels, apart from the others
+        np.where(rng.random(20_000) < 0.1, 0.0, 300 + noisy(10.0)),
         10.0 * rng.poisson(1.0, 20_000),  # counts, as far apart as their noise
         np.full(20_000, 7.0),
         np.zeros(0),

@@ -10,11 +10,17 @@ from tests.support.rasters import noise
 COUNT = 6_000
 
 
-def patches(offset: float, slope: float, low: float, high: float, count: int = COUNT, seed: int = 0) -> Patches:
-    """One band of even patches, signals from ``low`` to ``high``, noise of variance ``offset + slope * signal``."""
+def patches(
+    offset: float, slope: float, low: float, high: float, count: int = COUNT, seed: int = 0
+) -> Patches:
+    """One band of even patches, signals from ``low`` to ``high``, noise of variance ``offset +
+    slope * signal``.
+    """
     rng = np.random.default_rng(seed)
     signal = np.linspace(low, high, count)[:, None]
-    return Patches((signal + np.sqrt(offset + slope * signal) * rng.normal(size=(count, SIDE * SIDE)))[None])
+    return Patches(
+        (signal + np.sqrt(offset + slope * signal) * rng.normal(size=(count, SIDE * SIDE)))[None]
+    )
 
 
 def growth(found: Patches, where_one: float, sigma: float = 1.0) -> float:
@@ -34,7 +40,9 @@ def test_growth_is_that_of_a_variance_of_one_where_it_is_asked_for(offset, slope
 def test_growth_goes_with_the_units_of_the_pixels(gain, shift):
     found = patches(25, 1, 0, 1000, 2_000)
     other = Patches(found.values * gain + shift)
-    assert growth(other, 500 * gain + shift, gain) * gain == pytest.approx(growth(found, 500), rel=1e-6)
+    assert growth(other, 500 * gain + shift, gain) * gain == pytest.approx(
+        growth(found, 500), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("slope", [0.0, -0.02])
@@ -42,15 +50,21 @@ def test_noise_that_does_not_grow_has_none(slope):
     assert growth(patches(100, slope, 0, 1000), 500) == 0
 
 
-@pytest.mark.parametrize(("ratio", "grows"), [(0.75 * LEAST_RATIO, False), (1.35 * LEAST_RATIO, True)])
+@pytest.mark.parametrize(
+    ("ratio", "grows"), [(0.75 * LEAST_RATIO, False), (1.35 * LEAST_RATIO, True)]
+)
 def test_so_little_growth_passes_for_texture(ratio, grows):
     # The classes at the ends lie a sixteenth of the range inside it.
     assert (growth(patches(100, 100 * (ratio - 1) / 1000, 0, 1000), 500) > 0) == grows
 
 
-@pytest.mark.parametrize(("sigmas", "grows"), [(0.8 * LEAST_RANGE, False), (1.4 * LEAST_RANGE, True)])
+@pytest.mark.parametrize(
+    ("sigmas", "grows"), [(0.8 * LEAST_RANGE, False), (1.4 * LEAST_RANGE, True)]
+)
 def test_levels_within_the_noise_are_no_brightness(sigmas, grows):
-    """``sigmas``: from the darkest class to the brightest, which are seven eighths of the range apart."""
+    """``sigmas``: from the darkest class to the brightest, which are seven eighths of the range
+    apart.
+    """
     found = patches(1, 0.2, 0, 100)
     assert (growth(found, 50, 87.5 / sigmas) > 0) == grows
 
@@ -69,7 +83,9 @@ def test_few_patches_have_no_growth(count, grows):
 def of_levels(count: int, seed: int = 0) -> Patches:
     """Whole numbers of ``count`` exact levels, whose noise grows with them."""
     level = np.linspace(100, 900, count)[np.arange(COUNT) % count][:, None]
-    half = np.round(np.sqrt(25 + level) * np.random.default_rng(seed).normal(size=(COUNT, SIDE * SIDE // 2)))
+    half = np.round(
+        np.sqrt(25 + level) * np.random.default_rng(seed).normal(size=(COUNT, SIDE * SIDE // 2))
+    )
     return Patches((level + np.concatenate([half, -half, np.zeros((COUNT, 1))], axis=1))[None])
 
 

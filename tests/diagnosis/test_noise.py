@@ -29,7 +29,9 @@ def test_each_band_has_its_own_noise():
 
 def test_noise_scales_with_the_pixels():
     pixels = texture(2, 200, 200) + noise((2, 200, 200), 10)
-    assert estimate_noise(whole(50 * pixels + 3)) == pytest.approx(50 * estimate_noise(whole(pixels)), rel=1e-6)
+    assert estimate_noise(whole(50 * pixels + 3)) == pytest.approx(
+        50 * estimate_noise(whole(pixels)), rel=1e-6
+    )
 
 
 def test_what_is_invalid_does_not_count():
@@ -64,7 +66,9 @@ def test_real_ground_does_not_pass_for_noise(name, level):
 
     floor = estimated(pixels)
     truth = np.hypot(added, floor)
-    assert estimated(pixels + noise(pixels.shape, 1.0) * added[:, None, None]) == pytest.approx(truth, rel=0.1)
+    assert estimated(pixels + noise(pixels.shape, 1.0) * added[:, None, None]) == pytest.approx(
+        truth, rel=0.1
+    )
 
 
 @pytest.mark.parametrize("bands", [1, 3])
@@ -82,7 +86,9 @@ def test_shot_noise_is_told_at_the_mean_of_a_scene_that_is_mostly_dark(bands):
     gain, read_out = 2.0, 3.0
     noisy = clean + np.sqrt(gain * clean + read_out**2) * noise(clean.shape, 1)
     sigma, slope = noise_model(whole(noisy))
-    np.testing.assert_allclose(sigma, np.sqrt(gain * clean.mean(axis=(1, 2)) + read_out**2), rtol=0.15)
+    np.testing.assert_allclose(
+        sigma, np.sqrt(gain * clean.mean(axis=(1, 2)) + read_out**2), rtol=0.15
+    )
     np.testing.assert_allclose(slope, gain, rtol=0.3)
 
 
@@ -128,8 +134,12 @@ def test_copies_of_a_band_do_not_hide_its_noise():
     )
 
 
-def clipped(clean: np.ndarray, sigma: np.ndarray | float, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """``clean`` (band, row, col) lowered, but not below zero, and under noise clipped at zero in ``share`` of its pixels."""
+def clipped(
+    clean: np.ndarray, sigma: np.ndarray | float, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """``clean`` (band, row, col) lowered, but not below zero, and under noise clipped at zero in
+    ``share`` of its pixels.
+    """
     added = sigma * noise(clean.shape, 1.0)
 
     def lowered(by: float) -> np.ndarray:
@@ -138,7 +148,9 @@ def clipped(clean: np.ndarray, sigma: np.ndarray | float, share: float) -> tuple
     low, high = clean.min() - 10 * np.max(sigma), clean.max()
     for _ in range(30):
         middle = (low + high) / 2
-        low, high = (middle, high) if (lowered(middle) + added <= 0).mean() < share else (low, middle)
+        low, high = (
+            (middle, high) if (lowered(middle) + added <= 0).mean() < share else (low, middle)
+        )
     return lowered(low), np.maximum(lowered(low) + added, 0.0)
 
 
@@ -147,7 +159,9 @@ def clipped(clean: np.ndarray, sigma: np.ndarray | float, share: float) -> tuple
 @pytest.mark.parametrize("dtype", [np.float32, np.uint16])
 def test_noise_clipped_at_zero_is_found_as_it_was_before(bands, share, dtype):
     _, noisy = clipped(texture(bands, 256, 256), 60.0, share)
-    sigma, slope = noise_model(whole(np.round(noisy).astype(dtype) if dtype is np.uint16 else noisy.astype(dtype)))
+    sigma, slope = noise_model(
+        whole(np.round(noisy).astype(dtype) if dtype is np.uint16 else noisy.astype(dtype))
+    )
     assert sigma == pytest.approx(np.full(bands, 60), rel=0.06)
     assert not slope.any()
 
@@ -166,7 +180,9 @@ def test_noise_that_grows_is_found_as_it_was_before_clipping(seed):
     gain, read_out = np.array([4.0, 1.0]), np.array([15.0, 8.0])
     clean = np.linspace(0, 400, 256)[:, None] * np.ones((2, 256, 256))
     variance = gain[:, None, None] * clean + read_out[:, None, None] ** 2
-    noisy = np.maximum(clean + np.sqrt(variance) * np.random.default_rng(seed).normal(size=clean.shape), 0)
+    noisy = np.maximum(
+        clean + np.sqrt(variance) * np.random.default_rng(seed).normal(size=clean.shape), 0
+    )
     sigma, slope = noise_model(whole(noisy))
     assert sigma == pytest.approx(np.sqrt(gain * noisy.mean(axis=(1, 2)) + read_out**2), rel=0.06)
     assert slope == pytest.approx(gain, rel=0.25)
@@ -176,7 +192,9 @@ def test_noise_that_grows_weakly_is_found_more_often_than_not():
     clean = np.linspace(0, 400, 256)[:, None] * np.ones((1, 256, 256))
     slopes = []
     for seed in range(5):
-        noisy = clean + np.sqrt(4 * clean + 30**2) * np.random.default_rng(seed).normal(size=clean.shape)
+        noisy = clean + np.sqrt(4 * clean + 30**2) * np.random.default_rng(seed).normal(
+            size=clean.shape
+        )
         sigma, slope = noise_model(whole(np.maximum(noisy, 0)))
         assert sigma == pytest.approx(np.sqrt(4 * np.maximum(noisy, 0).mean() + 30**2), rel=0.1)
         slopes.append(float(slope[0]))
@@ -185,7 +203,12 @@ def test_noise_that_grows_weakly_is_found_more_often_than_not():
 
 
 def test_a_band_almost_all_of_which_is_clipped_keeps_a_noise():
-    pixels = np.stack([texture(1, 128, 128)[0] + noise((128, 128), 20), np.maximum(noise((128, 128), 20, 2) - 45, 0)])
+    pixels = np.stack(
+        [
+            texture(1, 128, 128)[0] + noise((128, 128), 20),
+            np.maximum(noise((128, 128), 20, 2) - 45, 0),
+        ]
+    )
     sigma, slope = noise_model(whole(pixels))
     assert sigma[0] == pytest.approx(20, rel=0.1)
     assert 0 < sigma[1] < 40
@@ -215,7 +238,9 @@ def test_a_restored_band_is_no_copy_of_the_others():
     """Its noise is gone, so that the others leave next to nothing of it."""
     rng = np.random.default_rng(3)
     ground = 40 * rng.normal(size=(160, 160))
-    bands = np.stack([gain * ground for gain in (1.0, 0.8, 1.3)]) + rng.normal(0, 0.3, (3, 160, 160))
+    bands = np.stack([gain * ground for gain in (1.0, 0.8, 1.3)]) + rng.normal(
+        0, 0.3, (3, 160, 160)
+    )
     samples = [(bands, np.ones(bands.shape, bool))]
     assert estimate_noise(samples, restored=True) == pytest.approx([0.3] * 3, rel=0.3)
     assert (estimate_noise(samples) > 5).all()

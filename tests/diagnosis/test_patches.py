@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from geoae.diagnosis.patches import SIDE, cut_patches, gradient_energy, most_patches, pure_noise_energy
+from geoae.diagnosis.patches import (
+    SIDE,
+    cut_patches,
+    gradient_energy,
+    most_patches,
+    pure_noise_energy,
+)
 
 
 @pytest.mark.parametrize("bands", [1, 24, 60, 300])
@@ -17,7 +23,11 @@ def test_patches_are_those_of_the_scene_and_of_many_bands_no_more_than_said(band
     assert patches.pixels <= side * side
     below = {tuple(patch) for patch in patches.values[-1, :5]}
     rows = range(side // 2, side - SIDE + 1)
-    every = {tuple(pixels[-1, r : r + SIDE, c : c + SIDE].ravel()) for r in rows for c in range(side - SIDE + 1)}
+    every = {
+        tuple(pixels[-1, r : r + SIDE, c : c + SIDE].ravel())
+        for r in rows
+        for c in range(side - SIDE + 1)
+    }
     assert below <= every
 
 

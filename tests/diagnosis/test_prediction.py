@@ -14,7 +14,10 @@ def patches(count: int = COUNT) -> Patches:
     """Four bands that share one texture, each under noise of its own."""
     rng = np.random.default_rng(0)
     texture = rng.normal(size=(count, SIDE * SIDE))
-    return Patches(GAINS[:, None, None] * texture + NOISE[:, None, None] * rng.normal(size=(4, count, SIDE * SIDE)))
+    return Patches(
+        GAINS[:, None, None] * texture
+        + NOISE[:, None, None] * rng.normal(size=(4, count, SIDE * SIDE))
+    )
 
 
 def test_noise_is_what_the_others_do_not_predict():
@@ -31,7 +34,9 @@ def test_brightness_that_the_bands_do_not_share_does_not_hide_the_texture_that_t
 
 
 def test_only_the_ratios_of_the_noise_count():
-    one, other = (list(subtract_predicted(patches(), np.arange(4), NOISE * factor)) for factor in (1, 3))
+    one, other = (
+        list(subtract_predicted(patches(), np.arange(4), NOISE * factor)) for factor in (1, 3)
+    )
     for (_, rest, factor), (_, same, thrice) in zip(one, other, strict=True):
         np.testing.assert_allclose(rest * factor, same * thrice, rtol=1e-6, atol=1e-6)
 
@@ -71,8 +76,14 @@ def test_each_predictor_takes_a_degree_of_freedom_where_patches_are_few():
     bands, count = 60, 400
     values = NOISE[0] * rng.normal(size=(bands, count, SIDE * SIDE))
     few = Patches(values, few=True, pixels=count * SIDE * SIDE)
-    levels = [factor * rest.std() for _, rest, factor in subtract_predicted(few, few.bands, np.ones(bands))]
+    levels = [
+        factor * rest.std()
+        for _, rest, factor in subtract_predicted(few, few.bands, np.ones(bands))
+    ]
     assert np.mean(levels) == pytest.approx(NOISE[0], rel=0.002)
     plain = Patches(values, pixels=few.pixels)
-    low = [factor * rest.std() for _, rest, factor in subtract_predicted(plain, plain.bands, np.ones(bands))]
+    low = [
+        factor * rest.std()
+        for _, rest, factor in subtract_predicted(plain, plain.bands, np.ones(bands))
+    ]
     assert np.mean(low) < 0.997 * np.mean(levels)

@@ -71,7 +71,9 @@ def test_noise_louder_than_the_scene_is_refused():
     pixels = np.random.default_rng(0).normal(500, 40, (2, 60, 60))
     samples = [(pixels, np.ones(pixels.shape, bool))]
     assert Facts.of(samples, [40, 90]).sigma.tolist() == [40, 90]
-    with pytest.raises(RecipeError, match=r"^sigma = 4000 DN: the scene varies by \d+(\.\d+)? DN in all"):
+    with pytest.raises(
+        RecipeError, match=r"^sigma = 4000 DN: the scene varies by \d+(\.\d+)? DN in all"
+    ):
         Facts.of(samples, [40, 4000])
     flat = [(np.full((1, 60, 60), 7.0), np.ones((1, 60, 60), bool))]
     assert Facts.of(flat, [5]).sigma.tolist() == [5], "a sample of one value says nothing"

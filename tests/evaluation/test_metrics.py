@@ -37,7 +37,9 @@ def test_psnr_is_its_formula_with_a_peak_per_band():
 def test_ssim_is_its_formula_with_a_peak_per_band():
     truth, estimate = pair()
     peaks = [255.0, 1000.0, 10000.0]
-    expected = np.mean([ssim_map(*bands).mean() for bands in zip(truth, estimate, peaks, strict=True)])
+    expected = np.mean(
+        [ssim_map(*bands).mean() for bands in zip(truth, estimate, peaks, strict=True)]
+    )
     assert ssim(truth, estimate, peaks) == pytest.approx(expected, abs=1e-6)
 
 
@@ -60,10 +62,15 @@ def test_what_is_in_holes_does_not_matter(rubbish):
     mask[:, 5:9, 30:37] = False
     mask[1, :, :4] = False
     expected = np.mean(
-        [10 * np.log10(255**2 / np.mean((t - e)[m] ** 2)) for t, e, m in zip(truth, estimate, mask, strict=True)]
+        [
+            10 * np.log10(255**2 / np.mean((t - e)[m] ** 2))
+            for t, e, m in zip(truth, estimate, mask, strict=True)
+        ]
     )
     whole = ndimage.binary_erosion(mask, np.ones((1, 11, 11)), border_value=1)
-    similar = np.mean([ssim_map(t, e, 255.0)[w].mean() for t, e, w in zip(truth, estimate, whole, strict=True)])
+    similar = np.mean(
+        [ssim_map(t, e, 255.0)[w].mean() for t, e, w in zip(truth, estimate, whole, strict=True)]
+    )
     truth[~mask] = rubbish
     assert psnr(truth, estimate, 255.0, mask) == pytest.approx(expected, abs=DB)
     assert ssim(truth, estimate, 255.0, mask) == pytest.approx(similar, abs=1e-6)
@@ -74,7 +81,9 @@ def test_a_mask_of_rows_and_columns_serves_all_bands():
     mask = np.zeros(truth.shape[1:], bool)
     mask[10:30, 10:40] = True
     for metric in (psnr, ssim):
-        assert metric(truth, estimate, 255.0, mask) == metric(truth, estimate, 255.0, np.stack([mask] * 3))
+        assert metric(truth, estimate, 255.0, mask) == metric(
+            truth, estimate, 255.0, np.stack([mask] * 3)
+        )
 
 
 def test_bands_without_a_pixel_that_counts_are_left_out():
@@ -82,7 +91,9 @@ def test_bands_without_a_pixel_that_counts_are_left_out():
     mask = np.ones(truth.shape, bool)
     mask[2] = False
     for metric in (psnr, ssim):
-        assert metric(truth, estimate, 255.0, mask) == pytest.approx(metric(truth[:2], estimate[:2], 255.0))
+        assert metric(truth, estimate, 255.0, mask) == pytest.approx(
+            metric(truth[:2], estimate[:2], 255.0)
+        )
         assert np.isnan(metric(truth, estimate, 255.0, np.zeros_like(mask)))
 
 
@@ -96,7 +107,11 @@ def test_spectral_angle_is_its_formula_over_what_counts():
     truth, estimate = pair()
     mask = np.ones(truth.shape[1:], bool)
     mask[:5] = False
-    cosine = (truth * estimate).sum(axis=0) / np.linalg.norm(truth, axis=0) / np.linalg.norm(estimate, axis=0)
+    cosine = (
+        (truth * estimate).sum(axis=0)
+        / np.linalg.norm(truth, axis=0)
+        / np.linalg.norm(estimate, axis=0)
+    )
     expected = np.degrees(np.arccos(np.clip(cosine, -1, 1)))[mask].mean()
     estimate[:, :5] = np.nan
     assert spectral_angle(truth, estimate, mask) == pytest.approx(expected, rel=1e-6)

@@ -60,14 +60,18 @@ def test_a_scene_without_a_valid_pixel_is_said(tmp_path):
         Truth.read(path, "in.tif", 512)
 
 
-@pytest.mark.parametrize("pixels", [np.full((1, 40, 40), 9, np.uint16), texture(1, 5, 40).astype(np.uint16)])
+@pytest.mark.parametrize(
+    "pixels", [np.full((1, 40, 40), 9, np.uint16), texture(1, 5, 40).astype(np.uint16)]
+)
 def test_a_scene_that_shows_nothing_is_said(tmp_path, pixels):
     with pytest.raises(InputError, match="leave it out"):
         Truth.read(write(tmp_path / "in.tif", pixels), "in.tif", 512)
 
 
 def test_a_scene_too_small_or_too_holed_for_block_means_is_said(tmp_path):
-    small = Truth.read(write(tmp_path / "a.tif", texture(1, 20, 20).astype(np.uint16)), "a.tif", 512)
+    small = Truth.read(
+        write(tmp_path / "a.tif", texture(1, 20, 20).astype(np.uint16)), "a.tif", 512
+    )
     pixels = texture(1, 60, 60).astype(np.uint16)
     pixels[:, ::3, ::3] = 0
     holed = Truth.read(write(tmp_path / "b.tif", pixels, nodata=0), "b.tif", 512)

@@ -86,6 +86,8 @@ def test_the_command(scenes, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "| 25 | identity |" in done.stdout
-    done = subprocess.run([*command, "--models", "absent"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "--models", "absent"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("geoae: absent: no such model")

@@ -46,7 +46,17 @@ def server(settings, tmp_path_factory) -> Iterator[str]:
 
     log = tmp_path_factory.mktemp("server") / "server.log"
     port = settings["PREFECT_API_URL"].split(":")[2].split("/")[0]
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        port,
+    ]
     with (
         log.open("w") as file,
         subprocess.Popen(command, env=os.environ | settings, stdout=file, stderr=file) as process,
@@ -55,7 +65,8 @@ def server(settings, tmp_path_factory) -> Iterator[str]:
             _wait_for(settings["PREFECT_API_URL"], process, log)
             with _told(settings):
                 yield settings["PREFECT_API_URL"]
-                APILogWorker.drain_all(timeout=30)  # else this process's end tries a gone server for a minute
+                # else this process's end tries a gone server for a minute
+                APILogWorker.drain_all(timeout=30)
         finally:
             process.terminate()
             process.wait(30)

@@ -51,7 +51,9 @@ def task_runs(flow_run_id: Any) -> list[Any]:
 
     time.sleep(3)  # the server hears of them by events
     with get_client(sync_client=True) as client:
-        found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])))
+        found = client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+        )
     return sorted(found, key=lambda one: one.name)
 
 
@@ -61,4 +63,6 @@ def flow_runs(name: str) -> list[Any]:
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 
     with get_client(sync_client=True) as client:
-        return client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=[name])), limit=200)
+        return client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[name])), limit=200
+        )

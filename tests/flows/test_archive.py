@@ -18,7 +18,12 @@ def archive(tmp_path):
 def restore(archive, **options):
     from flows.archive import restore_archive
 
-    given = {"target": str(archive.parent / "out"), "model": "identity", "most_failed": 0.5, "return_state": True}
+    given = {
+        "target": str(archive.parent / "out"),
+        "model": "identity",
+        "most_failed": 0.5,
+        "return_state": True,
+    }
     return restore_archive(**{"source": str(archive)} | given | options)
 
 
@@ -71,5 +76,8 @@ def test_a_scene_that_another_run_restores_is_left_to_it(archive, monkeypatch):
     with FileLock(held / "lock"):
         state = restore(archive, source=str(archive / "0"), most_failed=0.0)
     assert state.result() == {"restored": 2, "skipped": 1}
-    assert "another run is restoring it" in artifacts(state.state_details.flow_run_id)["geoae-scenes"].data
+    assert (
+        "another run is restoring it"
+        in artifacts(state.state_details.flow_run_id)["geoae-scenes"].data
+    )
     assert restore(archive, source=str(archive / "0")).result() == {"restored": 1, "skipped": 2}

@@ -28,7 +28,9 @@ OPTIONS = {"tile": 272, "precision": "fp32", "device": "cpu", "profile": "gtiff"
 
 def prefect(environment: dict[str, str], *words: str) -> str:
     command = [sys.executable, "-m", "prefect", *words]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -131,7 +133,11 @@ def restoring(process: psutil.Process) -> psutil.Process:
 
 
 def as_by_hand(scene: Path, target: Path) -> bool:
-    by_hand = run(Job(source=str(scene), target=str(scene.with_name("by_hand.tif")), overwrite=True, **OPTIONS))
+    by_hand = run(
+        Job(
+            source=str(scene), target=str(scene.with_name("by_hand.tif")), overwrite=True, **OPTIONS
+        )
+    )
     return bool((read(target) == read(by_hand.target)).all())
 
 
@@ -144,12 +150,16 @@ def test_a_killed_run_is_crashed_and_a_retry_finishes_it(environment, scene, rec
         run_id, target = ordered(scene)
         seconds_until(lambda: slabs(target) >= 2, 180)
         restoring(process).kill()
-        record_property("seconds until crashed", crashed := seconds_until(lambda: state_of(run_id) == "Crashed", 30))
+        record_property(
+            "seconds until crashed",
+            crashed := seconds_until(lambda: state_of(run_id) == "Crashed", 30),
+        )
         assert crashed < 10
         assert not target.exists()
         after, other = ordered(crop(scene.with_name("small.tif")), "small_restored.tif")
         record_property(
-            "seconds until the next job was done", seconds_until(lambda: state_of(after) == "Completed", 120)
+            "seconds until the next job was done",
+            seconds_until(lambda: state_of(after) == "Completed", 120),
         )
         assert other.exists()
         prefect(environment, "flow-run", "retry", run_id)
@@ -164,7 +174,9 @@ def test_a_cancelled_run_stops_and_is_resumed(environment, scene, record_propert
         seconds_until(lambda: slabs(target) >= 2, 180)
         child = restoring(process)
         cancel(run_id)
-        record_property("seconds until stopped", stopped := seconds_until(lambda: not child.is_running(), 60))
+        record_property(
+            "seconds until stopped", stopped := seconds_until(lambda: not child.is_running(), 60)
+        )
         assert stopped < 15
         seconds_until(lambda: state_of(run_id) == "Cancelled", 30)
         assert not target.exists()
@@ -174,8 +186,12 @@ def test_a_cancelled_run_stops_and_is_resumed(environment, scene, record_propert
     assert as_by_hand(scene, target)
 
 
-def test_a_run_outlives_its_killed_worker_and_is_not_computed_twice(environment, scene, record_property):
-    """Nobody reads any more what it prints; while it lives, another run of the same scene leaves the scene to it."""
+def test_a_run_outlives_its_killed_worker_and_is_not_computed_twice(
+    environment, scene, record_property
+):
+    """Nobody reads any more what it prints; while it lives, another run of the same scene leaves
+    the scene to it.
+    """
     with worker(environment) as process:
         run_id, target = ordered(scene)
         seconds_until(lambda: slabs(target) >= 2, 180)
@@ -188,7 +204,8 @@ def test_a_run_outlives_its_killed_worker_and_is_not_computed_twice(environment,
         with worker(environment):
             again, _ = ordered(scene)
             record_property(
-                "seconds until the scene was done", seconds_until(lambda: state_of(run_id) == "Completed", 300)
+                "seconds until the scene was done",
+                seconds_until(lambda: state_of(run_id) == "Completed", 300),
             )
             seconds_until(lambda: state_of(again) in ("Completed", "Failed"), 300)
     finally:
@@ -200,7 +217,9 @@ def test_a_run_outlives_its_killed_worker_and_is_not_computed_twice(environment,
 
 
 def test_a_dead_machine_is_noticed_and_its_scene_resumed(environment, scene, record_property):
-    """Worker and run killed at once: nobody is left to say so but the automation that misses their heartbeats."""
+    """Worker and run killed at once: nobody is left to say so but the automation that misses their
+    heartbeats.
+    """
     with worker(environment) as process:
         run_id, target = ordered(scene)
         seconds_until(lambda: slabs(target) >= 2, 180)

@@ -12,14 +12,21 @@ def schemas():
     from flows.retrain import retrain
     from flows.watch import watch_inbox
 
-    flows = {"restore": restore_scene, "archive": restore_archive, "watch": watch_inbox, "retrain": retrain}
+    flows = {
+        "restore": restore_scene,
+        "archive": restore_archive,
+        "watch": watch_inbox,
+        "retrain": retrain,
+    }
     return {name: parameter_schema(flow).model_dump() for name, flow in flows.items()}
 
 
 @pytest.mark.parametrize("flow", ["restore", "archive", "watch", "retrain"])
 def test_every_parameter_is_described(schemas, flow):
     properties = schemas[flow]["properties"]
-    assert [name for name, property_ in properties.items() if not property_.get("description")] == []
+    assert [
+        name for name, property_ in properties.items() if not property_.get("description")
+    ] == []
 
 
 @pytest.mark.parametrize("flow", ["restore", "archive", "watch"])
@@ -40,7 +47,18 @@ def test_only_a_source_is_required(schemas):
 def test_bands_and_noise_may_be_written_as_for_the_command(schemas, flow):
     from prefect.utilities.schema_tools.validation import is_valid, validate
 
-    for given in ({"bands": "1-3,7"}, {"bands": [1, "3-5"]}, {"bands": 7}, {"sigma": "3.2,4"}, {"sigma": [3.2, 4]}, {"sigma": "auto"}, {"sigma": 5}, {"nodata": "0"}, {"nodata": -9999}, {"nodata": None}):  # fmt: skip
+    for given in (
+        {"bands": "1-3,7"},
+        {"bands": [1, "3-5"]},
+        {"bands": 7},
+        {"sigma": "3.2,4"},
+        {"sigma": [3.2, 4]},
+        {"sigma": "auto"},
+        {"sigma": 5},
+        {"nodata": "0"},
+        {"nodata": -9999},
+        {"nodata": None},
+    ):
         validate({"source": "s.tif", **given}, schemas[flow], raise_on_error=True)
     assert not is_valid({"source": "s.tif", "bands": 1.5}, schemas[flow])
 

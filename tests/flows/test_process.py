@@ -19,7 +19,9 @@ def process():
 
 
 def label(pid: int, state_id: UUID, **changed: str) -> dict[str, str]:
-    """What a run is labelled with that the process ``pid`` computes, but for what is ``changed``."""
+    """What a run is labelled with that the process ``pid`` computes, but for what is
+    ``changed``.
+    """
     from flows.process import LABEL
 
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,6 @@
-"""Runs that have lost their process start again; those that live, here or elsewhere, are left alone."""
+"""Runs that have lost their process start again; those that live, here or elsewhere, are left
+alone.
+"""
 
 import subprocess
 import sys
@@ -37,7 +39,9 @@ def running(client) -> Iterator[Any]:
 
     def make(pid=None, starts=1, cancelling=False, **changed):
         deployment = client.read_deployment_by_name("restore-scene/on-demand")
-        run = client.create_flow_run_from_deployment(deployment.id, parameters={"source": "scene.tif"})
+        run = client.create_flow_run_from_deployment(
+            deployment.id, parameters={"source": "scene.tif"}
+        )
         runs.append(run.id)
         for _ in range(starts):
             client.set_flow_run_state(run.id, State(type=StateType.PENDING), force=True)
@@ -86,8 +90,13 @@ def heartbeats(client, run: UUID) -> Iterator[None]:
 
     def send():
         while not stop.wait(1):
-            event = Event(event="prefect.flow-run.heartbeat", resource={"prefect.resource.id": f"prefect.flow-run.{run}"})  # fmt: skip
-            client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()
+            event = Event(
+                event="prefect.flow-run.heartbeat",
+                resource={"prefect.resource.id": f"prefect.flow-run.{run}"},
+            )
+            client.request(
+                "POST", "/events", json=[event.model_dump(mode="json")]
+            ).raise_for_status()
 
     stop = threading.Event()
     thread = threading.Thread(target=send)
@@ -100,7 +109,10 @@ def heartbeats(client, run: UUID) -> Iterator[None]:
 
 
 def states(client, run: UUID) -> list[str]:
-    return [state.name for state in sorted(client.read_flow_run_states(run), key=lambda state: state.timestamp)]
+    return [
+        state.name
+        for state in sorted(client.read_flow_run_states(run), key=lambda state: state.timestamp)
+    ]
 
 
 def inside(client, run: UUID) -> UUID:
@@ -110,10 +122,14 @@ def inside(client, run: UUID) -> UUID:
 
     step = task(lambda: None, name="inner")
     around = client.create_task_run(step, flow_run_id=run, dynamic_key="inner-0", state=Running())
-    return client.create_flow_run(flow(lambda: None, name="inner"), parent_task_run_id=around.id, state=Running()).id
+    return client.create_flow_run(
+        flow(lambda: None, name="inner"), parent_task_run_id=around.id, state=Running()
+    ).id
 
 
-def test_a_run_of_this_machine_that_has_lost_its_process_starts_again(client, running, recover, gone):
+def test_a_run_of_this_machine_that_has_lost_its_process_starts_again(
+    client, running, recover, gone
+):
     run = running(gone)
     inner = inside(client, run)
     said = recover()
@@ -177,7 +193,10 @@ def test_two_workers_start_it_again_once(client, running, recover):
     run = running()
     said: list[str] = []
     # A thread has settings of its own unless it is given these.
-    both = [threading.Thread(target=copy_context().run, args=(lambda: said.append(recover()),)) for _ in range(2)]
+    both = [
+        threading.Thread(target=copy_context().run, args=(lambda: said.append(recover()),))
+        for _ in range(2)
+    ]
     for thread in both:
         thread.start()
     for thread in both:

@@ -39,7 +39,9 @@ def test_four_tasks_and_a_name_that_says_which_scene(restored):
 
     run_id = restored[0].state_details.flow_run_id
     found = task_runs(run_id)
-    assert [one.name for one in found] == [f"{step} scene.tif" for step in ("inspect", "publish", "restore", "verify")]
+    assert [one.name for one in found] == [
+        f"{step} scene.tif" for step in ("inspect", "publish", "restore", "verify")
+    ]
     assert all(one.state.is_completed() for one in found)
     with get_client(sync_client=True) as client:
         assert client.read_flow_run(run_id).name == "restore scene.tif"
@@ -48,12 +50,26 @@ def test_four_tasks_and_a_name_that_says_which_scene(restored):
 def test_artifacts_show_what_was_done(restored):
     state, _, target = restored
     found = artifacts(state.state_details.flow_run_id)
-    assert set(found) == {"geoae-progress", "geoae-picture", "geoae-figures", "geoae-output", "geoae-report"}
+    assert set(found) == {
+        "geoae-progress",
+        "geoae-picture",
+        "geoae-figures",
+        "geoae-output",
+        "geoae-report",
+    }
     assert found["geoae-progress"].data == 100
     assert found["geoae-picture"].data.startswith("data:image/jpeg;base64,")
     table = json.loads(found["geoae-figures"].data)
     assert [row["band"] for row in table] == [1, 2, 3, 4, 5, 6]
-    assert set(table[0]) == {"band", "noise before (DN)", "noise after (DN)", "bias (DN)", "seconds", "Mpx/s", "model"}
+    assert set(table[0]) == {
+        "band",
+        "noise before (DN)",
+        "noise after (DN)",
+        "bias (DN)",
+        "seconds",
+        "Mpx/s",
+        "model",
+    }
     assert target.as_uri() in found["geoae-output"].data
     assert json.loads((target.parent / "restored.tif.json").read_text())["status"] == "restored"
 
@@ -67,7 +83,10 @@ def test_logs_of_geoae_are_those_of_the_run(restored):
     run_id = restored[0].state_details.flow_run_id
     time.sleep(3)  # sent in batches
     with get_client(sync_client=True) as client:
-        messages = [log.message for log in client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))]
+        messages = [
+            log.message
+            for log in client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
+        ]
     assert any("200 x 200 px, 6 bands of uint8" in message for message in messages)
     assert any("noise" in message and "model res-cae" in message for message in messages)
 
@@ -88,10 +107,15 @@ def test_an_older_output_is_replaced_and_another_file_is_not(tmp_path):
 
     source, target = crop(tmp_path / "s.tif"), tmp_path / "t.tif"
     restore_scene(source=str(source), target=str(target), model="identity")
-    assert restore_scene(source=str(source), target=str(target), model="identity", sigma=3.0)["status"] == "restored"
+    assert (
+        restore_scene(source=str(source), target=str(target), model="identity", sigma=3.0)["status"]
+        == "restored"
+    )
     foreign = crop(tmp_path / "foreign.tif", row=100)
     before = foreign.read_bytes()
-    state = restore_scene(source=str(source), target=str(foreign), model="identity", return_state=True)
+    state = restore_scene(
+        source=str(source), target=str(foreign), model="identity", return_state=True
+    )
     assert "give --overwrite" in str(state.result(raise_on_failure=False))
     assert foreign.read_bytes() == before
 
@@ -156,7 +180,9 @@ def test_an_output_that_differs_never_gets_its_name(tmp_path, monkeypatch):
     assert not target.exists()
     assert (tmp_path / "t.tif.rejected").exists()
     steps = {one.name: one.state.name for one in task_runs(state.state_details.flow_run_id)}
-    assert steps == {"inspect s.tif": "Completed", "restore s.tif": "Failed"}, "it is not tried again"
+    assert steps == {"inspect s.tif": "Completed", "restore s.tif": "Failed"}, (
+        "it is not tried again"
+    )
 
 
 def test_an_output_that_another_run_has_written_is_told(tmp_path, monkeypatch):
@@ -171,7 +197,9 @@ def test_an_output_that_another_run_has_written_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tasks, "run", overtaken)
     options = {"model": "identity", "profile": "gtiff", "return_state": True}
-    state = restore_scene(source=str(crop(tmp_path / "s.tif")), target=str(tmp_path / "t.tif"), **options)
+    state = restore_scene(
+        source=str(crop(tmp_path / "s.tif")), target=str(tmp_path / "t.tif"), **options
+    )
     assert "holds the fingerprint another, not this run's" in state.message
 
 
@@ -185,7 +213,10 @@ def test_a_cluster_gives_the_same_pixels(tmp_path):
     alone = run(Job(source=str(source), target=str(tmp_path / "alone.tif"), **OPTIONS))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         report = restore_scene(
-            source=str(source), target=str(tmp_path / "spread.tif"), scheduler=cluster.scheduler_address, **OPTIONS
+            source=str(source),
+            target=str(tmp_path / "spread.tif"),
+            scheduler=cluster.scheduler_address,
+            **OPTIONS,
         )
         with Client(cluster) as client:
             executed = client.run(lambda dask_worker: dask_worker.state.executed_count)
@@ -209,7 +240,9 @@ def test_a_scene_cut_by_its_time_limit_is_resumed(tmp_path):
     assert state.is_failed()
     error = state.result(raise_on_failure=False)
     assert isinstance(error, GeoaeError)
-    assert f"{source}: was not restored within {limit:.0f} s; what is finished is kept" in str(error)
+    assert f"{source}: was not restored within {limit:.0f} s; what is finished is kept" in str(
+        error
+    )
     steps = {one.name: one for one in task_runs(state.state_details.flow_run_id)}
     assert set(steps) == {"inspect s.tif", "restore s.tif"}
     assert steps["restore s.tif"].state.name == "TimedOut"
@@ -250,5 +283,9 @@ def test_people_are_told_through_a_block(tmp_path, monkeypatch):
     assert len(told) == 1
     monkeypatch.setenv("GEOAE_NOTIFY", "told/people")
     notify(restore_scene, FlowRun(flow_id=uuid4()), Failed(data=InputError("s.tif: is broken")))
-    notify(restore_scene, FlowRun(flow_id=uuid4()), Failed(data=BusyError("s.tif: another run is writing it")))
+    notify(
+        restore_scene,
+        FlowRun(flow_id=uuid4()),
+        Failed(data=BusyError("s.tif: another run is writing it")),
+    )
     assert len(told) == 2, "what is left to another run alarms nobody"

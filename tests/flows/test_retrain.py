@@ -47,5 +47,8 @@ def test_a_model_takes_its_place_only_if_it_is_better(places):
         from geoae.models.folder import load
 
         assert (
-            load(str(places / "models" / "current"), device="cpu", precision="fp32", batch_size=None).name == "res-cae"
+            load(
+                str(places / "models" / "current"), device="cpu", precision="fp32", batch_size=None
+            ).name
+            == "res-cae"
         )

@@ -15,7 +15,16 @@ import pytest
 
 from tests.flows.conftest import ROOT, free_port
 from tests.flows.scenes import crop
-from tests.flows.test_kill import OPTIONS, SCENE, as_by_hand, environment, restoring, resumed, seconds_until, slabs
+from tests.flows.test_kill import (
+    OPTIONS,
+    SCENE,
+    as_by_hand,
+    environment,
+    restoring,
+    resumed,
+    seconds_until,
+    slabs,
+)
 
 __all__ = ["environment"]
 
@@ -62,7 +71,9 @@ class Deployed:
             self.outbox,
         ]
         with self.log.open("ab") as file:
-            self.worker = psutil.Popen(command, cwd=ROOT, env=self.environment, stdout=file, stderr=file)
+            self.worker = psutil.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=file, stderr=file
+            )
 
     @property
     def log(self) -> Path:
@@ -92,7 +103,9 @@ class Deployed:
 
     def prefect(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "prefect", *words]
-        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
 
     def watch(self) -> subprocess.CompletedProcess[str]:
         """Run the watch of the inbox, and follow it to its end.
@@ -101,7 +114,14 @@ class Deployed:
         events fails, as on a busy machine. It says so, and the run goes on; then the inbox is
         watched again.
         """
-        command = ["deployment", "run", "watch-inbox/every-10-minutes", "--param", "settle=1", "--watch"]
+        command = [
+            "deployment",
+            "run",
+            "watch-inbox/every-10-minutes",
+            "--param",
+            "settle=1",
+            "--watch",
+        ]
         for _ in range(3):
             done = self.prefect(*command)
             if "stream closed unexpectedly" not in done.stdout + done.stderr:
@@ -110,16 +130,22 @@ class Deployed:
 
 
 def test_the_server_outlives_what_it_logs_and_a_watch_ends_as_its_run(service):
-    """The server logs all that it does here; a broken scene makes one run fail, and the next is well."""
+    """The server logs all that it does here; a broken scene makes one run fail, and the next is
+    well.
+    """
     seconds_until(lambda: b"started!" in service.log.read_bytes(), 600)
-    cleared = service.prefect("deployment", "schedule", "clear", "--accept-yes", "watch-inbox/every-10-minutes")
+    cleared = service.prefect(
+        "deployment", "schedule", "clear", "--accept-yes", "watch-inbox/every-10-minutes"
+    )
     assert cleared.returncode == 0
     crop(service.inbox / "scene.tif")
     (service.inbox / "broken.tif").write_bytes(b"II*\0" + bytes(1000))
     said = service.folder / "prefect" / "server.log"
     before = said.stat().st_size
     first = service.watch()
-    assert (first.returncode, "in state 'Failed'" in first.stdout) == (1, True), first.stdout + first.stderr
+    assert (first.returncode, "in state 'Failed'" in first.stdout) == (1, True), (
+        first.stdout + first.stderr
+    )
     assert (service.outbox / "scene.tif").exists()
     second = service.watch()
     assert (second.returncode, "successfully in 'Completed'" in second.stdout) == (0, True), (
@@ -130,19 +156,25 @@ def test_the_server_outlives_what_it_logs_and_a_watch_ends_as_its_run(service):
 
 
 def test_a_scene_is_finished_after_a_power_cut(service, tmp_path, record_property):
-    """Server, worker and run are killed in the middle of a scene; the same command again is all that is done."""
+    """Server, worker and run are killed in the middle of a scene; the same command again is all
+    that is done.
+    """
     scene, target = crop(tmp_path / "scene.tif", side=900, source=SCENE), tmp_path / "restored.tif"
     given = {"source": scene, "target": target} | OPTIONS
     parameters = [word for name, value in given.items() for word in ("--param", f"{name}={value}")]
     seconds_until(lambda: b"started!" in service.log.read_bytes(), 600)
-    assert service.prefect("deployment", "run", "restore-scene/on-demand", *parameters).returncode == 0
+    assert (
+        service.prefect("deployment", "run", "restore-scene/on-demand", *parameters).returncode == 0
+    )
     seconds_until(lambda: slabs(target) >= 2, 300)
     assert restoring(service.worker).is_running()
     service.kill()
     finished = slabs(target)
     assert not target.exists()
     service.deploy()
-    record_property("seconds until the scene was done", seconds_until(Path(f"{target}.json").exists, 900))
+    record_property(
+        "seconds until the scene was done", seconds_until(Path(f"{target}.json").exists, 900)
+    )
     assert "restore scene.tif" in service.log.read_text()
     assert resumed(target) >= finished
     assert as_by_hand(scene, target)

@@ -25,7 +25,11 @@ def _connected(process: psutil.Popen, found: set[str], stop: threading.Event) ->
     while not stop.wait(0.5):
         for one in [process, *process.children(recursive=True)]:
             try:
-                found |= {connection.raddr.ip for connection in one.net_connections("inet") if connection.raddr}
+                found |= {
+                    connection.raddr.ip
+                    for connection in one.net_connections("inet")
+                    if connection.raddr
+                }
             except psutil.Error:
                 continue
 
@@ -33,7 +37,9 @@ def _connected(process: psutil.Popen, found: set[str], stop: threading.Event) ->
 @pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not there")
 def test_from_nothing_to_restored_scenes(tmp_path, record_property):
     spy = tmp_path / "spied"
-    path = os.pathsep.join([str(ROOT / "tests" / "flows" / "spy"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(
+        [str(ROOT / "tests" / "flows" / "spy"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    )
     environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": path, "SPY": str(spy)}
     for name in [name for name in environment if name.startswith("PREFECT_")]:
         del environment[name]
@@ -56,10 +62,16 @@ def test_from_nothing_to_restored_scenes(tmp_path, record_property):
             watcher.join()
     record_property("seconds", time.monotonic() - began)
     assert process.returncode == 0, said
-    for line in ("server up", "deployed: 4 deployments", "a scheduled run restored", "a run on demand restored"):
+    for line in (
+        "server up",
+        "deployed: 4 deployments",
+        "a scheduled run restored",
+        "a run on demand restored",
+    ):
         assert line in said
     assert said.count("with model res-cae") == 2
-    assert [line for line in said.splitlines() if not re.match(r" *\d+ s  ", line)] == []  # nor what bash says of jobs
+    # nor what bash says of jobs
+    assert [line for line in said.splitlines() if not re.match(r" *\d+ s  ", line)] == []
     events = [line.split(" ", 2) for line in spy.read_text().splitlines()]
     assert len({pid for pid, _, _ in events}) >= 4  # server, worker, flow runs, commands
     elsewhere = {host for _, _, text in events if not _is_here(host := ast.literal_eval(text))}

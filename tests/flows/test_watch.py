@@ -20,10 +20,14 @@ CORRUPT = "day1/corrupt.tif"
 
 @pytest.fixture(scope="module")
 def inbox(tmp_path_factory):
-    """18 real scenes, of which two share a name, a corrupt one, and half of one that is still being written."""
+    """18 real scenes, of which two share a name, a corrupt one, and half of one that is still being
+    written.
+    """
     folder = tmp_path_factory.mktemp("arrivals") / "inbox"
     for index in range(16):
-        crop(folder / f"day{index % 2 + 1}" / f"scene{index:02d}.tif", row=15 * index, col=12 * index)
+        crop(
+            folder / f"day{index % 2 + 1}" / f"scene{index:02d}.tif", row=15 * index, col=12 * index
+        )
     crop(folder / "day1" / "twin.tif", row=100)
     crop(folder / "day2" / "twin.tif", row=150)
     whole = crop(folder.parent / "growing.tif", row=200).read_bytes()
@@ -37,7 +41,9 @@ def look(inbox: Path, **options):
 
     before = len(flow_runs("restore-scene"))
     given = {"settle": 2.0, "model": "identity"} | options
-    state = watch_inbox(source=str(inbox), target=str(inbox.parent / "outbox"), **given, return_state=True)
+    state = watch_inbox(
+        source=str(inbox), target=str(inbox.parent / "outbox"), **given, return_state=True
+    )
     return state, len(flow_runs("restore-scene")) - before
 
 
@@ -47,7 +53,10 @@ def outputs(inbox: Path) -> dict[str, tuple[int, str]]:
     found = {}
     for path in sorted(outbox.rglob("*.tif")):
         with rasterio.open(path) as dataset:
-            found[str(path.relative_to(outbox))] = (path.stat().st_mtime_ns, dataset.tags(ns="GEOAE")["MODEL"])
+            found[str(path.relative_to(outbox))] = (
+                path.stat().st_mtime_ns,
+                dataset.tags(ns="GEOAE")["MODEL"],
+            )
     return found
 
 
@@ -73,7 +82,9 @@ def test_an_inbox_from_look_to_look(inbox):
     first = outputs(inbox)
     assert len(first) == 18
     assert {"day1/twin.tif", "day2/twin.tif"} <= set(first)
-    assert (read(inbox / "day1" / "twin.tif") == read(inbox.parent / "outbox" / "day1" / "twin.tif")).all()
+    assert (
+        read(inbox / "day1" / "twin.tif") == read(inbox.parent / "outbox" / "day1" / "twin.tif")
+    ).all()
     run_id = state.state_details.flow_run_id
     table = artifacts(run_id)["geoae-scenes"]
     assert table.description == "inbox: 1 failed, 1 growing, 18 restored"
@@ -129,12 +140,20 @@ def test_two_watchers_restore_nothing_twice(tmp_path):
     for index in range(3):
         crop(tmp_path / "inbox" / f"s{index}.tif", row=20 * index)
     before = len(flow_runs("restore-scene"))
-    given = {"source": str(tmp_path / "inbox"), "target": str(tmp_path / "out"), "settle": 1.0, "model": "identity"}
+    given = {
+        "source": str(tmp_path / "inbox"),
+        "target": str(tmp_path / "out"),
+        "settle": 1.0,
+        "model": "identity",
+    }
     words = f"from flows.watch import watch_inbox; watch_inbox(**{given!r})"
     environment = os.environ | get_current_settings().to_environment_variables(exclude_unset=True)
     command = [sys.executable, "-c", words]
     root = Path(__file__).parents[2]
-    both = [subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     said = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert len(list((tmp_path / "out").glob("*.tif"))) == 3

@@ -29,10 +29,14 @@ main()
 
 
 def geoae(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
+    }
     environment["PYTHONPATH"] = str(ROOT / "src")
     command = [sys.executable, "-c", BLOCKED, *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_restore_works(tmp_path):
@@ -48,6 +52,8 @@ def test_the_blocker_blocks_and_deploy_says_what_to_install(tmp_path):
     assert "pip install 'geoae[flows]'" in done.stderr
 
 
-@pytest.mark.parametrize("words", [["--help"], ["restore", "--help"], ["deploy", "--help"], ["models"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["restore", "--help"], ["deploy", "--help"], ["models"]]
+)
 def test_help_works(tmp_path, words):
     assert geoae(tmp_path, *words).returncode == 0

@@ -14,9 +14,11 @@ pytestmark = [
 
 def batch(samples: int, side: int = 256) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    pixels = (texture(samples, side, side)[:, None] / 1000 - 1 + rng.normal(0, 0.1, (samples, 1, side, side))).astype(
-        np.float32
-    )
+    pixels = (
+        texture(samples, side, side)[:, None] / 1000
+        - 1
+        + rng.normal(0, 0.1, (samples, 1, side, side))
+    ).astype(np.float32)
     return pixels, np.full((samples, 1), 0.1, np.float32)
 
 
@@ -49,4 +51,9 @@ def test_a_scene_is_restored_on_the_gpu(tmp_path):
     source = write(tmp_path / "in.tif", (clean + noise(clean.shape, 30)).astype(np.uint16))
     geoae.restore(source, tmp_path / "gpu.tif", device="cuda", precision="fp32")
     geoae.restore(source, tmp_path / "cpu.tif", device="cpu", precision="fp32")
-    assert np.abs(read(tmp_path / "gpu.tif").astype(int) - read(tmp_path / "cpu.tif").astype(int)).max() <= 1
+    assert (
+        np.abs(
+            read(tmp_path / "gpu.tif").astype(int) - read(tmp_path / "cpu.tif").astype(int)
+        ).max()
+        <= 1
+    )

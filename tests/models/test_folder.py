@@ -23,7 +23,15 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
     network = randomised(ARCHITECTURES["res_cae"](**SMALL))
-    save(folder, network, name="small", description="random", architecture="res_cae", network=SMALL, tile=64)
+    save(
+        folder,
+        network,
+        name="small",
+        description="random",
+        architecture="res_cae",
+        network=SMALL,
+        tile=64,
+    )
     return folder, network
 
 
@@ -37,7 +45,9 @@ def folder(made, tmp_path):
 
 def batch(samples: int = 5, side: int = 32, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return rng.random((samples, 2, side, side), np.float32), rng.uniform(0.05, 0.2, (samples, 2)).astype(np.float32)
+    return rng.random((samples, 2, side, side), np.float32), rng.uniform(
+        0.05, 0.2, (samples, 2)
+    ).astype(np.float32)
 
 
 def edit(folder, **facts):
@@ -59,7 +69,9 @@ def test_what_is_saved_comes_back(made):
     restorer = load(str(folder), device="cpu", precision="fp32")
     pixels, sigma = batch()
     with torch.inference_mode():
-        expected = network(torch.from_numpy(pixels), torch.from_numpy(sigma)[:, :, None, None]).numpy()
+        expected = network(
+            torch.from_numpy(pixels), torch.from_numpy(sigma)[:, :, None, None]
+        ).numpy()
     found = restorer(pixels, sigma)
     assert found.dtype == np.float32
     assert np.abs(expected).max() > 1e-3
@@ -99,7 +111,9 @@ class Bomb:
         return pytest.fail, ("a pickle was loaded",)
 
 
-@pytest.mark.parametrize("content", [pickle.dumps(Bomb()), b"", b"\0" * 64], ids=["pickle", "empty", "zeros"])
+@pytest.mark.parametrize(
+    "content", [pickle.dumps(Bomb()), b"", b"\0" * 64], ids=["pickle", "empty", "zeros"]
+)
 def test_weights_that_are_no_safetensors_are_refused_even_under_their_own_digest(folder, content):
     (folder / WEIGHTS).write_bytes(content)
     edit(folder, digest=_digest(folder / WEIGHTS))
@@ -208,7 +222,9 @@ def test_one_tile_that_is_too_large_is_an_error_with_a_cure(made):
 
 def test_bf16_agrees_with_fp32(made):
     pixels, sigma = batch(2, 64)
-    full, half = (load(str(made[0]), device="cpu", precision=p)(pixels, sigma) for p in ("fp32", "bf16"))
+    full, half = (
+        load(str(made[0]), device="cpu", precision=p)(pixels, sigma) for p in ("fp32", "bf16")
+    )
     assert half.dtype == np.float32
     assert not np.array_equal(full, half)
     assert np.std(half - full) < 0.02 * np.std(full)
@@ -241,12 +257,16 @@ class TestOnGpu:
     def test_fp32_agrees_with_the_cpu(self, made, batch_size):
         pixels, sigma = batch(7, 64)
         on_cpu = load(str(made[0]), device="cpu", precision="fp32")(pixels, sigma)
-        on_gpu = load(str(made[0]), device="cuda", precision="fp32", batch_size=batch_size)(pixels, sigma)
+        on_gpu = load(str(made[0]), device="cuda", precision="fp32", batch_size=batch_size)(
+            pixels, sigma
+        )
         np.testing.assert_allclose(on_gpu, on_cpu, rtol=0, atol=1e-4)
 
     def test_bf16_agrees_with_fp32(self, made):
         pixels, sigma = batch(7, 64)
-        full, half = (load(str(made[0]), device="cuda", precision=p)(pixels, sigma) for p in ("fp32", "bf16"))
+        full, half = (
+            load(str(made[0]), device="cuda", precision=p)(pixels, sigma) for p in ("fp32", "bf16")
+        )
         assert np.std(half - full) < 0.02 * np.std(full)
 
     def test_a_padded_batch_gives_the_bits_of_a_full_one(self, made):
@@ -259,11 +279,16 @@ class TestOnGpu:
         network = Greedy(2)
         restorer = TorchRestorer(Card.read(made[0]), network, torch.device("cuda"), "fp32", 8)
         pixels, sigma = batch(8)
-        np.testing.assert_allclose(restorer(pixels, sigma), pixels * sigma[:, :, None, None], atol=1e-6)
+        np.testing.assert_allclose(
+            restorer(pixels, sigma), pixels * sigma[:, :, None, None], atol=1e-6
+        )
 
 
 def test_a_network_argument_that_nobody_knows_is_refused(folder):
-    edit(folder, network={**json.loads((folder / CARD).read_text())["network"], "activation": "softsign"})
+    edit(
+        folder,
+        network={**json.loads((folder / CARD).read_text())["network"], "activation": "softsign"},
+    )
     refused(folder, "does not fit")
 
 

@@ -40,7 +40,9 @@ def test_the_ensemble_turns_with_its_tile(mapped):
     assert np.abs(found - alone).max() > 1
     levels = turns(level) if mapped else [sigma] * 8
     for turned, told, expected in zip(turns(pixels), levels, turns(found), strict=True):
-        np.testing.assert_allclose(ensemble(np.ascontiguousarray(turned), told), expected, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(
+            ensemble(np.ascontiguousarray(turned), told), expected, rtol=1e-4, atol=1e-3
+        )
 
 
 def test_the_ensemble_keeps_identity_and_says_that_it_is_one():
@@ -48,7 +50,11 @@ def test_the_ensemble_keeps_identity_and_says_that_it_is_one():
     ensemble = SelfEnsemble(Identity())
     assert not ensemble(pixels, np.ones((1, 1), np.float32)).any()
     one = Identity()
-    assert (ensemble.name, ensemble.channels, ensemble.multiple) == (one.name, one.channels, one.multiple)
+    assert (ensemble.name, ensemble.channels, ensemble.multiple) == (
+        one.name,
+        one.channels,
+        one.multiple,
+    )
     assert (ensemble.halo, ensemble.tile, ensemble.batch(8, 8)) == (one.halo, one.tile, 1)
     assert ensemble.digest != one.digest
     assert ensemble.setting != one.setting
@@ -57,11 +63,33 @@ def test_the_ensemble_keeps_identity_and_says_that_it_is_one():
 def test_an_order_for_an_ensemble_is_another_result(tmp_path):
     arguments = {"channels": 1, "widths": (2, 2, 2)}
     network = randomised(ResCAE(**arguments), head=0.01)
-    save(tmp_path / "m", network, name="m", description="", architecture="res_cae", network=arguments, tile=256)
+    save(
+        tmp_path / "m",
+        network,
+        name="m",
+        description="",
+        architecture="res_cae",
+        network=arguments,
+        tile=256,
+    )
     assert isinstance(load_restorer(ModelSpec(str(tmp_path / "m"), tta=True)), SelfEnsemble)
     assert isinstance(load_restorer(ModelSpec("identity", tta=True)), Identity)
     source = write(tmp_path / "in.tif", texture(1, 64, 72).astype(np.float32))
-    order = ["restore", str(source), "--model", str(tmp_path / "m"), "--sigma", "20", "--quiet", "-o"]
+    order = [
+        "restore",
+        str(source),
+        "--model",
+        str(tmp_path / "m"),
+        "--sigma",
+        "20",
+        "--quiet",
+        "-o",
+    ]
     for name, flags in (("one.tif", []), ("eight.tif", ["--tta"])):
-        assert CliRunner().invoke(cli, [*order, str(tmp_path / name), *flags], catch_exceptions=False).exit_code == 0
+        assert (
+            CliRunner()
+            .invoke(cli, [*order, str(tmp_path / name), *flags], catch_exceptions=False)
+            .exit_code
+            == 0
+        )
     assert np.abs(read(tmp_path / "one.tif") - read(tmp_path / "eight.tif")).max() > 1e-3

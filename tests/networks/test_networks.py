@@ -50,9 +50,14 @@ def test_gradients_reach_every_parameter(network):
     pixels = noisy(network, 64, 64)
     network.train()
     (
-        network(pixels, level(network)) * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(1))
+        network(pixels, level(network))
+        * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(1))
     ).sum().backward()
-    dead = [name for name, value in network.named_parameters() if value.grad is None or not value.grad.abs().max() > 0]
+    dead = [
+        name
+        for name, value in network.named_parameters()
+        if value.grad is None or not value.grad.abs().max() > 0
+    ]
     assert not dead
 
 
@@ -97,7 +102,10 @@ def test_a_pixel_changed_beyond_the_field_moves_nothing(network):
         changed = pixels.clone()
         changed[..., row, col] += 100
         moved = (network(changed, sigma) - before).abs().amax(dim=(0, 1))
-        rows, cols = (torch.arange(side) - row).abs()[:, None], (torch.arange(side) - col).abs()[None]
+        rows, cols = (
+            (torch.arange(side) - row).abs()[:, None],
+            (torch.arange(side) - col).abs()[None],
+        )
         beyond = torch.maximum(rows, cols) > field
         assert beyond.any()
         assert moved[beyond].max() < 1e-9
@@ -118,16 +126,25 @@ def test_shifted_input_gives_shifted_output_in_steps_of_multiple(network):
     step, field = network.multiple, network.field
     side = -(-(2 * field + 6 * step) // step) * step
     pixels, sigma = noisy(network, side + step, side + step), level(network)
-    one, other = network(pixels[..., :-step, :-step], sigma), network(pixels[..., step:, step:], sigma)
+    one, other = (
+        network(pixels[..., :-step, :-step], sigma),
+        network(pixels[..., step:, step:], sigma),
+    )
     inner = slice(field + step, side - field)
     shifted = slice(inner.start - step, inner.stop - step)
-    torch.testing.assert_close(other[..., shifted, shifted], one[..., inner, inner], rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        other[..., shifted, shifted], one[..., inner, inner], rtol=0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
     "network",
     [
-        *(SkipCAE(widths=(4, 6, 8), upsampling=name, image=image) for name in UPSAMPLINGS for image in (False, True)),
+        *(
+            SkipCAE(widths=(4, 6, 8), upsampling=name, image=image)
+            for name in UPSAMPLINGS
+            for image in (False, True)
+        ),
         *(ResCAE(widths=(4, 6, 8), upsampling=name) for name in UPSAMPLINGS),
         *(ResCAE(widths=[4] * depth, blocks=[1] * (2 * depth - 1)) for depth in (1, 2, 4)),
         *(ResCAE(widths=(4, 6), blocks=(0, 1, 2), activation=name) for name in ACTIVATIONS),

@@ -19,7 +19,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def client():
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
         yield client
 
 
@@ -36,8 +39,8 @@ def test_a_cluster_gives_the_same_pixels(scene, model, tmp_path, request):  # no
     seen = []
     job = Job(source=str(scene), target=str(tmp_path / "spread.tif"), **options)
     spread = run(job, lambda progress: seen.append(progress.done))
-    # Workers run on fewer threads, and float sums on other threads may differ in the last bit, which
-    # moves a value that lies on a tie of the rounding: never further.
+    # Workers run on fewer threads, and float sums on other threads may differ in the last bit,
+    # which moves a value that lies on a tie of the rounding: never further.
     moved = np.abs(read(tmp_path / "spread.tif").astype(int) - read(tmp_path / "alone.tif"))
     assert moved.max() <= 1
     assert moved.mean() < 1e-3
@@ -83,13 +86,19 @@ def lost(scene, options, lose) -> ClusterError:
         connected(cluster.scheduler_address, print),
         pytest.raises(ClusterError) as caught,
     ):
-        run(Job(source=str(scene), target=str(scene.with_name("out.tif")), **options), lambda done: lose(cluster))
+        run(
+            Job(source=str(scene), target=str(scene.with_name("out.tif")), **options),
+            lambda done: lose(cluster),
+        )
     return caught.value
 
 
 def test_a_lost_scheduler_is_one_line_and_slabs_stay(scene):
     error = lost(scene, {"model": "identity", "tile": 64}, lambda cluster: cluster.close())
-    assert str(error) == "the Dask scheduler was lost; start it and run again, what is finished is kept"
+    assert (
+        str(error)
+        == "the Dask scheduler was lost; start it and run again, what is finished is kept"
+    )
     assert list(scene.parent.glob(".out.tif.geoae/slab-*.tif"))
 
 
@@ -107,4 +116,6 @@ def test_a_cluster_without_workers_is_told_of():
         told: list[str] = []
         with connected(cluster.scheduler_address, told.append):
             assert active_client() is not None
-        assert [cluster.scheduler_address in line and "has no workers yet" in line for line in told] == [True]
+        assert [
+            cluster.scheduler_address in line and "has no workers yet" in line for line in told
+        ] == [True]

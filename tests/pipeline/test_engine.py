@@ -46,9 +46,14 @@ def restored(pixels, mask=None, work=None, step: int = 1, apart: bool = False) -
 
 @settings(max_examples=60)
 @given(
-    dtype=st.sampled_from(DTYPES), bands=st.integers(1, 3), height=st.integers(1, 97), width=st.integers(1, 97),
-    step=st.integers(1, 3), valid=st.sampled_from([None, 0.0, 0.5, 0.99]), seed=st.integers(0, 99),
-)  # fmt: skip
+    dtype=st.sampled_from(DTYPES),
+    bands=st.integers(1, 3),
+    height=st.integers(1, 97),
+    width=st.integers(1, 97),
+    step=st.integers(1, 3),
+    valid=st.sampled_from([None, 0.0, 0.5, 0.99]),
+    seed=st.integers(0, 99),
+)
 def test_identity_gives_back_every_bit(dtype, bands, height, width, step, valid, seed):
     pixels = pixels_of(dtype, (bands, height, width), seed)
     mask = None if valid is None else np.random.default_rng(seed).random(pixels.shape) < valid
@@ -99,8 +104,12 @@ def test_empty_tiles_are_counted_but_never_given_to_the_restorer():
     mask = holes(pixels)
     work = work_on(pixels)
     plan, read = work.plan, reader(pixels, mask)
-    seen = [(row, col) for row in range(plan.rows.count) for col in range(plan.cols.count)
-            if (found := read(plan.window(row, col))[1]) is None or found.any()]  # fmt: skip
+    seen = [
+        (row, col)
+        for row in range(plan.rows.count)
+        for col in range(plan.cols.count)
+        if (found := read(plan.window(row, col))[1]) is None or found.any()
+    ]
     heard: list[bool] = []
     restore_slabs(work, read, list(plan.slabs()), Parts(pixels.shape, pixels.dtype), heard.append)
     assert 0 < len(seen) < plan.tiles
@@ -117,7 +126,9 @@ def test_the_lead_in_row_is_computed_but_not_reported():
     restore_slabs(work, reader(pixels), [slab], parts, heard.append)
     assert heard == [True] * work.plan.cols.count
     assert work.restorer.seen == 2 * work.plan.cols.count * work.groups
-    assert parts.written.any(axis=1).nonzero()[0].tolist() == list(range(slab.window.row, slab.window.stop_row))
+    assert parts.written.any(axis=1).nonzero()[0].tolist() == list(
+        range(slab.window.row, slab.window.stop_row)
+    )
 
 
 def test_a_scene_of_holes_is_returned_without_a_call():
@@ -127,7 +138,9 @@ def test_a_scene_of_holes_is_returned_without_a_call():
     assert work.restorer.seen == 0
 
 
-@pytest.mark.parametrize(("dtype", "values"), [("float32", [0, 65535, np.nan]), ("uint16", [0, 65535])])
+@pytest.mark.parametrize(
+    ("dtype", "values"), [("float32", [0, 65535, np.nan]), ("uint16", [0, 65535])]
+)
 def test_what_holes_hold_changes_no_valid_pixel_and_comes_back(dtype, values):
     pixels = scene(dtype)
     mask, results = holes(pixels), []
@@ -151,7 +164,9 @@ def run_into(work: Work, read, parts: Parts, step: int) -> None:
         restore_slabs(work, read, slabs, parts)
     for slab in slabs:
         if slab.index in parts.committed:
-            assert (parts.written[slab.window.slices()] == 1).all(), f"slab {slab.index} is committed incomplete"
+            assert (parts.written[slab.window.slices()] == 1).all(), (
+                f"slab {slab.index} is committed incomplete"
+            )
     assert not set(parts.committed) & {index for index, _ in parts.failed}
     assert len(parts.committed) < len(slabs)
 
@@ -209,7 +224,9 @@ def test_an_error_of_the_sink_comes_out_wherever_it_strikes(step):
     for at in range(plan.tiles):
         parts = Parts(pixels.shape, pixels.dtype, fail=failing(lambda window: None, at))
         run_into(work_on(pixels, Blur(samples=8)), reader(pixels), parts, step)
-        assert [error for _, error in parts.failed if isinstance(error, StopError)], "the part sees the error"
+        assert [error for _, error in parts.failed if isinstance(error, StopError)], (
+            "the part sees the error"
+        )
 
 
 def test_a_part_that_cannot_be_opened_stops_the_run():
@@ -233,17 +250,28 @@ class Told(Blur):
     """Takes the noise level it is told for noise."""
 
     def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(sigma.reshape(*sigma.shape[:2], *(sigma.shape[2:] or (1, 1))), pixels.shape).copy()
+        return np.broadcast_to(
+            sigma.reshape(*sigma.shape[:2], *(sigma.shape[2:] or (1, 1))), pixels.shape
+        ).copy()
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_level_that_depends_on_the_signal_is_that_of_the_local_mean_in_tiles_as_in_the_whole(channels):
+def test_a_level_that_depends_on_the_signal_is_that_of_the_local_mean_in_tiles_as_in_the_whole(
+    channels,
+):
     pixels = scene()
     work = work_on(pixels, Told(channels=channels))
-    scale = replace(work.scale, noise=np.array([3.0, 5.0]), slope=np.array([0.05, 0.0]), offset=np.full(2, 1000.0))
+    scale = replace(
+        work.scale,
+        noise=np.array([3.0, 5.0]),
+        slope=np.array([0.05, 0.0]),
+        offset=np.full(2, 1000.0),
+    )
     found = restored(pixels, None, replace(work, scale=scale)).pixels
     padded = np.pad(pixels, ((0, 0), (3, 3), (3, 3)), mode="reflect").astype(np.float64)
-    local = np.lib.stride_tricks.sliding_window_view(padded, (7, 7), axis=(1, 2)).mean(axis=(-1, -2))
+    local = np.lib.stride_tricks.sliding_window_view(padded, (7, 7), axis=(1, 2)).mean(
+        axis=(-1, -2)
+    )
     variance = np.stack([9 + 0.05 * (local[0] - 1000), np.full(local[1].shape, 25.0)])
     np.testing.assert_allclose(pixels - found, np.sqrt(variance), atol=1e-3)
 
@@ -251,7 +279,9 @@ def test_a_level_that_depends_on_the_signal_is_that_of_the_local_mean_in_tiles_a
 def test_the_value_of_a_hole_does_not_change_a_level_that_depends_on_the_signal():
     mask = holes(scene())
     work = work_on(scene(), Told())
-    scale = replace(work.scale, noise=np.full(2, 3.0), slope=np.full(2, 0.05), offset=np.full(2, 1000.0))
+    scale = replace(
+        work.scale, noise=np.full(2, 3.0), slope=np.full(2, 0.05), offset=np.full(2, 1000.0)
+    )
     found = [
         restored(np.where(mask, scene(), value), mask, replace(work, scale=scale)).pixels[mask]
         for value in (0.0, 65535.0)

@@ -12,10 +12,10 @@ from geoae.pipeline.prepare import Prepared, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.raster.scene import Scene
 
-# Pins hold for this ALGORITHM. A change of pixels raises ALGORITHM; then set this to the same number and copy the
-# digests that the failing test shows, in the same commit, with a line in CHANGELOG.md that says what is restored
-# again and how to keep what there is. Any other change that fails this test would restore every archive again for
-# nothing: mend the change, not the pins.
+# Pins hold for this ALGORITHM. A change of pixels raises ALGORITHM; then set this to the same
+# number and copy the digests that the failing test shows, in the same commit, with a line in
+# CHANGELOG.md that says what is restored again and how to keep what there is. Any other change that
+# fails this test would restore every archive again for nothing: mend the change, not the pins.
 PINNED_ALGORITHM = 4
 PINS = {
     "defaults": {
@@ -28,29 +28,59 @@ PINS = {
     },
 }
 MANY = {
-    "model": "identity", "sigma": [3.5, 4.25], "tile": 256, "overlap": 64, "bands": [4, 1], "tta": True,
-    "profile": "gtiff", "precision": "fp32", "batch_size": 4, "overwrite": True,
-}  # fmt: skip
+    "model": "identity",
+    "sigma": [3.5, 4.25],
+    "tile": 256,
+    "overlap": 64,
+    "bands": [4, 1],
+    "tta": True,
+    "profile": "gtiff",
+    "precision": "fp32",
+    "batch_size": 4,
+    "overwrite": True,
+}
 
 
 def prepared(job: Job, bands: tuple[int, ...]) -> Prepared:
     """``job`` on a scene that is described by hand, so that no version of GDAL has a part in it."""
     options, restorer, count = merged(job), Identity(tile=1024), len(bands)
     scene = Scene(
-        source=job.source, height=1000, width=1300, count=4, dtype="uint16", bands=bands, copied={}, nodata=(0,) * count,
-        masked=True, driver="GTiff", crs="EPSG:32633", pixel_size=(10.0, 10.0), identity="1d" * 32, files=(), state="",
-        mistagged=(), notes=(),
-    )  # fmt: skip
+        source=job.source,
+        height=1000,
+        width=1300,
+        count=4,
+        dtype="uint16",
+        bands=bands,
+        copied={},
+        nodata=(0,) * count,
+        masked=True,
+        driver="GTiff",
+        crs="EPSG:32633",
+        pixel_size=(10.0, 10.0),
+        identity="1d" * 32,
+        files=(),
+        state="",
+        mistagged=(),
+        notes=(),
+    )
     facts = Facts(
-        mean=np.full(count, 1000.0), covariance=np.diag(np.full(count, 400.0)), sigma=np.linspace(3.5, 4.25, count),
-        slope=np.linspace(0.0, 0.5, count), digest="fa" * 32, valid=1.0,
-    )  # fmt: skip
+        mean=np.full(count, 1000.0),
+        covariance=np.diag(np.full(count, 400.0)),
+        sigma=np.linspace(3.5, 4.25, count),
+        slope=np.linspace(0.0, 0.5, count),
+        digest="fa" * 32,
+        valid=1.0,
+    )
     plan = plan_for(options, restorer, scene.height, scene.width, count)
-    work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
+    work = Work(
+        plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth"
+    )
     return Prepared(job, options, scene, facts, work, [])
 
 
-@pytest.mark.parametrize(("name", "options", "bands"), [("defaults", {}, (1, 2, 3, 4)), ("many options", MANY, (1, 4))])
+@pytest.mark.parametrize(
+    ("name", "options", "bands"), [("defaults", {}, (1, 2, 3, 4)), ("many options", MANY, (1, 4))]
+)
 def test_digests_are_those_that_outputs_hold(tmp_path, name, options, bands):
     assert ALGORITHM == PINNED_ALGORITHM, "pixels change: pin anew, as said above"
     recipe = tmp_path / "mine.toml"
@@ -74,11 +104,22 @@ def test_a_new_option_that_nobody_uses_leaves_digests_as_they_are():
 
 
 @pytest.mark.parametrize(
-    "options", [{"tile": 256}, {"overlap": 64}, {"bands": [1]}, {"sigma": 3.0}, {"tta": True}, {"profile": "gtiff"}]
+    "options",
+    [
+        {"tile": 256},
+        {"overlap": 64},
+        {"bands": [1]},
+        {"sigma": 3.0},
+        {"tta": True},
+        {"profile": "gtiff"},
+    ],
 )
 def test_every_option_is_in_the_digest(options):
     bands = (1, 2, 3, 4)
-    assert prepared(Job(source="s.tif", **options), bands).order != prepared(Job(source="s.tif"), bands).order
+    assert (
+        prepared(Job(source="s.tif", **options), bands).order
+        != prepared(Job(source="s.tif"), bands).order
+    )
 
 
 def test_a_model_is_told_by_resolved_options(tmp_path):
@@ -87,6 +128,8 @@ def test_a_model_is_told_by_resolved_options(tmp_path):
     job = Job(source="s.tif", recipe=str(recipe), device="cpu", precision="fp32", batch_size=3)
     options = merged(job)
     recipe.unlink()
-    assert ModelSpec.of(job, options) == ModelSpec("theirs", tta=True, device="cpu", precision="fp32", batch_size=3)
+    assert ModelSpec.of(job, options) == ModelSpec(
+        "theirs", tta=True, device="cpu", precision="fp32", batch_size=3
+    )
     plain = Job(source="s.tif")
     assert ModelSpec.of(plain, merged(plain)) == ModelSpec("res-cae")

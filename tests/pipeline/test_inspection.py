@@ -70,7 +70,10 @@ def test_the_plan_is_the_one_a_run_follows(scene, tmp_path):
 
 def test_an_output_of_geoae_is_recognised(scene, tmp_path):
     geoae.restore(scene, tmp_path / "out.tif", model="identity")
-    assert inspect(Job(source=str(tmp_path / "out.tif"), model="identity")).restored_with["MODEL"] == "identity"
+    assert (
+        inspect(Job(source=str(tmp_path / "out.tif"), model="identity")).restored_with["MODEL"]
+        == "identity"
+    )
 
 
 def test_a_degraded_scene_is_not_called_restored(scene, tmp_path):
@@ -94,7 +97,8 @@ def test_a_scene_without_a_measured_band_is_shown_too(scene):
 PEAK = """
 import resource, subprocess, sys
 subprocess.run([sys.executable, "-m", "geoae", *sys.argv[1:]], check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+per_mib = 1 << 20 if sys.platform == "darwin" else 1 << 10
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / per_mib)
 """
 
 
@@ -110,7 +114,18 @@ def test_memory_is_what_a_run_takes(tmp_path, shape, model):
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         for command in (
             [sys.executable, "-m", "geoae", "inspect", source, "--model", model, "--device", "cpu"],
-            [sys.executable, "-c", PEAK, "restore", source, "--model", model, "--device", "cpu", "--quiet"],
+            [
+                sys.executable,
+                "-c",
+                PEAK,
+                "restore",
+                source,
+                "--model",
+                model,
+                "--device",
+                "cpu",
+                "--quiet",
+            ],
         )
     )
     forecast = re.search(r"about (\d+) MiB of memory", shown)

@@ -22,7 +22,9 @@ def source(tmp_path):
 
 
 def identity(source, target, **options):
-    return geoae.restore(source, target, **{"model": "identity", "profile": "gtiff", "tile": 64} | options)
+    return geoae.restore(
+        source, target, **{"model": "identity", "profile": "gtiff", "tile": 64} | options
+    )
 
 
 def spoil(monkeypatch, change):
@@ -55,7 +57,9 @@ class Biased(Identity):
 def test_what_fails_the_check_never_gets_the_name(source, tmp_path, monkeypatch):
     spoil(monkeypatch, move)
     target = tmp_path / "out.tif"
-    with pytest.raises(RejectedError, match=r"out\.tif: differs from its source in transform \(.*report it") as caught:
+    with pytest.raises(
+        RejectedError, match=r"out\.tif: differs from its source in transform \(.*report it"
+    ) as caught:
         identity(source, target)
     assert f"(kept as {target}.rejected)" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -75,7 +79,9 @@ def test_an_older_output_keeps_its_name(source, tmp_path, monkeypatch):
 
 def test_a_model_that_moves_the_mean_is_refused(source, tmp_path, monkeypatch):
     monkeypatch.setattr("geoae.pipeline.prepare.load_restorer", lambda spec: Biased())
-    with pytest.raises(RejectedError, match=r"the mean of band 1 moved by -?\d.* DN, .* choose another --model"):
+    with pytest.raises(
+        RejectedError, match=r"the mean of band 1 moved by -?\d.* DN, .* choose another --model"
+    ):
         geoae.restore(source, tmp_path / "out.tif", sigma=100.0)
     assert left_in(tmp_path) == ["in.tif", "out.tif.rejected"]
 
@@ -107,7 +113,9 @@ def test_the_report_says_how_means_moved(source, tmp_path, monkeypatch):
     moved = read(tmp_path / "out.tif")[:, valid].mean(axis=1) - read(source)[:, valid].mean(axis=1)
     assert report.bias == pytest.approx(moved.tolist())
     assert min(map(abs, moved)) > 0.5
-    assert geoae.restore(source, tmp_path / "out.tif", sigma=5.0).bias == report.bias, "where it is skipped too"
+    assert geoae.restore(source, tmp_path / "out.tif", sigma=5.0).bias == report.bias, (
+        "where it is skipped too"
+    )
 
 
 def test_an_output_that_was_edited_is_another_result(source, tmp_path):
@@ -116,7 +124,8 @@ def test_an_output_that_was_edited_is_another_result(source, tmp_path):
     with rasterio.open(target, "r+") as dataset:
         dataset.nodata = 7
     with pytest.raises(
-        OutputError, match=r"exists and no longer passes its check \(differs .* nodata .*\); give --over"
+        OutputError,
+        match=r"exists and no longer passes its check \(differs .* nodata .*\); give --over",
     ):
         identity(source, target)
     with rasterio.open(target) as dataset:

@@ -17,19 +17,33 @@ from geoae.resources import shipped
 
 @pytest.mark.parametrize(
     ("given", "value"),
-    [("0", 0), (" -9999 ", -9999), ("-9999.0", -9999), (1e4, 10000), ("0.5", 0.5), ("nan", None), (math.inf, None), (None, None),
-     ("18446744073709551615", 2**64 - 1), ("-3.4028234663852886e+38", -3.4028234663852886e38)],
-)  # fmt: skip
+    [
+        ("0", 0),
+        (" -9999 ", -9999),
+        ("-9999.0", -9999),
+        (1e4, 10000),
+        ("0.5", 0.5),
+        ("nan", None),
+        (math.inf, None),
+        (None, None),
+        ("18446744073709551615", 2**64 - 1),
+        ("-3.4028234663852886e+38", -3.4028234663852886e38),
+    ],
+)
 def test_nodata_is_a_number(given, value):
     found = Job.checked(source="s.tif", nodata=given).nodata
     assert found == value
     assert type(found) in (int, float, type(None))
-    assert Job.model_validate_json(Job(source="s.tif", nodata=given).model_dump_json()).nodata == value
+    assert (
+        Job.model_validate_json(Job(source="s.tif", nodata=given).model_dump_json()).nodata == value
+    )
 
 
 @pytest.mark.parametrize("given", ["zero", "", "0,1", True, [0]])
 def test_what_is_no_number_is_no_nodata(given):
-    with pytest.raises(RecipeError, match=r"nodata: .* is no nodata value; give a number like 0 or -9999"):
+    with pytest.raises(
+        RecipeError, match=r"nodata: .* is no nodata value; give a number like 0 or -9999"
+    ):
         Job.checked(source="s.tif", nodata=given)
 
 
@@ -49,9 +63,12 @@ def test_the_recipes_of_the_house_are_shipped():
 
 # Rows, columns and bands of what each is for.
 WHOLE = {
-    "aerial-1m": (12180, 10000, 4), "landsat-30m": (7871, 7751, 7), "pan-sharp": (15661, 15421, 1), "sar": (16700, 25700, 2),
+    "aerial-1m": (12180, 10000, 4),
+    "landsat-30m": (7871, 7751, 7),
+    "pan-sharp": (15661, 15421, 1),
+    "sar": (16700, 25700, 2),
     "sentinel2-10m": (10980, 10980, 4),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -100,25 +117,62 @@ def test_a_flag_beats_the_recipe_and_the_recipe_the_default(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('tile = 640\nprofile = "gtiff"\nsigma = 5.0\n')
     options = merged(Job(source="scene.tif", recipe=str(path), tile=320))
-    assert (options.tile, options.profile, options.known_sigma("scene.tif", [1, 2])) == (320, "gtiff", [5.0, 5.0])
-    assert merged(Job(source="scene.tif", recipe=str(path), sigma="auto")).known_sigma("scene.tif", [1]) is None
+    assert (options.tile, options.profile, options.known_sigma("scene.tif", [1, 2])) == (
+        320,
+        "gtiff",
+        [5.0, 5.0],
+    )
+    assert (
+        merged(Job(source="scene.tif", recipe=str(path), sigma="auto")).known_sigma(
+            "scene.tif", [1]
+        )
+        is None
+    )
     assert merged(Job(source="scene.tif")).profile == "cog"
 
 
 @pytest.mark.parametrize(
     ("written", "bands"),
     [
-        ("1-3", [1, 2, 3]), ("1-3,7", [1, 2, 3, 7]), (" 7 , 1 - 2 ", [7, 1, 2]), ("4", [4]), ("2-2", [2]), (7, [7]), ("1-3,2-4", [1, 2, 3, 4]),
-        ([1, "3-5"], [1, 3, 4, 5]), ([2, 1], [2, 1]), ("65535", [65535]),
+        ("1-3", [1, 2, 3]),
+        ("1-3,7", [1, 2, 3, 7]),
+        (" 7 , 1 - 2 ", [7, 1, 2]),
+        ("4", [4]),
+        ("2-2", [2]),
+        (7, [7]),
+        ("1-3,2-4", [1, 2, 3, 4]),
+        ([1, "3-5"], [1, 3, 4, 5]),
+        ([2, 1], [2, 1]),
+        ("65535", [65535]),
     ],
-)  # fmt: skip
+)
 def test_bands_are_numbers_and_ranges_wherever_they_are_given(written, bands, tmp_path):
     (tmp_path / "mine.toml").write_text(f"bands = {toml(written)}\n")
     assert Recipe.read(str(tmp_path / "mine.toml")).bands == bands
     assert Job.checked(source="scene.tif", bands=written).bands == bands
 
 
-@pytest.mark.parametrize("written", ["x", "", "1-", "-3", "3-1", "1--3", "1-2-3", "1.5", "1_0", "0-3", "0", "1-70000", "9" * 5000, 1.5, [], [1, "x"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "written",
+    [
+        "x",
+        "",
+        "1-",
+        "-3",
+        "3-1",
+        "1--3",
+        "1-2-3",
+        "1.5",
+        "1_0",
+        "0-3",
+        "0",
+        "1-70000",
+        "9" * 5000,
+        1.5,
+        [],
+        [1, "x"],
+    ],
+)
 def test_bands_that_are_none_are_refused_at_once(written):
     with pytest.raises(RecipeError, match=r"^bands"):
         Job.checked(source="scene.tif", bands=written)
@@ -131,25 +185,46 @@ def known(restored: list[int], **options: object) -> list[float] | None:
 @pytest.mark.parametrize("written", ["3.2,4,5.1", "3.2, 4, 5.1", [3.2, 4, 5.1]])
 def test_noise_of_each_band(written, tmp_path):
     assert known([1, 2, 3], sigma=written) == [3.2, 4.0, 5.1]
-    assert known([1, 3, 4], sigma=written, bands="4,1,3") == [4.0, 5.1, 3.2], "in the order of bands"
-    assert known([1, 3, 4], sigma=written, bands="4,2,1,3") == [4.0, 5.1, 3.2], "less those that are copied anyway"
+    assert known([1, 3, 4], sigma=written, bands="4,1,3") == [4.0, 5.1, 3.2], (
+        "in the order of bands"
+    )
+    assert known([1, 3, 4], sigma=written, bands="4,2,1,3") == [4.0, 5.1, 3.2], (
+        "less those that are copied anyway"
+    )
     (tmp_path / "mine.toml").write_text(f"sigma = {toml(written)}\n")
     assert known([1, 2, 3], recipe=str(tmp_path / "mine.toml")) == [3.2, 4.0, 5.1]
     assert known([1, 2], recipe=str(tmp_path / "mine.toml"), bands="1-2", sigma="6,7") == [6.0, 7.0]
-    with pytest.raises(RecipeError, match=r"mine\.toml: gives the noise of each of its own bands; with --bands give"):
+    with pytest.raises(
+        RecipeError,
+        match=r"mine\.toml: gives the noise of each of its own bands; with --bands give",
+    ):
         known([1, 2, 3], recipe=str(tmp_path / "mine.toml"), bands="3,2,1")
 
 
-@pytest.mark.parametrize(("written", "said"), [("1,2,x", "'1,2,x' is no noise"), ("3,", "no noise"), ([3, -1], r"sigma.1 = -1:"), ("1,inf", "sigma.1 = inf"), (True, "no noise"), ([], r"sigma = \[\]"), ([1, "auto"], "sigma.1 = 'auto'")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("1,2,x", "'1,2,x' is no noise"),
+        ("3,", "no noise"),
+        ([3, -1], r"sigma.1 = -1:"),
+        ("1,inf", "sigma.1 = inf"),
+        (True, "no noise"),
+        ([], r"sigma = \[\]"),
+        ([1, "auto"], "sigma.1 = 'auto'"),
+    ],
+)
 def test_noise_that_is_none_is_refused_at_once(written, said):
     with pytest.raises(RecipeError, match=said):
         Job.checked(source="scene.tif", sigma=written)
 
 
-@pytest.mark.parametrize(("sigma", "bands"), [("1,2", None), ("1,2,3,4", None), ("1,2,3", "1,2"), ([1], None)])
+@pytest.mark.parametrize(
+    ("sigma", "bands"), [("1,2", None), ("1,2,3,4", None), ("1,2,3", "1,2"), ([1], None)]
+)
 def test_noise_of_another_number_of_bands_is_refused(sigma, bands):
     with pytest.raises(
-        RecipeError, match=r"^scene\.tif: sigma has \d values?, but bands 1, 2(, 3)? are restored; give one"
+        RecipeError,
+        match=r"^scene\.tif: sigma has \d values?, but bands 1, 2(, 3)? are restored; give one",
     ):
         known([1, 2, 3] if bands is None else [1, 2], sigma=sigma, bands=bands)
 
@@ -157,11 +232,21 @@ def test_noise_of_another_number_of_bands_is_refused(sigma, bands):
 # --- any TOML at all ----------------------------------------------------------------------------
 
 SCALARS = st.one_of(
-    st.booleans(), st.integers(), st.integers(1, 2000), st.floats(), st.floats(0, 100), st.text(max_size=12),
-    st.sampled_from(["auto", "cog", "gtiff", "linear", "smooth", "identity"]), st.dates(), st.times(),
-)  # fmt: skip
+    st.booleans(),
+    st.integers(),
+    st.integers(1, 2000),
+    st.floats(),
+    st.floats(0, 100),
+    st.text(max_size=12),
+    st.sampled_from(["auto", "cog", "gtiff", "linear", "smooth", "identity"]),
+    st.dates(),
+    st.times(),
+)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
 )
 KEYS = st.sampled_from([*Recipe.model_fields, "tiel", "Tile", ""]) | st.text(max_size=8)
 
@@ -212,12 +297,19 @@ def test_any_bytes_are_a_recipe_or_one_line(tmp_path, content):
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_any_toml_is_a_recipe_or_one_line(tmp_path, content):
     path = tmp_path / "mine.toml"
-    path.write_text("".join(f"{text(key)} = {toml(value)}\n" for key, value in content.items()), encoding="utf-8")
+    path.write_text(
+        "".join(f"{text(key)} = {toml(value)}\n" for key, value in content.items()),
+        encoding="utf-8",
+    )
     recipe = read_or_refused(path)
     if recipe is not None:
         assert set(content) <= set(Recipe.model_fields)
         options = merged(Job(source="scene.tif", recipe=str(path)))
-        assert (options.tile, options.ramp, options.bands) == (recipe.tile, recipe.ramp, recipe.bands)
+        assert (options.tile, options.ramp, options.bands) == (
+            recipe.tile,
+            recipe.ramp,
+            recipe.bands,
+        )
 
 
 @given(st.dictionaries(st.sampled_from(sorted(Job.model_fields)), VALUES, max_size=4))
@@ -228,13 +320,18 @@ def test_any_options_are_a_job_or_one_line(options):
     except RecipeError as error:
         said = str(error)
     assert "\n" not in said
-    assert job is None or Job.model_validate_json(job.model_dump_json()) == job, "it travels to any worker"
+    assert job is None or Job.model_validate_json(job.model_dump_json()) == job, (
+        "it travels to any worker"
+    )
 
 
 @given(
-    tile=st.none() | st.integers(1, 10**7), overlap=st.none() | st.integers(1, 10**7),
-    height=st.integers(1, 10**6), width=st.integers(1, 10**6), bands=st.integers(0, 500),
-)  # fmt: skip
+    tile=st.none() | st.integers(1, 10**7),
+    overlap=st.none() | st.integers(1, 10**7),
+    height=st.integers(1, 10**6),
+    width=st.integers(1, 10**6),
+    bands=st.integers(0, 500),
+)
 def test_any_tile_and_overlap_are_a_plan_or_one_line(tile, overlap, height, width, bands):
     with contextlib.suppress(RecipeError):
         plan = plan_for(Recipe(tile=tile, overlap=overlap), Identity(), height, width, bands)

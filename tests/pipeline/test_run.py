@@ -32,7 +32,18 @@ from geoae.raster.tags import history
 from tests.support.rasters import SHARED, masks, noise, read, texture, write
 from tests.system.test_locks import keep_open_files, lock_nothing
 
-DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
+DTYPES = [
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float32",
+    "float64",
+]
 
 
 def identity(source: Path, target: Path, **options: object) -> geoae.pipeline.report.RestoreReport:
@@ -54,11 +65,17 @@ def any_pixels(dtype: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     return pixels
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    dtype=st.sampled_from(DTYPES), bands=st.integers(1, 5), height=st.integers(1, 129), width=st.integers(1, 129),
-    profile=st.sampled_from(["cog", "gtiff"]), seed=st.integers(0, 99),
-)  # fmt: skip
+    dtype=st.sampled_from(DTYPES),
+    bands=st.integers(1, 5),
+    height=st.integers(1, 129),
+    width=st.integers(1, 129),
+    profile=st.sampled_from(["cog", "gtiff"]),
+    seed=st.integers(0, 99),
+)
 def test_identity_is_bit_for_bit(tmp_path, dtype, bands, height, width, profile, seed):
     source, target = tmp_path / "in.tif", tmp_path / "out.tif"
     pixels = any_pixels(dtype, (bands, height, width), seed)
@@ -80,20 +97,36 @@ def test_identity_keeps_holes(tmp_path, dtype):
 
 def dress(dataset: rasterio.io.DatasetWriter) -> None:
     dataset.descriptions = ("Blue", "Green")
-    dataset.scales, dataset.offsets, dataset.units = (1e-4, 2e-4), (-0.1, 0.0), ("reflectance", "reflectance")
+    dataset.scales, dataset.offsets, dataset.units = (
+        (1e-4, 2e-4),
+        (-0.1, 0.0),
+        ("reflectance", "reflectance"),
+    )
     dataset.update_tags(ACQUIRED="2026-05-01", AREA_OR_POINT="Point")
     dataset.update_tags(ns="MISSION", ORBIT="42")
     dataset.update_tags(1, WAVELENGTH="490")
 
 
 GCPS = [
-    GroundControlPoint(r, c, x=14 + c / 1e3, y=50 - r / 1e3, z=0.0) for r, c in [(0, 0), (0, 79), (69, 0), (69, 79)]
+    GroundControlPoint(r, c, x=14 + c / 1e3, y=50 - r / 1e3, z=0.0)
+    for r, c in [(0, 0), (0, 79), (69, 0), (69, 79)]
 ]
 RPCS = RPC(
-    height_off=100, height_scale=50, lat_off=50, lat_scale=1, line_den_coeff=[1.0] + [0.0] * 19, line_num_coeff=[0.0, 1.0] + [0.0] * 18,
-    line_off=35, line_scale=35, long_off=14, long_scale=1, samp_den_coeff=[1.0] + [0.0] * 19, samp_num_coeff=[0.0, 0.0, 1.0] + [0.0] * 17,
-    samp_off=40, samp_scale=40,
-)  # fmt: skip
+    height_off=100,
+    height_scale=50,
+    lat_off=50,
+    lat_scale=1,
+    line_den_coeff=[1.0] + [0.0] * 19,
+    line_num_coeff=[0.0, 1.0] + [0.0] * 18,
+    line_off=35,
+    line_scale=35,
+    long_off=14,
+    long_scale=1,
+    samp_den_coeff=[1.0] + [0.0] * 19,
+    samp_num_coeff=[0.0, 0.0, 1.0] + [0.0] * 17,
+    samp_off=40,
+    samp_scale=40,
+)
 GEOREFERENCES = {
     "rotated": {"transform": Affine(8, 6, 399960, 6, -8, 4200000)},
     "south-up": {"transform": Affine(10, 0, 399960, 0, 10, 4100000)},
@@ -135,7 +168,9 @@ def test_nothing_but_pixels_may_change(tmp_path, georeference, profile):
 
 
 def infrared(folder, height, width):
-    """8-bit colours and infrared that GDAL tags as alpha, dark at the top; pixels with and without noise."""
+    """8-bit colours and infrared that GDAL tags as alpha, dark at the top; pixels with and without
+    noise.
+    """
     dark = slice(0, height // 5)
     clean = np.clip(texture(4, height, width) / 8, 0, 255)
     pixels = np.clip(np.rint(clean + noise(clean.shape, 6)), 0, 255).astype(np.uint8)
@@ -210,9 +245,19 @@ def test_complex_data_is_a_clear_error(tmp_path):
 
 
 class Dimmer:
-    """Takes 30 % of the contrast away, from a neighbourhood of 5 x 5: a restorer that does something."""
+    """Takes 30 % of the contrast away, from a neighbourhood of 5 x 5: a restorer that does
+    something.
+    """
 
-    name, digest, channels, multiple, halo, tile, setting = "dimmer", "dimmer", 4, 8, 2, 1024, "numpy"
+    name, digest, channels, multiple, halo, tile, setting = (
+        "dimmer",
+        "dimmer",
+        4,
+        8,
+        2,
+        1024,
+        "numpy",
+    )
 
     def batch(self, height: int, width: int) -> int:
         return 1
@@ -238,7 +283,10 @@ def test_holes_never_reach_valid_pixels(tmp_path, dimmer, dtype):
         pixels = np.where(hole, np.asarray(value).astype(dtype), clean)
         source = write(tmp_path / f"in{index}.tif", pixels, nodata=value)
         geoae.restore(source, tmp_path / f"out{index}.tif", tile=64)
-        restored, valid = read(tmp_path / f"out{index}.tif"), masks(tmp_path / f"out{index}.tif") > 0
+        restored, valid = (
+            read(tmp_path / f"out{index}.tif"),
+            masks(tmp_path / f"out{index}.tif") > 0,
+        )
         assert np.array_equal(valid, np.broadcast_to(~hole, valid.shape))
         assert restored[:, hole].tobytes() == pixels[:, hole].tobytes()
         results.append(restored[:, ~hole])
@@ -255,7 +303,10 @@ def collar(bands: int, height: int, width: int) -> np.ndarray:
 def test_a_given_value_counts_as_the_declared_one(tmp_path, dimmer, dtype, value):
     clean = (texture(3, 200, 210) / 8 + noise((3, 200, 210), 9)).astype(dtype)
     pixels = np.where(collar(*clean.shape), np.array(value, dtype), clean)
-    declared, plain = write(tmp_path / "d.tif", pixels, nodata=value), write(tmp_path / "p.tif", pixels)
+    declared, plain = (
+        write(tmp_path / "d.tif", pixels, nodata=value),
+        write(tmp_path / "p.tif", pixels),
+    )
     geoae.restore(declared, tmp_path / "d_out.tif", tile=64)
     report = geoae.restore(plain, tmp_path / "p_out.tif", tile=64, nodata=value)
     assert not report.warnings
@@ -265,7 +316,9 @@ def test_a_given_value_counts_as_the_declared_one(tmp_path, dimmer, dtype, value
     assert (restored != pixels).any()
     with rasterio.open(tmp_path / "p_out.tif") as dataset:
         assert dataset.nodata is None, "what the file says of itself stays"
-    assert report.sigma_after == pytest.approx(geoae.restore(declared, tmp_path / "d_out.tif", tile=64).sigma_after)
+    assert report.sigma_after == pytest.approx(
+        geoae.restore(declared, tmp_path / "d_out.tif", tile=64).sigma_after
+    )
 
 
 def test_undeclared_fill_is_told_of(tmp_path):
@@ -280,7 +333,10 @@ def test_undeclared_fill_is_told_of(tmp_path):
 
 def test_nodata_is_part_of_the_order_where_it_is_given(tmp_path):
     """Even where the sample, from which the noise is told, does not hold it."""
-    source, target = write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)), tmp_path / "out.tif"
+    source, target = (
+        write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)),
+        tmp_path / "out.tif",
+    )
     job = Job(source=str(source), model="identity")
     plain, given = prepare(job), prepare(job.model_copy(update={"nodata": 0}))
     assert plain.facts.digest == given.facts.digest
@@ -293,7 +349,9 @@ def test_nodata_is_part_of_the_order_where_it_is_given(tmp_path):
     assert identity(source, target, nodata=0).status == "skipped"
 
 
-@pytest.mark.parametrize("value", ["-3.4028234663852886e38", "-3.4028235e+38", "1e20", np.float32(-9999), np.uint16(7)])
+@pytest.mark.parametrize(
+    "value", ["-3.4028234663852886e38", "-3.4028235e+38", "1e20", np.float32(-9999), np.uint16(7)]
+)
 def test_nodata_may_be_any_number_that_a_pixel_can_be(tmp_path, value):
     pixels = texture(1, 40, 40).astype(np.float32)
     pixels[0, :9] = np.float32(value)
@@ -307,13 +365,19 @@ def test_empty_tiles_are_never_computed(tmp_path):
     pixels[:, :300] = 0
     report = identity(write(tmp_path / "in.tif", pixels, nodata=0), tmp_path / "out.tif", tile=64)
     plan = prepare(Job(source=str(tmp_path / "in.tif"), model="identity", tile=64)).work.plan
-    empty = sum(plan.rows.start(i) + plan.rows.tile <= 300 for i in range(plan.rows.count)) * plan.cols.count
+    empty = (
+        sum(plan.rows.start(i) + plan.rows.tile <= 300 for i in range(plan.rows.count))
+        * plan.cols.count
+    )
     assert report.tiles_empty == empty > 0
     assert report.tiles_computed == plan.tiles - empty
 
 
 def test_same_result_is_skipped_and_another_refused(tmp_path):
-    source, target = write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)), tmp_path / "out.tif"
+    source, target = (
+        write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)),
+        tmp_path / "out.tif",
+    )
     assert identity(source, target).status == "restored"
     before = target.stat().st_mtime_ns
     skipped = identity(source, target)
@@ -331,7 +395,9 @@ def test_same_result_is_skipped_and_another_refused(tmp_path):
 
 @pytest.mark.parametrize("profile", ["cog", "gtiff"])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.999])
-@pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"fresh": True}, {"sigma": 3.0}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"overwrite": True}, {"fresh": True}, {"sigma": 3.0}], ids=str
+)
 def test_an_output_that_was_cut_short_is_made_again(tmp_path, profile, share, options):
     pixels = (texture(2, 300, 300) + noise((2, 300, 300), 20)).astype(np.uint16)
     source, target = write(tmp_path / "in.tif", pixels), tmp_path / "out.tif"
@@ -346,7 +412,9 @@ def test_a_foreign_file_that_was_cut_short_is_left_alone(tmp_path):
     source, target = write(tmp_path / "in.tif", pixels), write(tmp_path / "out.tif", pixels)
     os.truncate(target, target.stat().st_size // 2)
     before = target.read_bytes()
-    with pytest.raises(OutputError, match=r"out\.tif: exists and is not this result; give --overwrite"):
+    with pytest.raises(
+        OutputError, match=r"out\.tif: exists and is not this result; give --overwrite"
+    ):
         identity(source, target)
     assert target.read_bytes() == before
     assert identity(source, target, overwrite=True).status == "restored"
@@ -358,7 +426,9 @@ def edit(recipe: Path) -> None:
 
 @pytest.mark.parametrize("change", [edit, Path.unlink])
 def test_a_run_keeps_to_the_recipe_that_it_began_with(tmp_path, change):
-    source = write(tmp_path / "in.tif", (texture(1, 150, 150) + noise((1, 150, 150), 20)).astype(np.uint16))
+    source = write(
+        tmp_path / "in.tif", (texture(1, 150, 150) + noise((1, 150, 150), 20)).astype(np.uint16)
+    )
     target, recipe = tmp_path / "out.tif", tmp_path / "r.toml"
     recipe.write_text("sigma = 5.0\n")
     job = Job(source=str(source), target=str(target), model="identity", tile=64, recipe=str(recipe))
@@ -401,16 +471,27 @@ def test_only_the_asked_bands_change(tmp_path, dimmer):
 
 
 def test_provenance_is_in_the_output(tmp_path):
-    source, target = write(tmp_path / "in.tif", texture(2, 50, 50).astype(np.uint16)), tmp_path / "out.tif"
+    source, target = (
+        write(tmp_path / "in.tif", texture(2, 50, 50).astype(np.uint16)),
+        tmp_path / "out.tif",
+    )
     report = identity(source, target)
     with rasterio.open(target) as dataset:
         tags = dataset.tags(ns="GEOAE")
     assert tags["FINGERPRINT"] == report.fingerprint
-    assert (tags["MODEL"], tags["MODEL_DIGEST"], tags["VERSION"]) == ("identity", "identity", geoae.__version__)
+    assert (tags["MODEL"], tags["MODEL_DIGEST"], tags["VERSION"]) == (
+        "identity",
+        "identity",
+        geoae.__version__,
+    )
     assert (tags["SOURCE"], tags["BANDS"], tags["RECIPE"]) == ("in.tif", "1,2", "none")
-    assert tags["SOURCE_IDENTITY"] == prepare(Job(source=str(source), model="identity")).scene.identity
+    assert (
+        tags["SOURCE_IDENTITY"] == prepare(Job(source=str(source), model="identity")).scene.identity
+    )
     assert json.loads(tags["OPTIONS"]) == {"sigma": "auto", "profile": "cog"}
-    assert [float(sigma) for sigma in tags["SIGMA"].split(",")] == pytest.approx(report.sigma_before, rel=1e-4)
+    assert [float(sigma) for sigma in tags["SIGMA"].split(",")] == pytest.approx(
+        report.sigma_before, rel=1e-4
+    )
     assert "HISTORY" not in tags
     assert not report.warnings
 
@@ -418,7 +499,9 @@ def test_provenance_is_in_the_output(tmp_path):
 def test_an_output_restored_again_keeps_its_history_and_warns(tmp_path):
     once, twice, thrice = (tmp_path / f"{name}.tif" for name in ("once", "twice", "thrice"))
     identity(write(tmp_path / "in.tif", texture(1, 50, 50).astype(np.uint16)), once, sigma=7.0)
-    with pytest.warns(UserWarning, match=r"once\.tif: is already restored by .* restore in\.tif instead") as caught:
+    with pytest.warns(
+        UserWarning, match=r"once\.tif: is already restored by .* restore in\.tif instead"
+    ) as caught:
         report = identity(once, twice)
     assert report.warnings == [str(warning.message) for warning in caught]
     assert "\n" not in report.warnings[0]
@@ -444,7 +527,9 @@ def test_a_name_within_a_file_has_no_folder_beside_it(tmp_path):
     with pytest.raises(RecipeError, match=r"is not a local file, .* name the output with -o"):
         geoae.restore(f"GTIFF_DIR:1:{tmp_path}/in.tif", model="identity")
     write(tmp_path / "10:30.tif", texture(1, 60, 60).astype(np.uint16))
-    assert geoae.restore(tmp_path / "10:30.tif", model="identity").target == str(tmp_path / "10:30_restored.tif")
+    assert geoae.restore(tmp_path / "10:30.tif", model="identity").target == str(
+        tmp_path / "10:30_restored.tif"
+    )
 
 
 def test_a_zipped_scene_is_restored(tmp_path):
@@ -469,7 +554,11 @@ def no_flush(monkeypatch):
 
 def no_folders_flushed(monkeypatch):
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: lock_nothing(5)() if stat.S_ISDIR(os.fstat(fd).st_mode) else real(fd))
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda fd: lock_nothing(5)() if stat.S_ISDIR(os.fstat(fd).st_mode) else real(fd),
+    )
 
 
 def no_locks(monkeypatch):
@@ -496,7 +585,8 @@ def test_storage_that_is_no_local_disk_will_do(tmp_path, monkeypatch, harm):
     pixels = texture(1, 60, 60).astype(np.uint16)
     source = write(tmp_path / "in.tif", pixels)
     with rasterio.open(source, "r+") as dataset:
-        dataset.update_tags(1, WAVELENGTH="665")  # travels under another name, which is put right at the end
+        # travels under another name, which is put right at the end
+        dataset.update_tags(1, WAVELENGTH="665")
     harm(monkeypatch)
     target = tmp_path / "out.tif"
     assert identity(source, target).status == "restored"
@@ -509,7 +599,10 @@ def test_storage_that_is_no_local_disk_will_do(tmp_path, monkeypatch, harm):
 
 def test_a_target_that_cannot_be_replaced_is_named(tmp_path, monkeypatch):
     """As on a share, where another program has it open."""
-    source, target = write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)), tmp_path / "out.tif"
+    source, target = (
+        write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)),
+        tmp_path / "out.tif",
+    )
     real = os.replace
 
     def replace(old, new):
@@ -518,14 +611,18 @@ def test_a_target_that_cannot_be_replaced_is_named(tmp_path, monkeypatch):
         real(old, new)
 
     monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(OutputError, match=rf"^{target}: cannot be written to \(Permission denied\)"):
+    with pytest.raises(
+        OutputError, match=rf"^{target}: cannot be written to \(Permission denied\)"
+    ):
         identity(source, target)
 
 
 def test_a_machine_without_a_folder_for_temporary_files_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "gettempdir", lambda: lock_nothing(errno.ENOENT)())
     with pytest.raises(OutputError, match="let TMPDIR name one"):
-        identity(write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)), "/vsimem/nowhere.tif")
+        identity(
+            write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)), "/vsimem/nowhere.tif"
+        )
 
 
 RUN = """
@@ -537,18 +634,23 @@ kill_after = int(sys.argv[3])
 def on_progress(progress):
     if kill_after and progress.done - progress.resumed >= kill_after:
         os.kill(os.getpid(), signal.SIGKILL)
-report = geoae.pipeline.run.run(geoae.pipeline.job.Job(source=sys.argv[1], target=sys.argv[2], tile=64), on_progress)
+job = geoae.pipeline.job.Job(source=sys.argv[1], target=sys.argv[2], tile=64)
+report = geoae.pipeline.run.run(job, on_progress)
 print(report.model_dump_json())
 """
 
 
 def killed_run(source: Path, target: Path, after: int) -> subprocess.CompletedProcess[str]:
     arguments = [sys.executable, "-c", RUN, str(source), str(target), str(after)]
-    return subprocess.run(arguments, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        arguments, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, dimmer):
-    source = write(tmp_path / "in.tif", (texture(2, 500, 300) + noise((2, 500, 300), 30)).astype(np.uint16))
+    source = write(
+        tmp_path / "in.tif", (texture(2, 500, 300) + noise((2, 500, 300), 30)).astype(np.uint16)
+    )
     undisturbed = json.loads(killed_run(source, tmp_path / "whole.tif", 0).stdout)
     per_slab = prepare(Job(source=str(source), tile=64)).work.plan.cols.count
     for after in (1, per_slab * 2 + 3, undisturbed["tiles"] - 1):

@@ -60,7 +60,10 @@ def test_a_tile_in_strips_is_the_tile_at_once_bit_for_bit(holes, monkeypatch):
     found = []
     for strip in (7, 1000):
         monkeypatch.setattr("geoae.pipeline.tiles.STRIP", strip)
-        tile, level = read_tile(reader(pixels, mask), PLAN, scale, 0, 1), np.empty((2, 40, 40), np.float32)
+        tile, level = (
+            read_tile(reader(pixels, mask), PLAN, scale, 0, 1),
+            np.empty((2, 40, 40), np.float32),
+        )
         found.append((in_model_units(tile, scale, level).tobytes(), level.tobytes()))
         assert tile.signal is None, "what the network was given is let go"
     assert found[0] == found[1]
@@ -84,7 +87,9 @@ def test_groups_are_lazy():
 @given(st.integers(0, 20), st.integers(0, 5))
 def test_ahead_is_map_in_order(count, depth):
     with ThreadPoolExecutor(3) as pool:
-        assert list(ahead(pool, lambda x: x * x, range(count), depth)) == [x * x for x in range(count)]
+        assert list(ahead(pool, lambda x: x * x, range(count), depth)) == [
+            x * x for x in range(count)
+        ]
 
 
 def test_ahead_runs_ahead_but_no_farther_than_depth():
@@ -129,7 +134,9 @@ def test_a_tile_without_holes_is_read_once_and_brought_to_model_units():
     assert windows == [PLAN.window(1, 2)]
     assert tile.mask is None
     np.testing.assert_array_equal(tile.pixels, reader(pixels)(PLAN.window(1, 2))[0])
-    np.testing.assert_array_equal(in_model_units(tile, scale), tile.pixels - np.float32([[[1]], [[2]]]))
+    np.testing.assert_array_equal(
+        in_model_units(tile, scale), tile.pixels - np.float32([[[1]], [[2]]])
+    )
 
 
 def test_a_tile_without_a_valid_pixel_is_not_prepared():
@@ -148,14 +155,18 @@ def test_holes_are_filled_and_valid_pixels_are_not():
     model = in_model_units(tile, unscaled(2))
     assert np.isfinite(model).all()
     np.testing.assert_array_equal(model[tile.mask], tile.pixels[tile.mask])
-    assert np.isnan(tile.pixels[~tile.mask]).all(), "the file's own bits go back where the holes are"
+    assert np.isnan(tile.pixels[~tile.mask]).all(), (
+        "the file's own bits go back where the holes are"
+    )
 
 
 def test_every_tile_that_sees_a_hole_sees_the_same_filling():
     pixels, mask = scene(slice(30, 36))
     tiles = [read_tile(reader(pixels, mask), PLAN, unscaled(2), 1, col) for col in (0, 1)]
     left, right = (PLAN.window(1, col) for col in (0, 1))
-    assert left.stop_col - 4 < 36 or right.col + 4 > 30, "valid pixels that count lie outside a tile"
+    assert left.stop_col - 4 < 36 or right.col + 4 > 30, (
+        "valid pixels that count lie outside a tile"
+    )
     shared = slice(right.col - left.col, None), slice(None, left.stop_col - right.col)
     units = (in_model_units(tile, unscaled(2)) for tile in tiles)
     one, other = (model[:, :, columns] for model, columns in zip(units, shared, strict=True))

@@ -59,9 +59,21 @@ def test_integers_are_rounded_and_saturate(case):
 
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_integers_round_to_the_nearest_on_either_side(dtype):
-    assert [one(100, residual, dtype) for residual in (0.4, 0.6, -0.4, -0.6, 1.4, 1.6)] == [100, 99, 100, 101, 99, 98]
+    assert [one(100, residual, dtype) for residual in (0.4, 0.6, -0.4, -0.6, 1.4, 1.6)] == [
+        100,
+        99,
+        100,
+        101,
+        99,
+        98,
+    ]
     if np.iinfo(dtype).min < 0:
-        assert [one(-100, residual, dtype) for residual in (0.4, 0.6, -0.4, -0.6)] == [-100, -101, -100, -99]
+        assert [one(-100, residual, dtype) for residual in (0.4, 0.6, -0.4, -0.6)] == [
+            -100,
+            -101,
+            -100,
+            -99,
+        ]
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
@@ -73,7 +85,11 @@ def test_integers_stop_at_the_ends_of_their_range(dtype, residual):
         assert one(limits.max - 2, -residual, dtype) == limits.max
 
 
-@given(st.sampled_from(["int64", "uint64"]), st.integers(2**53, 2**63 - 1), st.integers(-(2**24), 2**24))
+@given(
+    st.sampled_from(["int64", "uint64"]),
+    st.integers(2**53, 2**63 - 1),
+    st.integers(-(2**24), 2**24),
+)
 def test_64_bit_integers_lose_no_digit(dtype, value, residual):
     limits = np.iinfo(dtype)
     assert one(value, float(residual), dtype) == min(max(value - residual, limits.min), limits.max)
@@ -100,7 +116,9 @@ def test_a_valid_integer_never_becomes_nodata(case, beside):
     found = one(value, residual, dtype, nodata)
     assert found != nodata
     assert found == landed if landed != nodata else abs(found - landed) == 1
-    assert min(value, landed) <= found <= max(value, landed), "moved back towards where it came from"
+    assert min(value, landed) <= found <= max(value, landed), (
+        "moved back towards where it came from"
+    )
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -127,11 +145,16 @@ def test_a_pixel_of_the_nodata_value_that_a_mask_declares_valid_stays(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("nodata", [(6, 7), (7, 6), (7, np.nan), (90, 7)])
 def test_a_valid_pixel_becomes_none_of_several_nodata_values(dtype, nodata):
-    found = [one(value, residual, dtype, nodata) for value in (4, 9) for residual in (-4.0, -3.0, -2.0, 2.0, 3.0)]
+    found = [
+        one(value, residual, dtype, nodata)
+        for value in (4, 9)
+        for residual in (-4.0, -3.0, -2.0, 2.0, 3.0)
+    ]
     assert not set(found) & set(nodata)
     assert one(9, 2.0, dtype, (7, 90)) == one(9, 2.0, dtype, 7)
     assert np.array_equal(
-        is_measured(np.array([5, 6, 7, 90], dtype), nodata), [value not in nodata for value in (5, 6, 7, 90)]
+        is_measured(np.array([5, 6, 7, 90], dtype), nodata),
+        [value not in nodata for value in (5, 6, 7, 90)],
     )
 
 
@@ -139,7 +162,8 @@ def test_a_valid_pixel_becomes_none_of_several_nodata_values(dtype, nodata):
 def test_masked_bits_are_untouched(dtype):
     rng = np.random.default_rng(0)
     kind = np.dtype(dtype)
-    source = rng.integers(0, 256, (30, 40 * kind.itemsize), dtype=np.uint8).view(kind)  # NaNs of every payload
+    # NaNs of every payload
+    source = rng.integers(0, 256, (30, 40 * kind.itemsize), dtype=np.uint8).view(kind)
     mask = rng.random(source.shape) < 0.5
     with np.errstate(all="ignore"):
         found = subtract(source, rng.normal(0, 50, source.shape).astype(np.float32), mask, 7)
@@ -154,7 +178,11 @@ def test_masked_bits_are_untouched(dtype):
 def holed(draw):
     """Pixels, a mask with holes of many sizes, a reach and a rest value."""
     dtype = draw(st.sampled_from(["uint8", "uint16", "int32", "float32", "float64"]))
-    bands, height, width = draw(st.integers(1, 3)), draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    bands, height, width = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 40)),
+        draw(st.integers(1, 40)),
+    )
     rng = np.random.default_rng(draw(st.integers(0, 999)))
     mask = rng.random((bands, height, width)) > draw(st.sampled_from([0.02, 0.5, 0.98]))
     mask[:, height // 3 : height // 2] = False
@@ -187,7 +215,10 @@ def test_what_a_hole_holds_is_irrelevant_to_the_bit(case, value):
 @given(holed(), st.data())
 def test_a_valid_pixel_farther_than_reach_does_not_count(case, data):
     pixels, mask, reach, rest = case
-    row, col = data.draw(st.integers(0, mask.shape[1] - 1)), data.draw(st.integers(0, mask.shape[2] - 1))
+    row, col = (
+        data.draw(st.integers(0, mask.shape[1] - 1)),
+        data.draw(st.integers(0, mask.shape[2] - 1)),
+    )
     rows, cols = np.ogrid[: mask.shape[1], : mask.shape[2]]
     distance = np.maximum(abs(rows - row), abs(cols - col))
     other, other_mask = pixels.copy(), mask.copy()
@@ -204,7 +235,10 @@ def test_each_band_is_filled_from_itself(case):
     together = fill(pixels, mask, reach, rest)
     for band in range(len(mask)):
         alone = slice(band, band + 1)
-        assert fill(pixels[alone], mask[alone], reach, rest[alone]).tobytes() == together[alone].tobytes()
+        assert (
+            fill(pixels[alone], mask[alone], reach, rest[alone]).tobytes()
+            == together[alone].tobytes()
+        )
 
 
 def test_a_hole_takes_the_mean_of_the_nearest_valid_pixels():
@@ -229,7 +263,9 @@ def test_a_local_mean_is_not_rounded(dtype):
     pixels = np.random.default_rng(0).poisson(4, (2, 40, 50)).astype(dtype)
     found = local_mean(pixels)
     assert found.dtype == (np.float32 if np.dtype(dtype).itemsize <= 2 else np.float64)
-    np.testing.assert_allclose(found, ndimage.uniform_filter(pixels.astype(float), (0, 7, 7)), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, ndimage.uniform_filter(pixels.astype(float), (0, 7, 7)), rtol=1e-5
+    )
 
 
 def test_what_float32_cannot_reckon_with_is_no_value():

@@ -30,7 +30,9 @@ def scene(dtype: str, bands: int = 3) -> np.ndarray:
 
 
 @pytest.mark.parametrize("bands", [1, 3])
-@pytest.mark.parametrize(("dtype", "value"), [("uint16", 0), ("uint16", 65535), ("int16", -9999), ("float32", -9999.0)])
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("uint16", 0), ("uint16", 65535), ("int16", -9999), ("float32", -9999.0)]
+)
 def test_a_collar_is_found(dtype, value, bands):
     pixels = scene(dtype, bands)
     pixels[:, COLLAR] = value
@@ -111,7 +113,9 @@ def test_the_border_is_looked_at_on_all_sides(height, width):
         assert side.mean() >= min(1, 3 * 64 / side.size) - 1e-9
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0, "0"), (-9999.0, "-9999"), (16777215, "16777215"), (0.1, "0.1")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0, "0"), (-9999.0, "-9999"), (16777215, "16777215"), (0.1, "0.1")]
+)
 def test_the_note_says_what_to_do(value, shown):
     note = FillValue(value, 0.312, "its border").note("s.tif")
     assert note.startswith(f"s.tif: {shown} fills 31% of its border and is restored")
@@ -125,14 +129,25 @@ def test_declared_and_given_values_both_count():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "value"), [("uint8", 256), ("uint16", -9999), ("int16", 0.5), ("float32", 1e39), ("uint64", -1)]
+    ("dtype", "value"),
+    [("uint8", 256), ("uint16", -9999), ("int16", 0.5), ("float32", 1e39), ("uint64", -1)],
 )
 def test_what_no_pixel_can_be_is_refused(dtype, value):
     refuse_foreign_fill("s.tif", dtype, None)
-    with pytest.raises(InputError, match=rf"s\.tif: pixels of {dtype} cannot be .*; correct --nodata"):
+    with pytest.raises(
+        InputError, match=rf"s\.tif: pixels of {dtype} cannot be .*; correct --nodata"
+    ):
         refuse_foreign_fill("s.tif", dtype, value)
 
 
-@pytest.mark.parametrize(("dtype", "value"), [("uint8", 255), ("int64", -(2**63)), ("uint64", 2**64 - 1), ("float32", -3.4028234663852886e38)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("uint8", 255),
+        ("int64", -(2**63)),
+        ("uint64", 2**64 - 1),
+        ("float32", -3.4028234663852886e38),
+    ],
+)
 def test_the_limits_of_a_type_are_values(dtype, value):
     refuse_foreign_fill("s.tif", dtype, value)

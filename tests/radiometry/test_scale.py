@@ -9,7 +9,9 @@ from geoae.radiometry.scale import SPREAD, Scale
 from tests.support.doubles import DTYPES, pixels_of, unscaled
 
 
-def scene(bands: int, seed: int, sigma: np.ndarray | float, shared: int = 2, side: int = 48) -> np.ndarray:
+def scene(
+    bands: int, seed: int, sigma: np.ndarray | float, shared: int = 2, side: int = 48
+) -> np.ndarray:
     """Bands that mix ``shared`` sources, with white noise of deviation ``sigma`` on top."""
     rng = np.random.default_rng(seed)
     mixed = rng.normal(0, 300, (bands, shared)) @ rng.normal(size=(shared, side * side))
@@ -22,12 +24,17 @@ def scale_of(pixels: np.ndarray, sigma: np.ndarray | float, group: int) -> Scale
     bands = len(pixels)
     flat = pixels.reshape(bands, -1).astype(np.float64)
     covariance = np.atleast_2d(np.cov(flat, bias=True))
-    return Scale.principal(flat.mean(axis=1), covariance, np.broadcast_to(sigma, bands).astype(float), group)
+    return Scale.principal(
+        flat.mean(axis=1), covariance, np.broadcast_to(sigma, bands).astype(float), group
+    )
 
 
 @settings(max_examples=50)
 @given(
-    bands=st.integers(1, 13), group=st.integers(1, 6), sigma=st.sampled_from([0.0, 0.01, 30.0]), seed=st.integers(0, 99)
+    bands=st.integers(1, 13),
+    group=st.integers(1, 6),
+    sigma=st.sampled_from([0.0, 0.01, 30.0]),
+    seed=st.integers(0, 99),
 )
 def test_the_way_there_and_back_loses_nothing(bands, group, sigma, seed):
     pixels = scene(bands, seed, max(sigma, 1.0)).astype(np.float32)
@@ -61,7 +68,9 @@ def test_white_noise_stays_white_and_of_the_sigma_that_the_scale_states(bands, g
     correlation = np.atleast_2d(np.corrcoef(model))
     np.testing.assert_allclose(correlation, np.eye(bands), atol=0.05)
     for start in range(0, bands, group):
-        np.testing.assert_allclose(scale.sigma[start : min(start + group, bands)], scale.sigma[start], rtol=1e-9)
+        np.testing.assert_allclose(
+            scale.sigma[start : min(start + group, bands)], scale.sigma[start], rtol=1e-9
+        )
 
 
 def test_what_the_bands_share_gathers_in_the_first_components_at_one_spread():
@@ -69,7 +78,9 @@ def test_what_the_bands_share_gathers_in_the_first_components_at_one_spread():
     model = scale_of(pixels, 10.0, 4).to_model(pixels)
     spread = model.std(axis=(1, 2))
     assert spread[0] == pytest.approx(1 / SPREAD, rel=1e-3)
-    assert spread[4] == pytest.approx(1 / SPREAD, rel=0.05), "noise: its sampled spread is off by a few percent"
+    assert spread[4] == pytest.approx(1 / SPREAD, rel=0.05), (
+        "noise: its sampled spread is off by a few percent"
+    )
     assert spread[1] > 10 * spread[2], "two sources, then noise"
     assert abs(model[:8].mean(axis=(1, 2))).max() < 1e-3
 
@@ -90,7 +101,9 @@ def test_constant_bands_stay_finite_and_in_place(constant, sigma):
     pixels[constant] = 7.0
     scale = scale_of(pixels, sigma, 4)
     model = scale.to_model(pixels)
-    assert all(np.isfinite(part).all() for part in (scale.forward, scale.inverse, scale.sigma, model))
+    assert all(
+        np.isfinite(part).all() for part in (scale.forward, scale.inverse, scale.sigma, model)
+    )
     back = scale.to_native(model)
     np.testing.assert_allclose(back, pixels - scale.offset[:, None, None], atol=0.05)
     assert np.abs(back[constant]).max() < 0.05
@@ -143,22 +156,33 @@ def test_noise_that_grows_with_the_signal_is_that_of_the_components():
 
 @settings(max_examples=60)
 @given(
-    exponents=st.lists(st.integers(-9, 9), min_size=1, max_size=8), noisy=st.lists(st.sampled_from([0, 1e-6, 1e-3, 0.1, 1]), min_size=8, max_size=8),
-    group=st.integers(1, 5), rank=st.integers(0, 8), seed=st.integers(0, 99),
-)  # fmt: skip
+    exponents=st.lists(st.integers(-9, 9), min_size=1, max_size=8),
+    noisy=st.lists(st.sampled_from([0, 1e-6, 1e-3, 0.1, 1]), min_size=8, max_size=8),
+    group=st.integers(1, 5),
+    rank=st.integers(0, 8),
+    seed=st.integers(0, 99),
+)
 def test_bands_of_any_unit_and_dependence_go_there_and_back(exponents, noisy, group, rank, seed):
-    """Spreads from 1e-9 to 1e9 DN side by side, bands that repeat others, noise from none to all there is."""
+    """Spreads from 1e-9 to 1e9 DN side by side, bands that repeat others, noise from none to all
+    there is.
+    """
     rng = np.random.default_rng(seed)
     unit = 10.0 ** np.array(exponents)
     bands = len(unit)
-    pixels = (rng.normal(size=(bands, rank)) @ rng.normal(size=(rank, 400)) * unit[:, None]).reshape(bands, 20, 20)
+    pixels = (
+        rng.normal(size=(bands, rank)) @ rng.normal(size=(rank, 400)) * unit[:, None]
+    ).reshape(bands, 20, 20)
     flat = pixels.reshape(bands, -1)
     covariance = np.atleast_2d(np.cov(flat, bias=True))
     scale = Scale.principal(flat.mean(axis=1), covariance, np.array(noisy[:bands]) * unit, group)
     model = scale.to_model(pixels)
-    assert all(np.isfinite(part).all() for part in (scale.forward, scale.inverse, scale.sigma, model))
+    assert all(
+        np.isfinite(part).all() for part in (scale.forward, scale.inverse, scale.sigma, model)
+    )
     back, centred = scale.to_native(model), pixels - scale.offset[:, None, None]
-    assert (np.abs(back - centred).max(axis=(1, 2)) <= 1e-3 * (np.abs(centred).max(axis=(1, 2)) + unit)).all()
+    assert (
+        np.abs(back - centred).max(axis=(1, 2)) <= 1e-3 * (np.abs(centred).max(axis=(1, 2)) + unit)
+    ).all()
 
 
 @settings(max_examples=40)

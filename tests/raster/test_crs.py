@@ -34,37 +34,68 @@ def nameless(crs: object) -> str:
 
 
 ROTATED = "+proj=ob_tran +o_proj=longlat +o_lon_p=-162 +o_lat_p=39.25 +lon_0=180 +R=6371229"
-SITE = 'ENGCRS["site",EDATUM["gate"],CS[Cartesian,2],AXIS["(E)",east,ORDER[1],LENGTHUNIT["metre",1]],AXIS["(N)",north,ORDER[2],LENGTHUNIT["metre",1]]]'  # fmt: skip
+SITE = (
+    'ENGCRS["site",EDATUM["gate"],CS[Cartesian,2],AXIS["(E)",east,ORDER[1],LENGTHUNIT["metre",1]],'
+    'AXIS["(N)",north,ORDER[2],LENGTHUNIT["metre",1]]]'
+)
 KINDS = {
-    "geographic": wkt(4326), "geographic 3D": wkt(4979), "geocentric": wkt(4978), "in grads from Paris": wkt(4807),
-    "projected": wkt(32633), "northing first": wkt(2193), "in US feet": wkt(2264), "polar": wkt(3413),
-    "projected 3D": wkt(32633, solid=True), "projected 3D, northing first": wkt(2193, solid=True),
+    "geographic": wkt(4326),
+    "geographic 3D": wkt(4979),
+    "geocentric": wkt(4978),
+    "in grads from Paris": wkt(4807),
+    "projected": wkt(32633),
+    "northing first": wkt(2193),
+    "in US feet": wkt(2264),
+    "polar": wkt(3413),
+    "projected 3D": wkt(32633, solid=True),
+    "projected 3D, northing first": wkt(2193, solid=True),
     "projected 3D in feet": wkt(2264, solid=True),
     "projected 3D without a code": wkt("+proj=laea +lat_0=50 +lon_0=10 +ellps=GRS80", solid=True),
-    "compound": wkt("EPSG:32633+5773"), "compound with one code": wkt(7415), "compound, depth": wkt("EPSG:32633+5861"),
-    "compound, geoid grid": wkt("+proj=utm +zone=33 +datum=WGS84 +geoidgrids=egm96_15.gtx +vunits=m"),
-    "vertical": wkt(5773), "engineering": SITE, "local": 'LOCAL_CS["plot",UNIT["metre",1]]',
+    "compound": wkt("EPSG:32633+5773"),
+    "compound with one code": wkt(7415),
+    "compound, depth": wkt("EPSG:32633+5861"),
+    "compound, geoid grid": wkt(
+        "+proj=utm +zone=33 +datum=WGS84 +geoidgrids=egm96_15.gtx +vunits=m"
+    ),
+    "vertical": wkt(5773),
+    "engineering": SITE,
+    "local": 'LOCAL_CS["plot",UNIT["metre",1]]',
     "bound": wkt("+proj=utm +zone=33 +ellps=bessel +towgs84=577.3,90.1,463.9,5.1,1.4,5.2,2.4"),
-    "time-dependent": wkt(9989), "without a code": nameless(32633), "sphere": wkt("+proj=sinu +R=6371007.181"),
-    "rotated pole": wkt(ROTATED), "geostationary": wkt("+proj=geos +h=35786023 +lon_0=-75 +sweep=x +ellps=GRS80"),
+    "time-dependent": wkt(9989),
+    "without a code": nameless(32633),
+    "sphere": wkt("+proj=sinu +R=6371007.181"),
+    "rotated pole": wkt(ROTATED),
+    "geostationary": wkt("+proj=geos +h=35786023 +lon_0=-75 +sweep=x +ellps=GRS80"),
     "no projection of GeoTIFF's": wkt("+proj=tpers +h=5500000 +lat_0=40"),
-    "Moon": wkt("IAU_2015:30100"), "Mars, west positive": wkt("IAU_2015:49901"),
+    "Moon": wkt("IAU_2015:30100"),
+    "Mars, west positive": wkt("IAU_2015:49901"),
     "in odd units": wkt("+proj=utm +zone=33 +to_meter=7.25"),
     "named oddly": nameless(32633).replace("WGS 84 / UTM zone 33N", 'my "" é <b> & grid'),
     "code of another": wkt(32633).replace('ID["EPSG",32633]', 'ID["EPSG",32634]'),
-}  # fmt: skip
+}
 # Kinds for which GeoTIFF has no keys, so that GDAL alone reads them.
 IN_WORDS = {
-    "projected 3D in feet", "projected 3D without a code", "compound, geoid grid", "vertical", "engineering",
-    "rotated pole", "no projection of GeoTIFF's", "Mars, west positive",
-}  # fmt: skip
+    "projected 3D in feet",
+    "projected 3D without a code",
+    "compound, geoid grid",
+    "vertical",
+    "engineering",
+    "rotated pole",
+    "no projection of GeoTIFF's",
+    "Mars, west positive",
+}
 # Another order of axes than the kind of CRS has in a GeoTIFF: pixels stay where they are.
 REORDERED = {"longitude first": wkt("OGC:CRS84"), "northing first, without a code": nameless(2193)}
 
 
 @pytest.fixture
 def pixels(tmp_path):
-    return write(tmp_path / "pixels.tif", np.arange(600, dtype=np.uint16).reshape(1, 20, 30), crs=None, transform=None)
+    return write(
+        tmp_path / "pixels.tif",
+        np.arange(600, dtype=np.uint16).reshape(1, 20, 30),
+        crs=None,
+        transform=None,
+    )
 
 
 def described(pixels, text, epoch=None, place="<GeoTransform>10,0.1,0,50,0,-0.1</GeoTransform>"):
@@ -73,7 +104,8 @@ def described(pixels, text, epoch=None, place="<GeoTransform>10,0.1,0,50,0,-0.1<
     attribute = f' coordinateEpoch="{epoch}"' if epoch else ""
     srs = f"<SRS{attribute}>{escape(text)}</SRS>" if text else ""
     path.write_text(
-        f'<VRTDataset rasterXSize="30" rasterYSize="20">{srs}{place}<VRTRasterBand dataType="UInt16" band="1">'
+        f'<VRTDataset rasterXSize="30" rasterYSize="20">{srs}{place}<VRTRasterBand'
+        ' dataType="UInt16" band="1">'
         f"<SimpleSource><SourceFilename>{pixels}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
     )
     return str(path)
@@ -137,10 +169,14 @@ def test_the_crs_of_control_points_comes_back(kind, pixels):
 
 
 def test_heights_above_the_ellipsoid_in_the_keys_of_geotiff_1_1(pixels):
-    """As other software writes them: a projected CRS by its code, and that of a 3D CRS for the heights."""
+    """As other software writes them: a projected CRS by its code, and that of a 3D CRS for the
+    heights.
+    """
     source = pixels.with_name("3d.tif")
     rasterio.shutil.copy(described(pixels, wkt("EPSG:32633+5773")), str(source), driver="GTiff")
-    keys = {height: struct.pack("<8H", 3072, 0, 1, 32633, 4096, 0, 1, height) for height in (5773, 4979)}
+    keys = {
+        height: struct.pack("<8H", 3072, 0, 1, 32633, 4096, 0, 1, height) for height in (5773, 4979)
+    }
     source.write_bytes(source.read_bytes().replace(keys[5773], keys[4979]))
     with rasterio.open(source) as before, rasterio.open(written(str(source))) as after:
         assert len(pyproj.CRS(before.crs).axis_info) == 3
@@ -156,8 +192,12 @@ def test_what_other_readers_understand_is_preferred():
 
 
 def test_a_crs_that_no_geotiff_holds_is_refused_before_any_work(pixels):
-    source = described(pixels, wkt(ROTATED).replace('GEOGCRS["unnamed"', 'GEOGCRS["' + "n" * 2500 + '"', 1))
-    with pytest.raises(InputError, match=r"a GeoTIFF cannot hold \(n{60}\); assign another") as caught:
+    source = described(
+        pixels, wkt(ROTATED).replace('GEOGCRS["unnamed"', 'GEOGCRS["' + "n" * 2500 + '"', 1)
+    )
+    with pytest.raises(
+        InputError, match=r"a GeoTIFF cannot hold \(n{60}\); assign another"
+    ) as caught:
         Scene.open(source)
     assert "\n" not in str(caught.value)
 

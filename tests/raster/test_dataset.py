@@ -22,7 +22,15 @@ def shadowed(tmp_path):
     pixels[3] = 255
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return write(tmp_path / "in.tif", pixels, crs=None, transform=None, nodata=0, photometric="RGB", alpha="yes")
+        return write(
+            tmp_path / "in.tif",
+            pixels,
+            crs=None,
+            transform=None,
+            nodata=0,
+            photometric="RGB",
+            alpha="yes",
+        )
 
 
 def test_what_rasterio_warns_of_is_not_heard(shadowed):
@@ -37,7 +45,11 @@ def test_what_rasterio_warns_of_is_not_heard(shadowed):
 def test_others_hear_it_as_before(shadowed):
     with open_raster(str(shadowed)):
         pass
-    with pytest.warns(NotGeoreferencedWarning), rasterio.open(shadowed) as dataset, pytest.warns(NodataShadowWarning):
+    with (
+        pytest.warns(NotGeoreferencedWarning),
+        rasterio.open(shadowed) as dataset,
+        pytest.warns(NodataShadowWarning),
+    ):
         dataset.read_masks(1)
 
 
@@ -61,7 +73,10 @@ def test_gdal_says_nothing_on_the_thread_that_reads_ahead(capfd):
 
 def test_damage_is_an_error_on_any_thread(tmp_path):
     """A worker of Dask opens the scene on a thread of its own, and another one reads ahead."""
-    plain, source = write(tmp_path / "in.tif", (texture(1, 256, 256) / 8).astype(np.uint8)), tmp_path / "in.jpg"
+    plain, source = (
+        write(tmp_path / "in.tif", (texture(1, 256, 256) / 8).astype(np.uint8)),
+        tmp_path / "in.jpg",
+    )
     rasterio.shutil.copy(str(plain), str(source), driver="JPEG")
     scene, content, found = Scene.open(str(source)), bytearray(source.read_bytes()), []
     content[-500:-400] = b"\xff" * 100

@@ -23,10 +23,32 @@ CRS = "EPSG:32633"
 NORTH_UP = from_origin(499980, 5300040, 10, 10)
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
-RPC = dict.fromkeys(("LINE_OFF", "SAMP_OFF", "LAT_OFF", "LONG_OFF", "HEIGHT_OFF", "LINE_SCALE", "SAMP_SCALE", "LAT_SCALE", "LONG_SCALE", "HEIGHT_SCALE", "ERR_BIAS", "ERR_RAND"), "0.5")  # fmt: skip
-RPC |= {f"{axis}_{part}_COEFF": " ".join(["0.1"] * 20) for axis in ("LINE", "SAMP") for part in ("NUM", "DEN")}
+RPC = dict.fromkeys(
+    (
+        "LINE_OFF",
+        "SAMP_OFF",
+        "LAT_OFF",
+        "LONG_OFF",
+        "HEIGHT_OFF",
+        "LINE_SCALE",
+        "SAMP_SCALE",
+        "LAT_SCALE",
+        "LONG_SCALE",
+        "HEIGHT_SCALE",
+        "ERR_BIAS",
+        "ERR_RAND",
+    ),
+    "0.5",
+)
+RPC |= {
+    f"{axis}_{part}_COEFF": " ".join(["0.1"] * 20)
+    for axis in ("LINE", "SAMP")
+    for part in ("NUM", "DEN")
+}
 GCPS = [
-    GroundControlPoint(r / 3, c / 7, 15 + c / 3e3, 48 - r / 7e3, 100.1, str(r), "") for r in (0, 91) for c in (0, 70)
+    GroundControlPoint(r / 3, c / 7, 15 + c / 3e3, 48 - r / 7e3, 100.1, str(r), "")
+    for r in (0, 91)
+    for c in (0, 70)
 ]
 
 
@@ -41,7 +63,8 @@ def domains(t):
     t.update_tags(1, q="3", empty="")
     t.update_tags(2, q="é", r="a b")
     t.update_tags(2, ns="BAND_OWN", z="9")
-    # A document with a declaration, as in the JPEG 2000 of Sentinel-2; rasterio cuts it at its first "=".
+    # A document with a declaration, as in the JPEG 2000 of Sentinel-2; rasterio cuts it at its
+    # first "=".
     t.update_tags(ns="xml:GML", **{"<?xml version": '"1.0" encoding="UTF-8"?><a b="c">d</a>'})
 
 
@@ -70,7 +93,21 @@ def palette(t):
 
 # name: (creation options over the defaults, what to do with the open file)
 RASTERS = {
-    **{d: ({"dtype": d, "count": 2}, None) for d in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")},
+    **{
+        d: ({"dtype": d, "count": 2}, None)
+        for d in (
+            "uint8",
+            "int8",
+            "uint16",
+            "int16",
+            "uint32",
+            "int32",
+            "uint64",
+            "int64",
+            "float32",
+            "float64",
+        )
+    },
     "domains": ({}, domains),
     "bands": ({}, bands),
     "rpc": ({}, lambda t: t.update_tags(ns="RPC", **RPC)),
@@ -89,27 +126,61 @@ RASTERS = {
     "half_float": ({"dtype": "float32", "nbits": 16}, None),
     "mask": ({}, half_mask),
     "alpha": ({"count": 4}, alpha),
-    "alpha_last_of_two": ({"count": 2}, lambda t: setattr(t, "colorinterp", [ColorInterp.gray, ColorInterp.alpha])),
+    "alpha_last_of_two": (
+        {"count": 2},
+        lambda t: setattr(t, "colorinterp", [ColorInterp.gray, ColorInterp.alpha]),
+    ),
     "odd_colours": ({}, odd_colours),
     "palette": ({"dtype": "uint8", "count": 1}, palette),
-    "ycbcr": ({"dtype": "uint8", "compress": "JPEG", "photometric": "YCBCR", "tiled": True, "blockxsize": 16, "blockysize": 16}, None),
+    "ycbcr": (
+        {
+            "dtype": "uint8",
+            "compress": "JPEG",
+            "photometric": "YCBCR",
+            "tiled": True,
+            "blockxsize": 16,
+            "blockysize": 16,
+        },
+        None,
+    ),
     "one_pixel": ({"width": 1, "height": 1}, None),
     "one_row": ({"height": 1}, None),
-}  # fmt: skip
+}
 
 ODD = (
-    "gdal_gcore/byte_gcp.tif", "gdal_gcore/byte_inconsistent_georef.tif", "gdal_gcore/byte_nogeoref.tif",
-    "gdal_gcore/byte_rpc.tif", "gdal_gcore/alos/IMG-md_alos.tif", "gdal_gcore/md_rdk1.tif", "gdal_gcore/negative_scaley.tif",
-    "gdal_gcore/gtiff/byte_coord_epoch.tif", "gdal_gcore/gtiff/esri_geodataxform_no_resolutionunit.tif",
-    "gdal_gcore/epsg26711_3855_geotiff1_1.tif", "gdal_gcore/float16.tif", "gdal_gcore/int10.tif", "gdal_gcore/oddsize_1bit2b.tif",
-    "gdal_gcore/stats_nodata_posinf.tif", "gdal_gcore/float32_almost_nodata_max_float32.tif",
-    "gdal_gcore/stefan_full_rgba.tif", "gdal_gcore/ycbcr_with_mask.tif", "gdal_gcore/test_with_mask_8bit.tif",
-    "gdal_gcore/test_average_palette.tif", "gdal_gcore/uint64.tif", "gdal_gcore/int64.tif",
-    "gdal_gcore/left_vrt_subpixel_offset.tif", "gdal_gdrivers/gtiff/byte_with_xmp.tif", "gdal_gdrivers/isis3/isis3_geotiff.tif",
-    "rasterio/RGB2.byte.tif", "rio_cogeo/dataset_namespace_metadata.tif", "rio_tiler/cog_gcps_ovr.tif",
-    "rio_tiler/cog_hirise_mars.tif", "rio_tiler/cog_nodata_nan.tif", "rio_tiler/cog_rgb_mask.tif", "rio_tiler/cog_cmap.tif",
+    "gdal_gcore/byte_gcp.tif",
+    "gdal_gcore/byte_inconsistent_georef.tif",
+    "gdal_gcore/byte_nogeoref.tif",
+    "gdal_gcore/byte_rpc.tif",
+    "gdal_gcore/alos/IMG-md_alos.tif",
+    "gdal_gcore/md_rdk1.tif",
+    "gdal_gcore/negative_scaley.tif",
+    "gdal_gcore/gtiff/byte_coord_epoch.tif",
+    "gdal_gcore/gtiff/esri_geodataxform_no_resolutionunit.tif",
+    "gdal_gcore/epsg26711_3855_geotiff1_1.tif",
+    "gdal_gcore/float16.tif",
+    "gdal_gcore/int10.tif",
+    "gdal_gcore/oddsize_1bit2b.tif",
+    "gdal_gcore/stats_nodata_posinf.tif",
+    "gdal_gcore/float32_almost_nodata_max_float32.tif",
+    "gdal_gcore/stefan_full_rgba.tif",
+    "gdal_gcore/ycbcr_with_mask.tif",
+    "gdal_gcore/test_with_mask_8bit.tif",
+    "gdal_gcore/test_average_palette.tif",
+    "gdal_gcore/uint64.tif",
+    "gdal_gcore/int64.tif",
+    "gdal_gcore/left_vrt_subpixel_offset.tif",
+    "gdal_gdrivers/gtiff/byte_with_xmp.tif",
+    "gdal_gdrivers/isis3/isis3_geotiff.tif",
+    "rasterio/RGB2.byte.tif",
+    "rio_cogeo/dataset_namespace_metadata.tif",
+    "rio_tiler/cog_gcps_ovr.tif",
+    "rio_tiler/cog_hirise_mars.tif",
+    "rio_tiler/cog_nodata_nan.tif",
+    "rio_tiler/cog_rgb_mask.tif",
+    "rio_tiler/cog_cmap.tif",
     "shareloc/left_image_shear.tif",
-)  # fmt: skip
+)
 
 
 def make(path, *, height=61, width=50, count=3, dtype="uint16", touch=None, **options):
@@ -122,7 +193,9 @@ def make(path, *, height=61, width=50, count=3, dtype="uint16", touch=None, **op
         pixels = rng.integers(np.iinfo(dtype).min, top, (count, height, width), dtype)
     if options.get("nodata") is not None:
         pixels[:, 2:9, 4:30] = options["nodata"]
-    with rasterio.open(path, "w", height=height, width=width, count=count, dtype=dtype, **profile) as t:
+    with rasterio.open(
+        path, "w", height=height, width=width, count=count, dtype=dtype, **profile
+    ) as t:
         if touch is palette:
             palette(t)
         t.write(pixels)
@@ -135,11 +208,18 @@ def cut(source, folder, slabs, bands=None):
     """Slabs of odd height, as the engine leaves them."""
     with rasterio.open(source) as t:
         bands = bands or t.indexes
-        cuts = sorted({0, t.height, *(min(t.height, t.height * i // slabs | 1) for i in range(1, slabs))})
+        cuts = sorted(
+            {0, t.height, *(min(t.height, t.height * i // slabs | 1) for i in range(1, slabs))}
+        )
         parts = [Part(folder / f"slab-{a}.tif", a, b - a) for a, b in itertools.pairwise(cuts)]
         for part in parts:
             rows = t.read(bands)[:, part.row : part.row + part.height]
-            shape = {"height": part.height, "width": t.width, "count": len(bands), "dtype": t.dtypes[0]}
+            shape = {
+                "height": part.height,
+                "width": t.width,
+                "count": len(bands),
+                "dtype": t.dtypes[0],
+            }
             with rasterio.open(part.path, "w", driver="GTiff", **shape) as out:
                 out.write(rows)
     return parts
@@ -149,7 +229,14 @@ def check_identity(source, folder, profile, slabs):
     target = folder / "out.tif.part"
     with rasterio.open(source) as before:
         every = before.indexes
-    assemble(source, cut(source, folder, slabs), every, target, profile=profile, tags={"FINGERPRINT": "a1 é"})
+    assemble(
+        source,
+        cut(source, folder, slabs),
+        every,
+        target,
+        profile=profile,
+        tags={"FINGERPRINT": "a1 é"},
+    )
     assert differences(source, target) == []
     with rasterio.open(target) as after:
         assert after.tags(ns="GEOAE") == {"FINGERPRINT": "a1 é"}
@@ -178,7 +265,8 @@ def test_odd_files_survive_in_a_plain_geotiff(name, tmp_path):
 
 def test_only_restored_bands_change(tmp_path):
     source = make(
-        tmp_path / "source.tif", touch=lambda t: [t.update_tags(b, STATISTICS_MEAN="5", KEEP="1") for b in (1, 2, 3)]
+        tmp_path / "source.tif",
+        touch=lambda t: [t.update_tags(b, STATISTICS_MEAN="5", KEEP="1") for b in (1, 2, 3)],
     )
     parts = cut(source, tmp_path, 3, bands=[3, 1])
     for part in parts:
@@ -195,7 +283,14 @@ def test_only_restored_bands_change(tmp_path):
 
 def test_a_second_run_replaces_the_tags_of_the_first(tmp_path):
     source = make(tmp_path / "source.tif", touch=lambda t: t.update_tags(ns="GEOAE", OLD="1"))
-    assemble(source, cut(source, tmp_path, 1), [1, 2, 3], tmp_path / "out.part", profile="cog", tags={"NEW": "2"})
+    assemble(
+        source,
+        cut(source, tmp_path, 1),
+        [1, 2, 3],
+        tmp_path / "out.part",
+        profile="cog",
+        tags={"NEW": "2"},
+    )
     with rasterio.open(tmp_path / "out.part") as t:
         assert t.tags(ns="GEOAE") == {"NEW": "2"}
 
@@ -205,19 +300,27 @@ def test_sidecars_end_up_inside(tmp_path):
         source = make(tmp_path / "source.tif", crs=None, transform=None, touch=half_mask)
     (tmp_path / "source.tfw").write_text("10\n0\n0\n-10\n500005\n4999995\n")
     (tmp_path / "source.tif.aux.xml").write_text(
-        f"<PAMDataset><SRS>{rasterio.crs.CRS.from_epsg(32633).to_wkt()}</SRS></PAMDataset>".replace('"', "&quot;")
+        f"<PAMDataset><SRS>{rasterio.crs.CRS.from_epsg(32633).to_wkt()}</SRS></PAMDataset>".replace(
+            '"', "&quot;"
+        )
     )
     assert (tmp_path / "source.tif.msk").exists()
     target = tmp_path / "elsewhere" / "out.tif.part"
     target.parent.mkdir()
     assemble(source, cut(source, tmp_path, 2), [1, 2, 3], target, profile="cog", tags={})
     with rasterio.open(source) as before, rasterio.open(target) as after:
-        assert (after.crs, after.transform) == (before.crs, before.transform) == (CRS, from_origin(5e5, 5e6, 10, 10))
+        assert (
+            (after.crs, after.transform)
+            == (before.crs, before.transform)
+            == (CRS, from_origin(5e5, 5e6, 10, 10))
+        )
         np.testing.assert_array_equal(after.dataset_mask(), before.dataset_mask())
         assert after.files == [str(target)]
 
 
-@pytest.mark.parametrize("where", ["zip://{}!a/source.tif", "/vsizip/{}/a/source.tif", "<VRT of {}>", "a.vrt"])
+@pytest.mark.parametrize(
+    "where", ["zip://{}!a/source.tif", "/vsizip/{}/a/source.tif", "<VRT of {}>", "a.vrt"]
+)
 def test_sources_that_are_no_plain_file(where, tmp_path):
     plain = make(tmp_path / "source.tif", touch=bands)
     with zipfile.ZipFile(tmp_path / "scene.zip", "w") as archive:
@@ -227,7 +330,11 @@ def test_sources_that_are_no_plain_file(where, tmp_path):
         rasterio.shutil.copy(plain, str(tmp_path / "a.vrt"), driver="VRT")
         source = str(tmp_path / "a.vrt")
     if where.startswith("<"):
-        source = (tmp_path / "a.vrt").read_text().replace('relativeToVRT="1">source.tif', f'relativeToVRT="0">{plain}')
+        source = (
+            (tmp_path / "a.vrt")
+            .read_text()
+            .replace('relativeToVRT="1">source.tif', f'relativeToVRT="0">{plain}')
+        )
     parts = cut(source, tmp_path, 2, bands=[1, 2])
     assemble(source, parts, [1, 2], tmp_path / "out.part", profile="gtiff", tags={})
     with rasterio.open(plain) as before, rasterio.open(tmp_path / "out.part") as after:
@@ -238,13 +345,21 @@ def test_sources_that_are_no_plain_file(where, tmp_path):
 @pytest.mark.parametrize(
     "where",
     [
-        "vrt://{}/a.tif?bands=3,2,1", "vrt://{}/a.tif?bands=2,3&srcwin=5,6,30,40", "vrt://{}/a.tif?outsize=25,30",
-        "vrt:///vsizip/{}/a.zip/a.tif?bands=3,1", "vrt://vrt://{}/a.tif?bands=3,2,1?bands=1,2", "GTIFF_DIR:2:{}/pages.tif",
-        "DERIVED_SUBDATASET:LOGAMPLITUDE:{}/a.tif", "zip:{}/a.zip!a.tif", "file:{}/a.tif",
+        "vrt://{}/a.tif?bands=3,2,1",
+        "vrt://{}/a.tif?bands=2,3&srcwin=5,6,30,40",
+        "vrt://{}/a.tif?outsize=25,30",
+        "vrt:///vsizip/{}/a.zip/a.tif?bands=3,1",
+        "vrt://vrt://{}/a.tif?bands=3,2,1?bands=1,2",
+        "GTIFF_DIR:2:{}/pages.tif",
+        "DERIVED_SUBDATASET:LOGAMPLITUDE:{}/a.tif",
+        "zip:{}/a.zip!a.tif",
+        "file:{}/a.tif",
     ],
-)  # fmt: skip
+)
 def test_copied_bands_and_masks_come_from_the_view_that_the_name_opens(where, tmp_path):
-    """Of each name all bands but the first are copied, read by GDAL under the name that it knows."""
+    """Of each name all bands but the first are copied, read by GDAL under the name that it
+    knows.
+    """
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
         plain = make(tmp_path / "a.tif", touch=half_mask)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -252,15 +367,26 @@ def test_copied_bands_and_masks_come_from_the_view_that_the_name_opens(where, tm
     make(tmp_path / "pages.tif")
     make(tmp_path / "pages.tif", height=30, width=20, count=2, APPEND_SUBDATASET="YES")
     source = where.format(tmp_path)
-    assemble(source, cut(source, tmp_path, 2, bands=[1]), [1], tmp_path / "out.part", profile="gtiff", tags={})
+    assemble(
+        source,
+        cut(source, tmp_path, 2, bands=[1]),
+        [1],
+        tmp_path / "out.part",
+        profile="gtiff",
+        tags={},
+    )
     with rasterio.open(source) as before, rasterio.open(tmp_path / "out.part") as after:
         np.testing.assert_array_equal(after.read(), before.read())
         np.testing.assert_array_equal(after.dataset_mask(), before.dataset_mask())
 
 
-@pytest.mark.parametrize(("dtype", "touch"), [("uint16", None), ("uint16", half_mask), ("uint8", palette)])
+@pytest.mark.parametrize(
+    ("dtype", "touch"), [("uint16", None), ("uint16", half_mask), ("uint8", palette)]
+)
 def test_overviews(dtype, touch, tmp_path):
-    source = make(tmp_path / "source.tif", height=1300, width=1200, count=1, dtype=dtype, touch=touch)
+    source = make(
+        tmp_path / "source.tif", height=1300, width=1200, count=1, dtype=dtype, touch=touch
+    )
     with rasterio.open(source, "r+") as t:
         t.build_overviews([8])  # stale ones must not be taken over
     check_identity(source, tmp_path, "cog", 3)
@@ -269,7 +395,9 @@ def test_overviews(dtype, touch, tmp_path):
         assert t.block_shapes == [(512, 512)]
         full, half = t.read(1), t.read(1, out_shape=(650, 600))
     if touch is palette:
-        assert {tuple(c) for c in np.stack([half[:9, :9].ravel()], 1)} <= {(v,) for v in full[:20, :20].ravel()}
+        assert {tuple(c) for c in np.stack([half[:9, :9].ravel()], 1)} <= {
+            (v,) for v in full[:20, :20].ravel()
+        }
     if touch is None:
         np.testing.assert_allclose(half[5, 5], full[10:12, 10:12].mean(), atol=1)
 
@@ -285,7 +413,9 @@ def test_what_cannot_be_written_in_full_is_an_error_and_gone(profile, tmp_path):
     for size in (100, full // 3, full * 9 // 10, full - 20000, full - 1):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
         try:
-            with pytest.raises(OutputError, match=r"out\.tif\.part: cannot be written .*free disk space"):
+            with pytest.raises(
+                OutputError, match=r"out\.tif\.part: cannot be written .*free disk space"
+            ):
                 assemble(source, parts, [1, 2, 3], target, profile=profile, tags={})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -326,13 +456,21 @@ def test_packed_files_hold_what_their_bits_can(bits, kind, tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     source = make(tmp_path / "source.tif")
     with pytest.raises(OutputError, match="cannot be written"):
-        assemble(source, cut(source, tmp_path, 1), [1, 2, 3], tmp_path / "no" / "out.part", profile="cog", tags={})
+        assemble(
+            source,
+            cut(source, tmp_path, 1),
+            [1, 2, 3],
+            tmp_path / "no" / "out.part",
+            profile="cog",
+            tags={},
+        )
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     source = make(tmp_path / "source.tif")
     parts = cut(source, tmp_path, 1)
-    (tmp_path / "closed").write_text("a file where the folder should be")  # a mode would not stop root
+    # a mode would not stop root
+    (tmp_path / "closed").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="cannot be written"):
         assemble(source, parts, [1, 2, 3], tmp_path / "closed" / "out.part", profile="cog", tags={})
 

@@ -16,7 +16,9 @@ from tests.support.rasters import SHARED, noise, texture
 
 SIDE = 600
 ROWS, COLS = np.mgrid[:SIDE, :SIDE]
-FOOTPRINT = (np.abs(ROWS - 300 + (COLS - 300) / 3) < 180) & (np.abs(COLS - 300 - (ROWS - 300) / 3) < 210)
+FOOTPRINT = (np.abs(ROWS - 300 + (COLS - 300) / 3) < 180) & (
+    np.abs(COLS - 300 - (ROWS - 300) / 3) < 210
+)
 INSIDE = ndimage.distance_transform_edt(FOOTPRINT)
 HILLS = texture(1, SIDE, SIDE)[0]
 HILLS = (HILLS - HILLS.min()) / np.ptp(HILLS)
@@ -33,7 +35,14 @@ def whole(values, dtype="uint8", low=0, high=255):
 
 def lossy(band):
     with SILENCE, MemoryFile() as memory:
-        profile = {"driver": "GTiff", "height": SIDE, "width": SIDE, "count": 1, "dtype": "uint8", "compress": "jpeg"}
+        profile = {
+            "driver": "GTiff",
+            "height": SIDE,
+            "width": SIDE,
+            "count": 1,
+            "dtype": "uint8",
+            "compress": "jpeg",
+        }
         with memory.open(**profile) as dataset:
             dataset.write(band, 1)
         with memory.open() as dataset:
@@ -51,9 +60,17 @@ ALPHAS = {
     "in steps": whole(FOOTPRINT * 127 + (INSIDE > 30) * 128),
     "in three steps without an end": whole(60 + FOOTPRINT * 60 + (INSIDE > 30) * 60),
     "of lossy tiles": lossy(whole(FOOTPRINT * 255)),
-    **{f"feathered over {width} px": whole(255 * np.clip(INSIDE / width, 0, 1)) for width in (2, 8, 40, 120)},
-    **{f"blurred by {width} px": whole(ndimage.gaussian_filter(FOOTPRINT * 255.0, width)) for width in (1, 4, 15, 40)},
-    "blurred, of 16 bits": whole(ndimage.gaussian_filter(FOOTPRINT * 65535.0, 15), "uint16", high=65535),
+    **{
+        f"feathered over {width} px": whole(255 * np.clip(INSIDE / width, 0, 1))
+        for width in (2, 8, 40, 120)
+    },
+    **{
+        f"blurred by {width} px": whole(ndimage.gaussian_filter(FOOTPRINT * 255.0, width))
+        for width in (1, 4, 15, 40)
+    },
+    "blurred, of 16 bits": whole(
+        ndimage.gaussian_filter(FOOTPRINT * 65535.0, 15), "uint16", high=65535
+    ),
     "blurred, of floating point": ndimage.gaussian_filter(FOOTPRINT * 1.0, 15).astype(np.float32),
     "blurred, of lossy tiles": lossy(whole(ndimage.gaussian_filter(FOOTPRINT * 255.0, 15))),
     "with nodata": np.where(FOOTPRINT, 255.0, np.nan),
@@ -65,12 +82,14 @@ MEASUREMENTS = {
     "a tenth of it saturated": whole((NOISY - 60) * 2.3),
     "dark": whole(NOISY / 16),
     "of 16 bits": whole(NOISY * 20, "uint16", high=65535),
-    "of 16 bits with hot pixels": whole(np.where((ROWS % 97 == 0) & (COLS % 89 == 0), 65535, NOISY * 20), "uint16", high=65535),
+    "of 16 bits with hot pixels": whole(
+        np.where((ROWS % 97 == 0) & (COLS % 89 == 0), 65535, NOISY * 20), "uint16", high=65535
+    ),
     "of reflectance": (NOISY / 500).astype(np.float32),
     "far from 0": whole(5000 + NOISY / 3, "uint16", high=65535),
     "with negatives": whole(NOISY - 100, "int16", -999, 999),
     "with nodata": np.where(FOOTPRINT, NOISY, np.nan),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ALPHAS)
@@ -83,7 +102,12 @@ def test_a_measurement_is_no_alpha(name):
     assert not is_alpha(sampled(MEASUREMENTS[name]))
 
 
-@given(level=st.floats(10, 200), spread=st.floats(0, 80), sigma=st.floats(1.5, 20), dark=st.floats(0, 0.9))
+@given(
+    level=st.floats(10, 200),
+    spread=st.floats(0, 80),
+    sigma=st.floats(1.5, 20),
+    dark=st.floats(0, 0.9),
+)
 def test_whatever_is_noisy_is_no_alpha(level, spread, sigma, dark):
     scene = level + spread * HILLS[:192, :192] + noise((192, 192), sigma)
     assert not is_alpha([whole(np.where(ROWS[:192, :192] < 192 * dark, 0, scene))])
@@ -91,11 +115,21 @@ def test_whatever_is_noisy_is_no_alpha(level, spread, sigma, dark):
 
 @given(row=st.integers(-300, 300), col=st.integers(-300, 300), blur=st.floats(0, 30))
 def test_whatever_is_cut_out_is_an_alpha(row, col, blur):
-    cut = ndimage.gaussian_filter(ndimage.shift(FOOTPRINT[::3, ::3] * 255.0, (row / 3, col / 3), order=0), blur / 3)
+    cut = ndimage.gaussian_filter(
+        ndimage.shift(FOOTPRINT[::3, ::3] * 255.0, (row / 3, col / 3), order=0), blur / 3
+    )
     assert is_alpha([whole(cut)])
 
 
-@pytest.mark.parametrize("name", ["l7_gewata_6band_30m", "naip_nd_20170827_5m", "l8_elkton_VA_8band_30m", "s1_camargue_vv_db_20m"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "l7_gewata_6band_30m",
+        "naip_nd_20170827_5m",
+        "l8_elkton_VA_8band_30m",
+        "s1_camargue_vv_db_20m",
+    ],
+)
 def test_no_band_of_a_real_scene_is_an_alpha(name):
     path = SHARED / "scenes/train" / f"{name}.tif"
     if not path.exists():

@@ -69,7 +69,9 @@ def test_a_part_that_does_not_read_as_written_does_not_count(tmp_path, monkeypat
 
 def test_negative_zeros_read_as_written(tmp_path):
     """GDAL may forget their sign."""
-    with PartStore.opened(tmp_path / "parts", ORDER, bands=2, dtype="float32", fresh=False) as store:
+    with PartStore.opened(
+        tmp_path / "parts", ORDER, bands=2, dtype="float32", fresh=False
+    ) as store:
         with store.writer(SLABS[0]) as part:
             part.write(SLABS[0].window, np.full((2, SLABS[0].window.height, 90), -0.0, np.float32))
         assert store.finished()
@@ -83,7 +85,9 @@ def test_finished_parts_stay_for_the_same_order(tmp_path):
     assert json.loads((tmp_path / "parts" / "order.json").read_text()).items() >= ORDER.items()
 
 
-@pytest.mark.parametrize(("order", "fresh"), [({"fingerprint": "z", "setting": "b"}, False), (ORDER, True)])
+@pytest.mark.parametrize(
+    ("order", "fresh"), [({"fingerprint": "z", "setting": "b"}, False), (ORDER, True)]
+)
 def test_parts_of_another_order_or_a_fresh_one_go(tmp_path, order, fresh):
     with opened(tmp_path / "parts") as store:
         fill(store, 0)
@@ -92,7 +96,11 @@ def test_parts_of_another_order_or_a_fresh_one_go(tmp_path, order, fresh):
 
 
 def test_a_second_holder_is_refused(tmp_path):
-    with opened(tmp_path / "parts"), pytest.raises(BusyError, match="another run"), opened(tmp_path / "parts"):
+    with (
+        opened(tmp_path / "parts"),
+        pytest.raises(BusyError, match="another run"),
+        opened(tmp_path / "parts"),
+    ):
         pass
     with opened(tmp_path / "parts"):
         pass

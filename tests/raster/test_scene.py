@@ -13,7 +13,8 @@ from geoae.tiling.window import Window
 from tests.support.doubles import DTYPES, pixels_of
 from tests.support.rasters import SHARED, noise, texture, write
 
-PYTHON_VRT = """<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Float32" band="1"
+PYTHON_VRT = """<VRTDataset rasterXSize="4" rasterYSize="4">
+<VRTRasterBand dataType="Float32" band="1"
 subClass="VRTDerivedRasterBand"><PixelFunctionType>run</PixelFunctionType><PixelFunctionLanguage>Python
 </PixelFunctionLanguage><PixelFunctionCode><![CDATA[
 def run(in_ar, out_ar, *args, **kwargs):
@@ -86,8 +87,16 @@ def four_bands(path, fourth, dtype="uint8", name=None, bands=4, **profile):
     pixels[bands - 1 if bands < 4 else 3] = fourth
     path = write(path, pixels.astype(dtype), **profile)
     with rasterio.open(path, "r+") as dataset:
-        colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha, ColorInterp.undefined]
-        dataset.colorinterp = [ColorInterp.gray, ColorInterp.alpha] if bands == 2 else colours[:bands]
+        colours = [
+            ColorInterp.red,
+            ColorInterp.green,
+            ColorInterp.blue,
+            ColorInterp.alpha,
+            ColorInterp.undefined,
+        ]
+        dataset.colorinterp = (
+            [ColorInterp.gray, ColorInterp.alpha] if bands == 2 else colours[:bands]
+        )
         if name:
             dataset.set_band_description(bands if bands < 4 else 4, name)
     return str(path)
@@ -107,8 +116,12 @@ def test_near_infrared_that_is_tagged_as_alpha_is_restored_and_masks_nothing(tmp
     scene = Scene.open(source)
     assert scene.copied == {}
     assert scene.mistagged == (band,)
-    assert scene.notes == (f"{source}: band {band} is tagged as alpha, but holds a measurement, so it is restored; "
-                           "to copy it, name the others in --bands",)  # fmt: skip
+    assert scene.notes == (
+        (
+            f"{source}: band {band} is tagged as alpha, but holds a measurement, so it is restored;"
+            " to copy it, name the others in --bands"
+        ),
+    )
     with scene.reader() as reader:
         assert reader.read(Window(0, 0, 30, 80))[1] is None
     others = tuple(other for other in scene.bands if other != band)
@@ -137,7 +150,9 @@ def test_a_person_outweighs_every_tag_and_name(tmp_path):
     alpha = four_bands(tmp_path / "alpha.tif", CUT_OUT)
     scene = Scene.open(alpha, (3, 4))
     assert (scene.bands, scene.mistagged) == ((3, 4), (4,))
-    assert scene.notes == (f"{alpha}: band 4 is tagged as alpha, but is restored since --bands names it",)
+    assert scene.notes == (
+        f"{alpha}: band 4 is tagged as alpha, but is restored since --bands names it",
+    )
     with scene.reader() as reader:
         assert reader.read(Window(0, 0, 90, 80))[1] is None
     named = write(tmp_path / "named.tif", np.ones((2, 8, 8), np.uint16))
@@ -145,7 +160,11 @@ def test_a_person_outweighs_every_tag_and_name(tmp_path):
         dataset.descriptions = ("QA_PIXEL", "SCL")
     bits = write(tmp_path / "bits.tif", np.ones((2, 8, 8), np.uint8), nbits=1)
     palette = write(tmp_path / "palette.tif", np.ones((1, 8, 8), np.uint8), photometric="palette")
-    for path, said in ((named, "is named as flags"), (bits, "has one bit"), (palette, "has a palette")):
+    for path, said in (
+        (named, "is named as flags"),
+        (bits, "has one bit"),
+        (palette, "has a palette"),
+    ):
         scene = Scene.open(str(path), (1,))
         assert scene.bands == (1,)
         assert said in scene.notes[0]
@@ -193,14 +212,28 @@ def test_what_cannot_be_restored_is_one_line(tmp_path):
     refused(tmp_path / "absent.tif", "cannot be opened")
     (tmp_path / "notes.tif").write_text("not a raster")
     refused(tmp_path / "notes.tif", "check the path")
-    refused(write(tmp_path / "complex.tif", np.ones((1, 8, 8), np.complex64)), "complex64 data cannot be restored")
-    refused(write(tmp_path / "in.tif", np.ones((2, 8, 8), np.uint8)), "bands 1 to 2, not 5", only=(1, 5))
+    refused(
+        write(tmp_path / "complex.tif", np.ones((1, 8, 8), np.complex64)),
+        "complex64 data cannot be restored",
+    )
+    refused(
+        write(tmp_path / "in.tif", np.ones((2, 8, 8), np.uint8)), "bands 1 to 2, not 5", only=(1, 5)
+    )
 
 
 def test_a_damaged_block_is_named(tmp_path):
-    path = write(tmp_path / "in.tif", pixels_of("uint16", (1, 64, 64)), tiled=True, blockxsize=16, blockysize=16)
+    path = write(
+        tmp_path / "in.tif",
+        pixels_of("uint16", (1, 64, 64)),
+        tiled=True,
+        blockxsize=16,
+        blockysize=16,
+    )
     path.write_bytes(path.read_bytes()[:-3000])
-    with Scene.open(str(path)).reader() as reader, pytest.raises(ReadError, match=r"rows 48\.\.63, columns 0\.\.15"):
+    with (
+        Scene.open(str(path)).reader() as reader,
+        pytest.raises(ReadError, match=r"rows 48\.\.63, columns 0\.\.15"),
+    ):
         reader.read(Window(48, 0, 16, 64))
 
 
@@ -221,15 +254,22 @@ def test_a_real_landsat_scene_is_described():
 def test_code_in_a_vrt_does_not_run_even_where_it_is_allowed(tmp_path, monkeypatch):
     write(tmp_path / "s.tif", texture(1, 20, 30).astype(np.uint16))
     ran = tmp_path / "ran"
-    code = f"def f(inputs, out, *more, **named):\n    open({str(ran)!r}, 'w').close()\n    out[:] = 1"
+    code = (
+        f"def f(inputs, out, *more, **named):\n    open({str(ran)!r}, 'w').close()\n    out[:] = 1"
+    )
     (tmp_path / "a.vrt").write_text(
-        '<VRTDataset rasterXSize="30" rasterYSize="20"><VRTRasterBand dataType="UInt16" band="1" subClass="VRTDerivedRasterBand">'
+        '<VRTDataset rasterXSize="30" rasterYSize="20"><VRTRasterBand dataType="UInt16" band="1"'
+        ' subClass="VRTDerivedRasterBand">'
         f"<PixelFunctionType>f</PixelFunctionType><PixelFunctionLanguage>Python</PixelFunctionLanguage><PixelFunctionCode><![CDATA[{code}]]>"
-        '</PixelFunctionCode><SimpleSource><SourceFilename relativeToVRT="1">s.tif</SourceFilename><SourceBand>1</SourceBand>'
+        "</PixelFunctionCode><SimpleSource><SourceFilename"
+        ' relativeToVRT="1">s.tif</SourceFilename><SourceBand>1</SourceBand>'
         "</SimpleSource></VRTRasterBand></VRTDataset>"
     )
     monkeypatch.setenv("GDAL_VRT_ENABLE_PYTHON", "YES")
-    with pytest.raises(InputError, match=r"Python code .* needs to be executed, but this has been explicitly disabled"):
+    with pytest.raises(
+        InputError,
+        match=r"Python code .* needs to be executed, but this has been explicitly disabled",
+    ):
         scene = Scene.open(str(tmp_path / "a.vrt"))
         with scene.reader() as reader:
             reader.read(Window(0, 0, 20, 30))

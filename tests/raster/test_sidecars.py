@@ -1,4 +1,6 @@
-"""Files beside a raster: those of a replaced output go with it, those of a source count as the source."""
+"""Files beside a raster: those of a replaced output go with it, those of a source count as the
+source.
+"""
 
 from pathlib import Path
 
@@ -61,7 +63,13 @@ def test_what_belongs_to_a_replaced_file_goes_with_it(source, tmp_path, door):
     with_sidecars(target)
     with rasterio.open(target) as dataset:
         found = {Path(name).name for name in dataset.files}
-    assert found >= {"o.IMD", "o.tfw", "o.tif.aux.xml", "o.tif.msk", "o.tif.ovr"}, "GDAL reads all of them"
+    assert found >= {
+        "o.IMD",
+        "o.tfw",
+        "o.tif.aux.xml",
+        "o.tif.msk",
+        "o.tif.ovr",
+    }, "GDAL reads all of them"
     (tmp_path / "out" / "o_MTL.txt").write_text("of all bands of a Landsat scene")
     door(source, target)
     assert sorted(path.name for path in target.parent.iterdir()) == ["o.tif", "o_MTL.txt"]
@@ -85,7 +93,9 @@ def test_sidecars_of_a_file_that_went_or_broke_go_too(source, tmp_path, door, le
 
 def test_sidecars_of_the_source_stay(source, tmp_path):
     """World files and metadata of ``a.png`` are named as those of ``a.tif`` would be."""
-    with rasterio.open(tmp_path / "a.png", "w", driver="PNG", height=64, width=64, count=1, dtype="uint16") as dataset:
+    with rasterio.open(
+        tmp_path / "a.png", "w", driver="PNG", height=64, width=64, count=1, dtype="uint16"
+    ) as dataset:
         dataset.write(read(source))
     for name, text in (("a.wld", "10\n0\n0\n-10\n500005\n4999995\n"), ("a.IMD", IMD)):
         (tmp_path / name).write_text(text)
@@ -94,7 +104,12 @@ def test_sidecars_of_the_source_stay(source, tmp_path):
     before = sorted(path.name for path in tmp_path.glob("a.*"))
     restored(tmp_path / "a.png", tmp_path / "a.tif")
     assert "a.wld" in before
-    assert {path.name for path in tmp_path.glob("a.*")} >= {"a.png", "a.png.aux.xml", "a.tif", "a.wld"}
+    assert {path.name for path in tmp_path.glob("a.*")} >= {
+        "a.png",
+        "a.png.aux.xml",
+        "a.tif",
+        "a.wld",
+    }
     with rasterio.open(tmp_path / "a.tif") as dataset:
         assert dataset.transform.c == 500000
 
@@ -110,14 +125,18 @@ def test_a_sidecar_that_cannot_be_removed_keeps_the_older_file(source, tmp_path,
         unlink(path, missing_ok=missing_ok)
 
     monkeypatch.setattr(Path, "unlink", locked)
-    with pytest.raises(OutputError, match=r"o\.tif\.msk: belongs to the file that is replaced .*; remove it"):
+    with pytest.raises(
+        OutputError, match=r"o\.tif\.msk: belongs to the file that is replaced .*; remove it"
+    ):
         restored(source, target)
     assert (read(target) == 9).all()
 
 
 def test_what_belongs_to_a_replaced_remote_file_goes_with_it(source):
     with_pam = "/vsimem/sidecars/o.tif"
-    with rasterio.open(with_pam, "w", driver="GTiff", height=64, width=64, count=1, dtype="uint16") as dataset:
+    with rasterio.open(
+        with_pam, "w", driver="GTiff", height=64, width=64, count=1, dtype="uint16"
+    ) as dataset:
         dataset.write(read(source))
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="NO"), rasterio.open(with_pam, "r+") as dataset:
         dataset.write_mask(np.zeros((64, 64), np.uint8))
@@ -128,10 +147,13 @@ def test_what_belongs_to_a_replaced_remote_file_goes_with_it(source):
 
 
 TABLE = (
-    '<GDALRasterAttributeTable><FieldDefn index="0"><Name>n</Name><Type>0</Type><Usage>0</Usage></FieldDefn>'
-    '<Row index="0"><F>1</F></Row></GDALRasterAttributeTable>'
+    "<GDALRasterAttributeTable><FieldDefn"
+    ' index="0"><Name>n</Name><Type>0</Type><Usage>0</Usage></FieldDefn><Row'
+    ' index="0"><F>1</F></Row></GDALRasterAttributeTable>'
 )
-POINTS = "".join(f'<GCP Id="{i}" Pixel="{i * 9}" Line="{i * i}" X="{10 + i}" Y="50"/>' for i in range(3))
+POINTS = "".join(
+    f'<GCP Id="{i}" Pixel="{i * 9}" Line="{i * i}" X="{10 + i}" Y="50"/>' for i in range(3)
+)
 SAID = {
     "scale": pam("<Offset>-0.1</Offset><Scale>0.0001</Scale>"),
     "unit": pam("<UnitType>DN</UnitType>"),
@@ -146,8 +168,8 @@ SAID = {
     "name": pam("<Description>red</Description>"),
 }
 STATISTICS = pam(
-    "<Histograms><HistItem><HistMin>0</HistMin><HistMax>9</HistMax><BucketCount>1</BucketCount><HistCounts>5</HistCounts>"
-    '</HistItem></Histograms><Metadata><MDI key="STATISTICS_MEAN">5</MDI></Metadata>'
+    "<Histograms><HistItem><HistMin>0</HistMin><HistMax>9</HistMax><BucketCount>1</BucketCount><HistCounts>5</HistCounts></HistItem></Histograms><Metadata><MDI"
+    ' key="STATISTICS_MEAN">5</MDI></Metadata>'
 )
 
 

@@ -34,7 +34,9 @@ def test_what_is_noted_in_a_raster_and_in_none(scene, tmp_path):
     assert noted(tagged(scene, **STEP)) == STEP
     (tmp_path / "no.tif").write_bytes(b"no raster")
     os.mkfifo(tmp_path / "pipe.tif")  # which GDAL would wait for
-    assert [noted(str(tmp_path / name)) for name in ("missing.tif", "no.tif", "pipe.tif", "")] == [None] * 4
+    assert [noted(str(tmp_path / name)) for name in ("missing.tif", "no.tif", "pipe.tif", "")] == [
+        None
+    ] * 4
 
 
 def test_a_history_travels_in_the_tags_oldest_first(scene):
@@ -46,12 +48,17 @@ def test_a_history_travels_in_the_tags_oldest_first(scene):
 @pytest.mark.parametrize("text", ["", "{", "3", '{"a": 1}', '[1, "x", null]'])
 def test_a_history_that_was_tampered_with_is_left_out(scene, text):
     assert history(tagged(scene, **STEP, HISTORY=text)) == [STEP]
-    assert history(tagged(scene, **STEP, HISTORY=json.dumps([{"MODEL": 7}, 1]))) == [{"MODEL": "7"}, STEP]
+    assert history(tagged(scene, **STEP, HISTORY=json.dumps([{"MODEL": 7}, 1]))) == [
+        {"MODEL": "7"},
+        STEP,
+    ]
 
 
 def test_a_remark_names_the_first_source():
     assert remark("r.tif", []) is None
-    assert "r.tif: is already restored by geoae 0.1.0 with model res-cae; " in remark("r.tif", [STEP])
+    assert "r.tif: is already restored by geoae 0.1.0 with model res-cae; " in remark(
+        "r.tif", [STEP]
+    )
     twice = remark("r.tif", [STEP, STEP | {"SOURCE": "r1.tif", "MODEL": "other"}])
     assert "2 times, last by geoae 0.1.0 with model other" in twice
     assert twice.endswith("restore scene.tif instead")
@@ -61,9 +68,14 @@ def test_a_remark_names_the_first_source():
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
-        ("/home/someone/scene.tif", "scene.tif"), ("scene.tif", "scene.tif"), ("", ""), ("s3://bucket/key/s.tif", "s.tif"),
-        ("/vsicurl/https://host/s.tif?sig=secret", "s.tif"), ("C:\\data\\s.tif", "s.tif"), ("folder/", "folder"),
+        ("/home/someone/scene.tif", "scene.tif"),
+        ("scene.tif", "scene.tif"),
+        ("", ""),
+        ("s3://bucket/key/s.tif", "s.tif"),
+        ("/vsicurl/https://host/s.tif?sig=secret", "s.tif"),
+        ("C:\\data\\s.tif", "s.tif"),
+        ("folder/", "folder"),
     ],
-)  # fmt: skip
+)
 def test_neither_folders_nor_signatures_are_kept(name, kept):
     assert file_name(name) == kept

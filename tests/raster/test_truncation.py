@@ -70,13 +70,20 @@ def test_what_is_cut_short_is_never_zeros(name, tmp_path):
 
 def test_the_message_says_how_much_is_missing(tmp_path):
     pixels = texture(1, 50, 40).astype(np.int16)
-    with rasterio.open(tmp_path / "a.dat", "w", driver="ENVI", width=40, height=50, count=1, dtype="int16") as dataset:
+    with rasterio.open(
+        tmp_path / "a.dat", "w", driver="ENVI", width=40, height=50, count=1, dtype="int16"
+    ) as dataset:
         dataset.write(pixels)
     (tmp_path / "a.dat").write_bytes((tmp_path / "a.dat").read_bytes()[:-7])
-    with pytest.raises(InputError, match=r"a\.dat has 3993 bytes of at least 4000; it is cut short, get it again"):
+    with pytest.raises(
+        InputError, match=r"a\.dat has 3993 bytes of at least 4000; it is cut short, get it again"
+    ):
         Scene.open(str(tmp_path / "a.dat"))
-    vrt = '<VRTDataset rasterXSize="40" rasterYSize="50"><VRTRasterBand dataType="Int16" band="1"><SimpleSource>'
-    vrt += '<SourceFilename relativeToVRT="1">a.dat</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>'
+    vrt = (
+        '<VRTDataset rasterXSize="40" rasterYSize="50"><VRTRasterBand dataType="Int16" band="1">'
+        '<SimpleSource><SourceFilename relativeToVRT="1">a.dat</SourceFilename>'
+        "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
     (tmp_path / "a.vrt").write_text(vrt)
     with pytest.raises(InputError, match=r"a\.vrt: cannot be read whole: .*a\.dat has 3993 bytes"):
         Scene.open(str(tmp_path / "a.vrt"))
@@ -84,7 +91,9 @@ def test_the_message_says_how_much_is_missing(tmp_path):
 
 def test_a_header_of_another_file_is_no_reason(tmp_path):
     source = write(tmp_path / "a.tif", texture(1, 50, 40).astype(np.int16), compress="deflate")
-    (tmp_path / "a.hdr").write_text("ENVI\nsamples = 40\nlines = 50\nbands = 99\nheader offset = 0\ndata type = 2\n")
+    (tmp_path / "a.hdr").write_text(
+        "ENVI\nsamples = 40\nlines = 50\nbands = 99\nheader offset = 0\ndata type = 2\n"
+    )
     assert Scene.open(str(source)).count == 1
 
 
@@ -126,13 +135,18 @@ def test_what_is_sound_is_not_refused(other, tmp_path):
     write(tmp_path / "s.tif", pixels.astype(np.uint8) if other == "log" else pixels)
     options = {"SUFFIX": "ADD"} if other == "header" else {}
     rasterio.shutil.copy(
-        str(tmp_path / "s.tif"), str(tmp_path / name), driver="GPKG" if other == "log" else "ENVI", **options
+        str(tmp_path / "s.tif"),
+        str(tmp_path / name),
+        driver="GPKG" if other == "log" else "ENVI",
+        **options,
     )
     if other == "text":
         header = (tmp_path / "a.hdr").read_text()
         (tmp_path / "a.hdr").write_text(header + "\nsensor type = {\nbands = 99\nlines = 99\n}\n")
     elif other == "header":
-        (tmp_path / "a.hdr").write_text("ENVI\nsamples = 40\nlines = 50\nbands = 99\ndata type = 2\n")
+        (tmp_path / "a.hdr").write_text(
+            "ENVI\nsamples = 40\nlines = 50\nbands = 99\ndata type = 2\n"
+        )
     else:
         content = (tmp_path / name).read_bytes()
         pages = int.from_bytes(content[28:32], "big") + 9

@@ -17,18 +17,30 @@ from tests.support.rasters import noise, write
         ("a.tif: Cannot open TIFF file due to missing codec JXL", "JXL"),
         ("a.tif: Cannot open TIFF file due to missing codec of code 44510", "TIFF code 44510"),
         ("JPEGLib:Unsupported JPEG data precision 12", "JPEG of 12 bits"),
-        ("netCDF chunk fetch failed: #-136 (NetCDF: Filter error: undefined filter encountered)", "HDF5 with a filter of its own"),
+        (
+            "netCDF chunk fetch failed: #-136 (NetCDF: Filter error: undefined filter encountered)",
+            "HDF5 with a filter of its own",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_codec_that_is_missing_is_no_damage(said, codec):
     text = str(no_codec("a.tif", said))
     assert text.startswith(
-        f"a.tif: is compressed as {codec}, for which this GDAL ({rasterio.__gdal_version__}) has no codec"
+        f"a.tif: is compressed as {codec}, for which this GDAL ({rasterio.__gdal_version__}) has no"
+        " codec"
     )
     assert "gdal_translate" in text
 
 
-@pytest.mark.parametrize("said", ["ZIPDecode:Decoding error at scanline 0", "No such file or directory", "LERCPreDecode:lerc_getBlobInfo() failed", ""])  # fmt: skip
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ZIPDecode:Decoding error at scanline 0",
+        "No such file or directory",
+        "LERCPreDecode:lerc_getBlobInfo() failed",
+        "",
+    ],
+)
 def test_damage_is_no_missing_codec(said):
     assert no_codec("a.tif", said) is None
 
@@ -47,7 +59,10 @@ def output(tmp_path) -> Path:
 def place(path: Path, column: int, row: int, *level: str) -> tuple[int, int]:
     """Offset and size of a block in bytes."""
     with rasterio.open(path, **dict(zip(["OVERVIEW_LEVEL"], level, strict=False))) as dataset:
-        items = (dataset.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1) for what in ("OFFSET", "SIZE"))
+        items = (
+            dataset.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1)
+            for what in ("OFFSET", "SIZE")
+        )
         offset, size = (int(item) for item in items)
     return offset, size
 

@@ -20,7 +20,10 @@ from geoae.simulation import (
 # What each degradation is tried with; one that is not here is tried with its default values.
 EXAMPLES: dict[str, list[Degradation]] = {
     "gaussian": [Gaussian(12.5), Gaussian((1.0, 20.0, 0.0))],
-    "poisson-gaussian": [PoissonGaussian(0.8, 3.0), PoissonGaussian((0.1, 2.0, 0.0), (0.0, 5.0, 1.0))],
+    "poisson-gaussian": [
+        PoissonGaussian(0.8, 3.0),
+        PoissonGaussian((0.1, 2.0, 0.0), (0.0, 5.0, 1.0)),
+    ],
     "stripes": [Stripes(4.0), Stripes((1.0, 0.0, 9.0), 0.05, "row", 2)],
     "dead-lines": [DeadLines(0.3), DeadLines(0.05, 255.0, "column")],
     "dead-pixels": [DeadPixels(0.3, 100.0)],
@@ -31,7 +34,11 @@ EXAMPLES: dict[str, list[Degradation]] = {
     "haze": [Haze((0.5, 0.3, 0.1), 300.0), Haze(0.4, (200.0, 100.0, 50.0), 3.0)],
 }
 EXAMPLES |= {name: [kind()] for name, kind in DEGRADATIONS.items() if name not in EXAMPLES}
-CASES = [pytest.param(example, id=f"{name}-{i}") for name, some in EXAMPLES.items() for i, example in enumerate(some)]
+CASES = [
+    pytest.param(example, id=f"{name}-{i}")
+    for name, some in EXAMPLES.items()
+    for i, example in enumerate(some)
+]
 DRAWS = 6000
 
 
@@ -42,7 +49,11 @@ def signal() -> np.ndarray:
 
 def test_every_example_is_of_its_kind():
     assert set(EXAMPLES) == set(DEGRADATIONS)
-    assert all(isinstance(example, DEGRADATIONS[name]) for name, some in EXAMPLES.items() for example in some)
+    assert all(
+        isinstance(example, DEGRADATIONS[name])
+        for name, some in EXAMPLES.items()
+        for example in some
+    )
 
 
 @pytest.mark.parametrize("degrade", CASES)
@@ -72,7 +83,10 @@ def test_bias_and_variance_are_as_stated(degrade):
     mean, variance = degrade.moments(signal())
     # Six standard errors of a mean, and of a variance given the draws' own fourth moment.
     spread = (draws - mean) ** 2
-    assert (np.abs(draws.mean(axis=0) - mean) <= 6 * np.sqrt(variance / DRAWS) + 1e-12 * (1 + np.abs(mean).max())).all()
+    assert (
+        np.abs(draws.mean(axis=0) - mean)
+        <= 6 * np.sqrt(variance / DRAWS) + 1e-12 * (1 + np.abs(mean).max())
+    ).all()
     tolerance = 6 * spread.std(axis=0) / np.sqrt(DRAWS) + 1e-9 * (1 + variance)
     assert (np.abs(spread.mean(axis=0) - variance) <= tolerance).all()
 
@@ -143,7 +157,9 @@ def test_impossible_parameters_are_refused(case):
         build()
 
 
-@pytest.mark.parametrize("build", [lambda: Gaussian((1.0, 2.0)), lambda: Blur((0.3, 0.4)), lambda: Haze((0.1, 0.2), 9)])
+@pytest.mark.parametrize(
+    "build", [lambda: Gaussian((1.0, 2.0)), lambda: Blur((0.3, 0.4)), lambda: Haze((0.1, 0.2), 9)]
+)
 def test_wrong_number_of_bands_is_refused(build):
     with pytest.raises(RecipeError, match="2 values for 3 bands"):
         build()(signal(), np.random.default_rng(0))

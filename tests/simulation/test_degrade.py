@@ -69,7 +69,9 @@ def test_what_is_invalid_neither_changes_nor_is_seen():
     results = []
     for hole in (np.nan, -1e30):
         pixels[~mask] = hole
-        result = degraded(pixels, mask, (None,), [Gaussian(5.0), DeadPixels(0.1, 7.0)], np.random.default_rng(0))
+        result = degraded(
+            pixels, mask, (None,), [Gaussian(5.0), DeadPixels(0.1, 7.0)], np.random.default_rng(0)
+        )
         assert np.array_equal(result[~mask], pixels[~mask], equal_nan=True)
         results.append(result[mask])
     assert np.array_equal(*results)
@@ -88,7 +90,9 @@ def test_palettes_and_masks_are_copied(tmp_path):
     path = write(tmp_path / "in.tif", pixels)
     with rasterio.open(path, "r+") as dataset:
         dataset.set_band_description(2, "SCL")
-    degrade(str(path), config(degradations=[{"kind": "gaussian", "sigma": 50}]), tmp_path / "out.tif")
+    degrade(
+        str(path), config(degradations=[{"kind": "gaussian", "sigma": 50}]), tmp_path / "out.tif"
+    )
     out = read(tmp_path / "out.tif")
     assert np.array_equal(out[1], pixels[1])
     assert not np.array_equal(out[0], pixels[0])
@@ -143,7 +147,11 @@ def test_what_does_not_exist_is_said(scene, tmp_path):
     with pytest.raises(OutputError, match="absent: no such folder"):
         degrade(str(scene), config(), tmp_path / "absent" / "out.tif")
     with pytest.raises(RecipeError, match="3 values for 2 bands"):
-        degrade(str(scene), config(degradations=[{"kind": "gaussian", "sigma": [1, 2, 3]}]), tmp_path / "out.tif")
+        degrade(
+            str(scene),
+            config(degradations=[{"kind": "gaussian", "sigma": [1, 2, 3]}]),
+            tmp_path / "out.tif",
+        )
 
 
 @pytest.mark.slow
@@ -151,7 +159,16 @@ def test_what_does_not_exist_is_said(scene, tmp_path):
 def test_the_command_on_a_real_scene(tmp_path):
     (tmp_path / "config.toml").write_text(CONFIG.replace("[10, 20]", "400"))
     source = SHARED / "scenes/train/l8_loonlake_4band_30m.tif"
-    command = [sys.executable, "-m", "geoae", "degrade", str(source), "config.toml", "-o", "noisy.tif"]
+    command = [
+        sys.executable,
+        "-m",
+        "geoae",
+        "degrade",
+        str(source),
+        "config.toml",
+        "-o",
+        "noisy.tif",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "after gaussian" in done.stdout
@@ -176,13 +193,20 @@ def test_a_scene_without_a_measured_band_is_said(tmp_path):
         degrade(str(path), config(), tmp_path / "out.tif")
 
 
-@pytest.mark.parametrize(("call", "nth"), [("copy", 1), ("rename", 1), ("rename", 2), ("remove", 1)])
+@pytest.mark.parametrize(
+    ("call", "nth"), [("copy", 1), ("rename", 1), ("rename", 2), ("remove", 1)]
+)
 def test_what_a_killed_run_leaves_goes_with_the_next(call, nth, scene, tmp_path):
     (tmp_path / "config.toml").write_text(CONFIG)
     words = ("degrade", "in.tif", "config.toml", "-o", "out.tif", "--overwrite")
     killed = Doomed(tmp_path, *words, faults=[Fault(call, nth, die)])
     assert killed.ended() == -signal.SIGKILL
-    left = {path.name for path in tmp_path.iterdir()} - {"in.tif", "config.toml", "stdout", "stderr"}
+    left = {path.name for path in tmp_path.iterdir()} - {
+        "in.tif",
+        "config.toml",
+        "stdout",
+        "stderr",
+    }
     assert left == {".out.tif.degrade"} | ({"out.tif"} if call == "remove" else set()), (
         "nothing under a name of its own"
     )
@@ -195,5 +219,8 @@ def test_what_a_killed_run_leaves_goes_with_the_next(call, nth, scene, tmp_path)
 
 def test_two_runs_for_one_target_are_refused(scene, tmp_path):
     (tmp_path / ".out.tif.degrade").mkdir()
-    with FileLock(tmp_path / ".out.tif.degrade" / "lock"), pytest.raises(BusyError, match="another run"):
+    with (
+        FileLock(tmp_path / ".out.tif.degrade" / "lock"),
+        pytest.raises(BusyError, match="another run"),
+    ):
         degrade(str(scene), config(), tmp_path / "out.tif")

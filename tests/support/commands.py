@@ -39,23 +39,38 @@ class Forks:
     process: subprocess.Popen[str]
     logs: Path
 
-    def __call__(self, *words: str, cwd: Path, seconds: float = 60, mebibytes: int | None = None) -> Ended:
+    def __call__(
+        self, *words: str, cwd: Path, seconds: float = 60, mebibytes: int | None = None
+    ) -> Ended:
         """``geoae WORDS`` in ``cwd``, killed after ``seconds``, with that much address space."""
-        order = {"words": words, "cwd": str(cwd), "logs": str(self.logs), "seconds": seconds, "mebibytes": mebibytes}
+        order = {
+            "words": words,
+            "cwd": str(cwd),
+            "logs": str(self.logs),
+            "seconds": seconds,
+            "mebibytes": mebibytes,
+        }
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
-        out, err = ((self.logs / name).read_text(errors="backslashreplace").splitlines() for name in (STDOUT, STDERR))
+        out, err = (
+            (self.logs / name).read_text(errors="backslashreplace").splitlines()
+            for name in (STDOUT, STDERR)
+        )
         return Ended(out=out, err=err, **answer)
 
 
 @contextmanager
 def forks(logs: Path, *modules: str) -> Iterator[Forks]:
-    """A program that has loaded ``modules`` and forks; it writes what its children say into ``logs``."""
+    """A program that has loaded ``modules`` and forks; it writes what its children say into
+    ``logs``.
+    """
     command = [sys.executable, "-m", "tests.support.commands", *LIGHT, *modules]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield Forks(process, logs)
         finally:
@@ -73,7 +88,10 @@ def _serve() -> None:
             _become(**order)
         code, usage = _waited(child, began + order["seconds"])
         seconds = time.monotonic() - began
-        print(json.dumps({"code": code, "seconds": seconds, "mebibytes": usage.ru_maxrss / 1024}), flush=True)
+        print(
+            json.dumps({"code": code, "seconds": seconds, "mebibytes": usage.ru_maxrss / 1024}),
+            flush=True,
+        )
 
 
 def _waited(child: int, until: float) -> tuple[int, resource.struct_rusage]:
@@ -87,7 +105,9 @@ def _waited(child: int, until: float) -> tuple[int, resource.struct_rusage]:
     return os.waitstatus_to_exitcode(status), usage
 
 
-def _become(words: Sequence[str], cwd: str, logs: str, seconds: float, mebibytes: int | None) -> None:
+def _become(
+    words: Sequence[str], cwd: str, logs: str, seconds: float, mebibytes: int | None
+) -> None:
     """The command, to its end."""
     from geoae.cli.main import main
 

@@ -13,7 +13,18 @@ from geoae.radiometry.scale import Scale
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window
 
-DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
+DTYPES = [
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float32",
+    "float64",
+]
 
 
 def extremes(dtype: str) -> list[float | int]:
@@ -119,7 +130,9 @@ class Blur:
 
 
 def randomised(network: nn.Module, seed: int = 0, head: float = 0.1) -> nn.Module:
-    """``network``, its parameters that start at zero drawn anew: a fresh network's residual is zero."""
+    """``network``, its parameters that start at zero drawn anew: a fresh network's residual is
+    zero.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():

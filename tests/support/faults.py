@@ -1,4 +1,6 @@
-"""The command in processes that can be killed, each at the price of a fork, with a fault at a chosen call."""
+"""The command in processes that can be killed, each at the price of a fork, with a fault at a
+chosen call.
+"""
 
 import contextlib
 import importlib
@@ -109,7 +111,11 @@ class Doomed:
     """``geoae WORDS`` in ``folder``, running in a process group of its own, as in a terminal."""
 
     def __init__(
-        self, folder: Path, *words: str, faults: Sequence[Harm] = (), limits: dict[int, int] | None = None
+        self,
+        folder: Path,
+        *words: str,
+        faults: Sequence[Harm] = (),
+        limits: dict[int, int] | None = None,
     ) -> None:
         self.folder = folder
         self.process = CONTEXT.Process(target=_become, args=(folder, words, faults, limits or {}))
@@ -137,7 +143,9 @@ class Doomed:
         return json.loads((self.folder / "report.json").read_text())
 
 
-def _become(folder: Path, words: Sequence[str], faults: Sequence[Harm], limits: dict[int, int]) -> None:
+def _become(
+    folder: Path, words: Sequence[str], faults: Sequence[Harm], limits: dict[int, int]
+) -> None:
     """The command, to its end."""
     os.setsid()
     os.chdir(folder)

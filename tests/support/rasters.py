@@ -16,7 +16,11 @@ def texture(bands: int, height: int, width: int, seed: int = 0) -> np.ndarray:
     """Smooth hills with edges, shared by the bands, around 1000 with a spread of some 200."""
     rng = np.random.default_rng(seed)
     rows, cols = np.mgrid[:height, :width] / 40.0
-    hills = np.sin(rows + 0.7 * cols) + np.cos(1.3 * cols - rows * rows / 30) + ((rows * 3).astype(int) % 2)
+    hills = (
+        np.sin(rows + 0.7 * cols)
+        + np.cos(1.3 * cols - rows * rows / 30)
+        + ((rows * 3).astype(int) % 2)
+    )
     tilt = rng.uniform(0.5, 1.5, (bands, 1, 1))
     return 1000 + 100 * tilt * hills[None] + 20 * np.arange(bands)[:, None, None]
 

@@ -1,4 +1,6 @@
-"""A stand-in for Prefect: notes the commands that it is given; its server answers, and talks all the time."""
+"""A stand-in for Prefect: notes the commands that it is given; its server answers, and talks all
+the time.
+"""
 
 from pathlib import Path
 
@@ -38,7 +40,9 @@ raise SystemExit(os.environ.get("FAIL") == {name!r})
 
 
 def make_prefect(folder: Path) -> None:
-    """Write the package ``prefect`` into ``folder``, which goes on PYTHONPATH; it notes into the file SAID."""
+    """Write the package ``prefect`` into ``folder``, which goes on PYTHONPATH; it notes into the
+    file SAID.
+    """
     package = folder / "prefect"
     for place in (package, package / "client", package / "server"):
         place.mkdir()

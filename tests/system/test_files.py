@@ -1,4 +1,6 @@
-"""Files take their name on storage of any kind: of the calls that such storage lacks, each in turn fails."""
+"""Files take their name on storage of any kind: of the calls that such storage lacks, each in turn
+fails.
+"""
 
 import errno
 import os
@@ -30,7 +32,9 @@ def test_a_file_that_cannot_be_flushed_is_written_nevertheless(draft, monkeypatc
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_bytes_that_do_not_reach_the_disk_are_an_error_and_names_are_none(draft, monkeypatch, number):
+def test_bytes_that_do_not_reach_the_disk_are_an_error_and_names_are_none(
+    draft, monkeypatch, number
+):
     monkeypatch.setattr(os, "fsync", failing(number))
     with pytest.raises(OSError, match=os.strerror(number)):
         flush(draft)
@@ -59,7 +63,9 @@ def test_a_name_that_was_given_before_the_answer_was_lost_is_given(draft, monkey
 def test_a_draft_that_went_away_is_an_error(draft, monkeypatch):
     final = draft.with_name("final")
     final.write_text("old")
-    monkeypatch.setattr(os, "replace", lambda old, new: Path(old).unlink() or failing(errno.ENOENT)())
+    monkeypatch.setattr(
+        os, "replace", lambda old, new: Path(old).unlink() or failing(errno.ENOENT)()
+    )
     with pytest.raises(FileNotFoundError):
         rename(draft, final)
     assert final.read_text() == "old"

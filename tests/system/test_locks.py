@@ -47,7 +47,9 @@ def test_a_lock_has_one_holder_at_a_time(tmp_path):
     for _ in range(2):
         with hold(tmp_path / "lock"):
             with (
-                pytest.raises(BusyError, match="another run is writing here; wait for it or stop it"),
+                pytest.raises(
+                    BusyError, match="another run is writing here; wait for it or stop it"
+                ),
                 hold(tmp_path / "lock"),
             ):
                 pass
@@ -65,7 +67,9 @@ def test_a_file_system_without_locks_is_silent(tmp_path, system):
 def test_a_lock_goes_with_its_process(tmp_path, monkeypatch, number):
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "lock"), str(number)]
     monkeypatch.setattr(fcntl, "flock", lock_nothing(number))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    ) as process:
         assert process.stdout.readline() == b"held\n"
         with pytest.raises(BusyError), hold(tmp_path / "lock"):
             pass
@@ -78,7 +82,9 @@ def test_a_lock_of_another_machine_says_what_to_remove(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", lock_nothing(errno.ENOLCK))
     (tmp_path / "lock.held").write_text("4242\nnode-7\n")
     with (
-        pytest.raises(BusyError, match=r"or remove .*lock\.held if it was killed on another machine"),
+        pytest.raises(
+            BusyError, match=r"or remove .*lock\.held if it was killed on another machine"
+        ),
         hold(tmp_path / "lock"),
     ):
         pass

@@ -13,7 +13,9 @@ MIB = 1 << 20
 
 @LINUX
 def test_the_peak_is_that_of_this_process_and_stays():
-    """Not that of the process that started it, which holds more; nor less once memory is free again."""
+    """Not that of the process that started it, which holds more; nor less once memory is free
+    again.
+    """
     held = np.ones(600 * MIB, np.uint8)
     script = f"""
 import numpy as np
@@ -22,7 +24,9 @@ before = peak_rss()
 np.ones({200 * MIB}, np.uint8)
 print(before, peak_rss())
 """
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     before, after = map(int, found.stdout.split())
     assert 0 < before < held.nbytes
     assert after - before > 150 * MIB
@@ -44,8 +48,12 @@ def rise():
 with allocate_small_pieces(): print(rise())
 print(rise())
 """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "LD_"))}
-    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "LD_"))
+    }
+    found = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
     inside, outside = map(int, found.stdout.split())
     assert inside < 20
     assert (outside > 80) == kept

@@ -5,8 +5,14 @@ from geoae.system.warnings import SILENCE
 
 
 def test_threads_that_come_and_go_leave_the_filters_as_they_were():
-    """The first to come is the first to go: what it restores must not be what the second still needs, nor stay."""
-    before, within, gone = list(warnings.filters), threading.Barrier(2, timeout=9), threading.Event()
+    """The first to come is the first to go: what it restores must not be what the second still
+    needs, nor stay.
+    """
+    before, within, gone = (
+        list(warnings.filters),
+        threading.Barrier(2, timeout=9),
+        threading.Event(),
+    )
     silent = []
 
     def first():

@@ -37,7 +37,9 @@ def blended(scene, plan, ramp, first=0):
     for row in range(first, plan.rows.count):
         for col in range(plan.cols.count):
             window = plan.completed(row, col)
-            result[(slice(None), *window.slices())] = mosaic.add(row, col, cut(scene, plan, row, col))
+            result[(slice(None), *window.slices())] = mosaic.add(
+                row, col, cut(scene, plan, row, col)
+            )
     return result
 
 
@@ -84,14 +86,20 @@ def test_constant_one_stays_one(plan, ramp):
 @settings(max_examples=40)
 @given(plans(), ramps, st.integers(0, 99))
 def test_tiles_of_a_scene_give_the_scene_back(plan, ramp, seed):
-    scene = np.random.default_rng(seed).uniform(-1, 1, (2, plan.rows.size, plan.cols.size)).astype(np.float32)
+    scene = (
+        np.random.default_rng(seed)
+        .uniform(-1, 1, (2, plan.rows.size, plan.cols.size))
+        .astype(np.float32)
+    )
     np.testing.assert_allclose(blended(scene, plan, ramp), scene, rtol=0, atol=3e-7)
 
 
 @settings(max_examples=40)
 @given(plans(), ramps, st.data())
 def test_a_mosaic_that_begins_later_gives_the_same_bits_from_the_next_row_on(plan, ramp, data):
-    scene = np.random.default_rng(0).normal(size=(1, plan.rows.size, plan.cols.size)).astype(np.float32)
+    scene = (
+        np.random.default_rng(0).normal(size=(1, plan.rows.size, plan.cols.size)).astype(np.float32)
+    )
     first = data.draw(st.integers(0, plan.rows.count - 1))
     done = plan.completed(first, 0)
     final = done.row if first == 0 else done.stop_row
@@ -129,10 +137,15 @@ def test_a_mosaic_holds_little_more_for_a_wide_scene_than_for_a_narrow_one():
 @given(plans(largest=5000), ramps)
 def test_weights_of_large_scenes_sum_to_one_too(plan, ramp):
     for axis in (plan.rows, plan.cols):
-        first, last = weights(axis, 0, plan.halo, ramp), weights(axis, axis.count - 1, plan.halo, ramp)
+        first, last = (
+            weights(axis, 0, plan.halo, ramp),
+            weights(axis, axis.count - 1, plan.halo, ramp),
+        )
         if axis.count == 1:
             assert (first == 1).all()
             continue
         middle = weights(axis, 1, plan.halo, ramp) if axis.count > 2 else last
         for one, other in ((first, middle), (middle if axis.count > 2 else first, last)):
-            np.testing.assert_allclose(one[-axis.overlap :] + other[: axis.overlap], 1, rtol=0, atol=1e-7)
+            np.testing.assert_allclose(
+                one[-axis.overlap :] + other[: axis.overlap], 1, rtol=0, atol=1e-7
+            )

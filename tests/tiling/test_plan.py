@@ -20,7 +20,14 @@ def requests(draw, largest: int = 700):
     least = 2 * up(overlap or needed, multiple)
     tile = draw(st.integers(least, least + 300))
     height, width = draw(st.integers(1, largest)), draw(st.integers(1, largest))
-    return {"height": height, "width": width, "tile": tile, "overlap": overlap, "halo": halo, "multiple": multiple}
+    return {
+        "height": height,
+        "width": width,
+        "tile": tile,
+        "overlap": overlap,
+        "halo": halo,
+        "multiple": multiple,
+    }
 
 
 def check_axis(axis, request, asked_overlap):
@@ -36,7 +43,9 @@ def check_axis(axis, request, asked_overlap):
     assert starts[0] <= -halo, "a halo of reflection before the scene"
     stop = starts[-1] + axis.tile
     assert stop >= axis.size + halo, "and after it"
-    assert stop - (axis.size + axis.pad) < max(axis.count * multiple, axis.overlap), "little of it computed in vain"
+    assert stop - (axis.size + axis.pad) < max(axis.count * multiple, axis.overlap), (
+        "little of it computed in vain"
+    )
 
 
 @given(requests())
@@ -62,7 +71,9 @@ def test_every_pixel_is_completed_once_by_a_tile_that_covers_it(request):
     assert (times == 1).all()
 
 
-@pytest.mark.parametrize(("halo", "multiple", "tile"), [(3, 8, 16), (8, 8, 48), (48, 8, 256), (5, 1, 23), (0, 4, 9)])
+@pytest.mark.parametrize(
+    ("halo", "multiple", "tile"), [(3, 8, 16), (8, 8, 48), (48, 8, 256), (5, 1, 23), (0, 4, 9)]
+)
 def test_no_size_from_1_up_leaves_a_pixel_out(halo, multiple, tile):
     for size in range(1, 3 * tile + 2):
         plan = TilePlan.fitted(size, 1, tile=tile, halo=halo, multiple=multiple)
@@ -71,7 +82,8 @@ def test_no_size_from_1_up_leaves_a_pixel_out(halo, multiple, tile):
         for index in range(axis.count):
             done = plan.completed(index, 0)
             times[done.row : done.stop_row] += 1
-            # The next tile has no weight on what this one completes: it begins with a halo of zeros.
+            # The next tile has no weight on what this one completes: it begins with a halo of
+            # zeros.
             assert index == axis.count - 1 or done.stop_row <= max(axis.start(index + 1) + halo, 0)
         assert (times == 1).all(), size
 
@@ -81,7 +93,9 @@ def test_slabs_are_whole_rows_of_tiles_and_cover_the_scene_once(request, step):
     plan = TilePlan.fitted(**request)
     slabs = list(plan.slabs(step))
     assert [slab.index for slab in slabs] == list(range(len(slabs)))
-    assert [row for slab in slabs for row in range(slab.first, slab.stop)] == list(range(plan.rows.count))
+    assert [row for slab in slabs for row in range(slab.first, slab.stop)] == list(
+        range(plan.rows.count)
+    )
     assert all(slab.stop - slab.first == step for slab in slabs[:-1])
     assert [row for slab in slabs for row in range(slab.window.row, slab.window.stop_row)] == list(
         range(request["height"])
@@ -96,7 +110,8 @@ def test_slabs_are_whole_rows_of_tiles_and_cover_the_scene_once(request, step):
 def test_an_overlap_that_does_not_exceed_two_halos_is_refused(halo, multiple, overlap):
     assume(up(overlap, multiple) <= 2 * halo)
     with pytest.raises(
-        RecipeError, match=rf"overlap of {up(overlap, multiple)} px.*--overlap {up(2 * halo + 1, multiple)}"
+        RecipeError,
+        match=rf"overlap of {up(overlap, multiple)} px.*--overlap {up(2 * halo + 1, multiple)}",
     ):
         TilePlan.fitted(500, 500, tile=10_000, overlap=overlap, halo=halo, multiple=multiple)
 
@@ -122,7 +137,11 @@ def test_scenes_of_any_size_are_completed_from_the_first_pixel_to_the_last(reque
     """Too many pixels to count: what tiles complete begins where the last one's ends."""
     plan = TilePlan.fitted(**request)
     axis, settled = plan.rows, plan.settled(plan.rows)
-    some = range(axis.count) if axis.count < 1000 else [0, 1, 2, axis.count // 2, axis.count - 2, axis.count - 1]
+    some = (
+        range(axis.count)
+        if axis.count < 1000
+        else [0, 1, 2, axis.count // 2, axis.count - 2, axis.count - 1]
+    )
     for index in some:
         start, stop = axis.completed(index, settled)
         assert start == (axis.completed(index - 1, settled)[1] if index else 0)

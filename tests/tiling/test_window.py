@@ -21,7 +21,9 @@ def test_one_pixel_is_its_own_reflection(start, length):
 @given(start=st.integers(-300, 300), length=st.integers(0, 300), size=st.integers(1, 40))
 def test_a_part_of_the_reflection_is_the_reflection_of_a_part(start, length, size):
     """Any two tiles see the same continuation of the scene."""
-    np.testing.assert_array_equal(reflect(start, length, size), reflect(start - 7, length + 7, size)[7:])
+    np.testing.assert_array_equal(
+        reflect(start, length, size), reflect(start - 7, length + 7, size)[7:]
+    )
 
 
 def test_window_edges():
@@ -35,7 +37,10 @@ def test_window_edges():
 def test_clipped_keeps_exactly_the_pixels_inside(row, col, height, width, tall, wide):
     clipped = Window(row, col, height, width).clipped(tall, wide)
     inside = [
-        (r, c) for r in range(row, row + height) for c in range(col, col + width) if 0 <= r < tall and 0 <= c < wide
+        (r, c)
+        for r in range(row, row + height)
+        for c in range(col, col + width)
+        if 0 <= r < tall and 0 <= c < wide
     ]
     rows, cols = range(clipped.row, clipped.stop_row), range(clipped.col, clipped.stop_col)
     assert [(r, c) for r in rows for c in cols] == inside
@@ -65,6 +70,9 @@ def test_a_reflection_never_leaves_the_scene_and_moves_by_one(start, length, siz
 def test_what_is_inside_stays_inside(row, col, height, width, tall, wide):
     clipped = Window(row, col, height, width).clipped(tall, wide)
     assert clipped.clipped(tall, wide) == clipped
-    assert clipped.height * clipped.width == 0 or clipped.grown(3).clipped(tall, wide).slices() != (slice(0, 0),) * 2
+    assert (
+        clipped.height * clipped.width == 0
+        or clipped.grown(3).clipped(tall, wide).slices() != (slice(0, 0),) * 2
+    )
     rows, cols = clipped.slices()
     assert np.zeros((tall, wide))[rows, cols].shape == (clipped.height, clipped.width)

@@ -11,7 +11,8 @@ from geoae.training.chips import Chips, TrainingScene
 from geoae.training.config import Drawn
 from tests.support.rasters import texture, write
 
-# What each degradation is tried with in training, in 255ths of a band's range: a new one adds a line.
+# What each degradation is tried with in training, in 255ths of a band's range: a new one adds a
+# line.
 EXAMPLES = {
     "gaussian": {"sigma": [0, 60]},
     "poisson-gaussian": {"gain": [0, 4], "sigma": 5},
@@ -60,7 +61,9 @@ def test_the_same_seed_gives_the_same_samples():
 @pytest.mark.parametrize("group", [1, 3])
 def test_the_level_is_what_the_noise_is(group):
     """In every component, whatever turn the sample took."""
-    chips = Chips([scene(3)], [1], [Drawn(kind="gaussian", sigma=[20, 60])], size=64, group=group, seed=0)
+    chips = Chips(
+        [scene(3)], [1], [Drawn(kind="gaussian", sigma=[20, 60])], size=64, group=group, seed=0
+    )
     for noisy, clean, sigma in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
         assert there.any()
@@ -70,7 +73,9 @@ def test_the_level_is_what_the_noise_is(group):
 
 @pytest.mark.parametrize("group", [1, 3])
 def test_the_level_follows_noise_that_depends_on_the_signal(group):
-    chips = Chips([scene(3)], [1], [Drawn(kind="poisson-gaussian", gain=[10, 20], sigma=0)], 64, group, seed=0)
+    chips = Chips(
+        [scene(3)], [1], [Drawn(kind="poisson-gaussian", gain=[10, 20], sigma=0)], 64, group, seed=0
+    )
     for noisy, clean, sigma in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
         assert (sigma.std(dim=(1, 2)) > 0.05 * sigma.mean(dim=(1, 2)))[there].any()
@@ -107,14 +112,19 @@ def test_holes_are_filled_and_avoided(tmp_path):
     assert not read.valid[:, :50].any()
     assert read.valid[:, 50:].all()
     assert read.pixels.min() > 500, "no hole stays"
-    windows = [Chips([read], [1], WHITE, 32, 1, 0)._window(read, np.random.default_rng(seed)) for seed in range(30)]
+    windows = [
+        Chips([read], [1], WHITE, 32, 1, 0)._window(read, np.random.default_rng(seed))
+        for seed in range(30)
+    ]
     assert np.mean([read.valid[window].all() for window in windows]) > 0.5
 
 
 def test_halving_averages_two_by_two():
     whole = scene(2)
     half = whole.halved()
-    np.testing.assert_allclose(half.pixels[:, 3, 4], whole.pixels[:, 6:8, 8:10].mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(
+        half.pixels[:, 3, 4], whole.pixels[:, 6:8, 8:10].mean(axis=(1, 2)), rtol=1e-6
+    )
     assert half.pixels.shape == (2, 40, 45)
 
 
@@ -139,7 +149,9 @@ def test_a_scene_too_small_is_said(tmp_path):
     ],
 )
 def test_the_level_is_that_of_what_is_left_of_the_noise(after):
-    chips = Chips([scene(1)], [1], [Drawn(kind="gaussian", sigma=60), after], size=64, group=1, seed=0)
+    chips = Chips(
+        [scene(1)], [1], [Drawn(kind="gaussian", sigma=60), after], size=64, group=1, seed=0
+    )
     for noisy, clean, sigma in islice(chips, 3):
         assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
 

@@ -75,5 +75,7 @@ def test_a_pair_is_a_range_and_varies_from_band_to_band_now_and_then():
 
 
 def test_what_is_no_range_stays():
-    stripes = Drawn(kind="stripes", sigma=4, axis="row", detectors=16).draw(np.random.default_rng(0), 2)
+    stripes = Drawn(kind="stripes", sigma=4, axis="row", detectors=16).draw(
+        np.random.default_rng(0), 2
+    )
     assert stripes == DEGRADATIONS["stripes"](4, 0.0, "row", 16)

@@ -44,7 +44,12 @@ def test_a_variational_network_pays_for_its_divergence():
     losses = []
     for beta in (0.0, 10.0):
         torch.manual_seed(0)
-        module = Denoiser(config(architecture="variational_cae", network={"widths": [4, 8], "latent": 4, "beta": beta}))
+        module = Denoiser(
+            config(
+                architecture="variational_cae",
+                network={"widths": [4, 8], "latent": 4, "beta": beta},
+            )
+        )
         module.log = lambda *args, **kwargs: None
         losses.append(float(module.training_step(sample(), 0)))
     assert losses[1] > losses[0] + 1e-3

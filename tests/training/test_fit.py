@@ -22,10 +22,20 @@ NETWORK = {"channels": 1, "widths": [8, 8, 8], "blocks": [1, 0, 0, 0, 0]}
 
 def config(**changes: object) -> TrainConfig:
     settings = {
-        "name": "tiny", "description": "a test's", "network": NETWORK, "chip": 32, "batch_size": 4, "cycles": [60],
-        "warmup": 5, "learning_rate": 3e-3, "ema": 0.9, "precision": "32-true",
-        "validation": ["kept.tif"], "leaves": {"count": 1, "bands": 2, "side": 64}, "groups": [SceneGroup(files=["*.tif"])],
-    }  # fmt: skip
+        "name": "tiny",
+        "description": "a test's",
+        "network": NETWORK,
+        "chip": 32,
+        "batch_size": 4,
+        "cycles": [60],
+        "warmup": 5,
+        "learning_rate": 3e-3,
+        "ema": 0.9,
+        "precision": "32-true",
+        "validation": ["kept.tif"],
+        "leaves": {"count": 1, "bands": 2, "side": 64},
+        "groups": [SceneGroup(files=["*.tif"])],
+    }
     return TrainConfig.model_validate(settings | changes)
 
 
@@ -44,7 +54,9 @@ def test_a_trained_model_restores_a_scene_it_has_not_seen(scenes, tmp_path):
     card = export(config(), checkpoint, tmp_path / "model")
     assert card.trained_on == ["*.tif"]
     clean = read(scenes / "kept.tif").astype(float)
-    noisy = write(tmp_path / "noisy.tif", (clean + noise(clean.shape, 40)).round().astype(np.uint16))
+    noisy = write(
+        tmp_path / "noisy.tif", (clean + noise(clean.shape, 40)).round().astype(np.uint16)
+    )
     geoae.restore(noisy, tmp_path / "out.tif", model=str(tmp_path / "model"))
     error = [np.square(read(path) - clean).mean() for path in (noisy, tmp_path / "out.tif")]
     assert error[1] < 0.7 * error[0]
@@ -68,7 +80,9 @@ def gains(work) -> list[float]:
 
 
 @pytest.mark.slow
-def test_the_same_config_gives_the_same_model_and_so_does_a_resumed_run(scenes, tmp_path, monkeypatch):
+def test_the_same_config_gives_the_same_model_and_so_does_a_resumed_run(
+    scenes, tmp_path, monkeypatch
+):
     whole = config(cycles=[40], validate_every=20)
     for name in ("one", "two"):
         fit(whole, scenes, tmp_path / name)
@@ -76,11 +90,16 @@ def test_the_same_config_gives_the_same_model_and_so_does_a_resumed_run(scenes, 
     # Cut short as by a kill right after a checkpoint: the schedule is that of the whole run.
     with monkeypatch.context() as patch:
         trainer = lightning.Trainer
-        patch.setattr(lightning, "Trainer", lambda **settings: trainer(**settings | {"max_steps": 20}))
+        patch.setattr(
+            lightning, "Trainer", lambda **settings: trainer(**settings | {"max_steps": 20})
+        )
         fit(whole, scenes, tmp_path / "cut")
     fit(whole, scenes, tmp_path / "cut")
     assert gains(tmp_path / "cut") == pytest.approx(gains(tmp_path / "one"), abs=0.05)
-    weights = [torch.load(tmp_path / name / "last.ckpt", weights_only=False)["state_dict"] for name in ("one", "cut")]
+    weights = [
+        torch.load(tmp_path / name / "last.ckpt", weights_only=False)["state_dict"]
+        for name in ("one", "cut")
+    ]
     assert all(torch.allclose(weights[0][key], weights[1][key], atol=1e-4) for key in weights[0])
 
 
@@ -90,7 +109,9 @@ def test_a_run_may_start_from_a_model(scenes, tmp_path):
     # One step at a rate of nearly nothing: what comes out is what it started from.
     more = config(cycles=[1], learning_rate=1e-12, start=str(tmp_path / "model"))
     card = export(more, fit(more, scenes, tmp_path / "second"), tmp_path / "more")
-    first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("model", "more"))
+    first, second = (
+        load_file(tmp_path / name / "weights.safetensors") for name in ("model", "more")
+    )
     assert card.trained_on == ["*.tif"]
     assert all(torch.allclose(first[key], second[key], atol=1e-9) for key in first)
 
@@ -109,7 +130,9 @@ def test_a_run_ends_with_a_model_a_curve_and_examples(scenes, tmp_path):
     card = train(config(validate_every=20), scenes, tmp_path / "work", tmp_path / "model", hardware)
     assert (tmp_path / "model" / "weights.safetensors").exists()
     assert card.halo <= card.field
-    assert {"curve.png", "examples.png", "last.ckpt"} <= {path.name for path in (tmp_path / "work").iterdir()}
+    assert {"curve.png", "examples.png", "last.ckpt"} <= {
+        path.name for path in (tmp_path / "work").iterdir()
+    }
     assert list((tmp_path / "work" / "tensorboard").rglob("events.*"))
 
 
@@ -139,7 +162,9 @@ def test_a_killed_run_goes_on_where_it_was(scenes, tmp_path):
     (tmp_path / "tiny.toml").write_text(TOML)
     command = [sys.executable, "-m", "geoae", "train", "tiny.toml", "--scenes", str(scenes)]
     last = tmp_path / "tiny.training" / "last.ckpt"
-    killed = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    killed = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not last.exists() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -28,7 +28,9 @@ def test_losses_are_their_formulas():
     error = restored - clean
     assert float(LOSSES["l1"](restored, clean, sigma)) == pytest.approx(float(error.abs().mean()))
     assert float(LOSSES["mse"](restored, clean, sigma)) == pytest.approx(float((error**2).mean()))
-    assert float(LOSSES["charbonnier"](restored, clean, sigma)) == pytest.approx(float((error**2 + 1e-6).sqrt().mean()))
+    assert float(LOSSES["charbonnier"](restored, clean, sigma)) == pytest.approx(
+        float((error**2 + 1e-6).sqrt().mean())
+    )
     # An error of the size of the noise is one.
     assert float(LOSSES["relative"](restored, clean, sigma)) == pytest.approx(1, abs=0.05)
 
@@ -42,4 +44,6 @@ def test_empty_components_do_not_count():
     restored, clean, sigma = pair()
     empty = torch.zeros_like(clean)
     padded = [torch.cat([tensor, empty], dim=1) for tensor in (restored, clean, sigma)]
-    assert float(LOSSES["relative"](*padded)) == pytest.approx(float(LOSSES["relative"](restored, clean, sigma)))
+    assert float(LOSSES["relative"](*padded)) == pytest.approx(
+        float(LOSSES["relative"](restored, clean, sigma))
+    )

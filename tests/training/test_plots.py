@@ -9,7 +9,9 @@ def test_a_curve_is_drawn_over_the_logs_of_all_versions(tmp_path):
     for version, step in ((0, 49), (1, 99)):
         folder = tmp_path / "csv" / f"version_{version}"
         folder.mkdir(parents=True)
-        (folder / "metrics.csv").write_text(f"epoch,gain_db,loss,step\n0,,0.5,{step}\n0,{3 + version},,{step}\n")
+        (folder / "metrics.csv").write_text(
+            f"epoch,gain_db,loss,step\n0,,0.5,{step}\n0,{3 + version},,{step}\n"
+        )
     draw_curve(tmp_path / "csv", tmp_path / "curve.png")
     with Image.open(tmp_path / "curve.png") as picture:
         assert picture.size[0] > 600

@@ -17,12 +17,28 @@ from tests.support.rasters import texture, write
 
 
 def row(contender: str, sigma: float, psnr: float, bias: float = 0.01) -> Row:
-    return Row("s", 1, sigma, contender, psnr=psnr, ssim=0.9, angle=0, ergas=0, bias=bias, kflop=1, megapixels=1)
+    return Row(
+        "s",
+        1,
+        sigma,
+        contender,
+        psnr=psnr,
+        ssim=0.9,
+        angle=0,
+        ergas=0,
+        bias=bias,
+        kflop=1,
+        megapixels=1,
+    )
 
 
 def rows(**psnr: list[float]) -> list[Row]:
     """A row for each contender and noise on scene ``s``."""
-    return [row(name, 15.0 * (i + 1), value) for name, values in psnr.items() for i, value in enumerate(values)]
+    return [
+        row(name, 15.0 * (i + 1), value)
+        for name, values in psnr.items()
+        for i, value in enumerate(values)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +74,9 @@ def places(tmp_path):
 def test_recent_scenes_less_the_fixed_set(places):
     names = gathered(scenes(str(places / "in")), places / "fixed", places / "work")
     assert names == ["fixed/c.tif"]
-    linked = sorted(str(path.relative_to(places / "work")) for path in (places / "work").rglob("*.tif"))
+    linked = sorted(
+        str(path.relative_to(places / "work")) for path in (places / "work").rglob("*.tif")
+    )
     assert linked == ["fixed/c.tif", "recent/a.tif", "recent/day/b.tif"]
     write(places / "in" / "later.tif", texture(1, 40, 40).astype(np.uint16))
     assert gathered(scenes(str(places / "in")), places / "fixed", places / "work") == names
@@ -83,7 +101,12 @@ def test_the_config_of_a_renewal(places):
     assert config.network == base.network
     folder = places / "work"
     gathered(scenes(str(places / "in")), places / "fixed", folder)
-    assert {path.name for group in config.groups for pattern in group.files for path in folder.glob(pattern)} == {"a.tif", "b.tif"}  # fmt: skip
+    assert {
+        path.name
+        for group in config.groups
+        for pattern in group.files
+        for path in folder.glob(pattern)
+    } == {"a.tif", "b.tif"}
     with pytest.raises(TrainingError, match=r"missing.toml"):
         training_config("missing.toml")
 
@@ -103,7 +126,9 @@ def test_the_better_model_takes_its_place_and_the_old_one_stays(tmp_path):
     second = install(another, models)
     assert (models / "current").resolve() == second
     assert model_folder(str(models / "current")) == models / "current"
-    assert sorted(path.name for path in models.iterdir()) == sorted(["current", first.name, second.name])
+    assert sorted(path.name for path in models.iterdir()) == sorted(
+        ["current", first.name, second.name]
+    )
     assert install(shipped_one, models) == first
     assert (models / "current").resolve() == first
 

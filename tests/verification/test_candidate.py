@@ -21,7 +21,9 @@ def residual(function, **claims) -> np.ndarray:
 def test_restored_pixels_and_residual_are_two_ways_to_say_the_same():
     expected = units()[0] * 0.25
     np.testing.assert_allclose(residual(lambda pixels: pixels * 0.75), expected, atol=1e-7)
-    np.testing.assert_allclose(residual(lambda pixels: pixels * 0.25, returns="residual"), expected, atol=1e-7)
+    np.testing.assert_allclose(
+        residual(lambda pixels: pixels * 0.25, returns="residual"), expected, atol=1e-7
+    )
 
 
 def test_a_callable_sees_the_span_it_was_made_for():
@@ -59,7 +61,9 @@ def test_a_module_gets_tensors_is_evaluated_and_keeps_its_modes():
 
 
 def test_a_function_may_ask_for_tensors():
-    np.testing.assert_allclose(residual(lambda pixels: pixels.clamp(0, 0), tensors=True), units()[0])
+    np.testing.assert_allclose(
+        residual(lambda pixels: pixels.clamp(0, 0), tensors=True), units()[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,11 @@ def test_what_is_no_restorer_is_told_in_one_line(function, said):
 @pytest.mark.parametrize(
     ("model", "claims", "said"),
     [
-        (abs, {"channels": 1, "halo": 3}, "state channels, multiple and halo: multiple: is missing"),
+        (
+            abs,
+            {"channels": 1, "halo": 3},
+            "state channels, multiple and halo: multiple: is missing",
+        ),
         (abs, CLAIMS | {"hallo": 3}, "unknown key hallo; did you mean halo"),
         (abs, CLAIMS | {"halo": -1}, "halo = -1"),
         (abs, CLAIMS | {"span": (1, 0)}, "darker value first"),

@@ -57,7 +57,10 @@ def mixed(pixels: np.ndarray) -> np.ndarray:
 TOYS = {
     "good": (smooth, set()),
     "normalises each tile": (per_tile, {"tiled", "shift", "halo"}),
-    "sees farther than it says": (lambda pixels: smooth(pixels, 3 * HALO), {"tiled", "shift", "halo"}),
+    "sees farther than it says": (
+        lambda pixels: smooth(pixels, 3 * HALO),
+        {"tiled", "shift", "halo"},
+    ),
     "sees a trace from farther": (far, {"halo"}),
     "depends on the place": (striped, {"tiled", "shift"}),
     "brightens": (lambda pixels: smooth(pixels) + 0.01, {"bias"}),
@@ -109,7 +112,9 @@ class Told(Identity):
     heeds: bool = True
 
     def __call__(self, pixels, sigma):
-        told = (sigma.reshape(*sigma.shape[:2], *(sigma.shape[2:] or (1, 1))) > 0) if self.heeds else 1
+        told = (
+            (sigma.reshape(*sigma.shape[:2], *(sigma.shape[2:] or (1, 1))) > 0) if self.heeds else 1
+        )
         return (0.5 * told * (pixels - smooth(pixels))).astype(np.float32)
 
 
@@ -127,7 +132,9 @@ class Levelled(Told):
     """Of a map of levels it takes the mean, which another tile would not have."""
 
     def __call__(self, pixels, sigma):
-        level = sigma.mean(axis=(2, 3), keepdims=True) if sigma.ndim == 4 else sigma[:, :, None, None]
+        level = (
+            sigma.mean(axis=(2, 3), keepdims=True) if sigma.ndim == 4 else sigma[:, :, None, None]
+        )
         return (level * (pixels - smooth(pixels))).astype(np.float32)
 
 
@@ -158,7 +165,9 @@ def losing_a_pixel(job):
 FAULTS = {
     "identity": lambda patch: patch.setattr(engine, "subtract", off_by_one),
     "files": lambda patch: patch.setattr(checks, "run", losing_a_pixel),
-    "weights": lambda patch: patch.setattr(blend, "weights", lambda axis, *_: np.ones(axis.tile, np.float32)),
+    "weights": lambda patch: patch.setattr(
+        blend, "weights", lambda axis, *_: np.ones(axis.tile, np.float32)
+    ),
     "nodata": lambda patch: patch.setattr(tiles, "fill", as_they_are),
 }
 
@@ -172,7 +181,9 @@ def test_a_fault_of_the_pipeline_shows(check, monkeypatch):
 
 
 def test_every_check_has_something_that_fails_it():
-    assert set().union(*(broken for _, broken in TOYS.values()), FAULTS, {"clean", "varying"}) == set(CHECKS)
+    assert set().union(
+        *(broken for _, broken in TOYS.values()), FAULTS, {"clean", "varying"}
+    ) == set(CHECKS)
 
 
 def test_a_figure_that_is_no_number_keeps_no_promise():

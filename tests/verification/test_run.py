@@ -31,7 +31,15 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
     network = randomised(ARCHITECTURES["res_cae"](**SMALL))
-    save(folder, network, name="small", description="random", architecture="res_cae", network=SMALL, tile=512)
+    save(
+        folder,
+        network,
+        name="small",
+        description="random",
+        architecture="res_cae",
+        network=SMALL,
+        tile=512,
+    )
     return folder
 
 
@@ -60,7 +68,9 @@ def test_a_broken_promise_is_an_error_with_its_figure(quick):
     found = geoae.verify(lambda pixels: pixels - pixels.mean() / 2, channels=1, multiple=1, halo=1)
     assert not found.passed
     assert found.failed == ["tiled"]
-    with pytest.raises(ModelError, match=r"<lambda>: fails tiled: .* model units, 0.0001 at most; ") as caught:
+    with pytest.raises(
+        ModelError, match=r"<lambda>: fails tiled: .* model units, 0.0001 at most; "
+    ) as caught:
         found.require()
     assert "\n" not in str(caught.value)
 
@@ -113,4 +123,6 @@ def test_every_shipped_model_keeps_every_promise_here(card):
     found = geoae.verify(card.name, device="cpu", precision="fp32")
     found.require()
     for name, check in found.checks.items():
-        np.testing.assert_allclose(check.figure, card.verified["checks"][name]["figure"], rtol=0.1, atol=1e-6)
+        np.testing.assert_allclose(
+            check.figure, card.verified["checks"][name]["figure"], rtol=0.1, atol=1e-6
+        )

@@ -39,14 +39,18 @@ class GeoaeAccessor:
         """Restore the array lazily.
 
         Noise and map to model units are one node of the graph, drawn from windows all over the
-        scene; each slab is another. Bands whose names say that they hold flags or classes are copied.
+        scene; each slab is another. Bands whose names say that they hold flags or classes are
+        copied.
 
         Args:
             **options: as for ``geoae.restore``, without those about files.
 
         Returns:
-            The restored array: same dimensions, coordinates, attributes, dtype and nodata. Attributes
-            ``STATISTICS_*`` and the chunks noted in ``encoding`` are left out: they are no longer true.
+            The restored array: same dimensions, coordinates, attributes, dtype and nodata.
+
+        Attributes:
+            ``STATISTICS_*`` and the chunks noted in ``encoding`` are left out: they are no longer
+            true.
 
         Raises:
             InputError: dimensions that are not understood, no pixels, or complex data.
@@ -58,13 +62,17 @@ class GeoaeAccessor:
         _check_dtype(job.source, array)
         dimensions = Dimensions.of(array)
         if not array.size:
-            raise InputError(f"{job.source}: has no pixels {dict(array.sizes)}; give an array that has some")
+            raise InputError(
+                f"{job.source}: has no pixels {dict(array.sizes)}; give an array that has some"
+            )
         ordered = array.transpose(*dimensions.order)
         bands = 1 if dimensions.band is None else array.sizes[dimensions.band]
         pixels = dask.array.asarray(ordered.data).reshape(-1, bands, *ordered.shape[-2:])
         names = _band_names(array, dimensions.band, bands)
         copied = [index for index, name in enumerate(names) if _holds_classes(name)]
-        lazy = LazyRestoration.of(job, pixels.shape[1:], array.dtype, declared=_nodata(array), copied=copied)
+        lazy = LazyRestoration.of(
+            job, pixels.shape[1:], array.dtype, declared=_nodata(array), copied=copied
+        )
         restored = dask.array.stack([lazy.build(scene) for scene in pixels])
         # Stacking forgets the byte order.
         restored = restored.reshape(ordered.shape).astype(array.dtype)
@@ -85,8 +93,8 @@ class GeoaeDatasetAccessor:
         Variables of one grid, type and nodata are restored together, as bands of one scene.
 
         Args:
-            **options: as for ``geoae.restore``, without those about files and bands. ``sigma`` holds
-                for every variable.
+            **options: as for ``geoae.restore``, without those about files and bands. ``sigma``
+                holds for every variable.
 
         Returns:
             The dataset with the same variables, coordinates and attributes.
@@ -98,10 +106,15 @@ class GeoaeDatasetAccessor:
         """
         name = str(self._dataset.encoding.get("source", "Dataset"))
         if options.get("bands") is not None:
-            raise RecipeError(f"{name}: bands are its variables; choose some, as in ds[['red', 'nir']].geoae.restore()")
+            raise RecipeError(
+                f"{name}: bands are its variables; choose some, as in ds[['red',"
+                " 'nir']].geoae.restore()"
+            )
         groups = _variables_by_grid(self._dataset)
         if not groups:
-            raise InputError(f"{name}: has no variable with rows and columns of real numbers; give one that has")
+            raise InputError(
+                f"{name}: has no variable with rows and columns of real numbers; give one that has"
+            )
         restored: dict[Hashable, xarray.DataArray] = {}
         for variables in groups:
             restored |= _restore_together([self._dataset[one] for one in variables], options)
@@ -110,7 +123,10 @@ class GeoaeDatasetAccessor:
 
 def _check_dtype(source: str, array: xarray.DataArray) -> None:
     if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
-        raise InputError(f"{source}: {array.dtype} data cannot be restored; convert it to integers or floats first")
+        raise InputError(
+            f"{source}: {array.dtype} data cannot be restored; convert it to integers or floats"
+            " first"
+        )
 
 
 def _variables_by_grid(dataset: xarray.Dataset) -> list[list[Hashable]]:
@@ -129,17 +145,25 @@ def _variables_by_grid(dataset: xarray.Dataset) -> list[list[Hashable]]:
     return list(groups.values())
 
 
-def _restore_together(arrays: Sequence[xarray.DataArray], options: dict[str, Any]) -> dict[Hashable, xarray.DataArray]:
+def _restore_together(
+    arrays: Sequence[xarray.DataArray], options: dict[str, Any]
+) -> dict[Hashable, xarray.DataArray]:
     """Variables of one grid restored as the bands of one scene, by their names."""
     if len(arrays) == 1 or Dimensions.of(arrays[0]).band is not None:
-        return {array.name: array if _is_class_variable(array) else array.geoae.restore(**options) for array in arrays}
+        return {
+            array.name: array if _is_class_variable(array) else array.geoae.restore(**options)
+            for array in arrays
+        }
     measured = [array for array in arrays if not _is_class_variable(array)]
     if not measured:
         return {}
     scene = xarray.DataArray(
         dask.array.stack([dask.array.asarray(array.data) for array in measured]),
-        dims=("band", *measured[0].dims), name=", ".join(str(array.name) for array in measured),
-    ).assign_coords({name: coord for name, coord in measured[0].coords.items() if name in measured[0].dims})  # fmt: skip
+        dims=("band", *measured[0].dims),
+        name=", ".join(str(array.name) for array in measured),
+    ).assign_coords(
+        {name: coord for name, coord in measured[0].coords.items() if name in measured[0].dims}
+    )
     scene.rio.write_nodata(measured[0].rio.nodata, inplace=True)
     restored = scene.geoae.restore(**options)
     return {
@@ -151,7 +175,9 @@ def _restore_together(arrays: Sequence[xarray.DataArray], options: dict[str, Any
 def _is_class_variable(array: xarray.DataArray) -> bool:
     """Whether a variable holds classes or flags: by CF's attributes, its name or its long name."""
     by_attribute = bool({"flag_values", "flag_masks", "flag_meanings"} & set(array.attrs))
-    return by_attribute or any(_holds_classes(str(name)) for name in (array.name, array.attrs.get("long_name")))
+    return by_attribute or any(
+        _holds_classes(str(name)) for name in (array.name, array.attrs.get("long_name"))
+    )
 
 
 def _nodata(array: xarray.DataArray) -> float | None:
@@ -161,7 +187,9 @@ def _nodata(array: xarray.DataArray) -> float | None:
 
 
 def _band_names(array: xarray.DataArray, band: Hashable | None, count: int) -> list[str]:
-    """What the bands are called: by their coordinate, or by rioxarray's ``long_name``; empty where nothing says."""
+    """What the bands are called: by their coordinate, or by rioxarray's ``long_name``; empty where
+    nothing says.
+    """
     if band is not None and band in array.coords and array.coords[band].dtype.kind in "OU":
         return [str(name) for name in array.coords[band].values]
     names = array.attrs.get("long_name", "")
@@ -174,7 +202,11 @@ def _holds_classes(name: str) -> bool:
 
 
 def _without_stale_notes(array: xarray.DataArray) -> xarray.DataArray:
-    """Leave out what is no longer true: statistics of the old pixels, chunks of the store they came from."""
-    array.attrs = {key: value for key, value in array.attrs.items() if not str(key).startswith("STATISTICS_")}
+    """Leave out what is no longer true: statistics of the old pixels, chunks of the store they came
+    from.
+    """
+    array.attrs = {
+        key: value for key, value in array.attrs.items() if not str(key).startswith("STATISTICS_")
+    }
     array.encoding = {key: value for key, value in array.encoding.items() if key not in OLD_CHUNKS}
     return array

@@ -1,4 +1,6 @@
-"""Which dimensions of an xarray array are bands, rows and columns, and which hold scenes by themselves."""
+"""Which dimensions of an xarray array are bands, rows and columns, and which hold scenes by
+themselves.
+"""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ from geoae.errors import InputError
 
 __all__ = ["Dimensions"]
 
-# Names of rows and columns beside those that rioxarray knows or was told (`da.rio.set_spatial_dims`).
+# Names of rows and columns beside those that rioxarray knows or was told
+# (`da.rio.set_spatial_dims`).
 ROWS = ("y", "Y", "lat", "latitude", "northing", "row", "line")
 COLS = ("x", "X", "lon", "longitude", "easting", "col", "sample")
 BANDS = {"band", "bands", "variable", "wavelength", "wavelengths", "channel", "channels"}
@@ -36,13 +39,15 @@ class Dimensions:
         """Tell the dimensions of ``array`` by their names.
 
         Args:
-            array: any order of dimensions, such as (band, y, x), (time, band, y, x) or (lat, lon, band).
+            array: any order of dimensions, such as (band, y, x), (time, band, y, x) or (lat, lon,
+                band).
 
         Returns:
             The dimensions by meaning.
 
         Raises:
-            InputError: no rows or columns were found, or it is not clear which dimension holds the bands.
+            InputError: no rows or columns were found, or it is not clear which dimension holds the
+                bands.
 
         """
         rows, cols = _space(array)
@@ -52,8 +57,8 @@ class Dimensions:
         candidates = named or unnamed
         if len(candidates) > 1:
             raise InputError(
-                f"{array.name or 'DataArray'}: of the dimensions {_listed(array.dims)} more than one "
-                f"could hold the bands ({_listed(candidates)}); rename that one to band"
+                f"{array.name or 'DataArray'}: of the dimensions {_listed(array.dims)} more than"
+                f" one could hold the bands ({_listed(candidates)}); rename that one to band"
             )
         band = candidates[0] if candidates else None
         return cls(tuple(name for name in others if name != band), band, rows, cols)
@@ -73,9 +78,9 @@ def _space(array: xarray.DataArray) -> tuple[Hashable, Hashable]:
         cols = [name for name in COLS if name in array.dims]
     if len(rows) != 1 or len(cols) != 1:
         raise InputError(
-            f"{array.name or 'DataArray'}: rows and columns are not among its dimensions "
-            f"({_listed(array.dims)}), so it cannot be restored; rename them to y and x, or name them with "
-            "da.rio.set_spatial_dims(x_dim=..., y_dim=...)"
+            f"{array.name or 'DataArray'}: rows and columns are not among its dimensions"
+            f" ({_listed(array.dims)}), so it cannot be restored; rename them to y and x, or name"
+            " them with da.rio.set_spatial_dims(x_dim=..., y_dim=...)"
         )
     return rows[0], cols[0]
 

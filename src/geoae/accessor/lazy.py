@@ -1,4 +1,6 @@
-"""A scene held in a Dask array, restored lazily: facts are one node of the graph, each slab is another."""
+"""A scene held in a Dask array, restored lazily: facts are one node of the graph, each slab is
+another.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +64,8 @@ class LazyRestoration:
             copied: indices of bands that are restored only where the job names them.
 
         Raises:
-            InputError: the job names a band that is not there, or a nodata value that ``dtype`` cannot hold.
+            InputError: the job names a band that is not there, or a nodata value that ``dtype``
+                cannot hold.
             RecipeError, ModelError, DeviceError: options that do not fit.
 
         """
@@ -71,7 +74,9 @@ class LazyRestoration:
         measured = [band for band in range(count) if band not in copied]
         chosen = sorted(band - 1 for band in options.bands) if options.bands else measured
         if chosen and chosen[-1] >= count:
-            raise InputError(f"{job.source}: has bands 1 to {count}, not {chosen[-1] + 1}; correct bands")
+            raise InputError(
+                f"{job.source}: has bands 1 to {count}, not {chosen[-1] + 1}; correct bands"
+            )
         refuse_foreign_fill(job.source, dtype.name, options.nodata)
         given = None if options.nodata is None else dtype.type(options.nodata).item()
         model = ModelSpec.of(job, options)
@@ -80,7 +85,9 @@ class LazyRestoration:
         return cls(job.source, options, model, restorer, plan, chosen, both(declared, given))
 
     def build(self, given: dask.array.Array) -> dask.array.Array:
-        """Return the restored scene of ``given`` (band, y, x) in DN, of the same type, as a graph."""
+        """Return the restored scene of ``given`` (band, y, x) in DN, of the same type, as a
+        graph.
+        """
         if not self.chosen:
             return given
         scene = _to_working_dtype(given)
@@ -88,7 +95,8 @@ class LazyRestoration:
         sigma = self.options.known_sigma(self.source, [band + 1 for band in self.chosen])
         bands = scene[self.chosen]
         samples = [
-            [bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)] for grid in grids()
+            [bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)]
+            for grid in grids()
         ]
         facts = dask.delayed(_facts)(samples, self.nodata, sigma)
         node, ramp = dask.delayed(_slab), self.options.ramp or "smooth"
@@ -96,15 +104,33 @@ class LazyRestoration:
         for slab in plan.slabs(TILE_ROWS):
             first, stop = _needed(plan, slab)
             pixels = bands[:, first:stop]
-            part = node(self.model, self.restorer.digest, plan, slab, pixels, first, self.nodata, facts, ramp)
-            rows.append(dask.array.from_delayed(part, (len(bands), slab.window.height, width), dtype=scene.dtype))
+            part = node(
+                self.model,
+                self.restorer.digest,
+                plan,
+                slab,
+                pixels,
+                first,
+                self.nodata,
+                facts,
+                ramp,
+            )
+            rows.append(
+                dask.array.from_delayed(
+                    part, (len(bands), slab.window.height, width), dtype=scene.dtype
+                )
+            )
         restored = iter(dask.array.concatenate(rows, axis=1))
-        merged_bands = [next(restored) if band in self.chosen else scene[band] for band in range(count)]
+        merged_bands = [
+            next(restored) if band in self.chosen else scene[band] for band in range(count)
+        ]
         return _from_working_dtype(dask.array.stack(merged_bands), given.dtype)
 
 
 def _to_working_dtype(scene: dask.array.Array) -> dask.array.Array:
-    """The types that the engine computes with: the machine's byte order, and float32 for float16."""
+    """The types that the engine computes with: the machine's byte order, and float32 for
+    float16.
+    """
     return scene.astype(np.float32 if scene.dtype == np.float16 else scene.dtype.newbyteorder("="))
 
 
@@ -112,12 +138,16 @@ def _from_working_dtype(scene: dask.array.Array, dtype: np.dtype[Any]) -> dask.a
     """Back to ``dtype``; finite values beyond float16 saturate, as for every other type."""
     if dtype == np.float16:
         limit = np.finfo(np.float16).max
-        scene = dask.array.where(dask.array.isfinite(scene), dask.array.clip(scene, -limit, limit), scene)
+        scene = dask.array.where(
+            dask.array.isfinite(scene), dask.array.clip(scene, -limit, limit), scene
+        )
     return scene.astype(dtype)
 
 
 def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
-    """Start and stop of the rows from which ``slab`` is computed, its lead-in and holes' filling included."""
+    """Start and stop of the rows from which ``slab`` is computed, its lead-in and holes' filling
+    included.
+    """
     top = plan.rows.start(max(slab.first - 1, 0)) - plan.halo
     bottom = plan.rows.start(slab.stop - 1) + plan.rows.tile + plan.halo
     rows = reflect(top, bottom - top, plan.rows.size)

@@ -29,17 +29,22 @@ class Failure:
 class Failures:
     """Scenes that failed, kept below a target folder so that they are not tried over and over.
 
-    A scene is tried again as soon as it, the model or an option changes, its note is deleted, or the
-    time ``until`` which it was put off, in seconds since 1970, has passed.
+    A scene is tried again as soon as it, the model or an option changes, its note is deleted, or
+    the time ``until`` which it was put off, in seconds since 1970, has passed.
     """
 
     folder: Path
 
     @classmethod
     def below(cls, target: str) -> "Failures":
-        """Those of the target folder ``target``; raises ``OutputError`` where that is not of this machine."""
+        """Those of the target folder ``target``; raises ``OutputError`` where that is not of this
+        machine.
+        """
         if not is_local(target):
-            raise OutputError(f"{target}: is no folder of this machine, where outputs of many scenes go; choose one, and copy it from there")  # fmt: skip
+            raise OutputError(
+                f"{target}: is no folder of this machine, where outputs of many scenes go; choose"
+                " one, and copy it from there"
+            )
         return cls(Path(target) / ".geoae-failed")
 
     def known(self, found: Found, order: str) -> Failure | None:
@@ -49,18 +54,28 @@ class Failures:
         except (OSError, ValueError, TypeError):
             return None
         over = failure.until is not None and failure.until < time.time()
-        return failure if (failure.stamp, failure.order) == (found.stamp, order) and not over else None
+        return (
+            failure if (failure.stamp, failure.order) == (found.stamp, order) and not over else None
+        )
 
     def note(self, found: Found, order: str, reason: str, *, seconds: float | None = None) -> None:
-        """Remember that it failed, for ``seconds`` or for good; raises ``OutputError`` where that cannot be written."""
+        """Remember that it failed, for ``seconds`` or for good; raises ``OutputError`` where that
+        cannot be written.
+        """
         until = None if seconds is None else time.time() + seconds
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             draft = self.folder / f"{uuid.uuid4().hex}.tmp"
-            draft.write_text(json.dumps(asdict(Failure(found.source, found.stamp, order, reason, until)), indent=1))
+            draft.write_text(
+                json.dumps(
+                    asdict(Failure(found.source, found.stamp, order, reason, until)), indent=1
+                )
+            )
             draft.replace(self._path(found))
         except OSError as error:
-            raise OutputError(f"{self.folder}: cannot be written ({error.strerror}); allow it") from error
+            raise OutputError(
+                f"{self.folder}: cannot be written ({error.strerror}); allow it"
+            ) from error
 
     def forget(self, found: Found) -> None:
         """It is restored now."""

@@ -40,10 +40,12 @@ UNTRIED = "(not tried again: unchanged)"
 
 
 def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
-    """Whether the target already is the result of ``job`` with its resolved ``options`` and ``restorer``.
+    """Whether the target already is the result of ``job`` with its resolved ``options`` and
+    ``restorer``.
 
-    Reads headers, and a few blocks of the target, where the source is a local file; else a sample of its pixels too,
-    since they may have changed unseen. Raises ``InputError`` for a source that cannot be opened.
+    Reads headers, and a few blocks of the target, where the source is a local file; else a sample
+    of its pixels too, since they may have changed unseen. Raises ``InputError`` for a source that
+    cannot be opened.
     """
     tags = noted(target_of(job))
     if not tags or job.fresh or not reads_whole(target_of(job), FEW_BLOCKS):
@@ -70,7 +72,9 @@ def settled(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a scene: ``status`` is restored, skipped, failed, growing or, in a dry run, planned."""
+    """What became of a scene: ``status`` is restored, skipped, failed, growing or, in a dry run,
+    planned.
+    """
 
     source: str
     target: str
@@ -81,7 +85,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Triage:
-    """``todo``: orders still to be carried out; ``outcomes``: of the scenes that need nothing or cannot be helped.
+    """``todo``: orders still to be carried out; ``outcomes``: of the scenes that need nothing or
+    cannot be helped.
 
     ``order``: digest of model and options, under which failures are noted.
     """
@@ -91,12 +96,14 @@ class Triage:
     order: str
 
 
-def triage(found: Sequence[Found], target: str, options: dict[str, Any], failures: Failures) -> Triage:
+def triage(
+    found: Sequence[Found], target: str, options: dict[str, Any], failures: Failures
+) -> Triage:
     """Sort scenes by what is left to do.
 
     ``target``: the folder of outputs; ``options``: fields of ``Job``. Done ones are told by their
-    fingerprint, broken ones by what they failed with before. Raises a ``GeoaeError`` where the model or
-    an option is of no use.
+    fingerprint, broken ones by what they failed with before. Raises a ``GeoaeError`` where the
+    model or an option is of no use.
     """
     plain = Job.checked(source="", **options)
     resolved = merged(plain)
@@ -104,12 +111,19 @@ def triage(found: Sequence[Found], target: str, options: dict[str, Any], failure
     order = _attempt(plain, resolved, restorer)
     sorted_out = Triage([], [], order)
     for one in found:
-        job = plain.model_copy(update={"source": one.source, "target": f"{target.rstrip('/')}/{one.name}"})
+        job = plain.model_copy(
+            update={"source": one.source, "target": f"{target.rstrip('/')}/{one.name}"}
+        )
         known = failures.known(one, order)
         if known:
             outcome = Outcome(one.source, str(job.target), "failed", f"{known.reason} {UNTRIED}")
         elif _is_done(job, resolved, restorer):
-            outcome = Outcome(one.source, str(job.target), "skipped", "already restored with this model and these options")  # fmt: skip
+            outcome = Outcome(
+                one.source,
+                str(job.target),
+                "skipped",
+                "already restored with this model and these options",
+            )
         else:
             sorted_out.todo.append((one, job))
             continue
@@ -118,8 +132,8 @@ def triage(found: Sequence[Found], target: str, options: dict[str, Any], failure
 
 
 def _attempt(job: Job, options: Recipe, restorer: Restorer) -> str:
-    """Digest under which failures are noted: the algorithm, the model and the options that are set, so that a new
-    option that nobody uses forgets no failure.
+    """Digest under which failures are noted: the algorithm, the model and the options that are set,
+    so that a new option that nobody uses forgets no failure.
     """
     given = [sorted(chosen.model_dump(exclude_defaults=True).items()) for chosen in (job, options)]
     return hashlib.sha256(repr((ALGORITHM, restorer.digest, *given)).encode()).hexdigest()
@@ -141,11 +155,17 @@ def tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 def count(outcomes: Sequence[Outcome]) -> str:
     """The same in words."""
-    return ", ".join(f"{number} {status}" for status, number in tally(outcomes).items()) or "no scenes"
+    return (
+        ", ".join(f"{number} {status}" for status, number in tally(outcomes).items()) or "no scenes"
+    )
 
 
 def too_many_failed(outcomes: Sequence[Outcome], share: float) -> bool:
     """Whether more than ``share`` of the scenes tried failed."""
-    tried = [one for one in outcomes if one.status in ("restored", "failed") and not one.reason.endswith(UNTRIED)]
+    tried = [
+        one
+        for one in outcomes
+        if one.status in ("restored", "failed") and not one.reason.endswith(UNTRIED)
+    ]
     failed = sum(one.status == "failed" for one in tried)
     return failed > share * len(tried)

@@ -21,14 +21,16 @@ __all__ = ["Comparison", "compare"]
 
 # Largest change of a band's mean that passes, as a share of its standard deviation.
 TOLERANCE = 0.05
-# The mean of the noise that is removed is random itself: so many of its standard errors are allowed on top.
+# The mean of the noise that is removed is random itself: so many of its standard errors are allowed
+# on top.
 STANDARD_ERRORS = 4.0
 CURE = "this is a fault of geoae, report it"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Comparison:
-    """What the sampled windows of an output show beside its source; arrays are ``(band,)``, of the restored bands.
+    """What the sampled windows of an output show beside its source; arrays are ``(band,)``, of the
+    restored bands.
 
     Attributes:
         name: what the output is called in messages.
@@ -59,16 +61,17 @@ class Comparison:
         for band, bias, most in zip(self.bands, self.bias, limit, strict=True):
             if abs(bias) > max(most, 1e-12):
                 raise RejectedError(
-                    f"{self.name}: the mean of band {band} moved by {bias:.3g} DN, where at most {most:.3g} pass; "
-                    "correct --sigma, or choose another --model"
+                    f"{self.name}: the mean of band {band} moved by {bias:.3g} DN, where at most"
+                    f" {most:.3g} pass; correct --sigma, or choose another --model"
                 )
 
 
 def compare(scene: Scene, written: str, name: str) -> Comparison:
     """Hold the raster ``written`` against its source.
 
-    Size, data type, georeference, nodata, masks, names, scales, units, colours and tags must be the source's.
-    On the sampled windows, so must every mask, every invalid pixel and every pixel of the copied bands.
+    Size, data type, georeference, nodata, masks, names, scales, units, colours and tags must be the
+    source's. On the sampled windows, so must every mask, every invalid pixel and every pixel of the
+    copied bands.
 
     Args:
         scene: the source, which is read again window by window.
@@ -104,12 +107,16 @@ def _readable(name: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise OutputError(f"{name}: does not read as it was written ({error}); run again") from error
+        raise OutputError(
+            f"{name}: does not read as it was written ({error}); run again"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A source and its output, read side by side; ``seen``: of each window ``_moments`` of each band."""
+    """A source and its output, read side by side; ``seen``: of each window ``_moments`` of each
+    band.
+    """
 
     old: Reader
     new: Reader
@@ -117,7 +124,9 @@ class _Pair:
     seen: list[Floats] = field(default_factory=list)
 
     def read(self, window: Window) -> tuple[Pixels, Mask | None]:
-        """Pixels and mask of the output's restored bands, once they have been held against the source's."""
+        """Pixels and mask of the output's restored bands, once they have been held against the
+        source's.
+        """
         given, valid = self.old.read(window)
         with _readable(self.name):
             found, still = self.new.read(window)
@@ -127,7 +136,9 @@ class _Pair:
             valid = whole if valid is None else valid
             self._compare_holes(given, valid, found, whole if still is None else still)
         masks = [None] * len(given) if valid is None else list(valid)
-        self.seen.append(np.array([_moments(*band) for band in zip(given, found, masks, strict=True)]))
+        self.seen.append(
+            np.array([_moments(*band) for band in zip(given, found, masks, strict=True)])
+        )
         return found, still
 
     def _compare_holes(self, given: Pixels, valid: Mask, found: Pixels, still: Mask) -> None:
@@ -136,13 +147,16 @@ class _Pair:
         for band, old, was_valid, new, is_valid in bands:
             if (was_valid != is_valid).any():
                 raise self._differs(
-                    f"the mask of band {band} ({is_valid.sum()} valid sampled pixels for {was_valid.sum()})"
+                    f"the mask of band {band} ({is_valid.sum()} valid sampled pixels for"
+                    f" {was_valid.sum()})"
                 )
             if _bits(old[~was_valid]) != _bits(new[~was_valid]):
                 raise self._differs(f"invalid pixels of band {band}")
 
     def compare_copied(self, window: Window) -> None:
-        """Raise ``RejectedError`` where a copied band, or the mask where all are copied, is not the source's."""
+        """Raise ``RejectedError`` where a copied band, or the mask where all are copied, is not the
+        source's.
+        """
         if not self.old.scene.copied:
             return
         old = _copied(self.old, self.old.scene, window)
@@ -165,11 +179,19 @@ class _Pair:
 
 
 def _copied(reader: Reader, scene: Scene, window: Window) -> dict[str, Pixels]:
-    """Pixels ``(row, col)`` of the bands that ``scene`` copies; the mask too, where it has no others."""
+    """Pixels ``(row, col)`` of the bands that ``scene`` copies; the mask too, where it has no
+    others.
+    """
     area = RasterWindow(window.col, window.row, window.width, window.height)
     bands, dataset = list(scene.copied), reader.dataset
     try:
-        found = dict(zip((f"the copied band {band}" for band in bands), dataset.read(bands, window=area), strict=True))
+        found = dict(
+            zip(
+                (f"the copied band {band}" for band in bands),
+                dataset.read(bands, window=area),
+                strict=True,
+            )
+        )
         if not scene.bands:
             found["the mask"] = dataset.read_masks(1, window=area) != 0
     except RasterioError as error:
@@ -182,7 +204,11 @@ def _moments(given: Pixels, found: Pixels, valid: Mask | None) -> tuple[float, f
     old, new = (given, found) if valid is None else (given[valid], found[valid])
     if not old.size:
         return 0.0, 0.0, 0.0, 0.0
-    mean, variance, other = old.mean(dtype=np.float64), old.var(dtype=np.float64), new.mean(dtype=np.float64)
+    mean, variance, other = (
+        old.mean(dtype=np.float64),
+        old.var(dtype=np.float64),
+        new.mean(dtype=np.float64),
+    )
     return float(old.size), float(mean), float(variance), float(other)
 
 

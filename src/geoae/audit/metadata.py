@@ -1,4 +1,6 @@
-"""What rasters say of themselves beside their pixels, compared: the first thing that an output has lost or changed."""
+"""What rasters say of themselves beside their pixels, compared: the first thing that an output has
+lost or changed.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,11 +14,13 @@ from geoae.raster.vrt import FILE_DOMAINS
 
 __all__ = ["first_difference"]
 
-# Pixels by which a corner may move: the half pixel of AREA_OR_POINT=Point rounds the last digits of a transform.
+# Pixels by which a corner may move: the half pixel of AREA_OR_POINT=Point rounds the last digits of
+# a transform.
 MOVED = 1e-5
 # Domains that tell of the file, not of the scene; RPCs are compared as numbers.
 NOT_COMPARED = FILE_DOMAINS | {"xml:VRT", "_DEBUG_TIFF_", "RPC"}
-# Tags of the default domain that may go: figures of pixels that have changed, TIFF's own, the kind of a sidecar.
+# Tags of the default domain that may go: figures of pixels that have changed, TIFF's own, the kind
+# of a sidecar.
 MAY_GO = ("STATISTICS_", "TIFFTAG_", "METADATATYPE")
 # Characters of a value that a message shows.
 SHOWN = 60
@@ -59,7 +63,11 @@ def _gcps(dataset: DatasetReader) -> object:
 def _rpcs(dataset: DatasetReader) -> object:
     """Those that a GeoTIFF holds, as numbers, however they are written."""
     tags = dataset.tags(ns="RPC")
-    return {key: _numbers(text) for key, text in tags.items() if key.endswith(("_OFF", "_SCALE", "_COEFF"))}
+    return {
+        key: _numbers(text)
+        for key, text in tags.items()
+        if key.endswith(("_OFF", "_SCALE", "_COEFF"))
+    }
 
 
 def _numbers(text: str) -> object:
@@ -80,8 +88,12 @@ def _palettes(dataset: DatasetReader) -> object:
 
 
 def _masks(dataset: DatasetReader) -> object:
-    # A mask of each band comes back as one of all: they are of one content, or the scene is refused.
-    return [[flag.name for flag in flags or [MaskFlags.per_dataset]] for flags in dataset.mask_flag_enums]
+    # A mask of each band comes back as one of all: they are of one content, or the scene is
+    # refused.
+    return [
+        [flag.name for flag in flags or [MaskFlags.per_dataset]]
+        for flags in dataset.mask_flag_enums
+    ]
 
 
 FACTS: dict[str, Callable[[DatasetReader], object]] = {
@@ -122,12 +134,16 @@ def _tags(dataset: DatasetReader, band: int) -> dict[tuple[str, str], str]:
             tags = {"": _words("".join(f"{key}={text}" for key, text in tags.items()))}
         # Characters that XML cannot hold are left out.
         tags = {key: "".join(filter(str.isprintable, text)) for key, text in tags.items()}
-        found |= {(space, key): text for key, text in tags.items() if space or not key.startswith(MAY_GO)}
+        found |= {
+            (space, key): text for key, text in tags.items() if space or not key.startswith(MAY_GO)
+        }
     return found
 
 
 def _words(document: str) -> str:
-    """``document`` without declaration and layout, which GDAL makes anew; a byte order mark may be spelt out."""
+    """``document`` without declaration and layout, which GDAL makes anew; a byte order mark may be
+    spelt out.
+    """
     return "".join(re.findall(r"[\w.-]+", re.sub(r"<\?xml\s[^>]*\?>|&#xFEFF;", "", document)))
 
 

@@ -19,10 +19,11 @@ AMPLIFIED = 3
 
 
 def before_after(source: str, target: str, bands: tuple[int, ...]) -> str:
-    """The middle of ``source`` and ``target`` at full resolution, and their difference, amplified three times.
+    """The middle of ``source`` and ``target`` at full resolution, and their difference, amplified
+    three times.
 
-    A JPEG as a ``data:`` URL of some 40 kB, so that it needs no file server: the first three of ``bands`` as
-    red, green and blue, or the first as grey; white where invalid.
+    A JPEG as a ``data:`` URL of some 40 kB, so that it needs no file server: the first three of
+    ``bands`` as red, green and blue, or the first as grey; white where invalid.
     """
     shown = bands[:3] if len(bands) >= 3 else bands[:1]
     scenes = [Scene.open(name, shown) for name in (source, target)]
@@ -31,10 +32,15 @@ def before_after(source: str, target: str, bands: tuple[int, ...]) -> str:
     (before, valid), (after, _) = (_pixels(scene, window) for scene in scenes)
     low, high = _stretch(before, valid)
     span = np.maximum(high - low, 1e-12)
-    panels = [(before - low) / span, (after - low) / span, 0.5 + AMPLIFIED * (before - after) / span]
+    panels = [
+        (before - low) / span,
+        (after - low) / span,
+        0.5 + AMPLIFIED * (before - after) / span,
+    ]
     gap = np.ones((len(shown), height, GAP))
     rows = [part for panel in panels for part in (np.where(valid, np.clip(panel, 0, 1), 1.0), gap)]
-    return f"data:image/jpeg;base64,{base64.b64encode(_jpeg(np.concatenate(rows[:-1], axis=2))).decode()}"
+    picture = _jpeg(np.concatenate(rows[:-1], axis=2))
+    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
 
 
 def _pixels(scene: Scene, window: Window) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -43,17 +49,27 @@ def _pixels(scene: Scene, window: Window) -> tuple[NDArray[np.float64], NDArray[
     return pixels.astype(np.float64), np.ones(pixels.shape, bool) if mask is None else mask
 
 
-def _stretch(pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _stretch(
+    pixels: NDArray[np.float64], valid: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The 1..99 percentiles of each band, shaped to broadcast."""
     ends = [
-        np.percentile(band[mask], [1, 99]) if mask.any() else (0, 1) for band, mask in zip(pixels, valid, strict=True)
+        np.percentile(band[mask], [1, 99]) if mask.any() else (0, 1)
+        for band, mask in zip(pixels, valid, strict=True)
     ]
     return tuple(np.array(end, float).reshape(-1, 1, 1) for end in zip(*ends, strict=True))  # type: ignore[return-value]
 
 
 def _jpeg(image: NDArray[np.float64]) -> bytes:
     bands, height, width = image.shape
-    profile = {"driver": "JPEG", "count": bands, "height": height, "width": width, "dtype": "uint8", "quality": 80}
+    profile = {
+        "driver": "JPEG",
+        "count": bands,
+        "height": height,
+        "width": width,
+        "dtype": "uint8",
+        "quality": 80,
+    }
     with SILENCE, MemoryFile(ext=".jpg") as memory, rasterio.Env(GDAL_PAM_ENABLED="NO"):
         with memory.open(**profile) as dataset:
             dataset.write(np.nan_to_num(image * 255).round().astype(np.uint8))

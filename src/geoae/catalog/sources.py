@@ -1,4 +1,6 @@
-"""Which scenes a folder, a glob, a list or a STAC collection holds, and how their outputs are named."""
+"""Which scenes a folder, a glob, a list or a STAC collection holds, and how their outputs are
+named.
+"""
 
 import os
 import re
@@ -21,7 +23,8 @@ Order = Literal["name", "newest", "oldest", "smallest"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A scene: what GDAL opens, and the ``name`` of its output below the target folder, with subfolders.
+    """A scene: what GDAL opens, and the ``name`` of its output below the target folder, with
+    subfolders.
 
     ``size`` in bytes and time of change ``changed`` in seconds since 1970, 0 where nobody tells.
     """
@@ -33,11 +36,17 @@ class Found:
 
     @property
     def stamp(self) -> str:
-        """What differs as soon as a local file or a sidecar has grown or changed; constant for anything else."""
+        """What differs as soon as a local file or a sidecar has grown or changed; constant for
+        anything else.
+        """
         if not is_local(self.source):
             return ""
         stats = [_stat(Path(self.source + end)) for end in ("", *SIDECARS)]
-        return "+".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats if stat) if stats[0] else "gone"
+        return (
+            "+".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats if stat)
+            if stats[0]
+            else "gone"
+        )
 
 
 ORDERS: dict[Order, Callable[[Found], tuple[float | str, str]]] = {
@@ -49,20 +58,28 @@ ORDERS: dict[Order, Callable[[Found], tuple[float | str, str]]] = {
 
 
 def scenes(
-    where: str | Sequence[str], *, since: datetime | timedelta | None = None, beside: str | None = None
+    where: str | Sequence[str],
+    *,
+    since: datetime | timedelta | None = None,
+    beside: str | None = None,
 ) -> list[Found]:
-    """The scenes of ``where``, by name: a folder (searched with its subfolders), a glob, a list of scenes, a
-    STAC ``catalog.json`` or ``collection.json``, or ``https://.../collections/NAME`` of a STAC API.
+    """The scenes of ``where``, by name: a folder (searched with its subfolders), a glob, a list of
+    scenes, a STAC ``catalog.json`` or ``collection.json``, or ``https://.../collections/NAME`` of a
+    STAC API.
 
-    ``since``: only what was changed at this time or later, or at most so long ago. ``beside``: a folder of outputs that may lie within and is left out. Hidden
-    files and folders, where drafts and parts live, are left out too. Raises ``InputError``.
+    ``since``: only what was changed at this time or later, or at most so long ago. ``beside``: a
+    folder of outputs that may lie within and is left out. Hidden files and folders, where drafts
+    and parts live, are left out too. Raises ``InputError``.
     """
     start = datetime.now(UTC) - since if isinstance(since, timedelta) else since
     found = _unique(_found(where, start))
     outputs = Path(beside).resolve() if beside and is_local(beside) else None
     kept = [one for one in found if outputs is None or not _below(one.source, outputs)]
     if found and not kept:
-        raise InputError(f"{beside}: holds the scenes themselves, not only outputs; choose a target outside of {where}")
+        raise InputError(
+            f"{beside}: holds the scenes themselves, not only outputs; choose a target outside of"
+            f" {where}"
+        )
     if start is not None:
         kept = [one for one in kept if not one.changed or one.changed >= start.timestamp()]
     return sorted(kept, key=ORDERS["name"])
@@ -86,13 +103,19 @@ def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
         elif place.exists():
             found.append((place.name, place))
         else:
-            raise InputError(f"{place}: does not exist; give --scenes a folder of rasters, or rasters")
+            raise InputError(
+                f"{place}: does not exist; give --scenes a folder of rasters, or rasters"
+            )
     names = [name for name, _ in found]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{name}: is in two of the places of --scenes; give the folder above them, once")
+            raise InputError(
+                f"{name}: is in two of the places of --scenes; give the folder above them, once"
+            )
     if not found:
-        raise InputError(f"{places[0]}: holds no raster ({', '.join(SUFFIXES)}); give --scenes another folder")
+        raise InputError(
+            f"{places[0]}: holds no raster ({', '.join(SUFFIXES)}); give --scenes another folder"
+        )
     return found
 
 
@@ -102,20 +125,28 @@ def _found(where: str | Sequence[str], since: datetime | None) -> list[Found]:
     if where.endswith(".json") or re.match(r"https?://.*/collections/[^/]+/?$", where):
         from geoae.catalog.stac import items
 
-        return [Found(source, name, changed=changed) for source, name, changed in items(where, since)]
+        return [
+            Found(source, name, changed=changed) for source, name, changed in items(where, since)
+        ]
     if Path(where).is_dir():
         return _in_folder(Path(where))
     if re.search(r"[*?\[]", where):
         root = _fixed_part(where)
         paths = root.glob(Path(where).relative_to(root).as_posix())
-        return _placed([path for path in paths if path.is_file() and not _hidden(path.relative_to(root))], root)
+        return _placed(
+            [path for path in paths if path.is_file() and not _hidden(path.relative_to(root))], root
+        )
     if Path(where).is_file() or not is_local(where):
         return _listed([where])
-    raise InputError(f"{where}: no such folder or scene; give a folder, a glob, a scene or a STAC collection")
+    raise InputError(
+        f"{where}: no such folder or scene; give a folder, a glob, a scene or a STAC collection"
+    )
 
 
 def _in_folder(folder: Path) -> list[Found]:
-    paths = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+    paths = [
+        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    ]
     return _placed([path for path in paths if not _hidden(path.relative_to(folder))], folder)
 
 
@@ -146,7 +177,9 @@ def _listed(names: list[str]) -> list[Found]:
         raise InputError(f"{missing[0]}: no such scene; correct the list")
     local = [Path(name) for name in names if is_local(name)]
     root = Path(os.path.commonpath([path.parent for path in local])) if local else Path()
-    remote = [Found(name, PurePosixPath(name.split("?")[0]).name) for name in names if not is_local(name)]
+    remote = [
+        Found(name, PurePosixPath(name.split("?")[0]).name) for name in names if not is_local(name)
+    ]
     return _placed(local, root) + remote
 
 
@@ -158,16 +191,23 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _unique(found: list[Found]) -> list[Found]:
-    """Outputs as ``.tif``; where two would share a name, each keeps its source's suffix before it."""
+    """Outputs as ``.tif``; where two would share a name, each keeps its source's suffix
+    before it.
+    """
     names = [str(PurePosixPath(one.name).with_suffix(".tif")) for one in found]
-    double = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    double = (
+        {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    )
     given = [
-        replace(one, name=f"{one.name}.tif" if name in double else name) for one, name in zip(found, names, strict=True)
+        replace(one, name=f"{one.name}.tif" if name in double else name)
+        for one, name in zip(found, names, strict=True)
     ]
     seen: set[str] = set()
     for one in given:
         if one.name in seen:
-            raise InputError(f"{one.source}: another scene has the same name; put them into folders of their own")
+            raise InputError(
+                f"{one.source}: another scene has the same name; put them into folders of their own"
+            )
         seen.add(one.name)
     return given
 

@@ -23,20 +23,26 @@ def items(where: str, since: datetime | None) -> list[tuple[str, str, float]]:
 
     ``where``: a ``catalog.json`` or ``collection.json``, here or in a store (``s3://``), or
     ``https://.../collections/NAME``. An item of several
-    rasters gives ``item_asset.tif`` of each. Only what was updated, or else taken, at ``since`` or later.
-    Raises ``InputError`` where it cannot be read.
+    rasters gives ``item_asset.tif`` of each. Only what was updated, or else taken, at ``since`` or
+    later. Raises ``InputError`` where it cannot be read.
     """
     require_extra("flows", "pystac", "pystac_client", "fsspec")
     try:
         found = _static(where) if where.endswith(".json") else _searched(where)
         return [
-            one for item in found if _changed(item) >= (since.timestamp() if since else 0) for one in _rasters(item)
+            one
+            for item in found
+            if _changed(item) >= (since.timestamp() if since else 0)
+            for one in _rasters(item)
         ]
     except InputError:
         raise
-    except Exception as error:  # pystac lets through whatever its reader, parser or the network raises
+    # pystac lets through whatever its reader, parser or the network raises
+    except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{where}: cannot be read as STAC ({reason}); check the address and the catalogue") from error
+        raise InputError(
+            f"{where}: cannot be read as STAC ({reason}); check the address and the catalogue"
+        ) from error
 
 
 def _static(where: str) -> Iterator[Any]:
@@ -58,7 +64,9 @@ def _static(where: str) -> Iterator[Any]:
         require_extra("flows", "s3fs")
     top = pystac.read_file(where, stac_io=AnyStore())
     if not isinstance(top, pystac.Catalog):
-        raise InputError(f"{where}: is one STAC item; give the catalogue or collection that holds it")
+        raise InputError(
+            f"{where}: is one STAC item; give the catalogue or collection that holds it"
+        )
     return iter(top.get_items(recursive=True))
 
 
@@ -97,11 +105,17 @@ def _changed(item: Any) -> float:
 
 def _rasters(item: Any) -> Iterable[tuple[str, str, float]]:
     rasters = {key: asset for key, asset in item.get_assets().items() if _is_raster(asset)}
-    data = {key: asset for key, asset in rasters.items() if "data" in (asset.roles or [])} or rasters
+    data = {
+        key: asset for key, asset in rasters.items() if "data" in (asset.roles or [])
+    } or rasters
     folder = f"{item.collection_id}/" if item.collection_id else ""
     for key, asset in data.items():
         name = item.id if len(data) == 1 else f"{item.id}_{key}"
-        yield _openable(asset.get_absolute_href() or asset.href), f"{folder}{name}.tif", _changed(item)
+        yield (
+            _openable(asset.get_absolute_href() or asset.href),
+            f"{folder}{name}.tif",
+            _changed(item),
+        )
 
 
 def _is_raster(asset: Any) -> bool:

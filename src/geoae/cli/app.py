@@ -29,13 +29,20 @@ def cli(context: click.Context) -> None:
 @cli.command()
 @click.argument("source", metavar="INPUT")
 @click.option(
-    "-o", "--output", "target", metavar="OUTPUT", help="By default INPUT's name with _restored.tif, beside it."
+    "-o",
+    "--output",
+    "target",
+    metavar="OUTPUT",
+    help="By default INPUT's name with _restored.tif, beside it.",
 )
 @with_options
 @click.option("--overwrite", is_flag=True, help="Replace an output that is another result.")
 @click.option("--fresh", is_flag=True, help="Discard what an interrupted run left.")
 @click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH.json", help="Write all figures."
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH.json",
+    help="Write all figures.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 def restore(report: Path | None, quiet: bool, **options: Any) -> None:
@@ -58,9 +65,14 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
 def _refuse_report(report: Path, source: str, target: str | None) -> None:
     """Raise ``OutputError`` where a report cannot be, or would replace the input or the output."""
     if report.is_dir() or not report.parent.is_dir():
-        raise OutputError(f"{report}: is no file in a folder that is there; give --report another path")
+        raise OutputError(
+            f"{report}: is no file in a folder that is there; give --report another path"
+        )
     for scene in (source, target):
-        if scene and (report == Path(scene) or (report.exists() and Path(scene).exists() and report.samefile(scene))):
+        if scene and (
+            report == Path(scene)
+            or (report.exists() and Path(scene).exists() and report.samefile(scene))
+        ):
             raise OutputError(f"{report}: is a scene itself; give --report another path")
 
 
@@ -69,7 +81,9 @@ def _write_report(path: Path | None, report: "BaseModel") -> None:
         if path:
             path.write_text(report.model_dump_json(indent=2) + "\n")
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); give --report another path") from error
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); give --report another path"
+        ) from error
 
 
 @cli.command()
@@ -97,14 +111,27 @@ def models() -> None:
 
 @cli.command()
 @click.argument("model", metavar="MODEL")
-@click.option("--scene", metavar="FILE", help="A raster, whose middle is used; by default a synthetic scene.")
-@click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH.json", help="Write all figures."
+    "--scene", metavar="FILE", help="A raster, whose middle is used; by default a synthetic scene."
 )
-@click.option("--into-card", is_flag=True, help="Write the figures into the model's card, if every check passed.")
-def verify(model: str, scene: str | None, device: str, precision: str, report: Path | None, into_card: bool) -> None:
+@click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True)
+@click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True
+)
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH.json",
+    help="Write all figures.",
+)
+@click.option(
+    "--into-card",
+    is_flag=True,
+    help="Write the figures into the model's card, if every check passed.",
+)
+def verify(
+    model: str, scene: str | None, device: str, precision: str, report: Path | None, into_card: bool
+) -> None:
     """Measure what geoae promises, with MODEL on this machine; exit 1 if a promise is not kept.
 
     MODEL: a shipped model's name, a model folder, or identity.
@@ -126,8 +153,12 @@ def verify(model: str, scene: str | None, device: str, precision: str, report: P
 @cli.command()
 @click.argument("source", metavar="SCENE")
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
-@click.option("-o", "--output", "target", type=click.Path(path_type=Path), required=True, metavar="NOISY")
-@click.option("--nodata", metavar="VALUE", help="As of restore: pixels of this value stay as they are.")
+@click.option(
+    "-o", "--output", "target", type=click.Path(path_type=Path), required=True, metavar="NOISY"
+)
+@click.option(
+    "--nodata", metavar="VALUE", help="As of restore: pixels of this value stay as they are."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an output that is there.")
 def degrade(source: str, config: Path, target: Path, nodata: str | None, overwrite: bool) -> None:
     """Do known damage to a scene, to measure a restoration by."""
@@ -138,24 +169,61 @@ def degrade(source: str, config: Path, target: Path, nodata: str | None, overwri
 
     hush_libraries()
     settings = DegradeConfig.read(config)
-    run(source, settings, target, overwrite=overwrite, nodata=Job.checked(source=source, nodata=nodata).nodata)
+    run(
+        source,
+        settings,
+        target,
+        overwrite=overwrite,
+        nodata=Job.checked(source=source, nodata=nodata).nodata,
+    )
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
 
 
 @cli.command()
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
-@click.option("--scenes", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where scenes are.")
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Model folder to write; by default the config's name, here.")  # fmt: skip
-@click.option("--work", type=click.Path(path_type=Path), metavar="DIR", help="Checkpoints and logs; by default NAME.training. A killed run goes on from there.")  # fmt: skip
-@click.option("--accelerator", default="auto", show_default=True, help="Lightning's: auto, cpu, gpu.")
-@click.option("--devices", default="auto", show_default=True, help="Lightning's: how many, or auto.")
+@click.option(
+    "--scenes",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Where scenes are.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Model folder to write; by default the config's name, here.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Checkpoints and logs; by default NAME.training. A killed run goes on from there.",
+)
+@click.option(
+    "--accelerator", default="auto", show_default=True, help="Lightning's: auto, cpu, gpu."
+)
+@click.option(
+    "--devices", default="auto", show_default=True, help="Lightning's: how many, or auto."
+)
 @click.option("--strategy", default="auto", show_default=True, help="Lightning's: auto, ddp.")
-def train(config: Path, scenes: Path, folder: Path | None, work: Path | None, **hardware: str) -> None:
+def train(
+    config: Path, scenes: Path, folder: Path | None, work: Path | None, **hardware: str
+) -> None:
     """Train a model as CONFIG.toml says; needs the extra train."""
     from geoae.cli.console import say
     from geoae.resources import require_extra
 
-    require_extra("train", "lightning", "matplotlib", "segmentation_models_pytorch", "tensorboard", "torchmetrics")
+    require_extra(
+        "train",
+        "lightning",
+        "matplotlib",
+        "segmentation_models_pytorch",
+        "tensorboard",
+        "torchmetrics",
+    )
     from geoae.training.config import TrainConfig
     from geoae.training.fit import Hardware
     from geoae.training.fit import train as run
@@ -167,22 +235,63 @@ def train(config: Path, scenes: Path, folder: Path | None, work: Path | None, **
     folder, work = folder or Path(settings.name), work or Path(f"{settings.name}.training")
     card = run(settings, scenes, work, folder, Hardware(**hardware))
     say(
-        f"{folder}: {card.parameters} parameters, {card.kflop(card.channels):.0f} kFLOP per pixel and band, halo {card.halo} px"
+        f"{folder}: {card.parameters} parameters, {card.kflop(card.channels):.0f} kFLOP per pixel"
+        f" and band, halo {card.halo} px"
     )
     say(f"curve and examples: {work}/curve.png, {work}/examples.png")
     say(f"use it: geoae restore --model {folder} scene.tif")
 
 
 @cli.command()
-@click.option("--models", default=None, metavar="A,B", help="Shipped models or model folders; by default all shipped.")
-@click.option("--scenes", "places", type=click.Path(path_type=Path), multiple=True, required=True, metavar="DIR|FILE")
-@click.option("--kept-out-by", type=click.Path(path_type=Path), metavar="CONFIG.toml", help="Only scenes that this training kept out.")  # fmt: skip
-@click.option("--sigmas", default="15,25,50", show_default=True, metavar="S,T", help="Noise in 255ths of a band's span; 0: a clean scene.")  # fmt: skip
-@click.option("--peers", is_flag=False, flag_value="all", metavar="[A,B]", help="FFDNet, BM3D, NL-means and wavelets too, told the noise; needs the extra peers.")  # fmt: skip
 @click.option(
-    "--crop", type=click.IntRange(16), default=512, show_default=True, help="Middle of each scene, in pixels."
+    "--models",
+    default=None,
+    metavar="A,B",
+    help="Shipped models or model folders; by default all shipped.",
 )
-@click.option("-o", "--output", "out", type=click.Path(path_type=Path), default=Path("geoae-evaluation"), show_default=True)  # fmt: skip
+@click.option(
+    "--scenes",
+    "places",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="DIR|FILE",
+)
+@click.option(
+    "--kept-out-by",
+    type=click.Path(path_type=Path),
+    metavar="CONFIG.toml",
+    help="Only scenes that this training kept out.",
+)
+@click.option(
+    "--sigmas",
+    default="15,25,50",
+    show_default=True,
+    metavar="S,T",
+    help="Noise in 255ths of a band's span; 0: a clean scene.",
+)
+@click.option(
+    "--peers",
+    is_flag=False,
+    flag_value="all",
+    metavar="[A,B]",
+    help="FFDNet, BM3D, NL-means and wavelets too, told the noise; needs the extra peers.",
+)
+@click.option(
+    "--crop",
+    type=click.IntRange(16),
+    default=512,
+    show_default=True,
+    help="Middle of each scene, in pixels.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    default=Path("geoae-evaluation"),
+    show_default=True,
+)
 def evaluate(
     models: str | None,
     places: tuple[Path, ...],
@@ -202,9 +311,17 @@ def evaluate(
 
 
 @cli.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("geoae-demo"), show_default=True)
 @click.option(
-    "--scene", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A scene of yours, not PyPI's."
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("geoae-demo"),
+    show_default=True,
+)
+@click.option(
+    "--scene",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A scene of yours, not PyPI's.",
 )
 def demo(out: Path, scene: Path | None) -> None:
     """Add known noise to a real scene, restore it, and show picture and figures."""
@@ -215,27 +332,53 @@ def demo(out: Path, scene: Path | None) -> None:
 
 
 API = click.option(
-    "--api", envvar="PREFECT_API_URL", default="http://127.0.0.1:4200/api", show_default=True, metavar="URL",
+    "--api",
+    envvar="PREFECT_API_URL",
+    default="http://127.0.0.1:4200/api",
+    show_default=True,
+    metavar="URL",
     help="Address of Prefect's server.",
-)  # fmt: skip
+)
 LIMIT = click.option(
-    "--limit", type=click.IntRange(1), default=1, show_default=True, help="Runs at a time: one for each GPU."
+    "--limit",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Runs at a time: one for each GPU.",
 )
 
 
 @cli.command()
 @API
 @LIMIT
-@click.option("--inbox", metavar="DIR", help="Folder that is watched; by default inbox, beside the flows.")
-@click.option("--outbox", metavar="DIR", help="Folder of the outputs; by default outbox, beside the flows.")
-@click.option("--server/--no-server", default=True, show_default=True, help="Start a server where none answers.")
-@click.option("--worker/--no-worker", default=True, show_default=True, help="Start a worker, and stay with it.")
 @click.option(
-    "--systemd", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    "--inbox", metavar="DIR", help="Folder that is watched; by default inbox, beside the flows."
+)
+@click.option(
+    "--outbox", metavar="DIR", help="Folder of the outputs; by default outbox, beside the flows."
+)
+@click.option(
+    "--server/--no-server",
+    default=True,
+    show_default=True,
+    help="Start a server where none answers.",
+)
+@click.option(
+    "--worker/--no-worker",
+    default=True,
+    show_default=True,
+    help="Start a worker, and stay with it.",
+)
+@click.option(
+    "--systemd",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
     help="Only write systemd units of server and worker, into this folder.",
-)  # fmt: skip
+)
 def deploy(**options: Any) -> None:
-    """Set up scheduled restoration on Prefect: server, pool, deployments, worker; needs the extra flows."""
+    """Set up scheduled restoration on Prefect: server, pool, deployments, worker; needs the extra
+    flows.
+    """
     from geoae.cli.console import say
     from geoae.cli.deploy import Setup, set_up
 
@@ -245,7 +388,9 @@ def deploy(**options: Any) -> None:
 @cli.command()
 @API
 @LIMIT
-@click.option("--healthcheck", is_flag=True, help="Answer at /health, on port PREFECT_WORKER_WEBSERVER_PORT.")
+@click.option(
+    "--healthcheck", is_flag=True, help="Answer at /health, on port PREFECT_WORKER_WEBSERVER_PORT."
+)
 def worker(api: str, limit: int, healthcheck: bool) -> None:
     """Run a worker of geoae deploy: start lost runs again, then wait for new ones."""
     from geoae.cli.console import say
@@ -256,7 +401,13 @@ def worker(api: str, limit: int, healthcheck: bool) -> None:
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=4200, show_default=True, help="Port to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=4200,
+    show_default=True,
+    help="Port to listen on.",
+)
 def server(host: str, port: int) -> None:
     """Run the Prefect server of geoae deploy, without telemetry."""
     from geoae.cli.console import say

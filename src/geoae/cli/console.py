@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from geoae.models.card import Card
     from geoae.verification.run import VerifyReport
 
-__all__ = ["progress", "say", "show_inspection", "show_models", "show_verification", "summary", "warn"]
+__all__ = [
+    "progress",
+    "say",
+    "show_inspection",
+    "show_models",
+    "show_verification",
+    "summary",
+    "warn",
+]
 
 # Seconds between the lines of a log, and before the first, which quick runs do without.
 LOG_EVERY = 30.0
@@ -42,9 +50,13 @@ def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
         yield lambda done: None
     elif sys.stderr.isatty():
         columns = (
-            TextColumn("restoring"), BarColumn(), TextColumn("{task.completed}/{task.total} tiles"),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-        )  # fmt: skip
+            TextColumn("restoring"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} tiles"),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("restore", total=None, rate="")
             began = time.monotonic()
@@ -63,7 +75,10 @@ def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
             now = time.monotonic()
             if done.done == done.total or now - last < (LOG_EVERY if told else FIRST_AFTER):
                 return
-            last, left = now, (done.total - done.done) * (now - began) / max(done.done - done.resumed, 1)
+            last, left = (
+                now,
+                (done.total - done.done) * (now - began) / max(done.done - done.resumed, 1),
+            )
             earlier = f", {done.resumed} from an earlier run" if done.resumed and not told else ""
             told = True
             line = f"geoae: {done.done} of {done.total} tiles{earlier}, {_duration(left)} left"
@@ -98,7 +113,11 @@ def _size(rows: int, columns: int, bands: int) -> str:
 
 def _otherwise(reason: str) -> str:
     """How a person decides otherwise where a band would be copied for what its tag or name says."""
-    return "; to restore it, name it in --bands" if reason in ("alpha", "quality or class band") else ""
+    return (
+        "; to restore it, name it in --bands"
+        if reason in ("alpha", "quality or class band")
+        else ""
+    )
 
 
 def summary(report: RestoreReport) -> None:
@@ -111,13 +130,17 @@ def summary(report: RestoreReport) -> None:
     if not report.bands:
         say(f"{report.target}: copied, since no band is a measurement")
         return
-    tiles = _count(report.tiles_computed, "tile") + (f" ({report.tiles_empty} empty)" if report.tiles_empty else "")
+    tiles = _count(report.tiles_computed, "tile") + (
+        f" ({report.tiles_empty} empty)" if report.tiles_empty else ""
+    )
     if report.slabs_resumed:
         tiles += f", {_count(report.slabs_resumed, 'slab')} from an earlier run"
     say(
-        f"{report.target}: {_size(report.height, report.width, len(report.bands) + len(report.copied))}, {tiles}, "
-        f"{report.seconds:.1f} s, {report.megapixels_per_second:.2f} Mpx/s, "
-        f"noise {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} DN, model {report.model}"
+        f"{report.target}:"
+        f" {_size(report.height, report.width, len(report.bands) + len(report.copied))}, {tiles},"
+        f" {report.seconds:.1f} s, {report.megapixels_per_second:.2f} Mpx/s, noise"
+        f" {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} DN, model"
+        f" {report.model}"
     )
 
 
@@ -127,16 +150,23 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
         say(found.model_dump_json(indent=2))
         return
     say(
-        f"{found.source}: {found.driver}, {_size(found.height, found.width, found.count)} {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid"
+        f"{found.source}: {found.driver}, {_size(found.height, found.width, found.count)}"
+        f" {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid"
     )
-    table = Table("band", "name", "nodata", "mean", "spread", "noise DN", "variance/DN", "SNR", "treatment")
+    table = Table(
+        "band", "name", "nodata", "mean", "spread", "noise DN", "variance/DN", "SNR", "treatment"
+    )
     for band in found.bands:
         figures = (
             f"{value:.4g}" if value is not None else ""
             for value in (band.mean, band.spread, band.sigma, band.slope, band.snr)
         )
         table.add_row(
-            str(band.index), band.name, "" if band.nodata is None else f"{band.nodata:g}", *figures, band.treatment
+            str(band.index),
+            band.name,
+            "" if band.nodata is None else f"{band.nodata:g}",
+            *figures,
+            band.treatment,
         )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     for note in found.notes:
@@ -147,9 +177,10 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
             say(f"band {band.index} will be {band.treatment}{cure}")
     plan = found.plan
     say(
-        f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px, overlap {plan.overlap}, {_count(plan.slabs, 'slab')}, "
-        f"about {plan.memory_mib} MiB of memory, {plan.disk_mib} MiB of disk while running, "
-        f"{_duration(plan.seconds)} with model {plan.model} on {plan.setting}"
+        f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px, overlap"
+        f" {plan.overlap}, {_count(plan.slabs, 'slab')}, about {plan.memory_mib} MiB of memory,"
+        f" {plan.disk_mib} MiB of disk while running, {_duration(plan.seconds)} with model"
+        f" {plan.model} on {plan.setting}"
     )
     steps = [*found.restored_before, found.restored_with] if found.restored_with else []
     for number, step in enumerate(steps, start=1):
@@ -158,7 +189,10 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
 
 def _show_step(step: Mapping[str, str], place: str) -> None:
     """One restoration that made an output, in a block."""
-    say(f"already restored by geoae {step.get('VERSION', '?')} with model {step.get('MODEL', '?')}{place}")
+    say(
+        f"already restored by geoae {step.get('VERSION', '?')} with model"
+        f" {step.get('MODEL', '?')}{place}"
+    )
     facts = {
         "model digest": step.get("MODEL_DIGEST"),
         "computed on": step.get("SETTING"),
@@ -180,7 +214,9 @@ def show_verification(report: "VerifyReport") -> None:
     table = Table("check", "what is measured", "figure", "limit", "unit", "result")
     for name, check in report.checks.items():
         figures = (f"{value:.3g}" for value in (check.figure, check.limit))
-        table.add_row(name, check.measured, *figures, check.unit, "passed" if check.passed else "FAILED")
+        table.add_row(
+            name, check.measured, *figures, check.unit, "passed" if check.passed else "FAILED"
+        )
     for name, reason in report.skipped.items():
         table.add_row(name, reason, "", "", "", "skipped")
     Console(width=None if sys.stdout.isatty() else 120).print(table)
@@ -189,8 +225,9 @@ def show_verification(report: "VerifyReport") -> None:
             say(f"{name}: {check.note}")
     passed = len(report.checks) - len(report.failed)
     say(
-        f"{report.model}: {passed} of {len(report.checks)} checks passed, {report.seconds:.0f} s, {report.setting}, "
-        f"{report.scene} scene of {_size(report.height, report.width, report.bands)}"
+        f"{report.model}: {passed} of {len(report.checks)} checks passed, {report.seconds:.0f} s,"
+        f" {report.setting}, {report.scene} scene of"
+        f" {_size(report.height, report.width, report.bands)}"
     )
 
 
@@ -200,5 +237,7 @@ def show_models(cards: Sequence["Card"]) -> None:
     for card in cards:
         figures = (str(card.halo), f"{card.kflop(card.channels):.0f}", f"{card.parameters:,}")
         table.add_row(card.name, card.description, *figures, "yes" if card.is_verified else "no")
-    table.add_row("identity", "changes nothing, bit for bit; for trying the pipeline", "8", "0", "0", "")
+    table.add_row(
+        "identity", "changes nothing, bit for bit; for trying the pipeline", "8", "0", "0", ""
+    )
     Console(width=None if sys.stdout.isatty() else 120).print(table)

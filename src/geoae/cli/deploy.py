@@ -1,7 +1,8 @@
-"""Setting up scheduled restoration for the first time: Prefect's server, pool, deployments and a worker.
+"""Setting up scheduled restoration for the first time: Prefect's server, pool, deployments and a
+worker.
 
-Everything is done by Prefect's own commands, which are told as they are run: nothing that is done here
-could not be done by hand, and nothing of Prefect is imported.
+Everything is done by Prefect's own commands, which are told as they are run: nothing that is done
+here could not be done by hand, and nothing of Prefect is imported.
 """
 
 import json
@@ -21,11 +22,12 @@ __all__ = ["Setup", "set_up"]
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """``api``: address of Prefect's server, started here where none answers, it is of this machine and ``server`` is set.
+    """``api``: address of Prefect's server, started here where none answers, it is of this machine
+    and ``server`` is set.
 
-    ``limit``: flow runs at a time, one for each GPU; ``inbox`` and ``outbox``: folders that are watched and
-    written to; ``worker``: whether to start a worker and stay with it; ``systemd``: folder for systemd units of server
-    and worker, which are written in place of everything else.
+    ``limit``: flow runs at a time, one for each GPU; ``inbox`` and ``outbox``: folders that are
+    watched and written to; ``worker``: whether to start a worker and stay with it; ``systemd``:
+    folder for systemd units of server and worker, which are written in place of everything else.
     """
 
     api: str = "http://127.0.0.1:4200/api"
@@ -38,9 +40,11 @@ class Setup:
 
 
 def set_up(setup: Setup, say: Callable[[str], None]) -> None:
-    """Set up what is not there yet; ``say`` takes each command before it is run. Raises ``GeoaeError``.
+    """Set up what is not there yet; ``say`` takes each command before it is run. Raises
+    ``GeoaeError``.
 
-    Running it again changes nothing but what is asked for differently. With ``worker`` it does not return.
+    Running it again changes nothing but what is asked for differently. With ``worker`` it does not
+    return.
     """
     service = Service.at(setup.api, {"GEOAE_INBOX": setup.inbox, "GEOAE_OUTBOX": setup.outbox}, say)
     if setup.systemd is not None:
@@ -56,7 +60,11 @@ def set_up(setup: Setup, say: Callable[[str], None]) -> None:
     service.prefect("--no-prompt", "deploy", "--all")
     _create_automations(service)
     say("# ready; a worker is started, in any shell, with:")
-    say(format_command(service, [sys.executable, "-m", "geoae", "worker", "--limit", str(setup.limit)]))
+    say(
+        format_command(
+            service, [sys.executable, "-m", "geoae", "worker", "--limit", str(setup.limit)]
+        )
+    )
     if setup.worker:
         run_worker(service, setup.limit)
 
@@ -67,7 +75,9 @@ def _require_server(service: Service, start: bool) -> None:
     elif start and service.is_here:
         start_server(service)
     else:
-        raise GeoaeError(f"{service.api}: no Prefect server answers; start it there, or leave --api out")
+        raise GeoaeError(
+            f"{service.api}: no Prefect server answers; start it there, or leave --api out"
+        )
 
 
 def _create_automations(service: Service) -> None:
@@ -75,4 +85,6 @@ def _create_automations(service: Service) -> None:
     listed = service.prefect("automation", "ls", quiet=True)
     for path in sorted((service.home / "flows" / "automations").glob("*.json")):
         if json.loads(path.read_text())["name"] not in listed:
-            service.prefect("automation", "create", "--from-file", str(path.relative_to(service.home)))
+            service.prefect(
+                "automation", "create", "--from-file", str(path.relative_to(service.home))
+            )

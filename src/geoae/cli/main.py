@@ -38,14 +38,21 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:  # of what it says, unless it names a file
         if error.filename is not None:
-            _stop(f"geoae: {error.filename}: cannot be used ({error.strerror}); allow it, or choose another")
+            _stop(
+                f"geoae: {error.filename}: cannot be used ({error.strerror}); allow it, or choose"
+                " another"
+            )
         _silence()
-        _stop(f"geoae: what it says cannot be written ({error.strerror or error}); outputs that it names are complete")
+        _stop(
+            f"geoae: what it says cannot be written ({error.strerror or error}); outputs that it"
+            " names are complete"
+        )
     except ImportError as error:
         if "failed to map" not in str(error):
             raise
         _stop(
-            "geoae: out of memory while its libraries load; raise the limit (ulimit -v), they take some 10 GiB of addresses"
+            "geoae: out of memory while its libraries load; raise the limit (ulimit -v), they take"
+            " some 10 GiB of addresses"
         )
     except (KeyboardInterrupt, click.Abort):
         # Python would wait for what GDAL still copies, into a file that is gone already.

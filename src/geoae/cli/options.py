@@ -8,22 +8,48 @@ import click
 __all__ = ["with_options"]
 
 OPTIONS: list[Callable[[Any], Any]] = [
-    click.option("--model", metavar="NAME|PATH", help="Shipped model or model folder; identity changes nothing."),
     click.option(
-        "--sigma", metavar="auto|DN|DN,DN,...", help="Noise of all restored bands, or of each; auto estimates it."
+        "--model",
+        metavar="NAME|PATH",
+        help="Shipped model or model folder; identity changes nothing.",
+    ),
+    click.option(
+        "--sigma",
+        metavar="auto|DN|DN,DN,...",
+        help="Noise of all restored bands, or of each; auto estimates it.",
     ),
     click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True),
-    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16"]),
+        default="auto",
+        show_default=True,
+    ),
     click.option("--recipe", metavar="NAME|PATH", help="Options for scenes of one kind, as TOML."),
-    click.option("--tile", type=click.IntRange(1), metavar="N", help="Largest side of a tile, in pixels."),
-    click.option("--overlap", type=click.IntRange(1), metavar="N", help="Least overlap of tiles, in pixels."),
-    click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples of one forward pass."),
+    click.option(
+        "--tile", type=click.IntRange(1), metavar="N", help="Largest side of a tile, in pixels."
+    ),
+    click.option(
+        "--overlap", type=click.IntRange(1), metavar="N", help="Least overlap of tiles, in pixels."
+    ),
+    click.option(
+        "--batch-size", type=click.IntRange(1), metavar="N", help="Samples of one forward pass."
+    ),
     click.option("--bands", metavar="1-3,7", help="Bands to restore; others are copied."),
     click.option(
-        "--nodata", metavar="VALUE", help="Value of pixels without a measurement that the file does not declare."
+        "--nodata",
+        metavar="VALUE",
+        help="Value of pixels without a measurement that the file does not declare.",
     ),
-    click.option("--tta", is_flag=True, default=None, help="Mean over eight turns and flips: eight times as slow."),
-    click.option("--profile", type=click.Choice(["cog", "gtiff"]), help="Kind of file; cog by default."),
+    click.option(
+        "--tta",
+        is_flag=True,
+        default=None,
+        help="Mean over eight turns and flips: eight times as slow.",
+    ),
+    click.option(
+        "--profile", type=click.Choice(["cog", "gtiff"]), help="Kind of file; cog by default."
+    ),
 ]
 
 

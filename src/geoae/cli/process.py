@@ -13,8 +13,8 @@ def tune_process() -> None:
     """Memory settings of this process alone: what an import must not do to another program.
 
     glibc maps and faults in every activation anew unless told to keep freed memory (1.15 to 1.5
-    times the speed on a CPU); GDAL's block cache would grow with the machine's memory; numpy's small
-    matrix products would start threads that take the cores from the network (1.1 times).
+    times the speed on a CPU); GDAL's block cache would grow with the machine's memory; numpy's
+    small matrix products would start threads that take the cores from the network (1.1 times).
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MIB))
@@ -25,16 +25,22 @@ def tune_process() -> None:
     os.environ.setdefault("GDAL_HTTP_CONNECTTIMEOUT", "30")
     os.environ.setdefault("GDAL_HTTP_LOW_SPEED_LIMIT", "1")
     os.environ.setdefault("GDAL_HTTP_LOW_SPEED_TIME", "60")
-    os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL's own threads say; errors are told in one line
+    # what GDAL's own threads say; errors are told in one line
+    os.environ.setdefault("CPL_LOG", os.devnull)
     # PROJ prints what libgeotiff looks up in vain, and then does without.
     os.environ.setdefault("PROJ_DEBUG", "0")
     keep_large_arrays()
 
 
 def hush_libraries() -> None:
-    """Of a full disk libtiff, of damage HDF5 tell standard error by themselves, past GDAL and Python; we do so in one line."""
+    """Of a full disk libtiff, of damage HDF5 tell standard error by themselves, past GDAL and
+    Python; we do so in one line.
+    """
     import rasterio._base
 
-    for name, arguments in (("TIFFSetErrorHandler", (None,)), ("H5Eset_auto2", (ctypes.c_int64(0), None, None))):
+    for name, arguments in (
+        ("TIFFSetErrorHandler", (None,)),
+        ("H5Eset_auto2", (ctypes.c_int64(0), None, None)),
+    ):
         with suppress(OSError, AttributeError):  # a build that hides it
             getattr(ctypes.CDLL(rasterio._base.__file__), name)(*arguments)

@@ -19,7 +19,16 @@ from urllib.request import urlopen
 from geoae.errors import GeoaeError
 from geoae.resources import require_extra, shipped
 
-__all__ = ["POOL", "SECRETS", "Service", "format_command", "list_variables", "run_server", "run_worker", "start_server"]
+__all__ = [
+    "POOL",
+    "SECRETS",
+    "Service",
+    "format_command",
+    "list_variables",
+    "run_server",
+    "run_worker",
+    "start_server",
+]
 
 POOL = "gpu"
 # Nobody is told of what is run here, and a busy machine is given time to start.
@@ -29,14 +38,18 @@ SETTINGS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }
 # Of workers: freed memory is kept, instead of being mapped and faulted in anew for every tile.
-MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(512 << 20), "MALLOC_ARENA_MAX": "1"}
-# Of the server, unless there is a proxy: it asks GitHub for a list of kinds of workers, of which it has a copy, and no
-# setting stops that. Where nobody answers, it takes its copy.
+MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
+    "MALLOC_ARENA_MAX": "1",
+}
+# Of the server, unless there is a proxy: it asks GitHub for a list of kinds of workers, of which it
+# has a copy, and no setting stops that. Where nobody answers, it takes its copy.
 NOBODY = "http://127.0.0.1:9"
 SERVER_SECONDS = 180.0
 HERE = ("127.0.0.1", "localhost", "::1")
-# What a service in another shell has to be told, beside all that begins with GEOAE_ and is no password. What else there
-# may be of Prefect holds passwords.
+# What a service in another shell has to be told, beside all that begins with GEOAE_ and is no
+# password. What else there may be of Prefect holds passwords.
 TOLD = {*SETTINGS, "DASK_SCHEDULER_ADDRESS", "PREFECT_API_URL", "PREFECT_HOME"}
 SECRETS = ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")
 
@@ -59,7 +72,9 @@ class Service:
     say: Callable[[str], None]
 
     @classmethod
-    def at(cls, api: str, places: Mapping[str, str | None], say: Callable[[str], None]) -> "Service":
+    def at(
+        cls, api: str, places: Mapping[str, str | None], say: Callable[[str], None]
+    ) -> "Service":
         """The service at ``api``; ``places`` are folders by the variable that names them.
 
         Raises:
@@ -70,7 +85,12 @@ class Service:
         require_extra("flows", "prefect")
         given = {name: str(Path(place).resolve()) for name, place in places.items() if place}
         settings = {name: value for name, value in SETTINGS.items() if name not in os.environ}
-        return cls(api, shipped("flows").parent, os.environ | settings | given | {"PREFECT_API_URL": api}, say)
+        return cls(
+            api,
+            shipped("flows").parent,
+            os.environ | settings | given | {"PREFECT_API_URL": api},
+            say,
+        )
 
     @property
     def address(self) -> SplitResult:
@@ -97,15 +117,24 @@ class Service:
         return self.module("prefect", *words)
 
     def module(self, name: str, *words: str) -> str:
-        """Run a Python module as a program and return what it prints; ``GeoaeError`` where it fails."""
+        """Run a Python module as a program and return what it prints; ``GeoaeError`` where it
+        fails.
+        """
         done = subprocess.run(
-            [sys.executable, "-m", name, *words], cwd=self.home, env={**self.environment, "COLUMNS": "400"},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", name, *words],
+            cwd=self.home,
+            env={**self.environment, "COLUMNS": "400"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             reason = lines[-1].strip() if lines else "no reason given"
-            raise GeoaeError(f"{shlex.join([name, *words])}: failed ({reason}); run it by hand to see more")
+            raise GeoaeError(
+                f"{shlex.join([name, *words])}: failed ({reason}); run it by hand to see more"
+            )
         return done.stdout
 
 
@@ -118,7 +147,8 @@ def _refuse_what_is_no_address(api: str) -> None:
         known = False
     if not known:
         raise GeoaeError(
-            f"{api}: is no address of a server; give --api one like http://127.0.0.1:4200/api (a password goes into PREFECT_API_AUTH_STRING)"
+            f"{api}: is no address of a server; give --api one like http://127.0.0.1:4200/api (a"
+            " password goes into PREFECT_API_AUTH_STRING)"
         )
 
 
@@ -133,9 +163,15 @@ def format_command(service: Service, command: Sequence[str]) -> str:
 
     Passwords are named, not told: there they are taken from that shell's own variables.
     """
-    settings = [f"{name}={shlex.quote(value)}" for name, value in list_variables(service.environment).items()]
+    settings = [
+        f"{name}={shlex.quote(value)}"
+        for name, value in list_variables(service.environment).items()
+    ]
     secrets = [f'{name}="${{{name}:?}}"' for name in SECRETS if name in service.environment]
-    return f"cd {shlex.quote(str(service.home))} && env {' '.join([*settings, *secrets])} {shlex.join(command)}"
+    return (
+        f"cd {shlex.quote(str(service.home))} && env {' '.join([*settings, *secrets])}"
+        f" {shlex.join(command)}"
+    )
 
 
 def run_worker(service: Service, limit: int, *, healthcheck: bool = False) -> NoReturn:
@@ -144,21 +180,36 @@ def run_worker(service: Service, limit: int, *, healthcheck: bool = False) -> No
     Args:
         service: the server that the worker asks for runs.
         limit: runs at a time.
-        healthcheck: whether the worker answers at /health on port ``PREFECT_WORKER_WEBSERVER_PORT``.
+        healthcheck: whether the worker answers at /health on port
+            ``PREFECT_WORKER_WEBSERVER_PORT``.
 
     Raises:
         GeoaeError: the server does not answer.
 
     """
     if not service.answers():
-        raise GeoaeError(f"{service.api}: no Prefect server answers; start it with geoae server, or give its address with --api")  # fmt: skip
+        raise GeoaeError(
+            f"{service.api}: no Prefect server answers; start it with geoae server, or give its"
+            " address with --api"
+        )
     service.say("python -m flows.recover  # runs that have lost their process start again")
     done = subprocess.run(
-        [sys.executable, "-m", "flows.recover"], cwd=service.home, env=service.environment, check=False
+        [sys.executable, "-m", "flows.recover"],
+        cwd=service.home,
+        env=service.environment,
+        check=False,
     )
     if done.returncode:
         raise GeoaeError("python -m flows.recover: failed; what it prints says why")
-    words = ["worker", "start", "--pool", POOL, "--limit", str(limit), *(["--with-healthcheck"] if healthcheck else [])]
+    words = [
+        "worker",
+        "start",
+        "--pool",
+        POOL,
+        "--limit",
+        str(limit),
+        *(["--with-healthcheck"] if healthcheck else []),
+    ]
     service.say(f"prefect {shlex.join(words)}")
     _become(service, words, MEMORY | service.environment)
 
@@ -181,8 +232,8 @@ def _become(service: Service, words: Sequence[str], environment: Mapping[str, st
 def start_server(service: Service) -> None:
     """Start the server, unless it is just starting, and wait until it answers.
 
-    Not by ``prefect server start --background``: that server writes into a pipe which nobody reads any more, and
-    ends at the first line that it logs.
+    Not by ``prefect server start --background``: that server writes into a pipe which nobody reads
+    any more, and ends at the first line that it logs.
 
     Raises:
         GeoaeError: the server ended or does not answer, or another one of this user runs elsewhere.
@@ -192,27 +243,43 @@ def start_server(service: Service) -> None:
     listen = ["--host", str(service.address.hostname), "--port", str(service.address.port or 4200)]
     pid, words = _server_of(folder)
     if pid and listen[-1] not in words:
-        raise GeoaeError(f"{service.api}: a server runs already elsewhere (PID {pid}: {shlex.join(words)}); give its address with --api, or stop it with prefect server stop")  # fmt: skip
+        raise GeoaeError(
+            f"{service.api}: a server runs already elsewhere (PID {pid}: {shlex.join(words)}); give"
+            " its address with --api, or stop it with prefect server stop"
+        )
     if pid:
         service.say(f"# a server is there (PID {pid}) and will answer soon")
-        _wait(service, lambda: _server_of(folder)[0] == pid, f"the server with PID {pid} does not answer; stop it with prefect server stop")  # fmt: skip
+        _wait(
+            service,
+            lambda: _server_of(folder)[0] == pid,
+            f"the server with PID {pid} does not answer; stop it with prefect server stop",
+        )
         return
     try:
         _start_in_background(service, folder, listen)
     except OSError as error:
-        raise GeoaeError(f"{folder}: cannot be written ({error.strerror}); give another folder in PREFECT_HOME") from error  # fmt: skip
+        raise GeoaeError(
+            f"{folder}: cannot be written ({error.strerror}); give another folder in PREFECT_HOME"
+        ) from error
 
 
 def _start_in_background(service: Service, folder: Path, listen: Sequence[str]) -> None:
-    """In a session of its own, with a log file, and with its PID where ``prefect server stop`` looks for it."""
+    """In a session of its own, with a log file, and with its PID where ``prefect server stop``
+    looks for it.
+    """
     log, noted = folder / "server.log", folder / "server.pid"
     service.say(f"geoae server {shlex.join(listen)} >>{shlex.quote(str(log))} 2>&1 &")
     folder.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "geoae", "server", *listen], cwd=service.home, env=service.environment,
-            stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "geoae", "server", *listen],
+            cwd=service.home,
+            env=service.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
     noted.touch(mode=0o600)
     noted.write_text(str(process.pid))
     _wait(service, lambda: process.poll() is None, f"the server does not answer; {log} says why")
@@ -228,10 +295,18 @@ def _wait(service: Service, lives: Callable[[], bool], reason: str) -> None:
 
 
 def _server_of(folder: Path) -> tuple[int | None, list[str]]:
-    """PID and command of the server of ``folder``; no PID where it has ended, or is another program by now."""
+    """PID and command of the server of ``folder``; no PID where it has ended, or is another program
+    by now.
+    """
     try:
         pid = int((folder / "server.pid").read_text())
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+        words = (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .decode(errors="replace")
+            .rstrip("\0")
+            .split("\0")
+        )
     except (OSError, ValueError):
         return None, []
     server = {"server", "prefect.server.api.server:create_app"} & set(words)

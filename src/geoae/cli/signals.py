@@ -1,4 +1,6 @@
-"""Signals that ask a command to end, told in one line. Of geoae and of others this imports nothing that takes time."""
+"""Signals that ask a command to end, told in one line. Of geoae and of others this imports nothing
+that takes time.
+"""
 
 import os
 import signal
@@ -15,8 +17,8 @@ RESUME = "; what is finished is kept, run the same command again to go on"
 
 
 def listen() -> list[signal.Signals]:
-    """Signals that ask this process to end, as they arrive. The first unwinds what is going on; a second
-    ends it at once, for which what is on disk is always fit.
+    """Signals that ask this process to end, as they arrive. The first unwinds what is going on; a
+    second ends it at once, for which what is on disk is always fit.
     """
     heard: list[signal.Signals] = []
 
@@ -27,7 +29,9 @@ def listen() -> list[signal.Signals]:
         raise KeyboardInterrupt
 
     def lost(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """What a callback of GDAL could not raise: an interruption, or words of a damaged file that are no UTF-8."""
+        """What a callback of GDAL could not raise: an interruption, or words of a damaged file that
+        are no UTF-8.
+        """
         if issubclass(kind, KeyboardInterrupt):
             leave(heard)
         last = trace
@@ -38,9 +42,12 @@ def listen() -> list[signal.Signals]:
             sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = lost
-    sys.unraisablehook = lambda said: lost(said.exc_type, said.exc_value or said.exc_type(), said.exc_traceback)
+    sys.unraisablehook = lambda said: lost(
+        said.exc_type, said.exc_value or said.exc_type(), said.exc_traceback
+    )
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup, or a job in the background of a script
+        # nohup, or a job in the background of a script
+        if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, hear)
     return heard
 

@@ -1,4 +1,6 @@
-"""Unit files for systemd, so that server and worker outlive a login and a restart of the machine."""
+"""Unit files for systemd, so that server and worker outlive a login and a restart of the
+machine.
+"""
 
 import shlex
 import sys
@@ -11,8 +13,9 @@ from geoae.errors import OutputError
 __all__ = ["write_units"]
 
 SERVER, WORKER = "geoae-server.service", "geoae-worker.service"
-# KillMode=mixed sends SIGTERM to the worker alone, which ends its run without a state; the next worker starts such a run
-# again. A run that gets SIGTERM itself sets itself to Crashed, and nothing starts it again.
+# KillMode=mixed sends SIGTERM to the worker alone, which ends its run without a state; the next
+# worker starts such a run again. A run that gets SIGTERM itself sets itself to Crashed, and nothing
+# starts it again.
 UNIT = """\
 # Written by geoae deploy --systemd. As a system unit it needs one line more in [Service]: User=NAME
 [Unit]
@@ -22,7 +25,8 @@ Description={description}
 Type=exec
 WorkingDirectory={home}
 {environment}
-# Passwords, like PREFECT_API_AUTH_STRING=..., go into this file: ~/.config/geoae.env, of a system unit /etc/geoae.env.
+# Passwords, like PREFECT_API_AUTH_STRING=..., go into this file: ~/.config/geoae.env, of a system
+# unit /etc/geoae.env.
 EnvironmentFile=-%E/geoae.env
 {commands}
 Restart=always
@@ -36,7 +40,8 @@ WantedBy=default.target
 
 
 def write_units(service: Service, limit: int, folder: Path) -> None:
-    """Write units of the server, if it is one of this machine, and of a worker, and say how to start them.
+    """Write units of the server, if it is one of this machine, and of a worker, and say how to
+    start them.
 
     Args:
         service: server, folder and environment of the units.
@@ -55,7 +60,9 @@ def write_units(service: Service, limit: int, folder: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
+            raise OutputError(
+                f"{path}: cannot be written ({error.strerror}); choose another folder"
+            ) from error
         service.say(f"# written: {path}")
     service.say("# start them, now and whenever the machine starts, with:")
     service.say("systemctl --user daemon-reload")
@@ -89,11 +96,16 @@ def _worker(service: Service, limit: int) -> str:
 
 def _unit(service: Service, description: str, order: str, commands: Sequence[str]) -> str:
     environment = "\n".join(
-        f"Environment={_quoted(f'{name}={value}')}" for name, value in list_variables(service.environment).items()
+        f"Environment={_quoted(f'{name}={value}')}"
+        for name, value in list_variables(service.environment).items()
     )
     home = str(service.home).replace("%", "%%")
     return UNIT.format(
-        description=description, order=order + "\n", home=home, environment=environment, commands="\n".join(commands)
+        description=description,
+        order=order + "\n",
+        home=home,
+        environment=environment,
+        commands="\n".join(commands),
     )
 
 

@@ -18,9 +18,11 @@ LEAST_SPIKE = 1.5
 NEIGHBOURS = 3
 # A value beyond it that is rarer, like that of a dead pixel, does not hide it.
 OUTLIERS = 2
-# Signals are looked up from so many noise deviations outside the limits to so many inside, at this step.
+# Signals are looked up from so many noise deviations outside the limits to so many inside, at this
+# step.
 OUTSIDE, INSIDE, STEP = 1.0, 6.0, 0.025
-# Where the noise would be below this part of that of the mean signal, the line is no longer straight.
+# Where the noise would be below this part of that of the mean signal, the line is no longer
+# straight.
 LEAST_VARIANCE = 0.05
 # Where clipping leaves less than this part of the noise variance, little can be said of the noise.
 LEAST_LEFT = 0.15
@@ -28,7 +30,9 @@ LEAST_LEFT = 0.15
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Line:
-    """The noise variance of one band: ``sigma**2`` where the signal is ``mean``, growing with it by ``slope``; in DN."""
+    """The noise variance of one band: ``sigma**2`` where the signal is ``mean``, growing with it by
+    ``slope``; in DN.
+    """
 
     sigma: float
     slope: float
@@ -43,9 +47,10 @@ class Line:
 def find_limits(values: Floats, sigma: float) -> tuple[float, float]:
     """The lowest and the highest value of a band where its noise is clipped there; else -inf, inf.
 
-    Clipping heaps up at one value all that would lie beyond it. A value counts as a limit where it is at an end of
-    the histogram, is much more frequent than those beside it, and no farther from them than the noise reaches: a
-    value for missing pixels is apart from the others, and counts of photons are as far apart as their noise.
+    Clipping heaps up at one value all that would lie beyond it. A value counts as a limit where it
+    is at an end of the histogram, is much more frequent than those beside it, and no farther from
+    them than the noise reaches: a value for missing pixels is apart from the others, and counts of
+    photons are as far apart as their noise.
 
     Args:
         values: a sample of the band's pixels, any shape, in DN.
@@ -69,10 +74,11 @@ def _heap(values: Floats, counts: NDArray[np.intp], sigma: float, total: int) ->
 
 
 def unclip(level: Floats, line: Line, low: float, high: float) -> tuple[Floats, Floats]:
-    """The signal behind mean values of clipped noisy pixels, and the share of the noise variance left there.
+    """The signal behind mean values of clipped noisy pixels, and the share of the noise variance
+    left there.
 
-    The moments of normal noise clipped at both ends are known in closed form (Foi, Signal Processing 89(12), 2009);
-    the mean grows with the signal, so it is inverted by interpolation.
+    The moments of normal noise clipped at both ends are known in closed form (Foi, Signal
+    Processing 89(12), 2009); the mean grows with the signal, so it is inverted by interpolation.
 
     Args:
         level: means of places of even signal, any shape, in DN.
@@ -81,7 +87,8 @@ def unclip(level: Floats, line: Line, low: float, high: float) -> tuple[Floats, 
         high: value at which it is clipped above, or inf.
 
     Returns:
-        Signal in DN, and variance of the clipped noise over that of the whole, both of the shape of ``level``.
+        Signal in DN, and variance of the clipped noise over that of the whole, both of the shape of
+        ``level``.
 
     """
     ends = []
@@ -95,9 +102,12 @@ def unclip(level: Floats, line: Line, low: float, high: float) -> tuple[Floats, 
     return level + np.interp(level, mean, signal - mean), np.interp(level, mean, left)
 
 
-def unclip_patches(values: Floats, line: Line, limits: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Patches ``(patch, pixel)`` with the signal and, where clipping has left enough of the noise, the contrast that
-    they would have without it; and the part of the noise variance that it has left, ``(patch,)``.
+def unclip_patches(
+    values: Floats, line: Line, limits: tuple[float, float]
+) -> tuple[Floats, Floats]:
+    """Patches ``(patch, pixel)`` with the signal and, where clipping has left enough of the noise,
+    the contrast that they would have without it; and the part of the noise variance that it has
+    left, ``(patch,)``.
     """
     level = values.mean(axis=1)
     signal, share = unclip(level, line, *limits)
@@ -105,9 +115,11 @@ def unclip_patches(values: Floats, line: Line, limits: tuple[float, float]) -> t
     return signal[:, None] + contrast, share
 
 
-def _clipped_moments(signal: Floats, sigma: Floats, low: float, high: float) -> tuple[Floats, Floats]:
-    """Mean of ``signal`` under normal noise of deviation ``sigma`` clipped to ``low`` and ``high``, and the share of
-    the noise variance that is left.
+def _clipped_moments(
+    signal: Floats, sigma: Floats, low: float, high: float
+) -> tuple[Floats, Floats]:
+    """Mean of ``signal`` under normal noise of deviation ``sigma`` clipped to ``low`` and ``high``,
+    and the share of the noise variance that is left.
     """
     below, above = (low - signal) / sigma, (high - signal) / sigma
     under, over = special.ndtr(below), special.ndtr(-above)

@@ -15,21 +15,26 @@ __all__ = ["LEAST_SHARE", "fit_growth"]
 # Patches of one band are looked at in this many classes of brightness, of at least so many patches.
 CLASSES = 8
 FEWEST_OF_CLASS = 200
-# Noise whose variance in bright places is not this many times that in dark ones passes for constant: so
-# much is feigned by texture that comes with brightness.
+# Noise whose variance in bright places is not this many times that in dark ones passes for
+# constant: so much is feigned by texture that comes with brightness.
 LEAST_RATIO = 2.0
-# Where clipping leaves less than this part of the noise variance, its median is too low, since so much is at the limit.
+# Where clipping leaves less than this part of the noise variance, its median is too low, since so
+# much is at the limit.
 LEAST_LEFT = 0.5
-# Where it would be below this part of the brightest places' or of what was seen, it is no straight line.
+# Where it would be below this part of the brightest places' or of what was seen, it is no straight
+# line.
 LEAST_SHARE = 0.02
-# Classes whose levels are within so many deviations of the noise are classes of noise rather than of brightness.
+# Classes whose levels are within so many deviations of the noise are classes of noise rather than
+# of brightness.
 LEAST_RANGE = 2.0
 # Variance of white noise is kept by this second difference in both directions (Immerkaer, 1996).
 SECOND = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6.0
 NORMAL_MAD = 0.6745
 
 
-def fit_growth(patches: Patches, band: int, values: Floats, energy: Floats, *, where_one: float, sigma: float) -> float:
+def fit_growth(
+    patches: Patches, band: int, values: Floats, energy: Floats, *, where_one: float, sigma: float
+) -> float:
     """Growth of the noise variance of ``band`` with its signal, 0 where it does not grow.
 
     Args:
@@ -63,9 +68,11 @@ def fit_growth(patches: Patches, band: int, values: Floats, energy: Floats, *, w
 
 
 def _fit_line(x: Floats, y: Floats) -> tuple[float, float]:
-    """Slope and offset of the line through points by the median slope of their pairs (Theil, 1950; Sen, 1968).
+    """Slope and offset of the line through points by the median slope of their pairs (Theil, 1950;
+    Sen, 1968).
 
-    ``scipy.stats.theilslopes`` finds the same, but takes 3 ms for its intervals and checks: a second for 200 bands.
+    ``scipy.stats.theilslopes`` finds the same, but takes 3 ms for its intervals and checks: a
+    second for 200 bands.
     """
     one, other = np.triu_indices(len(x), 1)
     # Classes that differ by rounding only may have one mean.

@@ -28,17 +28,21 @@ Limits = Sequence[tuple[float, float]]
 ROUNDS = 3
 # A band of which the others leave this part of its own estimate is made of them, noise and all.
 COPIED = 0.03
-# How many of the least eigenvalues are looked at, and by how much the root of their mean is low in white noise for each
-# square root of pixels over patches. Measured with patches that overlap; the limit for the least one is 1 (Silverstein,
-# Annals of Probability 13(4), 1985). With fewer bands there are more patches, and texture makes up for it.
+# How many of the least eigenvalues are looked at, and by how much the root of their mean is low in
+# white noise for each square root of pixels over patches. Measured with patches that overlap; the
+# limit for the least one is 1 (Silverstein, Annals of Probability 13(4), 1985). With fewer bands
+# there are more patches, and texture makes up for it.
 OF_FEW_BANDS, OF_MANY_BANDS, WITHOUT_TEXTURE = (1, 0.0), (1, 0.9), (12, 0.45)
-# Of many bands the others leave hardly any texture: the band itself counts only where it shows so much less.
+# Of many bands the others leave hardly any texture: the band itself counts only where it shows so
+# much less.
 CLEARLY_LESS = 0.9
-# Signals so dark that the line leaves this part of the variance at the mean tell nothing of its height: an error of
-# the slope is a large one there, and shadows and water would pass for the weakest texture.
+# Signals so dark that the line leaves this part of the variance at the mean tell nothing of its
+# height: an error of the slope is a large one there, and shadows and water would pass for the
+# weakest texture.
 FAINTEST = 0.3
-# Clipped noise is estimated again so often at most, or until it changes by less than this part, since a tenth of an
-# error comes back at most; at first by the band alone, from every third patch, and closer.
+# Clipped noise is estimated again so often at most, or until it changes by less than this part,
+# since a tenth of an error comes back at most; at first by the band alone, from every third patch,
+# and closer.
 CLIPPED_ROUNDS = 4
 SETTLED, SETTLED_ALONE = 0.1, 0.02
 THIRD = 3
@@ -56,11 +60,11 @@ def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
       (Roger and Arnold, Int. J. Remote Sensing 17(10), 1996); the noise that the prediction with
       weights ``a`` brings along is known, ``sigma_b^2 + sum_k a_k^2 sigma_k^2``, and taken out.
 
-    A band with too few valid patches, or none that is not flat, has no noise: 0. Noise is taken for constant and not
-    clipped; ``noise_model`` looks at both.
+    A band with too few valid patches, or none that is not flat, has no noise: 0. Noise is taken for
+    constant and not clipped; ``noise_model`` looks at both.
 
-    A band of which the others leave next to nothing is taken for a copy of them, whose noise they predict too. In
-    a ``restored`` scene it is not: there it is a band whose noise is gone.
+    A band of which the others leave next to nothing is taken for a copy of them, whose noise they
+    predict too. In a ``restored`` scene it is not: there it is a band whose noise is gone.
     """
     patches = cut_patches(samples)
     alone = _estimate_alone(patches, patches.bands)
@@ -68,18 +72,20 @@ def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
 
 
 def noise_model(samples: Samples) -> tuple[Floats, Floats]:
-    """Noise of each band where the signal is its mean, and how its variance grows with the signal, ``(band,)`` in
-    DN twice; a growth of 0 where the noise is constant.
+    """Noise of each band where the signal is its mean, and how its variance grows with the signal,
+    ``(band,)`` in DN twice; a growth of 0 where the noise is constant.
 
-    The variance is a straight line in the signal, as shot noise has it (Foi, Trimeche, Katkovnik and
-    Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the weaker half of the patches of each class of
-    brightness, by the median absolute second difference in both directions (Immerkaer, Computer Vision and
-    Image Understanding 64(2), 1996); its height is that of ``estimate_noise``, once each patch has as much noise as
-    one of the mean signal has. A line that would be below zero where the weakest patches are is no such line.
+    The variance is a straight line in the signal, as shot noise has it (Foi, Trimeche, Katkovnik
+    and Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the weaker half of the patches of
+    each class of brightness, by the median absolute second difference in both directions
+    (Immerkaer, Computer Vision and Image Understanding 64(2), 1996); its height is that of
+    ``estimate_noise``, once each patch has as much noise as one of the mean signal has. A line that
+    would be below zero where the weakest patches are is no such line.
 
-    Where pixels heap up at a band's lowest or highest value, its noise is clipped there, and less of it is left near
-    that value. Then the patches are given back the signal and the contrast that the noise found so far says they had,
-    and the noise is estimated again until it no longer changes. What is returned is the noise before clipping.
+    Where pixels heap up at a band's lowest or highest value, its noise is clipped there, and less
+    of it is left near that value. Then the patches are given back the signal and the contrast that
+    the noise found so far says they had, and the noise is estimated again until it no longer
+    changes. What is returned is the noise before clipping.
     """
     patches = cut_patches(samples)
     alone = _estimate_alone(patches, patches.bands)
@@ -91,7 +97,9 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
 
 
 def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Floats, Floats]:
-    """``noise_model`` of patches that are clipped at the ``limits`` of some bands; ``alone`` as for ``_fit_lines``."""
+    """``noise_model`` of patches that are clipped at the ``limits`` of some bands; ``alone`` as for
+    ``_fit_lines``.
+    """
     means, sigma, slope = patches.level.mean(axis=1), alone[:, 0].copy(), np.zeros(len(alone))
     changed = patches.bands[np.isfinite(limits).any(axis=1) & (sigma > 0)]
     for band in changed:
@@ -111,7 +119,9 @@ def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Float
         lost = found == 0
         sigma[fitted] = np.where(lost, before[fitted], np.sqrt(np.maximum(risen, 0.0)))
         slope[fitted] = np.where(lost, 0.0, slopes)
-        changed = changed[((np.abs(sigma - before) > SETTLED * before) | ((slope > 0) & ~grew))[changed]]
+        changed = changed[
+            ((np.abs(sigma - before) > SETTLED * before) | ((slope > 0) & ~grew))[changed]
+        ]
         fitted = changed
         if not changed.size:
             break
@@ -119,12 +129,15 @@ def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Float
 
 
 def _settle_alone(values: Floats, sigma: float, limits: tuple[float, float]) -> float:
-    """Noise of one clipped band by itself, from its patches ``(patch, pixel)``, as if it were constant; ``sigma``:
-    what it seems to be.
+    """Noise of one clipped band by itself, from its patches ``(patch, pixel)``, as if it were
+    constant; ``sigma``: what it seems to be.
     """
     for _ in range(CLIPPED_ROUNDS):
         whole, left = unclip_patches(values, Line(sigma, 0.0, 0.0), limits)
-        before, found = sigma, _estimate_alone(Patches(whole[None], True, left=left[None]), np.array([0]))[0, 0]
+        before, found = (
+            sigma,
+            _estimate_alone(Patches(whole[None], True, left=left[None]), np.array([0]))[0, 0],
+        )
         sigma = found or before
         if abs(sigma - before) <= SETTLED_ALONE * before:
             break
@@ -132,8 +145,8 @@ def _settle_alone(values: Floats, sigma: float, limits: tuple[float, float]) -> 
 
 
 def _fit_lines(patches: Patches, bands: Indices, alone: Floats) -> tuple[Floats, Floats]:
-    """``noise_model`` of some ``bands``, as if nothing were clipped; ``alone`` (band, 2): what ``_estimate_alone``
-    finds of all.
+    """``noise_model`` of some ``bands``, as if nothing were clipped; ``alone`` (band, 2): what
+    ``_estimate_alone`` finds of all.
     """
     sigma, seen_at, growth = _estimate_all(patches, bands, alone, growing=True)
     if not patches.count:
@@ -154,31 +167,46 @@ def _fit_lines(patches: Patches, bands: Indices, alone: Floats) -> tuple[Floats,
 
 
 def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
-    """Those of ``patches`` that none of ``bands`` sees too dark, with the contrast of these bands divided by the noise
-    that their signal brings; at a band's mean signal that is one, and grows by ``growth`` (of bands,).
+    """Those of ``patches`` that none of ``bands`` sees too dark, with the contrast of these bands
+    divided by the noise that their signal brings; at a band's mean signal that is one, and grows by
+    ``growth`` (of bands,).
     """
     level = patches.level[bands]
     variance = 1 + growth[:, None] * (level - level.mean(axis=1, keepdims=True))
     bright = (variance > FAINTEST).all(axis=0)
     # Indexing would leave them scattered in memory.
     values = patches.values.compress(bright, axis=1)
-    for band, mean, noise in zip(bands, level[:, bright, None], np.sqrt(variance[:, bright, None]), strict=True):
+    for band, mean, noise in zip(
+        bands, level[:, bright, None], np.sqrt(variance[:, bright, None]), strict=True
+    ):
         values[band] = mean + (values[band] - mean) / noise
-    return replace(patches, values=values, left=None if patches.left is None else patches.left[:, bright])
+    return replace(
+        patches, values=values, left=None if patches.left is None else patches.left[:, bright]
+    )
 
 
 def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
-    """The first of ``estimate_noise`` of some ``bands``, and the mean signal where it was seen, ``(of bands, 2)``."""
+    """The first of ``estimate_noise`` of some ``bands``, and the mean signal where it was seen,
+    ``(of bands, 2)``.
+    """
     floor = OF_MANY_BANDS if patches.few else OF_FEW_BANDS
     each = ((band, patches.values[band]) for band in bands)
-    return np.array([_weak_texture(patches, band, own, gradient_energy(own), floor) for band, own in each])
+    return np.array(
+        [_weak_texture(patches, band, own, gradient_energy(own), floor) for band, own in each]
+    )
 
 
 def _estimate_all(
-    patches: Patches, bands: Indices, alone: Floats, *, growing: bool = False, copied: float = COPIED
+    patches: Patches,
+    bands: Indices,
+    alone: Floats,
+    *,
+    growing: bool = False,
+    copied: float = COPIED,
 ) -> tuple[Floats, Floats, Floats]:
-    """``estimate_noise`` of some ``bands``, the mean signal where it was seen and, where asked for, how its variance
-    grows, ``(of bands,)``; ``alone`` (band, 2): what ``_estimate_alone`` finds of all.
+    """``estimate_noise`` of some ``bands``, the mean signal where it was seen and, where asked for,
+    how its variance grows, ``(of bands,)``; ``alone`` (band, 2): what ``_estimate_alone`` finds of
+    all.
     """
     floor, most = (WITHOUT_TEXTURE, 1 / CLEARLY_LESS) if patches.few else (OF_FEW_BANDS, 1.0)
     found = []
@@ -200,8 +228,9 @@ def _estimate_all(
 def _weak_texture(
     patches: Patches, band: int, values: Floats, energy: Floats, floor: tuple[int, float]
 ) -> tuple[float, float]:
-    """Noise of ``band`` from ``values`` (patch, pixel), its own or what others leave of them, of this gradient
-    ``energy`` (patch,), and the mean signal where it was seen; ``floor`` as for ``_least_variance``.
+    """Noise of ``band`` from ``values`` (patch, pixel), its own or what others leave of them, of
+    this gradient ``energy`` (patch,), and the mean signal where it was seen; ``floor`` as for
+    ``_least_variance``.
     """
     signal, telling = patches.level[band], patches.select_telling(band, energy)
     if not telling.all():
@@ -214,13 +243,16 @@ def _weak_texture(
         before, weak = weak, energy < pure_noise_energy() * variance
         if weak.sum() < FEWEST or np.array_equal(weak, before):
             break
-        variance, seen_at = _least_variance(values.compress(weak, axis=0), *floor), signal[weak].mean()
+        variance, seen_at = (
+            _least_variance(values.compress(weak, axis=0), *floor),
+            signal[weak].mean(),
+        )
     return float(np.sqrt(variance)), float(seen_at)
 
 
 def _least_variance(values: Floats, count: int, error: float) -> float:
-    """Mean of the ``count`` least eigenvalues of the covariance of ``values`` (patch, pixel), less the sampling
-    ``error`` of its root.
+    """Mean of the ``count`` least eigenvalues of the covariance of ``values`` (patch, pixel), less
+    the sampling ``error`` of its root.
     """
     centred = values - values.mean(axis=0)
     least = np.linalg.eigvalsh(centred.T @ centred / (len(values) - 1))[:count].mean()

@@ -27,14 +27,16 @@ __all__ = [
 
 Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
 
-# Side of the patches; their number bounds the cost of a band, and of all of them where there are many.
+# Side of the patches; their number bounds the cost of a band, and of all of them where there are
+# many.
 SIDE = 5
 PATCHES = 20_000
 FEW_BANDS = 24
 FEWEST_PATCHES = 2_000
 # Below this number of patches a covariance of 25 x 25 means nothing.
 FEWEST = 200
-# Share of pure noise whose gradients pass for weak texture (Liu, Tanaka and Okutomi, IEEE TIP 22(12), 2013).
+# Share of pure noise whose gradients pass for weak texture (Liu, Tanaka and Okutomi, IEEE TIP
+# 22(12), 2013).
 CONFIDENCE = 1 - 1e-6
 
 
@@ -44,9 +46,11 @@ class Patches:
 
     Attributes:
         values: pixels in DN, ``(band, patch, SIDE * SIDE)``.
-        few: whether they are so few, since there are many bands, that sampling errors of covariances matter.
+        few: whether they are so few, since there are many bands, that sampling errors of
+            covariances matter.
         pixels: how many pixels of a band are in them.
-        left: part of the noise variance that clipping has left, ``(band, patch)``; None where nothing is clipped.
+        left: part of the noise variance that clipping has left, ``(band, patch)``; None where
+            nothing is clipped.
 
     """
 
@@ -71,11 +75,14 @@ class Patches:
         level: Floats = self.values.mean(axis=2)
         return level
 
-    def select_telling(self, band: int, energy: Floats, least: float = LEAST_LEFT) -> NDArray[np.bool_]:
-        """Which patches ``(patch,)``, of this gradient ``energy`` (patch,), tell of the noise of ``band``: those with
-        at least this part ``least`` of its variance.
+    def select_telling(
+        self, band: int, energy: Floats, least: float = LEAST_LEFT
+    ) -> NDArray[np.bool_]:
+        """Which patches ``(patch,)``, of this gradient ``energy`` (patch,), tell of the noise of
+        ``band``: those with at least this part ``least`` of its variance.
 
-        Exactly flat patches do not: they are saturation or an undeclared collar, not a sight without noise.
+        Exactly flat patches do not: they are saturation or an undeclared collar, not a sight
+        without noise.
         """
         varied: NDArray[np.bool_] = energy > 0
         return varied if self.left is None else varied & (self.left[band] >= least)
@@ -87,7 +94,9 @@ def most_patches(bands: int) -> int:
 
 
 def cut_patches(samples: Samples) -> Patches:
-    """About ``most_patches`` patches, evenly spread over ``samples``: pairs of pixels and mask ``(band, row, col)``."""
+    """About ``most_patches`` patches, evenly spread over ``samples``: pairs of pixels and mask
+    ``(band, row, col)``.
+    """
     bands = len(samples[0][0])
     most, few = most_patches(bands), bands > FEW_BANDS
     room = [max(p.shape[1] - SIDE + 1, 0) * max(p.shape[2] - SIDE + 1, 0) for p, _ in samples]
@@ -106,13 +115,17 @@ def cut_patches(samples: Samples) -> Patches:
 
 
 def _find_places(mask: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
-    """Where in a flat band the pixels of each patch are that is valid in all bands of ``mask``, ``(patch, pixel)``."""
+    """Where in a flat band the pixels of each patch are that is valid in all bands of ``mask``,
+    ``(patch, pixel)``.
+    """
     height, width = mask.shape[1:]
     if min(height, width) < SIDE:
         return np.zeros((0, SIDE * SIDE), np.intp)
     valid = sliding_window_view(mask.all(axis=0), (SIDE, SIDE))[::step, ::step].all(axis=(2, 3))
     corners = np.argwhere(valid) @ np.array([step * width, step])
-    places: NDArray[np.intp] = corners[:, None] + np.add.outer(np.arange(SIDE) * width, np.arange(SIDE)).ravel()
+    places: NDArray[np.intp] = (
+        corners[:, None] + np.add.outer(np.arange(SIDE) * width, np.arange(SIDE)).ravel()
+    )
     return places
 
 
@@ -129,7 +142,9 @@ def _first_differences() -> Floats:
 
 
 def gradient_energy(values: Floats) -> Floats:
-    """Squared differences of neighbouring pixels of ``values`` (patch, pixel), summed, ``(patch,)``."""
+    """Squared differences of neighbouring pixels of ``values`` (patch, pixel), summed,
+    ``(patch,)``.
+    """
     gradients = values @ _first_differences().T
     energy: Floats = np.einsum("pd,pd->p", gradients, gradients)
     return energy
@@ -137,8 +152,8 @@ def gradient_energy(values: Floats) -> Floats:
 
 @lru_cache(maxsize=1)
 def pure_noise_energy() -> float:
-    """What the gradient energy of a patch of unit noise stays below with ``CONFIDENCE``: that of the gamma
-    distribution with its first two moments.
+    """What the gradient energy of a patch of unit noise stays below with ``CONFIDENCE``: that of
+    the gamma distribution with its first two moments.
     """
     energy = _first_differences().T @ _first_differences()
     mean, variance = np.trace(energy), 2.0 * np.trace(energy @ energy)

@@ -18,10 +18,13 @@ AT_ONCE = 32
 BLOCK = 512
 
 
-def subtract_predicted(patches: Patches, bands: Indices, noise: Floats) -> Iterator[tuple[int, Floats, float]]:
+def subtract_predicted(
+    patches: Patches, bands: Indices, noise: Floats
+) -> Iterator[tuple[int, Floats, float]]:
     """Subtract from each band what the other bands predict of it.
 
-    Texture is shared by the bands, noise is not (Roger and Arnold, Int. J. Remote Sensing 17(10), 1996).
+    Texture is shared by the bands, noise is not (Roger and Arnold, Int. J. Remote Sensing 17(10),
+    1996).
 
     Args:
         patches: those of all bands.
@@ -29,9 +32,10 @@ def subtract_predicted(patches: Patches, bands: Indices, noise: Floats) -> Itera
         noise: standard deviation of the noise of all bands, ``(band,)``; only their ratios count.
 
     Yields:
-        Of each band its index, what is left of its patches ``(patch, pixel)`` in units of its ``noise``, and the factor
-        from the standard deviation of the noise in these to that in the band. Where there is nothing to predict from
-        (one band, or too few patches): the patches themselves, in DN, and 1.
+        Of each band its index, what is left of its patches ``(patch, pixel)`` in units of its
+        ``noise``, and the factor from the standard deviation of the noise in these to that in the
+        band. Where there is nothing to predict from (one band, or too few patches): the patches
+        themselves, in DN, and 1.
 
     """
     values = patches.values
@@ -41,10 +45,12 @@ def subtract_predicted(patches: Patches, bands: Indices, noise: Floats) -> Itera
     scale = np.where(noise > 0, noise, 1.0)
     covariance = _detail_covariance(patches) / np.outer(scale, scale)
     ridge = (1e-9 * np.trace(covariance) or 1.0) * np.eye(len(values))
-    # Row b of the inverse holds, but for its own entry as a factor, the band less its best prediction.
+    # Row b of the inverse holds, but for its own entry as a factor, the band less its best
+    # prediction.
     precision = np.linalg.inv(covariance + ridge)
     gains = precision / np.diag(precision)[:, None]
-    # Each predictor takes a degree of freedom from what is left, and brings an error of its weight into the weights.
+    # Each predictor takes a degree of freedom from what is left, and brings an error of its weight
+    # into the weights.
     lost = min((len(values) - 1) / max(patches.pixels, 1), 0.5) if patches.few else 0.0
     flat = values.reshape(len(values), -1)
     # Bands of which too little is left do not bring all of their noise.

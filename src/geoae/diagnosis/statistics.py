@@ -15,15 +15,16 @@ from geoae.radiometry.scale import Scale
 
 __all__ = ["Facts"]
 
-# Noise that is told may be this many times a band's standard deviation in the sample, which is not the whole scene.
+# Noise that is told may be this many times a band's standard deviation in the sample, which is not
+# the whole scene.
 LOUDEST = 3.0
 
 
 @dataclass(frozen=True, eq=False)
 class Facts:
     """``mean`` (band,), ``covariance`` (band, band) and noise ``sigma`` (band,) of a scene, in DN;
-    ``slope`` (band,): how the noise variance grows with the signal, in DN, ``sigma**2`` being that at the
-    mean; ``digest`` of the sample they come from and the share of ``valid`` pixels in it.
+    ``slope`` (band,): how the noise variance grows with the signal, in DN, ``sigma**2`` being that
+    at the mean; ``digest`` of the sample they come from and the share of ``valid`` pixels in it.
     """
 
     mean: NDArray[np.float64]
@@ -35,14 +36,20 @@ class Facts:
 
     @classmethod
     def of(cls, samples: Samples, sigma: Sequence[float] | None = None) -> Self:
-        """Facts of a sample; ``sigma`` (band,) in DN, the same whatever the signal, replaces the estimate.
+        """Facts of a sample; ``sigma`` (band,) in DN, the same whatever the signal, replaces the
+        estimate.
 
         Raises ``RecipeError`` where it is louder than the scene.
         """
         digest = hashlib.sha256()
         for pixels, mask in samples:
-            digest.update(np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes() + np.packbits(mask).tobytes())
-        noise, slope = noise_model(samples) if sigma is None else (np.array(sigma), np.zeros(len(sigma)))
+            digest.update(
+                np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes()
+                + np.packbits(mask).tobytes()
+            )
+        noise, slope = (
+            noise_model(samples) if sigma is None else (np.array(sigma), np.zeros(len(sigma)))
+        )
         valid = np.mean([mask.mean() for _, mask in samples])
         mean, covariance = _moments(samples)
         if sigma is not None:
@@ -60,13 +67,15 @@ class Facts:
 
 
 def _refuse_louder_than_all(sigma: NDArray[np.float64], spread: NDArray[np.float64]) -> None:
-    """Raise ``RecipeError`` where noise would be well above all that a band varies by, of which it is a part."""
+    """Raise ``RecipeError`` where noise would be well above all that a band varies by, of which it
+    is a part.
+    """
     louder = np.flatnonzero((spread > 0) & (sigma > LOUDEST * spread))
     if louder.size:
         first = louder[0]
         raise RecipeError(
-            f"sigma = {sigma[first]:g} DN: the scene varies by {spread[first]:.4g} DN in all, noise and signal together; "
-            "correct sigma, or leave it to auto"
+            f"sigma = {sigma[first]:g} DN: the scene varies by {spread[first]:.4g} DN in all, noise"
+            " and signal together; correct sigma, or leave it to auto"
         )
 
 
@@ -75,12 +84,18 @@ def _moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]
     shared = [mask.all(axis=0) for _, mask in samples]
     count = sum(int(valid.sum()) for valid in shared)
     if count > 1:
-        # Window by window: all of them as float64 would be gigabytes where there are hundreds of bands.
+        # Window by window: all of them as float64 would be gigabytes where there are hundreds of
+        # bands.
         parts = [(pixels, valid) for (pixels, _), valid in zip(samples, shared, strict=True)]
-        mean = sum(pixels[:, valid].sum(axis=1, dtype=np.float64) for pixels, valid in parts) / count
+        mean = (
+            sum(pixels[:, valid].sum(axis=1, dtype=np.float64) for pixels, valid in parts) / count
+        )
         centred = (pixels[:, valid] - mean[:, None] for pixels, valid in parts)
         return mean, sum(part @ part.T for part in centred) / count
     bands = range(len(samples[0][0]))
-    each = [np.concatenate([pixels[b][mask[b]] for pixels, mask in samples]).astype(np.float64) for b in bands]
+    each = [
+        np.concatenate([pixels[b][mask[b]] for pixels, mask in samples]).astype(np.float64)
+        for b in bands
+    ]
     mean = np.array([values.mean() if values.size else 0.0 for values in each])
     return mean, np.diag([values.var() if values.size else 0.0 for values in each])

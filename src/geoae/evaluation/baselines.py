@@ -1,4 +1,6 @@
-"""Denoisers that anyone can download, told the true noise. Their packages are the extra ``peers``."""
+"""Denoisers that anyone can download, told the true noise. Their packages are the extra
+``peers``.
+"""
 
 from collections.abc import Callable
 from functools import cache
@@ -51,22 +53,35 @@ def bm3d(noisy: Units, sigma: float) -> Units:
     """Dabov, Foi, Katkovnik and Egiazarian, IEEE TIP 16(8), 2007; band by band."""
     import bm3d as package
 
-    return np.stack([package.bm3d(band.astype(np.float64), sigma) for band in noisy]).astype(np.float32)
+    return np.stack([package.bm3d(band.astype(np.float64), sigma) for band in noisy]).astype(
+        np.float32
+    )
 
 
 def nl_means(noisy: Units, sigma: float) -> Units:
     """Buades, Coll and Morel, CVPR 2005, on all bands together; scikit-image's fast mode."""
     from skimage.restoration import denoise_nl_means
 
-    settings = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * sigma, "sigma": sigma, "fast_mode": True}
-    return denoise_nl_means(noisy, channel_axis=0, **settings).reshape(noisy.shape).astype(np.float32)
+    settings = {
+        "patch_size": 5,
+        "patch_distance": 6,
+        "h": 0.8 * sigma,
+        "sigma": sigma,
+        "fast_mode": True,
+    }
+    return (
+        denoise_nl_means(noisy, channel_axis=0, **settings).reshape(noisy.shape).astype(np.float32)
+    )
 
 
 def wavelets(noisy: Units, sigma: float) -> Units:
     """BayesShrink (Chang, Yu and Vetterli, IEEE TIP 9(9), 2000), band by band; scikit-image's."""
     from skimage.restoration import denoise_wavelet
 
-    bands = [denoise_wavelet(band, sigma=sigma, method="BayesShrink", rescale_sigma=False) for band in noisy]
+    bands = [
+        denoise_wavelet(band, sigma=sigma, method="BayesShrink", rescale_sigma=False)
+        for band in noisy
+    ]
     return np.stack(bands).astype(np.float32)
 
 

@@ -20,7 +20,9 @@ INCHES = 2.0
 
 @dataclass
 class Sheet:
-    """Crops under noise of ``sigma`` 255ths of a band's span; ``peers`` and ``models`` in the order they were measured."""
+    """Crops under noise of ``sigma`` 255ths of a band's span; ``peers`` and ``models`` in the order
+    they were measured.
+    """
 
     sigma: float
     models: Sequence[str]
@@ -40,27 +42,43 @@ class Sheet:
         psnr = {(row.scene, row.contender): row.psnr for row in rows if row.sigma == self.sigma}
         lines = {name: self._columns(name, crops, psnr) for name, crops in self.crops.items()}
         widest = max(len(columns) for columns in lines.values())
-        figure = Figure(figsize=(INCHES * widest, (INCHES + 0.25) * len(lines)), layout="constrained")
+        figure = Figure(
+            figsize=(INCHES * widest, (INCHES + 0.25) * len(lines)), layout="constrained"
+        )
         grid = figure.subplots(len(lines), widest, squeeze=False)
         for axes, (name, columns) in zip(grid, lines.items(), strict=True):
             for axis in axes:
                 axis.set_axis_off()
             for axis, contender in zip(axes, columns, strict=False):
-                axis.imshow(self.crops[name][contender], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+                axis.imshow(
+                    self.crops[name][contender],
+                    cmap="gray",
+                    vmin=0,
+                    vmax=1,
+                    interpolation="nearest",
+                )
                 told = f" {psnr[name, contender]:.2f} dB" if (name, contender) in psnr else ""
-                axis.set_title(f"{contender}{told}" if axis is not axes[0] else f"{name}{told}", fontsize=6)
-        figure.savefig(path, dpi=SIDE / INCHES, pil_kwargs={"quality": 92} if path.suffix == ".jpg" else None)
+                axis.set_title(
+                    f"{contender}{told}" if axis is not axes[0] else f"{name}{told}", fontsize=6
+                )
+        figure.savefig(
+            path, dpi=SIDE / INCHES, pil_kwargs={"quality": 92} if path.suffix == ".jpg" else None
+        )
 
     def _columns(
         self, name: str, crops: dict[str, NDArray[np.float32]], psnr: dict[tuple[str, str], float]
     ) -> list[str]:
-        peers = [contender for contender in crops if contender not in {"noisy", "clean", *self.models}]
+        peers = [
+            contender for contender in crops if contender not in {"noisy", "clean", *self.models}
+        ]
         best = sorted(peers, key=lambda contender: psnr[name, contender])[-1:]
         return ["noisy", *best, *(model for model in self.models if model in crops), "clean"]
 
 
 def _shown(truth: Truth, pixels: Floats) -> NDArray[np.float32]:
-    """The middle of ``pixels`` as (row, col) or (row, col, 3) in 0..1 over the truth's span; invalid pixels are white."""
+    """The middle of ``pixels`` as (row, col) or (row, col, 3) in 0..1 over the truth's span;
+    invalid pixels are white.
+    """
     bands = [2, 1, 0] if len(pixels) >= 4 else list(range(len(pixels)))[:3]
     bands = bands if len(bands) == 3 else bands[:1]
     height, width = truth.valid.shape

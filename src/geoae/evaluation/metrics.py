@@ -22,11 +22,13 @@ SSIM_WINDOW = 11
 
 
 def psnr(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, ``10 log10(peak**2 / mean squared error)``, mean over bands.
+    """Peak signal-to-noise ratio in dB, ``10 log10(peak**2 / mean squared error)``, mean over
+    bands.
 
-    ``truth`` and ``estimate`` (band, row, col) in the same units as ``peak``, the span of values: one
-    for all bands or one for each. ``mask`` (band, row, col) or (row, col), True where pixels count.
-    Infinite where both are equal; bands without a pixel that counts are left out, NaN where all are.
+    ``truth`` and ``estimate`` (band, row, col) in the same units as ``peak``, the span of values:
+    one for all bands or one for each. ``mask`` (band, row, col) or (row, col), True where pixels
+    count. Infinite where both are equal; bands without a pixel that counts are left out, NaN where
+    all are.
     """
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -39,10 +41,10 @@ def psnr(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) 
 def ssim(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) -> float:
     """Structural similarity, 1 where both are equal, mean over bands.
 
-    Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 13(4), 2004: Gaussian window of 11 px and sigma 1.5,
-    K1 = 0.01, K2 = 0.03, reflected at the border. Arguments as for ``psnr``; a window that touches a
-    pixel which does not count does not count either, so holes cannot raise or lower the figure.
-    Sides of 6 px or more.
+    Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 13(4), 2004: Gaussian window of 11 px and sigma
+    1.5, K1 = 0.01, K2 = 0.03, reflected at the border. Arguments as for ``psnr``; a window that
+    touches a pixel which does not count does not count either, so holes cannot raise or lower the
+    figure. Sides of 6 px or more.
     """
     from scipy import ndimage
     from torchmetrics.functional.image import structural_similarity_index_measure
@@ -66,7 +68,9 @@ def spectral_angle(truth: Pixels, estimate: Pixels, mask: Mask | None = None) ->
     from torchmetrics.functional.image import spectral_angle_mapper
 
     # A spectrum of zeros points nowhere.
-    directed = (truth != 0).any(axis=0) & (estimate != 0).any(axis=0) & (True if mask is None else mask)
+    directed = (
+        (truth != 0).any(axis=0) & (estimate != 0).any(axis=0) & (True if mask is None else mask)
+    )
     if len(truth) == 1 or not directed.any():
         return float("nan")
     return math.degrees(float(spectral_angle_mapper(*_spectra(truth, estimate, directed))))
@@ -80,7 +84,9 @@ def ergas(truth: Pixels, estimate: Pixels, mask: Mask | None = None) -> float:
     """
     from torchmetrics.functional.image import error_relative_global_dimensionless_synthesis
 
-    return float(error_relative_global_dimensionless_synthesis(*_spectra(truth, estimate, mask), ratio=1))
+    return float(
+        error_relative_global_dimensionless_synthesis(*_spectra(truth, estimate, mask), ratio=1)
+    )
 
 
 def _spectra(truth: Pixels, estimate: Pixels, mask: Mask | None) -> "tuple[Tensor, Tensor]":
@@ -106,13 +112,19 @@ def _mean_over_bands(
     import torch
 
     if truth.shape != estimate.shape:
-        raise ValueError(f"truth of shape {truth.shape} and estimate of shape {estimate.shape} cannot be compared")
-    valid = np.broadcast_to(True if mask is None else mask, truth.shape).copy()  # torch wants to be able to write
+        raise ValueError(
+            f"truth of shape {truth.shape} and estimate of shape {estimate.shape} cannot be"
+            " compared"
+        )
+    # torch wants to be able to write
+    valid = np.broadcast_to(True if mask is None else mask, truth.shape).copy()
     spans = np.broadcast_to(np.asarray(peak, dtype=np.float64), len(truth))
     figures = []
     for true, guess, span, counts in zip(truth, estimate, spans, valid, strict=True):
         # Holes may hold NaN, which a window or a product with zero would spread.
-        bands = [torch.from_numpy(np.where(counts, band, 0).astype(np.float64)) for band in (true, guess)]
+        bands = [
+            torch.from_numpy(np.where(counts, band, 0).astype(np.float64)) for band in (true, guess)
+        ]
         figure = metric(bands[0], bands[1], float(span), counts)
         if not np.isnan(figure):
             figures.append(figure)

@@ -28,8 +28,8 @@ BLOCK = 4
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A scene before noise: ``pixels`` (band, row, col) in DN, ``valid`` (row, col), True in all bands,
-    ``low`` and ``span`` (band,) in DN, of the valid pixels' percentiles.
+    """A scene before noise: ``pixels`` (band, row, col) in DN, ``valid`` (row, col), True in all
+    bands, ``low`` and ``span`` (band,) in DN, of the valid pixels' percentiles.
     """
 
     name: str
@@ -41,7 +41,9 @@ class Truth:
     transform: Affine
 
     @classmethod
-    def of(cls, name: str, pixels: Floats, valid: NDArray[np.bool_], crs: Any, transform: Affine) -> Self:
+    def of(
+        cls, name: str, pixels: Floats, valid: NDArray[np.bool_], crs: Any, transform: Affine
+    ) -> Self:
         """With the span of ``pixels`` where ``valid``."""
         low, high = np.percentile(pixels[:, valid], PERCENTILES, axis=1)
         return cls(name, pixels, valid, low, high - low, crs, transform)
@@ -57,10 +59,13 @@ class Truth:
         with scene.reader() as reader:
             pixels, mask = reader.read(window)
             transform, crs = reader.dataset.window_transform(window.slices()), reader.dataset.crs
-        valid: NDArray[np.bool_] = np.all(np.ones(pixels.shape, bool) if mask is None else mask, axis=0)
+        valid: NDArray[np.bool_] = np.all(
+            np.ones(pixels.shape, bool) if mask is None else mask, axis=0
+        )
         if min(valid.shape) < SMALLEST or not valid.any():
             raise InputError(
-                f"{path}: its middle has no pixel valid in all bands, or is below {SMALLEST} px; leave it out"
+                f"{path}: its middle has no pixel valid in all bands, or is below {SMALLEST} px;"
+                " leave it out"
             )
         truth = cls.of(name, pixels.astype(np.float64), valid, crs, transform)
         if not truth.span.any():
@@ -76,19 +81,30 @@ class Truth:
         valid: NDArray[np.bool_] = np.all(self.valid[grid].reshape(blocks), axis=(1, 3))
         if min(valid.shape) < SMALLEST or not valid.any():
             raise InputError(
-                f"{self.name}: too little of it is valid for means of {BLOCK} x {BLOCK} px; leave it or noise 0 out"
+                f"{self.name}: too little of it is valid for means of {BLOCK} x {BLOCK} px; leave"
+                " it or noise 0 out"
             )
         return self.of(self.name, pixels, valid, self.crs, self.transform @ Affine.scale(BLOCK))
 
     def noisy(self, sigma: float) -> Floats:
-        """Under white Gaussian noise of ``sigma`` 255ths of each band's span; neither clipped nor rounded."""
+        """Under white Gaussian noise of ``sigma`` 255ths of each band's span; neither clipped nor
+        rounded.
+        """
         noise = np.random.default_rng(round(sigma)).standard_normal(self.pixels.shape)
         return self.pixels + noise * (sigma / GREYS) * self.span[:, None, None]
 
     def write(self, path: Path, pixels: Floats) -> None:
-        """``pixels`` as a georeferenced float32 GeoTIFF; invalid ones, where there are any, are NaN and declared so."""
+        """``pixels`` as a georeferenced float32 GeoTIFF; invalid ones, where there are any, are NaN
+        and declared so.
+        """
         bands, height, width = pixels.shape
-        profile = {"driver": "GTiff", "count": bands, "height": height, "width": width, "dtype": "float32"}
+        profile = {
+            "driver": "GTiff",
+            "count": bands,
+            "height": height,
+            "width": width,
+            "dtype": "float32",
+        }
         nodata = None if self.valid.all() else np.nan
         place = {"crs": self.crs, "transform": self.transform}
         with SILENCE, rasterio.open(path, "w", nodata=nodata, **place, **profile) as dataset:
@@ -96,7 +112,9 @@ class Truth:
 
     def to_unit(self, pixels: Floats) -> NDArray[np.float32]:
         """DN to 0..1 over the span, as peers want them; invalid pixels at their band's median."""
-        units = (pixels - self.low[:, None, None]) / np.where(self.span > 0, self.span, 1)[:, None, None]
+        units = (pixels - self.low[:, None, None]) / np.where(self.span > 0, self.span, 1)[
+            :, None, None
+        ]
         middle = np.median(units[:, self.valid], axis=1)
         return np.where(self.valid, units, middle[:, None, None]).astype(np.float32)
 

@@ -18,13 +18,21 @@ __all__ = ["run_evaluation"]
 
 
 def run_evaluation(
-    models: str | None, places: Sequence[Path], kept_out: Sequence[str] | None, sigmas: str, peers: str | None, side: int,
-    out: Path, say: Callable[[str], None],
-) -> None:  # fmt: skip
-    """Measure ``models``, names with commas, on the scenes of ``places`` and write the figures into ``out``.
+    models: str | None,
+    places: Sequence[Path],
+    kept_out: Sequence[str] | None,
+    sigmas: str,
+    peers: str | None,
+    side: int,
+    out: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Measure ``models``, names with commas, on the scenes of ``places`` and write the figures into
+    ``out``.
 
     ``kept_out``: names of scenes, where only these count; ``sigmas``: numbers
-    with commas, 255ths of a band's span; ``peers``: names with commas, or all. ``say`` takes each line meant for people. Raises a ``GeoaeError``.
+    with commas, 255ths of a band's span; ``peers``: names with commas, or all. ``say`` takes each
+    line meant for people. Raises a ``GeoaeError``.
     """
     require_extra("demo", "matplotlib", "torchmetrics")
     chosen = _peers(peers)
@@ -33,7 +41,9 @@ def run_evaluation(
     except ValueError as error:
         raise RecipeError(f"--sigmas {sigmas}: give numbers like 15,25,50") from error
     if not all(0 <= level <= GREYS for level in levels):
-        raise RecipeError(f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span")
+        raise RecipeError(
+            f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span"
+        )
     names = models.split(",") if models else [card.name for card in shipped_models()]
     for name in names:
         if name != "identity":
@@ -49,17 +59,24 @@ def run_evaluation(
 
             def keep(row: Row) -> None:
                 write(row)
-                say(f"{row.scene} noise {row.sigma:g} {row.contender}: {row.psnr:.2f} dB, SSIM {row.ssim:.3f}")
+                say(
+                    f"{row.scene} noise {row.sigma:g} {row.contender}: {row.psnr:.2f} dB, SSIM"
+                    f" {row.ssim:.3f}"
+                )
 
             noisy = sorted(level for level in levels if level) or [0.0]
             sheet = Sheet(noisy[len(noisy) // 2], names)
-            rows = evaluate(names, scenes, levels, peers=chosen, side=side, on_row=keep, on_answer=sheet.take)
+            rows = evaluate(
+                names, scenes, levels, peers=chosen, side=side, on_row=keep, on_answer=sheet.take
+            )
         table = as_markdown(rows)
         (out / "figures.md").write_text(table)
         draw(rows, out / "figures.png")
         sheet.draw(rows, out / "scenes.jpg")
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror or error}); choose another -o") from error
+        raise OutputError(
+            f"{out}: cannot be written ({error.strerror or error}); choose another -o"
+        ) from error
     say(f"{os.linesep}{table}")
     say(f"{out}: figures.csv, figures.md, figures.png, scenes.jpg")
 

@@ -15,7 +15,9 @@ __all__ = ["as_markdown", "csv_of_rows", "draw"]
 
 @contextmanager
 def csv_of_rows(path: Path) -> Iterator[Callable[[Row], None]]:
-    """A function that writes a row to ``path`` at once, so that an evaluation cut short keeps what it measured."""
+    """A function that writes a row to ``path`` at once, so that an evaluation cut short keeps what
+    it measured.
+    """
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Row)])
         table.writeheader()
@@ -28,13 +30,18 @@ def csv_of_rows(path: Path) -> Iterator[Callable[[Row], None]]:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """PSNR and SSIM scene by scene, then the mean of every figure over the scenes, for each noise."""
+    """PSNR and SSIM scene by scene, then the mean of every figure over the scenes, for each
+    noise.
+    """
     contenders = list(dict.fromkeys(row.contender for row in rows))
     heads = ["scene", "bands", "noise", *contenders]
     lines = ["PSNR in dB / SSIM.", "", _line(heads), _line(["---"] * len(heads))]
     for scene, sigma in dict.fromkeys((row.scene, row.sigma) for row in rows):
         here = {row.contender: row for row in rows if (row.scene, row.sigma) == (scene, sigma)}
-        cells = [f"{_shown(here[c].psnr, 2)} / {here[c].ssim:.3f}" if c in here else "" for c in contenders]
+        cells = [
+            f"{_shown(here[c].psnr, 2)} / {here[c].ssim:.3f}" if c in here else ""
+            for c in contenders
+        ]
         lines.append(_line([scene, str(next(iter(here.values())).bands), f"{sigma:g}", *cells]))
     names = ["psnr", "ssim", "angle", "ergas", "bias", "kflop", "megapixels"]
     units = ["PSNR dB", "SSIM", "angle °", "ERGAS", "bias % of span", "kFLOP/px", "Mpx/s"]
@@ -49,7 +56,15 @@ def as_markdown(rows: Sequence[Row]) -> str:
         for contender in contenders:
             group = [row for row in rows if (row.sigma, row.contender) == (sigma, contender)]
             if group:
-                lines.append(_line([f"{sigma:g}", contender, *(_shown(_mean(group, name), 3) for name in names)]))
+                lines.append(
+                    _line(
+                        [
+                            f"{sigma:g}",
+                            contender,
+                            *(_shown(_mean(group, name), 3) for name in names),
+                        ]
+                    )
+                )
     return "\n".join(lines) + "\n"
 
 
@@ -64,7 +79,9 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     for contender in dict.fromkeys(row.contender for row in rows if row.contender != "noisy"):
         gains = [
             fmean(
-                row.psnr - noisy[row.scene, sigma] for row in rows if (row.contender, row.sigma) == (contender, sigma)
+                row.psnr - noisy[row.scene, sigma]
+                for row in rows
+                if (row.contender, row.sigma) == (contender, sigma)
             )
             for sigma in sigmas
         ]

@@ -9,7 +9,8 @@ from geoae.evaluation.measure import Row
 
 __all__ = ["Verdict", "judge"]
 
-# dB that a new model may lose on any one scene and noise, and percent of a band's span its means may move.
+# dB that a new model may lose on any one scene and noise, and percent of a band's span its means
+# may move.
 LARGEST_LOSS = 0.3
 LARGEST_BIAS = 0.1
 
@@ -27,7 +28,9 @@ def judge(rows: Sequence[Row], new: str, current: str, least_gain: float) -> Ver
     """Hold ``new`` against ``current`` on all scenes and noises that both were measured on."""
     measured = {(row.scene, row.sigma, row.contender): row for row in rows}
     places = sorted({(row.scene, row.sigma) for row in rows if row.contender == new})
-    gains = {place: measured[(*place, new)].psnr - measured[(*place, current)].psnr for place in places}
+    gains = {
+        place: measured[(*place, new)].psnr - measured[(*place, current)].psnr for place in places
+    }
     finite = {place: gain for place, gain in gains.items() if math.isfinite(gain)}
     if not finite:
         return Verdict(False, 0.0, "nothing was measured")
@@ -35,9 +38,22 @@ def judge(rows: Sequence[Row], new: str, current: str, least_gain: float) -> Ver
     bias = max(measured[(*place, new)].bias for place in places)
     allowed = max(LARGEST_BIAS, *(measured[(*place, current)].bias for place in places))
     if gain < least_gain:
-        return Verdict(False, gain, f"{gain:+.2f} dB on average; {least_gain:+.2f} dB are asked for")
+        return Verdict(
+            False, gain, f"{gain:+.2f} dB on average; {least_gain:+.2f} dB are asked for"
+        )
     if finite[worst] < -LARGEST_LOSS:
-        return Verdict(False, gain, f"{gain:+.2f} dB on average, but {finite[worst]:+.2f} dB on {worst[0]} at noise {worst[1]:g}")  # fmt: skip
+        return Verdict(
+            False,
+            gain,
+            f"{gain:+.2f} dB on average, but {finite[worst]:+.2f} dB on {worst[0]} at noise"
+            f" {worst[1]:g}",
+        )
     if bias > allowed:
-        return Verdict(False, gain, f"{gain:+.2f} dB on average, but moves a band's mean by {bias:.2f} % of its span")
-    return Verdict(True, gain, f"{gain:+.2f} dB on average, at worst {finite[worst]:+.2f} dB on {worst[0]}")
+        return Verdict(
+            False,
+            gain,
+            f"{gain:+.2f} dB on average, but moves a band's mean by {bias:.2f} % of its span",
+        )
+    return Verdict(
+        True, gain, f"{gain:+.2f} dB on average, at worst {finite[worst]:+.2f} dB on {worst[0]}"
+    )

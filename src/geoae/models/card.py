@@ -35,13 +35,19 @@ class Card(BaseModel):
     trained_on: list[str] = Field(
         default_factory=list, description="patterns of the training scenes, below their folder"
     )
-    figures: dict[str, Any] = Field(default_factory=dict, description="what was measured, where and how")
+    figures: dict[str, Any] = Field(
+        default_factory=dict, description="what was measured, where and how"
+    )
     limits: list[str] = Field(default_factory=list, description="when not to use it")
-    verified: dict[str, Any] = Field(default_factory=dict, description="written by geoae verify --into-card")
+    verified: dict[str, Any] = Field(
+        default_factory=dict, description="written by geoae verify --into-card"
+    )
     licence: str = "Apache-2.0"
 
     def kflop(self, bands: int) -> float:
-        """Thousands of floating-point operations per pixel and band of a scene of ``bands`` bands."""
+        """Thousands of floating-point operations per pixel and band of a scene of ``bands``
+        bands.
+        """
         groups = -(-bands // self.channels)
         return groups * self.kflop_per_pixel / bands
 
@@ -56,9 +62,13 @@ class Card(BaseModel):
         try:
             return cls.model_validate_json((folder / CARD).read_text())
         except OSError as error:
-            raise ModelError(f"{folder}: has no {CARD}; a model is a folder with {CARD} and {WEIGHTS}") from error
+            raise ModelError(
+                f"{folder}: has no {CARD}; a model is a folder with {CARD} and {WEIGHTS}"
+            ) from error
         except UnicodeDecodeError as error:
-            raise ModelError(f"{folder / CARD}: is not text; copy the model folder again") from error
+            raise ModelError(
+                f"{folder / CARD}: is not text; copy the model folder again"
+            ) from error
         except ValidationError as error:
             raise ModelError(f"{folder / CARD}: {explain(error, cls)}") from error
 
@@ -76,4 +86,6 @@ def model_folder(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
     names = ", ".join([card.name for card in shipped_models()] + ["identity"])
-    raise ModelError(f"{name}: no such model; shipped are {names}, or give the path of a model folder")
+    raise ModelError(
+        f"{name}: no such model; shipped are {names}, or give the path of a model folder"
+    )

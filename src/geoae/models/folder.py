@@ -31,10 +31,15 @@ def save(folder: Path, network: nn.Module, /, **facts: Any) -> Card:
     save_file(state, folder / WEIGHTS)
     channels, multiple = int(network.channels), int(network.multiple)  # type: ignore[arg-type]
     card = Card(
-        channels=channels, multiple=multiple, field=int(network.field),  # type: ignore[arg-type]
-        halo=measure_halo(network, channels, multiple), parameters=sum(p.numel() for p in network.parameters()),
-        kflop_per_pixel=round(_flops(network, channels) / 1e3, 1), digest=_digest(folder / WEIGHTS), **facts,
-    )  # fmt: skip
+        channels=channels,
+        multiple=multiple,
+        field=int(network.field),  # type: ignore[arg-type]
+        halo=measure_halo(network, channels, multiple),
+        parameters=sum(p.numel() for p in network.parameters()),
+        kflop_per_pixel=round(_flops(network, channels) / 1e3, 1),
+        digest=_digest(folder / WEIGHTS),
+        **facts,
+    )
     (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
     return card
 
@@ -53,29 +58,37 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def load(name: str, *, device: str = "auto", precision: str = "auto", batch_size: int | None = None) -> "TorchRestorer":
+def load(
+    name: str, *, device: str = "auto", precision: str = "auto", batch_size: int | None = None
+) -> "TorchRestorer":
     """The restorer of a shipped model's name or of a model folder.
 
-    ``device``: auto, cpu, cuda or cuda:N; ``precision``: auto, fp32 or bf16; ``batch_size``: samples
-    a forward pass, by default what suits the device. Raises ``ModelError`` or ``DeviceError``.
+    ``device``: auto, cpu, cuda or cuda:N; ``precision``: auto, fp32 or bf16; ``batch_size``:
+    samples a forward pass, by default what suits the device. Raises ``ModelError`` or
+    ``DeviceError``.
     """
     folder = model_folder(name)
     card = Card.read(folder)
     if card.architecture not in ARCHITECTURES:
         raise ModelError(
-            f"{folder}: unknown architecture {card.architecture}; this geoae knows {', '.join(ARCHITECTURES)}"
+            f"{folder}: unknown architecture {card.architecture}; this geoae knows"
+            f" {', '.join(ARCHITECTURES)}"
         )
     path = folder / WEIGHTS
     if not path.exists():
         raise ModelError(f"{folder}: has a card but no {WEIGHTS}; copy the whole model folder")
     if _digest(path) != card.digest:
-        raise ModelError(f"{path}: is not the file its card describes (sha256 differs); copy the model folder again")
+        raise ModelError(
+            f"{path}: is not the file its card describes (sha256 differs); copy the model folder"
+            " again"
+        )
     try:
         network = ARCHITECTURES[card.architecture](**card.network)
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, TypeError, ValueError, LookupError) as error:
         raise ModelError(
-            f"{path}: does not fit {card.architecture} as the card describes it ({str(error).splitlines()[0]})"
+            f"{path}: does not fit {card.architecture} as the card describes it"
+            f" ({str(error).splitlines()[0]})"
         ) from error
     try:
         return TorchRestorer(card, network.eval(), choose_device(device), precision, batch_size)
@@ -83,8 +96,8 @@ def load(name: str, *, device: str = "auto", precision: str = "auto", batch_size
         if "forked subprocess" not in str(error):
             raise
         raise DeviceError(
-            f"{device}: CUDA cannot be used in a process forked from one that has used it; start processes by spawn "
-            "(multiprocessing.get_context('spawn')), or give --device cpu"
+            f"{device}: CUDA cannot be used in a process forked from one that has used it; start"
+            " processes by spawn (multiprocessing.get_context('spawn')), or give --device cpu"
         ) from error
 
 
@@ -97,8 +110,8 @@ def current_model(models: Path, shipped: str) -> str:
 def install(new: Path, models: Path) -> Path:
     """Copy the model folder ``new`` into ``models`` and let ``current`` name it; its folder there.
 
-    The model before stays, under its own name. The link changes at once: whoever opens ``current`` gets the
-    one model or the other. Raises ``OutputError``.
+    The model before stays, under its own name. The link changes at once: whoever opens ``current``
+    gets the one model or the other. Raises ``OutputError``.
     """
     card = Card.read(new)
     folder, link = models / f"{card.name}-{card.digest[:8]}", models / CURRENT

@@ -14,8 +14,8 @@ class Restorer(Protocol):
     """Array in, array out; the engine knows nothing else of a model.
 
     ``name`` and ``digest`` say which it is; ``channels``: components it takes at once;
-    ``multiple``, ``halo``: what the plan must respect; ``tile``: what it prefers; ``setting``: device type, precision, runtime
-    and batch, for the record.
+    ``multiple``, ``halo``: what the plan must respect; ``tile``: what it prefers; ``setting``:
+    device type, precision, runtime and batch, for the record.
     """
 
     @property
@@ -58,7 +58,9 @@ class Restorer(Protocol):
         ...
 
     def __call__(self, pixels: Array, sigma: Array) -> Array:
-        """Noise of ``pixels`` ``(B, C, H, W)``, given its deviation, ``(B, C)`` or a map ``(B, C, H, W)``; model units."""
+        """Noise of ``pixels`` ``(B, C, H, W)``, given its deviation, ``(B, C)`` or a map ``(B, C,
+        H, W)``; model units.
+        """
         ...
 
 
@@ -85,10 +87,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class SelfEnsemble:
-    """The mean of what ``restorer`` makes of a tile in its eight turns and flips, at eight times the cost.
+    """The mean of what ``restorer`` makes of a tile in its eight turns and flips, at eight times
+    the cost.
 
-    Timofte, Rothe and Van Gool, "Seven ways to improve example-based single image super resolution",
-    CVPR 2016.
+    Timofte, Rothe and Van Gool, "Seven ways to improve example-based single image super
+    resolution", CVPR 2016.
     """
 
     restorer: Restorer

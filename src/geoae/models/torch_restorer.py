@@ -30,7 +30,8 @@ def choose_device(name: str) -> torch.device:
         raise DeviceError(f"{name}: no such device; use auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"{name}: not on this machine, which has {torch.cuda.device_count()} GPUs; use --device cpu or auto"
+            f"{name}: not on this machine, which has {torch.cuda.device_count()} GPUs; use --device"
+            " cpu or auto"
         )
     return device
 
@@ -45,19 +46,29 @@ class TorchRestorer:
     """Runs a network over batches on one device; the residual is float32 whatever the precision."""
 
     def __init__(
-        self, card: Card, network: nn.Module, device: torch.device, precision: str, batch_size: int | None
+        self,
+        card: Card,
+        network: nn.Module,
+        device: torch.device,
+        precision: str,
+        batch_size: int | None,
     ) -> None:
         self.name, self.digest = card.name, card.digest
         self.channels, self.multiple, self.halo = card.channels, card.multiple, card.halo
         self.card, self.device, self.tile = card, device, card.tile
-        self.precision = ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
+        self.precision = (
+            ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
+        )
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self._batch_size = batch_size
 
     @property
     def setting(self) -> str:
         """Device type, precision, torch and batch: what bits depend on."""
-        return f"{self.device.type} {self.precision} torch {torch.__version__} batch {self._batch_size or 'auto'}"
+        return (
+            f"{self.device.type} {self.precision} torch {torch.__version__} batch"
+            f" {self._batch_size or 'auto'}"
+        )
 
     def batch(self, height: int, width: int) -> int:
         """Samples a call is best given: one forward pass on a CPU, four on a GPU, so that copies
@@ -71,8 +82,11 @@ class TorchRestorer:
             return self._batch_size
         return 1 if self.device.type == "cpu" else max(1, CUDA_PIXELS // (height * width))
 
-    def __call__(self, pixels: NDArray[np.float32], sigma: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Noise of ``pixels`` (B, C, H, W), given its deviation, (B, C) or a map (B, C, H, W); model units.
+    def __call__(
+        self, pixels: NDArray[np.float32], sigma: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Noise of ``pixels`` (B, C, H, W), given its deviation, (B, C) or a map (B, C, H, W);
+        model units.
 
         Forward passes have one constant batch size, the last one padded, since bits may depend on
         it. It is halved when the device runs out of memory; raises ``DeviceError`` at one, and
@@ -80,7 +94,10 @@ class TorchRestorer:
         """
         while True:
             size = self._forward_size(*pixels.shape[2:])
-            parts = [slice(start, min(start + size, len(pixels))) for start in range(0, len(pixels), size)]
+            parts = [
+                slice(start, min(start + size, len(pixels)))
+                for start in range(0, len(pixels), size)
+            ]
             run = self._run_cuda if self.device.type == "cuda" else self._run_cpu
             try:
                 return _numbers(run(pixels, sigma, parts, size), self.name)
@@ -88,7 +105,8 @@ class TorchRestorer:
                 if size == 1:
                     height, width = pixels.shape[2:]
                     raise DeviceError(
-                        f"{self.device}: out of memory at one tile of {height} x {width} px; give a smaller --tile"
+                        f"{self.device}: out of memory at one tile of {height} x {width} px; give a"
+                        " smaller --tile"
                     ) from error
                 self._batch_size = size // 2
                 if self.device.type == "cuda":
@@ -115,10 +133,13 @@ class TorchRestorer:
             residual[part] = host[: part.stop - part.start].numpy()
 
         for index, part in enumerate(parts):
-            batch, level = (tensor.pin_memory() for tensor in _padded(pixels[part], sigma[part], size))
+            batch, level = (
+                tensor.pin_memory() for tensor in _padded(pixels[part], sigma[part], size)
+            )
             with torch.cuda.stream(streams[index % 2]) as _:
                 found = self._forward(
-                    batch.to(self.device, non_blocking=True), level.to(self.device, non_blocking=True)
+                    batch.to(self.device, non_blocking=True),
+                    level.to(self.device, non_blocking=True),
                 )
                 host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
                 host.copy_(found, non_blocking=True)
@@ -131,7 +152,9 @@ class TorchRestorer:
 
     def _forward(self, batch: Tensor, level: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            residual: Tensor = self._network(batch.contiguous(memory_format=torch.channels_last), level)
+            residual: Tensor = self._network(
+                batch.contiguous(memory_format=torch.channels_last), level
+            )
         return residual.float()
 
 
@@ -139,13 +162,16 @@ def _numbers(residual: Array, name: str) -> Array:
     """``residual``; raises ``ModelError`` where it holds a value that is no number."""
     if not np.isfinite(residual).all():
         raise ModelError(
-            f"{name}: gives values that are no numbers; restore with another --model or --precision fp32, and report the scene"
+            f"{name}: gives values that are no numbers; restore with another --model or --precision"
+            " fp32, and report the scene"
         )
     return residual
 
 
 def _padded(pixels: Array, sigma: Array, size: int) -> tuple[Tensor, Tensor]:
-    """``pixels`` (B, C, H, W) and ``sigma``, (B, C, 1, 1) or a map, with zeros added up to ``size`` samples."""
+    """``pixels`` (B, C, H, W) and ``sigma``, (B, C, 1, 1) or a map, with zeros added up to ``size``
+    samples.
+    """
     batch, level = torch.from_numpy(pixels), torch.from_numpy(sigma)
     level = level if level.ndim == 4 else level[:, :, None, None]
     missing = size - len(batch)

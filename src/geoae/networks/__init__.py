@@ -7,7 +7,8 @@ A network is a ``torch.nn.Module`` with ``forward(pixels, sigma)`` and three fac
 * ``field``: the theoretical half receptive field in pixels, an upper bound of the halo;
 * it predicts the *noise*: ``restored = pixels - forward(pixels, sigma)``.
 
-``ARCHITECTURES`` is what a model's card may name. A new network is one file here and one line there.
+``ARCHITECTURES`` is what a model's card may name. A new network is one file here and one line
+there.
 """
 
 from geoae.networks.cae import CAE

@@ -18,18 +18,32 @@ class CAE(nn.Module):
     ``activation``: a name in ``layers``.
     """
 
-    def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 64), activation: str = "relu") -> None:
+    def __init__(
+        self, channels: int = 1, widths: Sequence[int] = (32, 64), activation: str = "relu"
+    ) -> None:
         super().__init__()
         self.channels, self.multiple = channels, 2 ** len(widths)
         # Each level's convolution counts twice, down and up; then the head, and the grid's phase.
-        self.field = 2 * sum(2**level for level in range(len(widths))) + self.multiple + 2 * (self.multiple - 1)
+        self.field = (
+            2 * sum(2**level for level in range(len(widths)))
+            + self.multiple
+            + 2 * (self.multiple - 1)
+        )
         layers: list[nn.Module] = []
         inner = 2 * channels
         for width in widths:
-            layers += [nn.Conv2d(inner, width, 3, padding=1), ACTIVATIONS[activation](), nn.MaxPool2d(2)]
+            layers += [
+                nn.Conv2d(inner, width, 3, padding=1),
+                ACTIVATIONS[activation](),
+                nn.MaxPool2d(2),
+            ]
             inner = width
         for width in reversed(widths):
-            layers += [nn.Conv2d(inner, width, 3, padding=1), ACTIVATIONS[activation](), nn.Upsample(scale_factor=2)]
+            layers += [
+                nn.Conv2d(inner, width, 3, padding=1),
+                ACTIVATIONS[activation](),
+                nn.Upsample(scale_factor=2),
+            ]
             inner = width
         self.body = nn.Sequential(*layers)
         self.head = nn.Conv2d(inner, channels, 3, padding=1)

@@ -21,9 +21,9 @@ def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0
     """Distance in pixels beyond which an input changes the output by less than 1e-5 model units.
 
     Everything beyond a border is replaced by something else (other noise, an adversarial checker of
-    full contrast, a bright step) and the change is followed inwards from either side, for every phase
-    of the border on the network's grid, along rows and along columns, for faint to strong noise, in
-    float32.
+    full contrast, a bright step) and the change is followed inwards from either side, for every
+    phase of the border on the network's grid, along rows and along columns, for faint to strong
+    noise, in float32.
     """
     return max(_halo(network, channels, multiple, seed, across) for across in (False, True))
 
@@ -32,7 +32,9 @@ def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: b
     """``measure_halo`` along columns, or ``across``, along rows."""
     generator = torch.Generator().manual_seed(seed)
     field = int(network.field)  # type: ignore[arg-type]
-    middle, width = (-(-least // multiple) * multiple for least in (max(LEAST, field), max(64, 2 * multiple)))
+    middle, width = (
+        -(-least // multiple) * multiple for least in (max(LEAST, field), max(64, 2 * multiple))
+    )
     side = 2 * middle
     farthest = 0
     for level in LEVELS:
@@ -40,14 +42,22 @@ def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: b
         base = 0.5 * torch.rand((1, channels, width, side), generator=generator)
         base += level * torch.randn(base.shape, generator=generator)
         before = _run(network, base, sigma, across)
-        checker = ((torch.arange(width)[:, None] + torch.arange(side)[None, :]) % 2).float().expand_as(base)
+        checker = (
+            ((torch.arange(width)[:, None] + torch.arange(side)[None, :]) % 2)
+            .float()
+            .expand_as(base)
+        )
         for other in (base.roll(64, -1).flip(-2), checker * 2 - 1, torch.full_like(base, 2.0)):
             for border in range(middle, middle + multiple):
                 leftwards = torch.cat([base[..., :border], other[..., border:]], dim=-1)
                 rightwards = torch.cat([other[..., :border], base[..., border:]], dim=-1)
-                after = (_run(network, changed, sigma, across) for changed in (leftwards, rightwards))
+                after = (
+                    _run(network, changed, sigma, across) for changed in (leftwards, rightwards)
+                )
                 moved = [(before - now).abs().amax(dim=(0, 1, 2)) >= TOLERANCE for now in after]
-                farthest = max(farthest, border - _first(moved[0][:border]), _last(moved[1][border:]) + 1)
+                farthest = max(
+                    farthest, border - _first(moved[0][:border]), _last(moved[1][border:]) + 1
+                )
     return farthest
 
 
@@ -85,7 +95,9 @@ def _farthest(linear: nn.Module, channels: int, multiple: int, across: bool) -> 
     sigma = torch.full((1, channels, 1, 1), 0.1, dtype=torch.float64)
     farthest = 0
     for phase in range(multiple):
-        pixels = torch.ones((1, channels, 2 * multiple, side), dtype=torch.float64, requires_grad=True)
+        pixels = torch.ones(
+            (1, channels, 2 * multiple, side), dtype=torch.float64, requires_grad=True
+        )
         centre = side // 2 // multiple * multiple + phase
         out: Tensor = linear(pixels.mT, sigma).mT if across else linear(pixels, sigma)
         (gradient,) = torch.autograd.grad(out[..., centre].sum(), pixels)

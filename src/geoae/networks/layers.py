@@ -31,11 +31,16 @@ def _nearest(inner: int, outer: int) -> nn.Module:
 # (inner, outer) features to a module that doubles both sides. Kernel and stride of the transposed
 # convolution are equal, so that every output has as many contributions as the next and no checker
 # pattern arises from uneven overlap (Odena, Dumoulin and Olah, Distill, 2016).
-UPSAMPLINGS: dict[str, Callable[[int, int], nn.Module]] = {"transposed": _transposed, "nearest": _nearest}
+UPSAMPLINGS: dict[str, Callable[[int, int], nn.Module]] = {
+    "transposed": _transposed,
+    "nearest": _nearest,
+}
 
 
 def level_at(sigma: Tensor, pixels: Tensor, shrink: int = 1) -> Tensor:
-    """``sigma`` ``(B, C, 1, 1)`` or ``(B, C, H, W)`` as a map over ``pixels`` at ``1 / shrink`` of their side."""
+    """``sigma`` ``(B, C, 1, 1)`` or ``(B, C, H, W)`` as a map over ``pixels`` at ``1 / shrink`` of
+    their side.
+    """
     if sigma.shape[-2:] == (1, 1):
         return sigma.expand(-1, -1, pixels.shape[-2] // shrink, pixels.shape[-1] // shrink)
     return nn.functional.avg_pool2d(sigma, shrink) if shrink > 1 else sigma
@@ -49,19 +54,20 @@ def with_level(pixels: Tensor, sigma: Tensor) -> Tensor:
 def gated(residual: Tensor, sigma: Tensor) -> Tensor:
     """``sigma / (sigma + FAINT) * residual`` in float32.
 
-    Where sigma is zero the residual is exactly zero, and above faint noise the gate is open. A plain
-    product with sigma would leave the network a gain of one over sigma to learn, which it does to a
-    tenth only.
+    Where sigma is zero the residual is exactly zero, and above faint noise the gate is open. A
+    plain product with sigma would leave the network a gain of one over sigma to learn, which it
+    does to a tenth only.
     """
     return sigma / (sigma + FAINT) * residual.float()
 
 
 def by_rows(compute: Callable[[slice], Tensor], height: int, reach: int, at_once: int) -> Tensor:
-    """Compute ranges of rows one after another, to bound the memory of what lies between input and result.
+    """Compute ranges of rows one after another, to bound the memory of what lies between input and
+    result.
 
     Args:
-        compute: gives the rows ``(B, C, rows, W)`` of a range. ``reach`` rows at either end of it may be wrong,
-            unless that is an end of the whole.
+        compute: gives the rows ``(B, C, rows, W)`` of a range. ``reach`` rows at either end of it
+            may be wrong, unless that is an end of the whole.
         height: rows of the whole.
         reach: rows.
         at_once: rows of one range without its reach.
@@ -78,7 +84,9 @@ def by_rows(compute: Callable[[slice], Tensor], height: int, reach: int, at_once
         part = compute(slice(first, min(stop + reach, height)))
         if whole is None:
             shape = (*part.shape[:2], height, part.shape[3])
-            whole = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)
+            whole = torch.empty(
+                shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last
+            )
         whole[:, :, start:stop] = part[:, :, start - first : stop - first]
     assert whole is not None
     return whole

@@ -52,12 +52,15 @@ class NAFBlock(nn.Module):
 
 
 class NAFNet(nn.Module):
-    """A U of ``NAFBlock``s: ``widths`` features at 1/2, 1/4, ... of the side, ``blocks`` on each level
-    from the encoder's first to the decoder's last; skips are added.
+    """A U of ``NAFBlock``s: ``widths`` features at 1/2, 1/4, ... of the side, ``blocks`` on each
+    level from the encoder's first to the decoder's last; skips are added.
     """
 
     def __init__(
-        self, channels: int = 1, widths: Sequence[int] = (32, 64, 96), blocks: Sequence[int] = (2, 2, 4, 2, 2)
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (32, 64, 96),
+        blocks: Sequence[int] = (2, 2, 4, 2, 2),
     ) -> None:
         super().__init__()
         depth = len(widths)
@@ -71,13 +74,24 @@ class NAFNet(nn.Module):
         self.channels, self.multiple = channels, 2**depth
         # One convolution with neighbours a block, stem and head, and the grid's phase.
         sides = [2 ** (min(index, 2 * depth - 2 - index) + 1) for index in range(len(blocks))]
-        self.field = 4 + sum(side * count for side, count in zip(sides, blocks, strict=True)) + self.multiple - 1
+        self.field = (
+            4
+            + sum(side * count for side, count in zip(sides, blocks, strict=True))
+            + self.multiple
+            - 1
+        )
         self.stem = nn.Conv2d(4 * channels + channels, widths[0], 3, padding=1)
-        self.encoder = nn.ModuleList(stage(*pair) for pair in zip(widths[:-1], blocks, strict=False))
+        self.encoder = nn.ModuleList(
+            stage(*pair) for pair in zip(widths[:-1], blocks, strict=False)
+        )
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.middle = stage(widths[-1], blocks[depth - 1])
-        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs)
-        self.decoder = nn.ModuleList(stage(*pair) for pair in zip(widths[:-1], blocks[::-1], strict=False))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs
+        )
+        self.decoder = nn.ModuleList(
+            stage(*pair) for pair in zip(widths[:-1], blocks[::-1], strict=False)
+        )
         self.head = nn.Conv2d(widths[0], 4 * channels, 3, padding=1)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)

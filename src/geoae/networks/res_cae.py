@@ -1,4 +1,6 @@
-"""The residual convolutional autoencoder with skips, by default with a bottleneck at 1/8 of the input's side."""
+"""The residual convolutional autoencoder with skips, by default with a bottleneck at 1/8 of the
+input's side.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -12,7 +14,8 @@ from geoae.networks.layers import UPSAMPLINGS, ResBlock, by_rows, gated, level_a
 
 __all__ = ["ResCAE"]
 
-# Rows of a level that a CPU computes at a time: their features take a fraction of the tile's, and fit its cache better.
+# Rows of a level that a CPU computes at a time: their features take a fraction of the tile's, and
+# fit its cache better.
 ROWS = 256
 
 
@@ -23,8 +26,8 @@ class ResCAE(nn.Module):
     2018), strided convolutions lead to the bottleneck at ``1 / 2**len(widths)``, up-sampling back;
     the encoder's outputs are concatenated to the decoder (Ronneberger et al., 2015).
 
-    ``widths``: feature channels at 1/2, 1/4, ...; ``blocks``: residual blocks on each level from the
-    encoder's first to the decoder's last; ``upsampling``, ``activation``: names in ``layers``.
+    ``widths``: feature channels at 1/2, 1/4, ...; ``blocks``: residual blocks on each level from
+    the encoder's first to the decoder's last; ``upsampling``, ``activation``: names in ``layers``.
     """
 
     def __init__(
@@ -47,12 +50,16 @@ class ResCAE(nn.Module):
         self.channels, self.multiple = channels, 2**depth
         self.field = _field(blocks, upsampling)
         self.stem = nn.Conv2d(4 * channels + channels, widths[0], 3, padding=1)
-        self.encoder = nn.ModuleList(stage(*pair) for pair in zip(widths[:-1], blocks, strict=False))
+        self.encoder = nn.ModuleList(
+            stage(*pair) for pair in zip(widths[:-1], blocks, strict=False)
+        )
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.middle = stage(widths[-1], blocks[depth - 1])
         self.up = nn.ModuleList(UPSAMPLINGS[upsampling](coarse, fine) for fine, coarse in pairs)
         self.merge = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in pairs)
-        self.decoder = nn.ModuleList(stage(*pair) for pair in zip(widths[:-1], blocks[::-1], strict=False))
+        self.decoder = nn.ModuleList(
+            stage(*pair) for pair in zip(widths[:-1], blocks[::-1], strict=False)
+        )
         self.head = nn.Conv2d(widths[0], 4 * channels, 3, padding=1)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
@@ -65,19 +72,25 @@ class ResCAE(nn.Module):
         """
         x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), level_at(sigma, pixels, 2)], dim=1)
         if not self.down:
-            return gated(nn.functional.pixel_shuffle(self.head(self.middle(self.stem(x))), 2), sigma)
+            return gated(
+                nn.functional.pixel_shuffle(self.head(self.middle(self.stem(x))), 2), sigma
+            )
         # Training keeps every activation anyway, and a GPU is fast on large arrays only.
         bounded = x.device.type == "cpu" and not torch.is_grad_enabled()
         skips: list[Tensor] = []
         for level, down in enumerate(self.down):
             at_once = ROWS if bounded else x.shape[2]
-            skips.append(by_rows(partial(self._encode, x, level), x.shape[2], self._reach(level), at_once))
+            skips.append(
+                by_rows(partial(self._encode, x, level), x.shape[2], self._reach(level), at_once)
+            )
             x = down(skips[-1])
         x = self.middle(x)
         while skips:
             skip, level = skips.pop(), len(skips)
             at_once = ROWS if bounded else skip.shape[2]
-            x = by_rows(partial(self._decode, x, skip, level), skip.shape[2], self._reach(level), at_once)
+            x = by_rows(
+                partial(self._decode, x, skip, level), skip.shape[2], self._reach(level), at_once
+            )
         return gated(nn.functional.pixel_shuffle(x, 2), sigma)
 
     def _encode(self, x: Tensor, level: int, rows: slice) -> Tensor:
@@ -86,7 +99,9 @@ class ResCAE(nn.Module):
         return cast(Tensor, self.encoder[level](self.stem(x) if level == 0 else x))
 
     def _decode(self, inner: Tensor, skip: Tensor, level: int, rows: slice) -> Tensor:
-        """``rows`` of a level's result, from that of the level below it and the skip; of the network's at level 0."""
+        """``rows`` of a level's result, from that of the level below it and the skip; of the
+        network's at level 0.
+        """
         x = self.up[level](inner[:, :, rows.start // 2 : rows.stop // 2])
         x = self.merge[level](torch.cat([x, skip[:, :, rows]], dim=1))
         # Block by block: the call of the whole stage would hold its input.
@@ -95,13 +110,19 @@ class ResCAE(nn.Module):
         return cast(Tensor, self.head(x) if level == 0 else x)
 
     def _reach(self, level: int) -> int:
-        """Rows that either half of a level looks beyond its own: two a block, one each for stem, head and up-sampling."""
-        blocks = max(len(cast(nn.Sequential, stage[level])) for stage in (self.encoder, self.decoder))
+        """Rows that either half of a level looks beyond its own: two a block, one each for stem,
+        head and up-sampling.
+        """
+        blocks = max(
+            len(cast(nn.Sequential, stage[level])) for stage in (self.encoder, self.decoder)
+        )
         return 2 * blocks + 2  # even, since two rows become one
 
 
 def _field(blocks: Sequence[int], upsampling: str) -> int:
-    """Half receptive field in pixels: two convolutions a block, stem, head, and the grid's phase."""
+    """Half receptive field in pixels: two convolutions a block, stem, head, and the grid's
+    phase.
+    """
     depth = len(blocks) // 2 + 1
     field = 4 + 2**depth - 1
     for index, count in enumerate(blocks):

@@ -32,14 +32,17 @@ class SkipCAE(nn.Module):
         # A convolution down and one up at each level (and one more of nearest up-sampling), the
         # bottleneck's, the head, and the grid's phase.
         convolutions = 3 if upsampling == "nearest" else 2
-        self.field = convolutions * (self.multiple - 1) + self.multiple + 1 + 2 * (self.multiple - 1)
+        self.field = (
+            convolutions * (self.multiple - 1) + self.multiple + 1 + 2 * (self.multiple - 1)
+        )
 
         def stage(inner: int, outer: int) -> nn.Sequential:
             return nn.Sequential(nn.Conv2d(inner, outer, 3, padding=1), ACTIVATIONS[activation]())
 
         pairs = list(itertools.pairwise(widths))
         self.encoder = nn.ModuleList(
-            stage(inner, outer) for inner, outer in zip((2 * channels, *widths[:-1]), widths, strict=True)
+            stage(inner, outer)
+            for inner, outer in zip((2 * channels, *widths[:-1]), widths, strict=True)
         )
         self.up = nn.ModuleList(UPSAMPLINGS[upsampling](coarse, fine) for fine, coarse in pairs)
         self.decoder = nn.ModuleList(stage(2 * fine, fine) for fine, _ in pairs)

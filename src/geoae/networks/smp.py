@@ -16,34 +16,46 @@ DECODER_WIDTHS = (256, 128, 64, 32, 16)
 
 
 class SMP(nn.Module):
-    """Any ``decoder`` over any ``encoder`` that the library knows by name, for any number of channels.
+    """Any ``decoder`` over any ``encoder`` that the library knows by name, for any number of
+    channels.
 
     Needs the extra ``train``. ``depth``: times the encoder halves the side; ``multiple`` follows.
     Those that look at the whole image at once (pooling to one pixel, attention, normalisation over
-    the tile) have no finite field, which ``field`` says: unet, unetplusplus and linknet over resnet,
-    vgg and the like have one. Trained from scratch: no weights are fetched.
+    the tile) have no finite field, which ``field`` says: unet, unetplusplus and linknet over
+    resnet, vgg and the like have one. Trained from scratch: no weights are fetched.
     """
 
-    def __init__(self, channels: int = 1, decoder: str = "unet", encoder: str = "resnet18", depth: int = 3) -> None:
+    def __init__(
+        self, channels: int = 1, decoder: str = "unet", encoder: str = "resnet18", depth: int = 3
+    ) -> None:
         super().__init__()
         require_extra("train", "segmentation_models_pytorch")
         import segmentation_models_pytorch
 
         widths = {"decoder_channels": DECODER_WIDTHS[-depth:]} if decoder.startswith("unet") else {}
         self.body = segmentation_models_pytorch.create_model(
-            decoder, encoder, encoder_depth=depth, encoder_weights=None, in_channels=2 * channels, classes=channels,
+            decoder,
+            encoder,
+            encoder_depth=depth,
+            encoder_weights=None,
+            in_channels=2 * channels,
+            classes=channels,
             **widths,
-        )  # fmt: skip
+        )
         _drop_idle(self.body, 2 * channels, 2**depth)
         self.channels, self.multiple = channels, 2**depth
-        head = next(module for module in self.body.segmentation_head if isinstance(module, nn.Conv2d))
+        head = next(
+            module for module in self.body.segmentation_head if isinstance(module, nn.Conv2d)
+        )
         nn.init.zeros_(head.weight)
         assert head.bias is not None
         nn.init.zeros_(head.bias)
 
     @cached_property
     def field(self) -> int:
-        """Half receptive field in pixels, measured; raises ``ValueError`` where it is not finite."""
+        """Half receptive field in pixels, measured; raises ``ValueError`` where it is not
+        finite.
+        """
         return measure_field(self, self.channels, self.multiple)
 
     def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
@@ -57,7 +69,10 @@ class SMP(nn.Module):
 def _drop_idle(body: nn.Module, channels: int, multiple: int) -> None:
     """Remove layers that no forward pass reaches: encoders build those below their depth too."""
     reached: set[nn.Module] = set()
-    hooks = [module.register_forward_hook(lambda module, *_: reached.add(module)) for module in body.modules()]
+    hooks = [
+        module.register_forward_hook(lambda module, *_: reached.add(module))
+        for module in body.modules()
+    ]
     was_training = body.training
     with torch.inference_mode():
         body.eval()(torch.zeros(1, channels, multiple, multiple))

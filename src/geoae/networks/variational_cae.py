@@ -25,11 +25,16 @@ class VariationalCAE(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, widths: Sequence[int] = (32, 64), latent: int = 64, beta: float = 1e-3
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (32, 64),
+        latent: int = 64,
+        beta: float = 1e-3,
     ) -> None:
         super().__init__()
         self.channels, self.multiple, self.beta = channels, 2 ** len(widths), beta
-        # A block and a resampling convolution of two pixels at each level, both ways, and the grid's phase.
+        # A block and a resampling convolution of two pixels at each level, both ways, and the
+        # grid's phase.
         self.field = 4 * sum(2 ** (level + 1) for level in range(len(widths))) + 4 * self.multiple
         encoder: list[nn.Module] = []
         inner = 2 * channels
@@ -38,7 +43,11 @@ class VariationalCAE(nn.Module):
             inner = width
         decoder: list[nn.Module] = [nn.Conv2d(latent, inner, 1)]
         for width in reversed((2 * channels, *widths[:-1])):
-            decoder += [ResBlock(inner), nn.LeakyReLU(LEAK), nn.ConvTranspose2d(inner, width, 2, stride=2)]
+            decoder += [
+                ResBlock(inner),
+                nn.LeakyReLU(LEAK),
+                nn.ConvTranspose2d(inner, width, 2, stride=2),
+            ]
             inner = width
         self.encoder, self.decoder = nn.Sequential(*encoder), nn.Sequential(*decoder)
         self.moments = nn.Conv2d(widths[-1], 2 * latent, 1)
@@ -46,7 +55,9 @@ class VariationalCAE(nn.Module):
         self.divergence = torch.zeros(())
 
     def encode(self, pixels: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation ``(B, latent, H / multiple, W / multiple)`` of the latents."""
+        """Mean and standard deviation ``(B, latent, H / multiple, W / multiple)`` of the
+        latents.
+        """
         mean, log_variance = self.moments(self.encoder(with_level(pixels, sigma))).chunk(2, dim=1)
         log_variance = log_variance.clamp(*LOG_VARIANCE)
         if self.training:
@@ -67,8 +78,11 @@ class VariationalCAE(nn.Module):
         return gated(pixels - self.decode(latent), sigma)
 
     @torch.inference_mode()
-    def spread(self, pixels: Tensor, sigma: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-        """Standard deviation of the image over ``draws`` latents (two or more), ``(B, C, H, W)`` in model units.
+    def spread(
+        self, pixels: Tensor, sigma: Tensor, draws: int, generator: torch.Generator
+    ) -> Tensor:
+        """Standard deviation of the image over ``draws`` latents (two or more), ``(B, C, H, W)`` in
+        model units.
 
         How far the decoder's answer would move within what the encoder leaves open: a per-pixel
         uncertainty. Arguments as for ``forward``, in evaluation mode.
@@ -76,6 +90,8 @@ class VariationalCAE(nn.Module):
         mean, deviation = self.encode(pixels, sigma)
         images = []
         for _ in range(draws):
-            drawn = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+            drawn = torch.randn(
+                mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
+            )
             images.append(self.decode(mean + deviation * drawn))
         return torch.stack(images).std(dim=0)

@@ -33,29 +33,35 @@ ANSWER_SECONDS = 30
 def connected(address: str, on_warning: Callable[[str], None]) -> Iterator[None]:
     """The Dask cluster whose scheduler is at ``address`` takes the slabs of what runs in the block.
 
-    ``on_warning`` hears of a cluster without workers, whose first one is waited for. Raises ``ClusterError``
-    where nobody answers.
+    ``on_warning`` hears of a cluster without workers, whose first one is waited for. Raises
+    ``ClusterError`` where nobody answers.
     """
     require_extra("distributed", "distributed")
     from distributed import Client
     from distributed.comm.addressing import get_address_host_port
 
     try:
-        # First, as a client of what is no address would stay behind, and be taken for the active one.
+        # First, as a client of what is no address would stay behind, and be taken for the active
+        # one.
         get_address_host_port(address)
         client = Client(address, timeout=ANSWER_SECONDS)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ClusterError(f"{address}: no Dask scheduler answers ({reason}); correct the address or start it") from error  # fmt: skip
+        raise ClusterError(
+            f"{address}: no Dask scheduler answers ({reason}); correct the address or start it"
+        ) from error
     with client:
         if not client.nthreads():
-            on_warning(f"{address}: has no workers yet; the scene waits for the first one (dask worker {address})")
+            on_warning(
+                f"{address}: has no workers yet; the scene waits for the first one (dask worker"
+                f" {address})"
+            )
         yield
 
 
 def active_client() -> "Client | None":
-    """The ``dask.distributed.Client`` of this process, if it has one: the whole switch from a laptop
-    to a cluster.
+    """The ``dask.distributed.Client`` of this process, if it has one: the whole switch from a
+    laptop to a cluster.
     """
     if "distributed" not in sys.modules:
         return None
@@ -76,8 +82,8 @@ def restore_spread(
 ) -> None:
     """Restore ``runs`` of consecutive slabs on the workers, which write their parts to ``store``.
 
-    Every worker must see the source and the store's folder under the same names. Raises ``ClusterError`` where
-    the cluster is lost; slabs that were finished stay.
+    Every worker must see the source and the store's folder under the same names. Raises
+    ``ClusterError`` where the cluster is lost; slabs that were finished stay.
     """
     from dask import delayed
     from distributed import as_completed
@@ -89,16 +95,25 @@ def restore_spread(
     scene, work = prepared.scene, prepared.work
     spec = ModelSpec.of(prepared.job, prepared.options)
     common = (spec, work.restorer.digest, scene, work.plan, prepared.facts, work.ramp, store)
-    tasks = [delayed(_restore_run, pure=False)(*common, piece) for run in runs for piece in _pieces(run, length)]
+    tasks = [
+        delayed(_restore_run, pure=False)(*common, piece)
+        for run in runs
+        for piece in _pieces(run, length)
+    ]
     futures = client.compute(tasks)
     try:
         for future in as_completed(futures):
             for computed in future.result():
                 on_tile(computed)
     except KilledWorker as error:
-        raise ClusterError(f"{error.last_worker.address}: this and other Dask workers died of the scene; give them more memory, or the scene a smaller tile") from error  # fmt: skip
+        raise ClusterError(
+            f"{error.last_worker.address}: this and other Dask workers died of the scene; give them"
+            " more memory, or the scene a smaller tile"
+        ) from error
     except (CancelledError, CommClosedError) as error:
-        raise ClusterError("the Dask scheduler was lost; start it and run again, what is finished is kept") from error
+        raise ClusterError(
+            "the Dask scheduler was lost; start it and run again, what is finished is kept"
+        ) from error
     finally:
         client.cancel(futures)
 
@@ -117,8 +132,8 @@ def restorer_of(spec: ModelSpec, digest: str) -> Restorer:
     if restorer.digest != digest:
         _cached_restorer.cache_clear()
         raise ModelError(
-            f"{spec.model}: is another model here ({restorer.digest[:12]}) than where the order was given "
-            f"({digest[:12]}); let all workers see the same model folder and run again"
+            f"{spec.model}: is another model here ({restorer.digest[:12]}) than where the order was"
+            f" given ({digest[:12]}); let all workers see the same model folder and run again"
         )
     return restorer
 

@@ -60,19 +60,23 @@ def restore_slabs(
 ) -> None:
     """Restore consecutive ``slabs`` of ``work.plan`` and hand their pixels to ``sink(slab)``.
 
-    Where the first slab is not the scene's first, the row of tiles above it is computed too, so that
-    its border gets what the whole plan would give it. ``read`` is called from one other thread,
-    ahead of the network; sinks are used in a third, behind it. ``on_tile`` hears of each tile
-    whether it was computed (False: it has no valid pixel).
+    Where the first slab is not the scene's first, the row of tiles above it is computed too, so
+    that its border gets what the whole plan would give it. ``read`` is called from one other
+    thread, ahead of the network; sinks are used in a third, behind it. ``on_tile`` hears of each
+    tile whether it was computed (False: it has no valid pixel).
     """
     plan = work.plan
     first, stop = slabs[0].first, slabs[-1].stop
-    places = [(row, col) for row in range(max(first - 1, 0), stop) for col in range(plan.cols.count)]
+    places = [
+        (row, col) for row in range(max(first - 1, 0), stop) for col in range(plan.cols.count)
+    ]
     mosaic = Mosaic(plan, len(work.scale.sigma), work.ramp)
     # One batch is read while another is computed and a third is written.
     depth = work.tiles_per_batch
     with ThreadPoolExecutor(1, "geoae-read") as reading, _WriteBehind(sink, slabs, depth) as behind:
-        tiles = ahead(reading, lambda place: read_tile(read, plan, work.scale, *place), places, depth)
+        tiles = ahead(
+            reading, lambda place: read_tile(read, plan, work.scale, *place), places, depth
+        )
         for batch in in_groups(tiles, depth):
             _restore_batch(work, batch, mosaic, behind, first, on_tile)
 
@@ -85,7 +89,9 @@ def _restore_batch(
     first: int,
     on_tile: Callable[[bool], None],
 ) -> None:
-    """Restore ``batch`` and hand what it completes to ``behind``. A function, so that nothing of it stays."""
+    """Restore ``batch`` and hand what it completes to ``behind``. A function, so that nothing of it
+    stays.
+    """
     for tile, residual in zip(batch, _predict(work, batch), strict=True):
         final = mosaic.add(tile.row, tile.col, residual)
         if tile.row >= first:
@@ -103,20 +109,31 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
     for place, tile in enumerate(given):
         to_model(tile, scale, model[place], None if level is None else level[place])
     samples = model.reshape(-1, restorer.channels, *side)
-    constant = np.tile(scale.sigma.astype(np.float32).reshape(-1, restorer.channels), (len(given), 1))
+    constant = np.tile(
+        scale.sigma.astype(np.float32).reshape(-1, restorer.channels), (len(given), 1)
+    )
     sigma = constant if level is None else level.reshape(samples.shape)
     size = restorer.batch(*side)
     for start in range(0, len(samples), size):
         part = slice(start, start + size)
-        samples[part] = restorer(samples[part], sigma[part])  # the residual takes the place of its sample
+        # the residual takes the place of its sample
+        samples[part] = restorer(samples[part], sigma[part])
     residuals = iter(model)
-    return (np.zeros((components, *side), np.float32) if tile.empty else next(residuals) for tile in batch)
+    return (
+        np.zeros((components, *side), np.float32) if tile.empty else next(residuals)
+        for tile in batch
+    )
 
 
 class _WriteBehind:
     """Finishes and writes tiles in order on one thread, at most ``depth`` behind the network."""
 
-    def __init__(self, sink: Callable[[Slab], AbstractContextManager[Sink]], slabs: Sequence[Slab], depth: int) -> None:
+    def __init__(
+        self,
+        sink: Callable[[Slab], AbstractContextManager[Sink]],
+        slabs: Sequence[Slab],
+        depth: int,
+    ) -> None:
         self._sink, self._slabs, self._depth = sink, iter(slabs), depth
         self._pool = ThreadPoolExecutor(1, "geoae-write")
         self._open = ExitStack()
@@ -128,7 +145,9 @@ class _WriteBehind:
     def __enter__(self) -> "_WriteBehind":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         try:
             while kind is None and self._running:
                 self._running.pop(0).result()
@@ -149,7 +168,9 @@ class _WriteBehind:
             self._running.pop(0).result()
 
     def _finish(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
-        """One tile; after a failure none of those queued behind it, which would complete its part."""
+        """One tile; after a failure none of those queued behind it, which would complete
+        its part.
+        """
         if self._broken:
             return
         try:
@@ -170,13 +191,17 @@ class _WriteBehind:
         mask = None if tile.mask is None else tile.mask[inside]
         pixels = tile.pixels[inside]
         assert self._target is not None
-        self._target.write(window, pixels if tile.empty else _subtracted(work, pixels, residual, mask))
+        self._target.write(
+            window, pixels if tile.empty else _subtracted(work, pixels, residual, mask)
+        )
 
 
 def _subtracted(
     work: Work, pixels: NDArray[Any], residual: NDArray[np.float32], mask: NDArray[np.bool_] | None
 ) -> NDArray[Any]:
-    """``pixels`` (band, H, W) less the ``residual`` (component, H, W), which is in model units; strip by strip."""
+    """``pixels`` (band, H, W) less the ``residual`` (component, H, W), which is in model units;
+    strip by strip.
+    """
     restored = np.empty_like(pixels)
     for top in range(0, pixels.shape[1], STRIP):
         rows = slice(top, top + STRIP)

@@ -12,15 +12,18 @@ from geoae.tiling.plan import TilePlan
 
 __all__ = ["ALGORITHM", "fingerprint_of", "hash_texts", "is_ours", "order_of", "plan_text"]
 
-# Raised whenever the same order would give other pixels; tests/pipeline/test_fingerprint.py says what else a raise takes.
+# Raised whenever the same order would give other pixels; tests/pipeline/test_fingerprint.py says
+# what else a raise takes.
 ALGORITHM = 4
-# The options of geoae 0.1. Digests name these even where they are unset, as the digests in its outputs do.
+# The options of geoae 0.1. Digests name these even where they are unset, as the digests in its
+# outputs do.
 FIRST_OPTIONS = ("bands", "overlap", "profile", "ramp", "sigma", "tile", "tta")
 
 
 def order_of(options: Recipe, scene: Scene, restorer: Restorer, precision: str) -> str:
-    """Digest of input, model and the resolved ``options``. It decides the result of a local file, whose identity
-    tells of its size and time of change; of a remote one it does not, since pixels may change unseen.
+    """Digest of input, model and the resolved ``options``. It decides the result of a local file,
+    whose identity tells of its size and time of change; of a remote one it does not, since pixels
+    may change unseen.
     """
     network = (restorer.digest, restorer.multiple, restorer.halo, restorer.tile)
     decided = (ALGORITHM, scene.identity, scene.bands, network, _set_options(options), precision)
@@ -30,24 +33,27 @@ def order_of(options: Recipe, scene: Scene, restorer: Restorer, precision: str) 
 def hash_texts(*texts: str) -> str:
     """Digest of facts in the words of geoae 0.1, which wrote a tuple's ``repr``.
 
-    Only plain values (numbers, strings, lists and tuples of them) may be given as their ``repr``: that of an
-    object changes with the names of its class and fields.
+    Only plain values (numbers, strings, lists and tuples of them) may be given as their ``repr``:
+    that of an object changes with the names of its class and fields.
     """
     return hashlib.sha256(f"({', '.join(texts)})".encode()).hexdigest()
 
 
 def _set_options(options: Recipe) -> list[tuple[str, object]]:
-    """Options by name, of those later than geoae 0.1 only the ones that are set: a new option that nobody uses
-    leaves every digest as it is.
+    """Options by name, of those later than geoae 0.1 only the ones that are set: a new option that
+    nobody uses leaves every digest as it is.
     """
     given = options.model_dump(exclude={"description", "model"}, exclude_defaults=True)
     return sorted((dict.fromkeys(FIRST_OPTIONS) | given).items())
 
 
 def plan_text(plan: TilePlan) -> str:
-    """The numbers of ``plan`` in the words of geoae 0.1, whatever its classes and fields are named today."""
+    """The numbers of ``plan`` in the words of geoae 0.1, whatever its classes and fields are named
+    today.
+    """
     rows, cols = (
-        f"Axis(size={axis.size}, tile={axis.tile}, overlap={axis.overlap}, pad={axis.pad}, count={axis.count})"
+        f"Axis(size={axis.size}, tile={axis.tile}, overlap={axis.overlap}, pad={axis.pad},"
+        f" count={axis.count})"
         for axis in (plan.rows, plan.cols)
     )
     return f"TilePlan(rows={rows}, cols={cols}, halo={plan.halo}, multiple={plan.multiple})"

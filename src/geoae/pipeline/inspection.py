@@ -67,7 +67,9 @@ class Inspection(BaseModel):
     bands: list[BandFacts]
     notes: list[str] = Field(description="what to look at before the scene is restored")
     plan: PlanFacts
-    restored_with: dict[str, str] = Field(description="provenance, where the scene is an output of geoae")
+    restored_with: dict[str, str] = Field(
+        description="provenance, where the scene is an output of geoae"
+    )
     restored_before: list[dict[str, str]] = Field(
         description="provenance of the restorations before that one, oldest first"
     )
@@ -82,19 +84,36 @@ def inspect(job: Job) -> Inspection:
         nodata = reader.dataset.nodatavals
     *earlier, last = prepared.history or [{}]
     return Inspection(
-        source=scene.source, driver=scene.driver, height=scene.height, width=scene.width, count=scene.count, dtype=scene.dtype,
-        crs=scene.crs, pixel_size=scene.pixel_size, valid_percent=100 * prepared.facts.valid, bands=_bands(prepared, names, nodata),
-        notes=prepared.notes, plan=_plan(prepared), restored_with=last, restored_before=earlier,
-    )  # fmt: skip
+        source=scene.source,
+        driver=scene.driver,
+        height=scene.height,
+        width=scene.width,
+        count=scene.count,
+        dtype=scene.dtype,
+        crs=scene.crs,
+        pixel_size=scene.pixel_size,
+        valid_percent=100 * prepared.facts.valid,
+        bands=_bands(prepared, names, nodata),
+        notes=prepared.notes,
+        plan=_plan(prepared),
+        restored_with=last,
+        restored_before=earlier,
+    )
 
 
-def _bands(prepared: Prepared, names: list[str], nodata: tuple[float | None, ...]) -> list[BandFacts]:
+def _bands(
+    prepared: Prepared, names: list[str], nodata: tuple[float | None, ...]
+) -> list[BandFacts]:
     scene, facts = prepared.scene, prepared.facts
     found = []
     for index, (name, declared) in enumerate(zip(names, nodata, strict=True), start=1):
         none = prepared.options.nodata if declared is None else declared
         if index in scene.copied:
-            found.append(BandFacts(index=index, name=name, nodata=none, treatment=f"copied: {scene.copied[index]}"))
+            found.append(
+                BandFacts(
+                    index=index, name=name, nodata=none, treatment=f"copied: {scene.copied[index]}"
+                )
+            )
             continue
         at = scene.bands.index(index)
         spread, sigma = float(np.sqrt(facts.covariance[at, at])), float(facts.sigma[at])
@@ -121,15 +140,21 @@ def _plan(prepared: Prepared) -> PlanFacts:
     pixel = np.dtype(scene.dtype).itemsize * bands
     seconds = _seconds(prepared)
     return PlanFacts(
-        model=work.restorer.name, setting=work.restorer.setting, tiles=plan.tiles, tile=(plan.rows.tile, plan.cols.tile),
-        overlap=plan.rows.overlap, slabs=len(list(plan.slabs())),
-        memory_mib=_peak_bytes(prepared) >> 20, disk_mib=-(-scene.height * scene.width * pixel // 2**20), seconds=seconds,
-    )  # fmt: skip
+        model=work.restorer.name,
+        setting=work.restorer.setting,
+        tiles=plan.tiles,
+        tile=(plan.rows.tile, plan.cols.tile),
+        overlap=plan.rows.overlap,
+        slabs=len(list(plan.slabs())),
+        memory_mib=_peak_bytes(prepared) >> 20,
+        disk_mib=-(-scene.height * scene.width * pixel // 2**20),
+        seconds=seconds,
+    )
 
 
 def _peak_bytes(prepared: Prepared) -> int:
-    """What this process has taken at most, sample, estimate and one forward pass included, or what the loop over the
-    tiles adds to what it holds now, whichever is more.
+    """What this process has taken at most, sample, estimate and one forward pass included, or what
+    the loop over the tiles adds to what it holds now, whichever is more.
     """
     scene, work = prepared.scene, prepared.work
     plan, bands = work.plan, len(scene.bands)

@@ -22,16 +22,26 @@ class Job(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = Field(description="scene to restore: anything GDAL opens by name")
-    target: str | None = Field(None, description="file to write; by default NAME_restored.tif beside the source")
+    target: str | None = Field(
+        None, description="file to write; by default NAME_restored.tif beside the source"
+    )
     model: str | None = Field(None, description="shipped model's name, or path of a model folder")
-    sigma: Sigma | None = Field(None, description="noise in DN, of all restored bands or of each; or auto")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="arithmetic of the network")
+    sigma: Sigma | None = Field(
+        None, description="noise in DN, of all restored bands or of each; or auto"
+    )
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="arithmetic of the network"
+    )
     recipe: str | None = Field(None, description="shipped recipe's name, or path of a TOML file")
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     batch_size: int | None = Field(None, gt=0, description="samples of one forward pass")
-    bands: Bands | None = Field(None, description="1-based bands to restore, like 1-3,7; others are copied")
+    bands: Bands | None = Field(
+        None, description="1-based bands to restore, like 1-3,7; others are copied"
+    )
     nodata: Fill = Field(None, description=FILL)
     tta: bool | None = Field(
         None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
@@ -53,7 +63,8 @@ class Job(BaseModel):
 class ModelSpec:
     """Which model computes, and how: all that any worker needs to load it.
 
-    ``model`` is a shipped name or the path of a model folder; the other fields are those of ``Job``.
+    ``model`` is a shipped name or the path of a model folder; the other fields are those of
+    ``Job``.
     """
 
     model: str
@@ -76,18 +87,26 @@ def target_of(job: Job) -> str:
 def _default_target(source: str) -> str:
     # GTIFF_DIR:1:scene.tif and the like are names within a file.
     if not is_local(source) or (":" in source and not Path(source).exists()):
-        raise RecipeError(f"{source}: is not a local file, so there is no folder beside it; name the output with -o")
+        raise RecipeError(
+            f"{source}: is not a local file, so there is no folder beside it; name the output"
+            " with -o"
+        )
     path = Path(source)
     return str(path.with_name(f"{path.stem}_restored.tif"))
 
 
 def merged(job: Job) -> Recipe:
-    """The recipe with the job's own options over it and the defaults under it; raises ``RecipeError``."""
+    """The recipe with the job's own options over it and the defaults under it; raises
+    ``RecipeError``.
+    """
     recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
     asked = job.model_dump(
-        include={"model", "sigma", "tile", "overlap", "bands", "nodata", "tta", "profile"}, exclude_none=True
+        include={"model", "sigma", "tile", "overlap", "bands", "nodata", "tta", "profile"},
+        exclude_none=True,
     )
     if isinstance(recipe.sigma, list) and "bands" in asked and "sigma" not in asked:
-        raise RecipeError(f"{job.recipe}: gives the noise of each of its own bands; with --bands give --sigma too")
+        raise RecipeError(
+            f"{job.recipe}: gives the noise of each of its own bands; with --bands give --sigma too"
+        )
     defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}
     return Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)

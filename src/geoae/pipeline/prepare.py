@@ -20,7 +20,8 @@ from geoae.tiling.plan import TilePlan
 
 __all__ = ["Prepared", "load_restorer", "plan_for", "prepare"]
 
-# A tile in model units with its noise level and its residual, 4 bytes each: what bounds memory for scenes of very many bands.
+# A tile in model units with its noise level and its residual, 4 bytes each: what bounds memory for
+# scenes of very many bands.
 TILE_BYTES = 384 << 20
 
 
@@ -28,9 +29,10 @@ TILE_BYTES = 384 << 20
 class Prepared:
     """A job decided in full: what is read, with which plan, map and model.
 
-    ``options``: the job's and its recipe's, resolved; the recipe is not read again, so that a run keeps to
-    the options that it began with. ``history``: the restorations that made the scene, where it is an output
-    of geoae. ``fill``: a value that fills much of the scene, though nothing says that it is nodata.
+    ``options``: the job's and its recipe's, resolved; the recipe is not read again, so that a run
+    keeps to the options that it began with. ``history``: the restorations that made the scene,
+    where it is an output of geoae. ``fill``: a value that fills much of the scene, though nothing
+    says that it is nodata.
     """
 
     job: Job
@@ -85,7 +87,9 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
 
     """
     options = options or merged(job)
-    scene = Scene.open(job.source, None if options.bands is None else tuple(options.bands), options.nodata)
+    scene = Scene.open(
+        job.source, None if options.bands is None else tuple(options.bands), options.nodata
+    )
     restorer = load_restorer(ModelSpec.of(job, options))
     facts, fill = Facts.none(), None
     if scene.bands:
@@ -100,25 +104,38 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
     plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))
-    work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth")
+    work = Work(
+        plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth"
+    )
     return Prepared(job, options, scene, facts, work, history(job.source), fill)
 
 
 def load_restorer(spec: ModelSpec) -> Restorer:
-    """The model that ``spec`` names, on the device it names. Raises ``ModelError``, ``DeviceError``."""
+    """The model that ``spec`` names, on the device it names. Raises ``ModelError``,
+    ``DeviceError``.
+    """
     if spec.model == "identity":
         return Identity()
     from geoae.models.folder import load  # torch loads only where a network runs
 
-    restorer = load(spec.model, device=spec.device, precision=spec.precision, batch_size=spec.batch_size)
+    restorer = load(
+        spec.model, device=spec.device, precision=spec.precision, batch_size=spec.batch_size
+    )
     return SelfEnsemble(restorer) if spec.tta else restorer
 
 
 def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:
-    """The plan of a scene: the asked or the model's tile, less where many bands would make it heavy."""
+    """The plan of a scene: the asked or the model's tile, less where many bands would make it
+    heavy.
+    """
     heaviest = int((TILE_BYTES / (12 * max(bands, 1))) ** 0.5)
     least = 4 * (restorer.halo + restorer.multiple)
     tile = options.tile or max(min(restorer.tile, heaviest), least)
     return TilePlan.fitted(
-        height, width, tile=tile, overlap=options.overlap, halo=restorer.halo, multiple=restorer.multiple
+        height,
+        width,
+        tile=tile,
+        overlap=options.overlap,
+        halo=restorer.halo,
+        multiple=restorer.multiple,
     )

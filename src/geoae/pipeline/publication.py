@@ -1,4 +1,6 @@
-"""The last step of a restoration: the parts become a file, which is checked, and only then gets its name."""
+"""The last step of a restoration: the parts become a file, which is checked, and only then gets its
+name.
+"""
 
 import uuid
 from contextlib import suppress
@@ -27,7 +29,9 @@ __all__ = ["Checked", "check", "publish_result"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Checked:
-    """What an output that passed its check shows: noise ``sigma`` and ``bias`` of each restored band, in DN."""
+    """What an output that passed its check shows: noise ``sigma`` and ``bias`` of each restored
+    band, in DN.
+    """
 
     sigma: list[float]
     bias: list[float]
@@ -36,8 +40,8 @@ class Checked:
 def publish_result(prepared: Prepared, store: PartStore) -> Checked:
     """Assemble the parts, check the result, and let it appear under the target's name.
 
-    Raises ``RejectedError`` where the result fails the check: it is kept as ``TARGET.rejected``, or in the folder
-    for temporary files where the target is remote, and no part is kept.
+    Raises ``RejectedError`` where the result fails the check: it is kept as ``TARGET.rejected``, or
+    in the folder for temporary files where the target is remote, and no part is kept.
     """
     scene, target = prepared.scene, prepared.target
     local = Path(target) if is_local(target) else store.folder / Path(target).name
@@ -47,7 +51,15 @@ def publish_result(prepared: Prepared, store: PartStore) -> Checked:
     try:
         profile, tags = str(prepared.options.profile), _tags(prepared)
         with allocate_small_pieces():
-            assemble(scene.source, parts, scene.bands, draft, profile=profile, tags=tags, mistagged=scene.mistagged)
+            assemble(
+                scene.source,
+                parts,
+                scene.bands,
+                draft,
+                profile=profile,
+                tags=tags,
+                mistagged=scene.mistagged,
+            )
             release_memory()
             _refuse_changed(scene)
             found = check(prepared, str(draft))
@@ -68,25 +80,32 @@ def publish_result(prepared: Prepared, store: PartStore) -> Checked:
                 rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
             rasterio.shutil.copyfiles(str(local), target)
         except rasterio.errors.RasterioError as error:
-            raise OutputError(f"{target}: could not be uploaded ({error}); the result is in {local}") from error
+            raise OutputError(
+                f"{target}: could not be uploaded ({error}); the result is in {local}"
+            ) from error
     return found
 
 
 def _refuse_changed(scene: Scene) -> None:
     if scene.changed():
-        raise InputError(f"{scene.source}: has changed while it was restored; run again once it stays as it is")
+        raise InputError(
+            f"{scene.source}: has changed while it was restored; run again once it stays as it is"
+        )
 
 
 def check(prepared: Prepared, written: str) -> Checked:
-    """Hold what was ``written`` against the source, and estimate its noise as if it were constant and not clipped,
-    which takes half the time.
+    """Hold what was ``written`` against the source, and estimate its noise as if it were constant
+    and not clipped, which takes half the time.
 
-    Raises ``RejectedError`` where more than the noise has changed, ``OutputError`` where it cannot be read.
+    Raises ``RejectedError`` where more than the noise has changed, ``OutputError`` where it cannot
+    be read.
     """
     found = compare(prepared.scene, written, prepared.target)
     found.refuse_bias(prepared.facts.sigma)
     if fingerprint_of(written) != prepared.fingerprint:
-        raise RejectedError(f"{prepared.target}: does not hold the fingerprint of this run; run again")
+        raise RejectedError(
+            f"{prepared.target}: does not hold the fingerprint of this run; run again"
+        )
     sigma = estimate_noise(found.samples, restored=True).tolist() if found.samples else []
     return Checked(sigma, found.bias.tolist())
 

@@ -1,4 +1,6 @@
-"""How scenes of a kind are tiled and restored, as TOML; what a recipe leaves out, the card decides."""
+"""How scenes of a kind are tiled and restored, as TOML; what a recipe leaves out, the card
+decides.
+"""
 
 import math
 import re
@@ -24,7 +26,9 @@ RANGE = re.compile(r"\s*([0-9]{1,6})\s*(?:-\s*([0-9]{1,6})\s*)?")
 
 
 def _bands(value: Any) -> Any:
-    """Bands as people write them, ``"1-3,7"``, ``7`` or a list with such ranges in it, as a list of numbers."""
+    """Bands as people write them, ``"1-3,7"``, ``7`` or a list with such ranges in it, as a list of
+    numbers.
+    """
     whole = isinstance(value, int) and not isinstance(value, bool)
     parts = value.split(",") if isinstance(value, str) else [value] if whole else value
     if not isinstance(parts, list):
@@ -44,7 +48,9 @@ def _range(text: str) -> Sequence[int]:
         raise ValueError(f"{text!r} is no band; give numbers and ranges like 1-3,7")
     low, high = int(match[1]), int(match[2] or match[1])
     if not low <= high < MOST:
-        raise ValueError(f"{text!r} is no range of bands; give the lower first, and at most {MOST - 1}")
+        raise ValueError(
+            f"{text!r} is no range of bands; give the lower first, and at most {MOST - 1}"
+        )
     return range(low, high + 1)
 
 
@@ -53,22 +59,30 @@ def _once(bands: list[int]) -> list[int]:
 
 
 def _sigma(value: Any) -> Any:
-    """Noise as people write it: ``"auto"``, ``"12.5"``, or one for each restored band, ``"3.2,4,5.1"``."""
+    """Noise as people write it: ``"auto"``, ``"12.5"``, or one for each restored band,
+    ``"3.2,4,5.1"``.
+    """
     if isinstance(value, bool):
-        raise ValueError("a yes or no is no noise; give auto, DN like 12.5, or DN of each restored band like 3.2,4,5.1")
+        raise ValueError(
+            "a yes or no is no noise; give auto, DN like 12.5, or DN of each restored band like"
+            " 3.2,4,5.1"
+        )
     if not isinstance(value, str) or value == "auto":
         return value
     try:
         levels = [float(part) for part in value.split(",")]
     except ValueError as error:
         raise ValueError(
-            f"{value!r} is no noise; give auto, DN like 12.5, or DN of each restored band like 3.2,4,5.1"
+            f"{value!r} is no noise; give auto, DN like 12.5, or DN of each restored band like"
+            " 3.2,4,5.1"
         ) from error
     return levels if "," in value else levels[0]
 
 
 def _fill(value: Any) -> Any:
-    """A nodata value as people write it, as a whole number where it is one; NaN and infinity never are measurements."""
+    """A nodata value as people write it, as a whole number where it is one; NaN and infinity never
+    are measurements.
+    """
     if value is None:
         return None
     if isinstance(value, np.generic):
@@ -76,7 +90,11 @@ def _fill(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is no nodata value; give a number like 0 or -9999")
     try:
-        exact = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", value) else value
+        exact = (
+            int(value)
+            if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", value)
+            else value
+        )
         number = exact if isinstance(exact, int) else float(exact)
     except ValueError as error:
         raise ValueError(f"{value!r} is no nodata value; give a number like 0 or -9999") from error
@@ -100,8 +118,12 @@ Bands = Annotated[
 ]
 
 
-Fill = Annotated[float | int | None, BeforeValidator(_fill, json_schema_input_type=float | str | None)]
-FILL = "value of pixels that hold no measurement though the file does not declare it, like 0 or -9999"
+Fill = Annotated[
+    float | int | None, BeforeValidator(_fill, json_schema_input_type=float | str | None)
+]
+FILL = (
+    "value of pixels that hold no measurement though the file does not declare it, like 0 or -9999"
+)
 
 
 class Recipe(BaseModel):
@@ -111,20 +133,27 @@ class Recipe(BaseModel):
 
     description: str = ""
     model: str | None = Field(None, description="shipped model's name, or path of a model folder")
-    sigma: Sigma | None = Field(None, description="noise in DN, of all restored bands or of each; or auto")
+    sigma: Sigma | None = Field(
+        None, description="noise in DN, of all restored bands or of each; or auto"
+    )
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
-    bands: Bands | None = Field(None, description="1-based bands to restore, like 1-3,7; others are copied")
+    bands: Bands | None = Field(
+        None, description="1-based bands to restore, like 1-3,7; others are copied"
+    )
     nodata: Fill = Field(None, description=FILL)
     tta: bool | None = Field(
         None, description="self-ensemble: the mean over eight turns and flips, eight times as slow"
     )
     profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
-    ramp: Literal["linear", "smooth"] | None = Field(None, description="shape of the blend between tiles")
+    ramp: Literal["linear", "smooth"] | None = Field(
+        None, description="shape of the blend between tiles"
+    )
 
     def known_sigma(self, source: str, restored: Sequence[int]) -> list[float] | None:
-        """Noise of each of the ``restored`` bands (1-based) of ``source`` in DN where it was given, None where it
-        is to be estimated. One for each is in the order of ``bands`` where there are any.
+        """Noise of each of the ``restored`` bands (1-based) of ``source`` in DN where it was given,
+        None where it is to be estimated. One for each is in the order of ``bands`` where there are
+        any.
 
         Raises ``RecipeError`` where there is not one for each.
         """
@@ -135,8 +164,8 @@ class Recipe(BaseModel):
         named = [band for band in self.bands or restored if band in restored]
         if len(self.sigma) != len(named):
             raise RecipeError(
-                f"{source}: sigma has {len(self.sigma)} values, but bands {', '.join(map(str, named))} are restored; "
-                "give one for each, or one for all"
+                f"{source}: sigma has {len(self.sigma)} values, but bands"
+                f" {', '.join(map(str, named))} are restored; give one for each, or one for all"
             )
         levels = dict(zip(named, self.sigma, strict=True))
         return [levels[band] for band in restored]
@@ -148,5 +177,7 @@ class Recipe(BaseModel):
         path = inside if inside.exists() else Path(name)
         if not path.exists():
             names = ", ".join(sorted(file.stem for file in shipped("tiles").glob("*.toml")))
-            raise RecipeError(f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file")
+            raise RecipeError(
+                f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file"
+            )
         return read_toml(path, cls, RecipeError)

@@ -12,7 +12,9 @@ class RestoreReport(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: Literal["restored", "skipped"] = Field(description="skipped: the target already was this very result")
+    status: Literal["restored", "skipped"] = Field(
+        description="skipped: the target already was this very result"
+    )
     source: str
     target: str
     model: str
@@ -33,12 +35,21 @@ class RestoreReport(BaseModel):
     megapixels_per_second: float
     sigma_before: list[float] = Field(description="noise of each restored band, in DN")
     slope: list[float] = Field(
-        description="how the variance of the noise of each restored band grows with its signal, in DN; 0 where it is constant"
+        description=(
+            "how the variance of the noise of each restored band grows with its signal, in DN; 0"
+            " where it is constant"
+        )
     )
     sigma_after: list[float] = Field(
-        description="noise of each restored band of the output, in DN, estimated as if it were constant and not clipped"
+        description=(
+            "noise of each restored band of the output, in DN, estimated as if it were constant and"
+            " not clipped"
+        )
     )
     bias: list[float] = Field(
-        default_factory=list, description="change of the mean of each restored band on the sampled windows, in DN"
+        default_factory=list,
+        description="change of the mean of each restored band on the sampled windows, in DN",
     )
-    warnings: list[str] = Field(default_factory=list, description="one line each, for whoever asked for the run")
+    warnings: list[str] = Field(
+        default_factory=list, description="one line each, for whoever asked for the run"
+    )

@@ -46,10 +46,11 @@ def run(
 ) -> RestoreReport:
     """Restore one scene as ``job`` says.
 
-    The target appears under its name only when it is complete and has been checked to be its source but for
-    the noise; what fails the check is kept as ``TARGET.rejected``. A run that was killed goes on from its
-    finished slabs. A target that already is this very result is left alone. ``on_warning`` hears before the
-    work begins of what the report will warn of. Raises a ``GeoaeError``: ``RejectedError`` where the check fails.
+    The target appears under its name only when it is complete and has been checked to be its source
+    but for the noise; what fails the check is kept as ``TARGET.rejected``. A run that was killed
+    goes on from its finished slabs. A target that already is this very result is left alone.
+    ``on_warning`` hears before the work begins of what the report will warn of. Raises a
+    ``GeoaeError``: ``RejectedError`` where the check fails.
     """
     started = time.monotonic()
     prepared = prepare(job)
@@ -67,7 +68,11 @@ def run(
             store.remove()
             return _report(prepared, started, found, status="skipped")
         whole = store.finished()
-        done = [slab for slab in prepared.work.plan.slabs() if slab.index in whole] if prepared.scene.bands else []
+        done = (
+            [slab for slab in prepared.work.plan.slabs() if slab.index in whole]
+            if prepared.scene.bands
+            else []
+        )
         counts = _compute(prepared, store, done, on_progress)
         found = publish_result(prepared, store)
         store.remove()
@@ -75,16 +80,21 @@ def run(
 
 
 def _done(prepared: Prepared) -> Checked | None:
-    """What the target shows where it already is this very result and still passes its check; None where it is to
-    be made. Raises ``OutputError`` where it must not be replaced.
+    """What the target shows where it already is this very result and still passes its check; None
+    where it is to be made. Raises ``OutputError`` where it must not be replaced.
     """
     job, target = prepared.job, prepared.target
     finished = fingerprint_of(target)
     if finished is None:
         return None
     same = finished == prepared.fingerprint
-    # An output of geoae that does not read whole is no result: it is made again, whatever the options.
-    if finished and (same or not job.overwrite) and not reads_whole(target, None if is_local(target) else FEW_BLOCKS):
+    # An output of geoae that does not read whole is no result: it is made again, whatever the
+    # options.
+    if (
+        finished
+        and (same or not job.overwrite)
+        and not reads_whole(target, None if is_local(target) else FEW_BLOCKS)
+    ):
         return None
     what = "is this very result" if same else "is not this result"
     if same and not job.fresh:
@@ -103,7 +113,9 @@ def _done(prepared: Prepared) -> Checked | None:
 
 
 def _refuse_without_room(prepared: Prepared) -> None:
-    """Raise ``OutputError`` where the parts alone, which are not compressed, would fill the disk."""
+    """Raise ``OutputError`` where the parts alone, which are not compressed, would fill the
+    disk.
+    """
     scene, folder = prepared.scene, _folder(prepared.target)
     size = scene.height * scene.width * len(scene.bands) * np.dtype(scene.dtype).itemsize
     if not folder.parent.is_dir():
@@ -116,8 +128,9 @@ def _refuse_without_room(prepared: Prepared) -> None:
     # What is no disk, like /proc, has no size either.
     if disk.total and size - there > disk.free:
         raise OutputError(
-            f"{folder.parent}: restoring {scene.height} x {scene.width} px takes {_gib(size - there)} there for a while, "
-            f"but {_gib(disk.free)} are free; free disk space or choose another -o"
+            f"{folder.parent}: restoring {scene.height} x {scene.width} px takes"
+            f" {_gib(size - there)} there for a while, but {_gib(disk.free)} are free; free disk"
+            " space or choose another -o"
         )
 
 
@@ -126,20 +139,28 @@ def _gib(size: int) -> str:
 
 
 def _folder(target: str) -> Path:
-    """Where the parts of ``target`` are: beside it, or in a work folder of this machine for a remote one."""
+    """Where the parts of ``target`` are: beside it, or in a work folder of this machine for a
+    remote one.
+    """
     if is_local(target):
         return Path(target).with_name(f".{Path(target).name}.geoae")
     try:
         folder = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
-        raise OutputError(f"{target}: no folder for temporary files can be written to; let TMPDIR name one") from error
+        raise OutputError(
+            f"{target}: no folder for temporary files can be written to; let TMPDIR name one"
+        ) from error
     return folder / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
 
 
 def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
     """The folder of parts, and the order whose parts they are."""
     setting, state = prepared.work.restorer.setting, prepared.scene.state
-    order: dict[str, object] = {"fingerprint": prepared.fingerprint, "setting": setting, "source": state}
+    order: dict[str, object] = {
+        "fingerprint": prepared.fingerprint,
+        "setting": setting,
+        "source": state,
+    }
     return _folder(prepared.target), order
 
 
@@ -150,12 +171,17 @@ def _parts(prepared: Prepared) -> Iterator[PartStore]:
     if not folder.parent.is_dir():
         raise OutputError(f"{folder.parent}: no such folder; create it or choose another -o")
     scene = prepared.scene
-    with PartStore.opened(folder, order, bands=len(scene.bands), dtype=scene.dtype, fresh=prepared.job.fresh) as store:
+    with PartStore.opened(
+        folder, order, bands=len(scene.bands), dtype=scene.dtype, fresh=prepared.job.fresh
+    ) as store:
         yield store
 
 
 def _compute(
-    prepared: Prepared, store: PartStore, done: Sequence[Slab], on_progress: Callable[[Progress], None]
+    prepared: Prepared,
+    store: PartStore,
+    done: Sequence[Slab],
+    on_progress: Callable[[Progress], None],
 ) -> dict[bool, int]:
     """Restore the slabs that are not ``done``; how many tiles were computed and how many empty."""
     counts = {True: 0, False: 0}
@@ -168,7 +194,11 @@ def _compute(
         counts[computed] += 1
         on_progress(Progress(resumed + sum(counts.values()), plan.tiles, resumed))
 
-    runs = [list(slabs) for missing, slabs in groupby(plan.slabs(), lambda slab: slab.index not in finished) if missing]
+    runs = [
+        list(slabs)
+        for missing, slabs in groupby(plan.slabs(), lambda slab: slab.index not in finished)
+        if missing
+    ]
     client = active_client()
     if client is not None:
         restore_spread(client, prepared, store, runs, count)
@@ -180,19 +210,42 @@ def _compute(
 
 
 def _report(
-    prepared: Prepared, started: float, found: Checked, *, status: Literal["restored", "skipped"], resumed: int = 0,
+    prepared: Prepared,
+    started: float,
+    found: Checked,
+    *,
+    status: Literal["restored", "skipped"],
+    resumed: int = 0,
     counts: dict[bool, int] | None = None,
-) -> RestoreReport:  # fmt: skip
+) -> RestoreReport:
     scene, plan, restorer = prepared.scene, prepared.work.plan, prepared.work.restorer
     seconds = time.monotonic() - started
     counts = counts or {True: 0, False: 0}
     # Of what this run did, not of what an earlier one had done.
     megapixels = scene.height * scene.width / 1e6 * sum(counts.values()) / plan.tiles
     return RestoreReport(
-        status=status, source=prepared.job.source, target=prepared.target, model=restorer.name, digest=restorer.digest,
-        setting=restorer.setting, fingerprint=prepared.fingerprint, height=scene.height, width=scene.width,
-        bands=list(scene.bands), copied=scene.copied, tile=(plan.rows.tile, plan.cols.tile), overlap=plan.rows.overlap,
-        tiles=plan.tiles, tiles_computed=counts[True], tiles_empty=counts[False], slabs_resumed=resumed, seconds=seconds,
-        megapixels_per_second=megapixels / seconds, sigma_before=prepared.facts.sigma.tolist(),
-        slope=prepared.facts.slope.tolist(), sigma_after=found.sigma, bias=found.bias, warnings=prepared.warnings,
-    )  # fmt: skip
+        status=status,
+        source=prepared.job.source,
+        target=prepared.target,
+        model=restorer.name,
+        digest=restorer.digest,
+        setting=restorer.setting,
+        fingerprint=prepared.fingerprint,
+        height=scene.height,
+        width=scene.width,
+        bands=list(scene.bands),
+        copied=scene.copied,
+        tile=(plan.rows.tile, plan.cols.tile),
+        overlap=plan.rows.overlap,
+        tiles=plan.tiles,
+        tiles_computed=counts[True],
+        tiles_empty=counts[False],
+        slabs_resumed=resumed,
+        seconds=seconds,
+        megapixels_per_second=megapixels / seconds,
+        sigma_before=prepared.facts.sigma.tolist(),
+        slope=prepared.facts.slope.tolist(),
+        sigma_after=found.sigma,
+        bias=found.bias,
+        warnings=prepared.warnings,
+    )

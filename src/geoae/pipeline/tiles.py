@@ -1,4 +1,6 @@
-"""Tiles on their way to the network: read and hole-filled a little ahead of it, then brought to model units."""
+"""Tiles on their way to the network: read and hole-filled a little ahead of it, then brought to
+model units.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,11 +27,11 @@ R = TypeVar("R")
 
 @dataclass(eq=False, slots=True)
 class Tile:
-    """Tile (``row``, ``col``): ``pixels`` (band, H, W) in DN and ``mask`` of the same shape, or None where all
-    are valid; ``empty``: none is.
+    """Tile (``row``, ``col``): ``pixels`` (band, H, W) in DN and ``mask`` of the same shape, or
+    None where all are valid; ``empty``: none is.
 
-    ``signal``: the same pixels, holes filled, with ``margin`` more on each side; None where the tile is empty
-    or already in model units.
+    ``signal``: the same pixels, holes filled, with ``margin`` more on each side; None where the
+    tile is empty or already in model units.
     """
 
     row: int
@@ -42,8 +44,8 @@ class Tile:
 
 
 def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> Tile:
-    """Read one tile of ``plan``. Its holes are filled from valid pixels up to a halo away, which may
-    lie outside the tile: every tile that sees a hole sees the same filling.
+    """Read one tile of ``plan``. Its holes are filled from valid pixels up to a halo away, which
+    may lie outside the tile: every tile that sees a hole sees the same filling.
     """
     window = plan.window(row, col)
     if not scale.varies:  # then most tiles need no more than themselves
@@ -55,7 +57,9 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
     apron = window.grown(plan.halo)
     wide, wide_mask = read(apron)
     margin = LOCAL if scale.varies else 0
-    inside, around = ((slice(None), *part.slices(apron.row, apron.col)) for part in (window, window.grown(margin)))
+    inside, around = (
+        (slice(None), *part.slices(apron.row, apron.col)) for part in (window, window.grown(margin))
+    )
     # Copies, or what lies around them would wait with them.
     if wide_mask is None:
         signal = wide[around].copy()
@@ -67,9 +71,12 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
     return Tile(row, col, pixels, mask, False, signal, margin)
 
 
-def to_model(tile: Tile, scale: Scale, model: NDArray[np.float32], level: NDArray[np.float32] | None) -> None:
-    """Write ``tile`` (component, H, W) in model units into ``model``, and the level of its noise into ``level``
-    where one is given. Strip by strip, and the tile's ``signal`` is let go: both bound the memory.
+def to_model(
+    tile: Tile, scale: Scale, model: NDArray[np.float32], level: NDArray[np.float32] | None
+) -> None:
+    """Write ``tile`` (component, H, W) in model units into ``model``, and the level of its noise
+    into ``level`` where one is given. Strip by strip, and the tile's ``signal`` is let go: both
+    bound the memory.
     """
     assert tile.signal is not None
     for top in range(0, model.shape[1], STRIP):
@@ -99,7 +106,9 @@ def in_groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
         yield group
 
 
-def ahead(executor: Executor, function: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[R]:
+def ahead(
+    executor: Executor, function: Callable[[T], R], items: Iterable[T], depth: int
+) -> Iterator[R]:
     """``map(function, items)`` in order, with up to ``depth`` calls under way in ``executor``."""
     running: deque[Future[R]] = deque()
     try:

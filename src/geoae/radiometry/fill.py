@@ -16,8 +16,8 @@ LOCAL = 3
 
 
 def local_mean(pixels: Pixels) -> Pixels:
-    """Means of ``pixels`` (band, row, col) over boxes of ``2 LOCAL + 1`` px, reflected at the sides; float64 for
-    32-bit and wider types, float32 otherwise.
+    """Means of ``pixels`` (band, row, col) over boxes of ``2 LOCAL + 1`` px, reflected at the
+    sides; float64 for 32-bit and wider types, float32 otherwise.
     """
     side = 2 * LOCAL + 1
     mean: Pixels = ndimage.uniform_filter(pixels, (0, side, side), output=_exact(pixels))
@@ -41,7 +41,10 @@ def fill(pixels: Pixels, mask: Mask, reach: int, rest: NDArray[np.float64]) -> P
     shares: list[NDArray[np.float32]] = []
     for band, valid in enumerate(mask):
         if not same or band == 0:
-            shares = [ndimage.uniform_filter(valid.astype(np.float32), side, mode="constant") for side in _sides(reach)]
+            shares = [
+                ndimage.uniform_filter(valid.astype(np.float32), side, mode="constant")
+                for side in _sides(reach)
+            ]
         centred = np.where(valid, filled[band] - rest[band], 0).astype(np.float32)
         open_ = ~valid
         for side, share in zip(_sides(reach), shares, strict=True):

@@ -1,6 +1,8 @@
-"""Values that fill a scene where nothing was measured: those that people give, and those that nobody declares.
+"""Values that fill a scene where nothing was measured: those that people give, and those that
+nobody declares.
 
-Nothing is guessed: a value that looks like fill is reported. It counts as nodata only if somebody says so.
+Nothing is guessed: a value that looks like fill is reported. It counts as nodata only if somebody
+says so.
 """
 
 from collections.abc import Callable
@@ -28,12 +30,13 @@ __all__ = [
 
 Samples = list[tuple[Pixels, Mask]]
 
-# Least share of the scene, or of its outermost rows and columns, that is reported, and least number of pixels.
+# Least share of the scene, or of its outermost rows and columns, that is reported, and least number
+# of pixels.
 OF_SCENE, OF_BORDER, LEAST = 0.05, 0.2, 32
 # Fill lies in areas: at least this share of its pixels have a right neighbour of the same value.
 TOGETHER = 0.9
-# Fill lies apart from measurements: within this part (NEAR) of their standard deviation from the value there are at
-# most this many (BESIDE) times as many other pixels as pixels of fill.
+# Fill lies apart from measurements: within this part (NEAR) of their standard deviation from the
+# value there are at most this many (BESIDE) times as many other pixels as pixels of fill.
 BESIDE, NEAR = 0.1, 0.05
 # Side of the windows that look at the border, in pixels.
 SIDE = 64
@@ -42,13 +45,18 @@ FEW_BANDS = 4
 
 # The value, or the values, of pixels that hold no measurement; None where there is none.
 Nodata = float | int | tuple[float | int, ...] | None
-# No DN is beyond this, whatever its unit: these are nodata that nobody declared, and float32 would overflow.
+# No DN is beyond this, whatever its unit: these are nodata that nobody declared, and float32 would
+# overflow.
 BEYOND = 1e30
 
 
 def is_value(pixels: Pixels) -> Mask:
-    """Which of ``pixels`` may be DN of a measurement: not NaN, and not beyond what float32 can reckon with."""
-    return np.abs(pixels) <= BEYOND if pixels.dtype.kind == "f" else np.ones(pixels.shape, dtype=bool)
+    """Which of ``pixels`` may be DN of a measurement: not NaN, and not beyond what float32 can
+    reckon with.
+    """
+    return (
+        np.abs(pixels) <= BEYOND if pixels.dtype.kind == "f" else np.ones(pixels.shape, dtype=bool)
+    )
 
 
 def is_measured(pixels: Pixels, nodata: Nodata) -> Mask:
@@ -92,8 +100,9 @@ class FillValue:
     def note(self, source: str) -> str:
         """One line on it for whoever restores ``source``."""
         return (
-            f"{source}: {self.value:.15g} fills {self.share:.0%} of {self.place} and is restored like a measurement; if it "
-            f"stands for pixels that were not measured, give --nodata {self.value:.15g}"
+            f"{source}: {self.value:.15g} fills {self.share:.0%} of {self.place} and is restored"
+            " like a measurement; if it stands for pixels that were not measured, give --nodata"
+            f" {self.value:.15g}"
         )
 
 
@@ -110,8 +119,11 @@ def refuse_foreign_fill(source: str, dtype: str, fill: float | int | None) -> No
         raise InputError(f"{source}: pixels of {dtype} cannot be {fill}; correct --nodata")
 
 
-def border(read: Callable[[Window], tuple[Pixels, Mask | None]], height: int, width: int) -> Samples:
-    """The parts of the outermost rows and columns that lie in the corners and in the middles of the sides.
+def border(
+    read: Callable[[Window], tuple[Pixels, Mask | None]], height: int, width: int
+) -> Samples:
+    """The parts of the outermost rows and columns that lie in the corners and in the middles of the
+    sides.
 
     Returns:
         Of each, pixels ``(band, row, col)`` and their mask, True where valid.
@@ -133,18 +145,24 @@ def _edges(window: Window, height: int, width: int) -> list[Window]:
     """The rows and columns of ``window`` that are a scene's outermost."""
     top, left, rows, cols = window.row, window.col, window.height, window.width
     lines = [Window(row, left, 1, cols) for row in {0, height - 1} if top <= row < top + rows]
-    return lines + [Window(top, col, rows, 1) for col in {0, width - 1} if left <= col < left + cols]
+    return lines + [
+        Window(top, col, rows, 1) for col in {0, width - 1} if left <= col < left + cols
+    ]
 
 
 def find_fill(samples: Samples, edges: Samples) -> FillValue | None:
     """Find a value that fills much of a scene or of its border, apart from all others.
 
     Args:
-        samples: pixels ``(band, row, col)`` of windows all over the scene with their masks, True where valid.
+        samples: pixels ``(band, row, col)`` of windows all over the scene with their masks, True
+            where valid.
         edges: the same of its outermost rows and columns.
 
     """
-    for places, place, least in ((samples, "the scene", OF_SCENE), (edges, "its border", OF_BORDER)):
+    for places, place, least in (
+        (samples, "the scene", OF_SCENE),
+        (edges, "its border", OF_BORDER),
+    ):
         value, share = _most_frequent(places)
         if share >= least and _is_apart(value, samples + edges):
             return FillValue(value.item(), share, place)

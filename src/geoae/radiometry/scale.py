@@ -27,10 +27,10 @@ class Scale:
     """``model = forward @ (DN - offset)``; the residual returns as ``inverse @ residual``.
 
     ``offset`` (band,) in DN; ``forward`` (component, band); ``inverse`` (band, component);
-    ``sigma`` (component,) noise of each component in model units, at the bands' means; ``noise`` (band,)
-    the bands' own, in DN, and ``slope`` (band,) how its variance grows with the signal, in DN. The
-    number of components is a multiple of the group the network takes at once; those past the bands
-    are zero.
+    ``sigma`` (component,) noise of each component in model units, at the bands' means; ``noise``
+    (band,) the bands' own, in DN, and ``slope`` (band,) how its variance grows with the signal, in
+    DN. The number of components is a multiple of the group the network takes at once; those past
+    the bands are zero.
     """
 
     offset: Floats
@@ -42,7 +42,12 @@ class Scale:
 
     @classmethod
     def principal(
-        cls, mean: Floats, covariance: Floats, sigma: Floats, group: int, slope: Floats | None = None
+        cls,
+        mean: Floats,
+        covariance: Floats,
+        sigma: Floats,
+        group: int,
+        slope: Floats | None = None,
     ) -> Self:
         """Principal components of the noise-whitened scene, in groups of ``group``.
 
@@ -50,8 +55,8 @@ class Scale:
         ``D = diag(sigma)`` the eigenvectors of ``D^-1 covariance D^-1`` are orthogonal, so white
         noise that is independent from band to band stays so, of equal strength in every component,
         while what the bands share gathers in the first ones. ``mean`` (band,), ``covariance``
-        (band, band) of the noisy scene, ``sigma`` and ``slope`` (band,), all in DN. Each group shares one gain,
-        which brings its leading component to ``1 / SPREAD`` standard deviation.
+        (band, band) of the noisy scene, ``sigma`` and ``slope`` (band,), all in DN. Each group
+        shares one gain, which brings its leading component to ``1 / SPREAD`` standard deviation.
         """
         bands = len(mean)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
@@ -77,8 +82,12 @@ class Scale:
         return bool(self.slope.any())
 
     def variance(self, signal: NDArray[Any]) -> NDArray[np.float64]:
-        """Noise variance ``(band, row, col)`` in DN squared where the signal is ``signal``, in DN."""
-        noise, slope, mean = (value[:, None, None] for value in (self.noise**2, self.slope, self.offset))
+        """Noise variance ``(band, row, col)`` in DN squared where the signal is ``signal``,
+        in DN.
+        """
+        noise, slope, mean = (
+            value[:, None, None] for value in (self.noise**2, self.slope, self.offset)
+        )
         return np.maximum(noise + slope * (signal - mean), LEAST_VARIANCE * noise)
 
     def to_model(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
@@ -88,14 +97,16 @@ class Scale:
         """
         # float32 holds 16-bit DN exactly; wider types are centred in float64 first.
         exact = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-        centred: NDArray[Any] = np.subtract(pixels, self.offset.astype(exact)[:, None, None], dtype=exact)
+        centred: NDArray[Any] = np.subtract(
+            pixels, self.offset.astype(exact)[:, None, None], dtype=exact
+        )
         flat = centred.reshape(len(pixels), -1).astype(np.float32, copy=False)
         model = self.forward.astype(np.float32) @ flat
         return model.reshape(-1, *pixels.shape[1:])
 
     def level(self, variance: NDArray[Any]) -> NDArray[np.float32]:
-        """Noise deviation ``(component, row, col)`` in model units of bands whose noise has ``variance``
-        ``(band, row, col)`` in DN squared and is independent from band to band.
+        """Noise deviation ``(component, row, col)`` in model units of bands whose noise has
+        ``variance`` ``(band, row, col)`` in DN squared and is independent from band to band.
         """
         # In float64: squares of DN need not fit into float32.
         flat = variance.reshape(len(variance), -1).astype(np.float64, copy=False)

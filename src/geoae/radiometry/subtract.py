@@ -9,8 +9,11 @@ from geoae.types import Mask, Pixels
 __all__ = ["subtract"]
 
 
-def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, nodata: Nodata) -> Pixels:
-    """``pixels - residual`` in the dtype of ``pixels``: rounded, saturating, invalid bits untouched.
+def subtract(
+    pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, nodata: Nodata
+) -> Pixels:
+    """``pixels - residual`` in the dtype of ``pixels``: rounded, saturating, invalid bits
+    untouched.
 
     ``pixels`` (row, col) in DN, ``residual`` (row, col) in DN, ``mask`` True where valid (None: all
     are). A valid pixel that would land on ``nodata`` takes the next value on the side it came from.
@@ -26,7 +29,9 @@ def subtract(pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, n
         exact = np.float32 if kind.itemsize <= 2 else np.float64
         limits = np.iinfo(kind)
         exactly = np.subtract(pixels, residual, dtype=exact)
-        restored = np.clip(np.rint(exactly, out=exactly), limits.min, limits.max, out=exactly).astype(kind)
+        restored = np.clip(
+            np.rint(exactly, out=exactly), limits.min, limits.max, out=exactly
+        ).astype(kind)
     values = nodata_values(nodata)
     for value in values * len(values):  # beside the one may lie the other
         restored = _beside(pixels, restored, residual, value)
@@ -43,8 +48,11 @@ def _subtract_wide(pixels: Pixels, residual: NDArray[np.float32]) -> Pixels:
     return np.where(lowered > limits.max - up, limits.max, lowered + up).astype(pixels.dtype)
 
 
-def _beside(pixels: Pixels, restored: Pixels, residual: NDArray[np.float32], nodata: float | int) -> Pixels:
-    """Move values that have become ``nodata`` one step back towards where the residual took them from.
+def _beside(
+    pixels: Pixels, restored: Pixels, residual: NDArray[np.float32], nodata: float | int
+) -> Pixels:
+    """Move values that have become ``nodata`` one step back towards where the residual took them
+    from.
 
     A mask beside the nodata value may declare pixels valid that hold it; those stay.
     """

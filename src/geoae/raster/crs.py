@@ -1,4 +1,5 @@
-"""Coordinate reference systems in GeoTIFF keys: what GDAL would write, and how to keep what it would lose.
+"""Coordinate reference systems in GeoTIFF keys: what GDAL would write, and how to keep what it
+would lose.
 
 GDAL writes some kinds of CRS (projected 3D, vertical, derived, without a GeoTIFF code for their
 projection) into a sidecar only, and others without a part of what they say. Their GeoKeys are
@@ -40,8 +41,8 @@ COMPOUND = (
     'AUTHORITY["EPSG","5171"]],UNIT["metre",1,AUTHORITY["EPSG","9001"]],'
     f'AXIS["Gravity-related height",UP],AUTHORITY["EPSG","{PLACEHOLDER}"]]]'
 )
-SMALLEST = """<VRTDataset rasterXSize="1" rasterYSize="1"><SRS{}>{}</SRS><GeoTransform>10,1,0,50,0,-1</GeoTransform>
-<VRTRasterBand dataType="Byte" band="1"/></VRTDataset>"""
+SMALLEST = """<VRTDataset rasterXSize="1" rasterYSize="1"><SRS{}>{}</SRS>
+<GeoTransform>10,1,0,50,0,-1</GeoTransform><VRTRasterBand dataType="Byte" band="1"/></VRTDataset>"""
 
 Key = tuple[int, int, int, int]
 
@@ -69,9 +70,9 @@ class Stored:
 def same_crs(old: CRS | None, new: CRS | None) -> bool:
     """Whether two CRS place pixels alike.
 
-    Names and codes may differ, and so may the order of the axes: in a GeoTIFF it follows from the kind
-    of CRS, and GDAL gives easting or longitude first in any case. Kind, datum, projection, units,
-    heights and the directions of the axes must be the same.
+    Names and codes may differ, and so may the order of the axes: in a GeoTIFF it follows from the
+    kind of CRS, and GDAL gives easting or longitude first in any case. Kind, datum, projection,
+    units, heights and the directions of the axes must be the same.
     """
     if not old or not new:
         return not old and not new
@@ -103,7 +104,9 @@ def stored(text: str, epoch: float | None = None) -> Stored | None:
                 if _code(crs) == _code(wanted):
                     return way
         # GDAL 3.10 finds an epoch within WKT only once a process, so it is not asked for here.
-        in_words = (way for way in _in_words(text, wanted, epoch) if same_crs(wanted, _read(way)[0]))
+        in_words = (
+            way for way in _in_words(text, wanted, epoch) if same_crs(wanted, _read(way)[0])
+        )
         return found or next(in_words, None)
 
 
@@ -141,9 +144,11 @@ def _standard(text: str, crs: CRS) -> Iterator[Stored]:
 
 
 def _flat(text: str) -> tuple[int, int] | None:
-    """EPSG codes of a projected 3D CRS: the projected 2D one, and the geographic 3D one that has its heights.
+    """EPSG codes of a projected 3D CRS: the projected 2D one, and the geographic 3D one that has
+    its heights.
 
-    Source: OGC 19-008r4 (GeoTIFF 1.1), VerticalGeoKey: the code of a vertical or a geographic 3D CRS.
+    Source: OGC 19-008r4 (GeoTIFF 1.1), VerticalGeoKey: the code of a vertical or a geographic 3D
+    CRS.
     """
     if "CS[Cartesian,3]" not in text or not text.startswith("PROJCRS"):
         return None
@@ -155,7 +160,9 @@ def _flat(text: str) -> tuple[int, int] | None:
 
 
 def _in_words(text: str, crs: CRS, epoch: float | None) -> Iterator[Stored]:
-    """Ways that GDAL alone understands. An epoch is left out where PROJ says that it has no meaning: of a static CRS."""
+    """Ways that GDAL alone understands. An epoch is left out where PROJ says that it has no
+    meaning: of a static CRS.
+    """
     texts = [text]
     for version in ("WKT2_2019", "WKT2_2015"):
         with suppress(CRSError):  # a kind of CRS that this version does not know

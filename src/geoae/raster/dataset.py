@@ -42,8 +42,11 @@ STRICT = {
     "GDAL_VRT_ENABLE_PYTHON": "NO",
 }
 use_one_thread("rasterio", lambda: STRICT.update(GDAL_NUM_THREADS="1"))
-# What GDAL's drivers say where a sound file needs a codec that they were built without: TIFF's, JPEG's, HDF5's.
-NO_CODEC = re.compile(r"missing codec (?:of )?(code \d+|\w+)|Unsupported JPEG data precision (\d+)|(undefined filter)")
+# What GDAL's drivers say where a sound file needs a codec that they were built without: TIFF's,
+# JPEG's, HDF5's.
+NO_CODEC = re.compile(
+    r"missing codec (?:of )?(code \d+|\w+)|Unsupported JPEG data precision (\d+)|(undefined filter)"
+)
 
 
 @contextmanager
@@ -68,7 +71,9 @@ def line(error: BaseException) -> str:
 
 
 def refuse_what_is_no_file(source: str) -> None:
-    """Raise ``InputError`` for names that GDAL cannot be given, and for pipes, which it would wait for."""
+    """Raise ``InputError`` for names that GDAL cannot be given, and for pipes, which it would wait
+    for.
+    """
     try:
         source.encode()
         path = Path(source)
@@ -76,7 +81,9 @@ def refuse_what_is_no_file(source: str) -> None:
             raise InputError(f"{source}: is a pipe or a device; write the scene to a file first")
     except UnicodeEncodeError as error:
         shown = source.encode(errors="backslashreplace").decode()
-        raise InputError(f"{shown}: has a name that is not UTF-8, which GDAL cannot open; rename it") from error
+        raise InputError(
+            f"{shown}: has a name that is not UTF-8, which GDAL cannot open; rename it"
+        ) from error
     except OSError:  # a name too long for a path, say a VRT's own text
         return
 
@@ -93,15 +100,18 @@ def nothing_there(source: str) -> str | None:
 
 
 def no_codec(source: str, why: str) -> InputError | None:
-    """The error of a file that this GDAL cannot decode, from what GDAL says; None where it says something else."""
+    """The error of a file that this GDAL cannot decode, from what GDAL says; None where it says
+    something else.
+    """
     match = NO_CODEC.search(why)
     if not match:
         return None
     code, bits, _ = match.groups()
     codec = f"JPEG of {bits} bits" if bits else f"TIFF {code}" if code and " " in code else code
     return InputError(
-        f"{source}: is compressed as {codec or 'HDF5 with a filter of its own'}, for which this GDAL ({rasterio.__gdal_version__}) "
-        "has no codec; rewrite it where GDAL has one (gdal_translate -co COMPRESS=ZSTD), or get it in another compression"
+        f"{source}: is compressed as {codec or 'HDF5 with a filter of its own'}, for which this"
+        f" GDAL ({rasterio.__gdal_version__}) has no codec; rewrite it where GDAL has one"
+        " (gdal_translate -co COMPRESS=ZSTD), or get it in another compression"
     )
 
 
@@ -113,30 +123,38 @@ def open_source(source: str) -> Iterator[rasterio.DatasetReader]:
             dataset = stack.enter_context(open_raster(source))
         except DAMAGED as error:
             raise no_codec(source, line(error)) or InputError(
-                f"{source}: cannot be opened as a raster ({nothing_there(source) or line(error)}); check the path and the "
-                "format, and that it is whole"
+                f"{source}: cannot be opened as a raster ({nothing_there(source) or line(error)});"
+                " check the path and the format, and that it is whole"
             ) from error
         yield dataset
 
 
 @contextmanager
 def refuse_damaged_description(source: str) -> Iterator[None]:
-    """Raise ``InputError`` where the description of ``source`` is damaged: keys that contradict each other, or
-    text in no encoding.
+    """Raise ``InputError`` where the description of ``source`` is damaged: keys that contradict
+    each other, or text in no encoding.
     """
     try:
         yield
     except (*DAMAGED, ExpatError) as error:
         raise InputError(
-            f"{source}: its description is damaged ({line(error)}); repair it, or keep the pixels alone by gdal_translate"
+            f"{source}: its description is damaged ({line(error)}); repair it, or keep the pixels"
+            " alone by gdal_translate"
         ) from error
 
 
 def on_disk(name: str) -> str | None:
-    """The file behind a name that GDAL or rasterio opens, such as the archive in ``/vsizip//data/scene.zip/inside.tif``."""
+    """The file behind a name that GDAL or rasterio opens, such as the archive in
+    ``/vsizip//data/scene.zip/inside.tif``.
+    """
     path = Path(re.sub(r"^([\w+]+://)?(/vsi\w+/)*", "", name))
     return next(
-        (str(p) for p in (path, *path.parents) if (found := stat_file(str(p))) and stat.S_ISREG(found.st_mode)), None
+        (
+            str(p)
+            for p in (path, *path.parents)
+            if (found := stat_file(str(p))) and stat.S_ISREG(found.st_mode)
+        ),
+        None,
     )
 
 

@@ -35,12 +35,13 @@ from geoae.tiling.window import Window
 
 __all__ = ["WRITERS", "assemble", "refuse_target"]
 
-LARGEST_BLOCK = 32 << 20  # bytes over all bands: 512 x 512 pixels of 200 bands would fill the memory
+# bytes over all bands: 512 x 512 pixels of 200 bands would fill the memory
+LARGEST_BLOCK = 32 << 20
 
 
 def refuse_target(source: str, target: str | Path) -> None:
-    """Raise ``OutputError`` where writing ``target`` would destroy the input or something that is no
-    raster file, or where it is named as another format.
+    """Raise ``OutputError`` where writing ``target`` would destroy the input or something that is
+    no raster file, or where it is named as another format.
     """
     path = Path(target)
     try:
@@ -52,7 +53,9 @@ def refuse_target(source: str, target: str | Path) -> None:
         if path.is_dir():
             raise OutputError(f"{target}: is a folder; name a file in it with -o")
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}); choose another -o") from error
+        raise OutputError(
+            f"{target}: cannot be written ({error.strerror}); choose another -o"
+        ) from error
     if path.exists() and any(path.samefile(file) for file in _files_of(source)):
         raise OutputError(f"{target}: is the input itself; name another output with -o")
     if path.exists() and not path.is_file():
@@ -66,7 +69,9 @@ def refuse_target(source: str, target: str | Path) -> None:
 
 
 def _files_of(source: str) -> list[Path]:
-    """The files of this machine that ``source`` consists of: sidecars, parts of a VRT, the archive around it."""
+    """The files of this machine that ``source`` consists of: sidecars, parts of a VRT, the archive
+    around it.
+    """
     names = [source]
     with suppress(RasterioError), open_raster(source) as dataset:
         names += dataset.files
@@ -74,13 +79,20 @@ def _files_of(source: str) -> list[Path]:
 
 
 def assemble(
-    source: str, parts: Sequence[Part], bands: Sequence[int], target: Path, *, profile: str, tags: Mapping[str, str],
-    domain: str = "GEOAE", mistagged: Collection[int] = (),
-) -> None:  # fmt: skip
+    source: str,
+    parts: Sequence[Part],
+    bands: Sequence[int],
+    target: Path,
+    *,
+    profile: str,
+    tags: Mapping[str, str],
+    domain: str = "GEOAE",
+    mistagged: Collection[int] = (),
+) -> None:
     """Write ``source`` with ``bands`` (1-based) taken from ``parts`` to ``target``, losslessly.
 
-    ``profile`` is a key of ``WRITERS``; ``tags`` go into the metadata ``domain``; ``mistagged`` bands are alpha
-    by their tag alone, which they keep, and hide no pixel from overviews. Raises
+    ``profile`` is a key of ``WRITERS``; ``tags`` go into the metadata ``domain``; ``mistagged``
+    bands are alpha by their tag alone, which they keep, and hide no pixel from overviews. Raises
     ``OutputError`` where the target cannot be written in full; what was written of it is removed.
     """
     marker = f"geoae-{uuid.uuid4().hex}"
@@ -90,12 +102,16 @@ def assemble(
             root = described(dataset, source, parts, bands, mistagged)
             options = WRITERS[profile](dataset)
         except (*DAMAGED, expat.ExpatError) as error:
-            raise InputError(f"{source}: cannot be opened again ({line(error)}); has it been moved?") from error
+            raise InputError(
+                f"{source}: cannot be opened again ({line(error)}); has it been moved?"
+            ) from error
         root.append(metadata(domain, tags))
         disguise(root, marker)
         crs = store_crs(root)
         options |= crs.options if crs else {}
-        recipe = stack.enter_context(MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt"))
+        recipe = stack.enter_context(
+            MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt")
+        )
         try:
             _interruptible(partial(_copy, recipe.name, target, bands, options))
             if marker.encode() in text:
@@ -103,7 +119,8 @@ def assemble(
             if crs:
                 change_keys(target, crs)
         except BaseException as error:
-            for scratch in ("", ".ovr.tmp", ".msk.ovr.tmp"):  # GDAL leaves its overviews in progress behind
+            # GDAL leaves its overviews in progress behind
+            for scratch in ("", ".ovr.tmp", ".msk.ovr.tmp"):
                 with suppress(OSError):
                     target.with_name(target.name + scratch).unlink()
             if not isinstance(error, RasterioError | CPLE_BaseError | OSError):
@@ -115,7 +132,9 @@ def assemble(
 
 
 def _interruptible(work: Callable[[], None]) -> None:
-    """GDAL's copy cannot be stopped. On a thread that dies with the process, Ctrl-C need not wait for it."""
+    """GDAL's copy cannot be stopped. On a thread that dies with the process, Ctrl-C need not wait
+    for it.
+    """
     if threading.current_thread() is not threading.main_thread():
         work()  # signals arrive at the main thread alone
         return
@@ -133,23 +152,26 @@ def _interruptible(work: Callable[[], None]) -> None:
 
 
 def _copy(recipe: str, target: Path, bands: Sequence[int], options: Mapping[str, str]) -> None:
-    # Without PAM: what a TIFF cannot hold would go to a sidecar that the caller's rename leaves behind.
+    # Without PAM: what a TIFF cannot hold would go to a sidecar that the caller's rename leaves
+    # behind.
     with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"):
         rasterio.shutil.copy(recipe, str(target), **options)
         _read_back(recipe, target, bands)
 
 
 def _blame(source: str, dataset: DatasetReader, error: BaseException) -> None:
-    """Raise ``ReadError`` where it is the source that will not read, rather than the target be written."""
+    """Raise ``ReadError`` where it is the source that will not read, rather than the target be
+    written.
+    """
     whole = Window(0, 0, dataset.height, dataset.width)
     if damage(dataset, whole):
         raise read_error(source, dataset, whole, error) from error
 
 
 def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
-    """Decode every block: a full disk makes GDAL complain on stderr and return as if all were well. What it
-    could not write may read as zeros; so restored ``bands``, or all where none is, are compared. Bands share
-    their blocks, so the others are there where these are.
+    """Decode every block: a full disk makes GDAL complain on stderr and return as if all were well.
+    What it could not write may read as zeros; so restored ``bands``, or all where none is, are
+    compared. Bands share their blocks, so the others are there where these are.
     """
     with open_raster(recipe) as wanted, open_raster(str(target)) as dataset:
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
@@ -158,13 +180,20 @@ def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
         for _, window in dataset.block_windows(1):
             found = dataset.read(window=window)[[band - 1 for band in chosen]]
             same = largest is None or np.array_equal(
-                found, np.minimum(wanted.read(chosen, window=window), largest), equal_nan=found.dtype.kind == "f"
+                found,
+                np.minimum(wanted.read(chosen, window=window), largest),
+                equal_nan=found.dtype.kind == "f",
             )
             if masked:  # where it is of one bit, valid is 1 rather than 255
-                valid, truly = (opened.read_masks(1, window=window) != 0 for opened in (dataset, wanted))
+                valid, truly = (
+                    opened.read_masks(1, window=window) != 0 for opened in (dataset, wanted)
+                )
                 same &= np.array_equal(valid, truly)
             if not same:
-                raise OSError(f"rows from {window.row_off}, columns from {window.col_off} do not read as written")
+                raise OSError(
+                    f"rows from {window.row_off}, columns from {window.col_off} do not read as"
+                    " written"
+                )
 
 
 def _largest(dataset: DatasetReader) -> Any:
@@ -177,9 +206,12 @@ def _largest(dataset: DatasetReader) -> Any:
 
 def _cog(dataset: DatasetReader) -> dict[str, str]:
     return _common(dataset) | {
-        "driver": "COG", "LEVEL": "1", "BLOCKSIZE": str(_blocksize(dataset, 512)),
-        "OVERVIEWS": "IGNORE_EXISTING", "OVERVIEW_RESAMPLING": "NEAREST" if _has_classes(dataset) else "AVERAGE",
-    }  # fmt: skip
+        "driver": "COG",
+        "LEVEL": "1",
+        "BLOCKSIZE": str(_blocksize(dataset, 512)),
+        "OVERVIEWS": "IGNORE_EXISTING",
+        "OVERVIEW_RESAMPLING": "NEAREST" if _has_classes(dataset) else "AVERAGE",
+    }
 
 
 def _gtiff(dataset: DatasetReader) -> dict[str, str]:
@@ -201,9 +233,15 @@ WRITERS: dict[str, Callable[[DatasetReader], dict[str, str]]] = {
 
 def _common(dataset: DatasetReader) -> dict[str, str]:
     """A predictor, or the source's packing of bits, for which libtiff has no predictor."""
-    # In the VRT, NBITS would round floating point to integers. JPEG 2000 is not packed: there it is a precision.
+    # In the VRT, NBITS would round floating point to integers. JPEG 2000 is not packed: there it is
+    # a precision.
     threads = STRICT.get("GDAL_NUM_THREADS", "ALL_CPUS")
-    options = {"COMPRESS": "ZSTD", "BIGTIFF": "IF_SAFER", "NUM_THREADS": threads, "COPY_SRC_MDD": "YES"}
+    options = {
+        "COMPRESS": "ZSTD",
+        "BIGTIFF": "IF_SAFER",
+        "NUM_THREADS": threads,
+        "COPY_SRC_MDD": "YES",
+    }
     bits = _bits(dataset)
     if all(bits) and not dataset.driver.startswith("JP2"):
         return options | {"NBITS": str(max(map(int, filter(None, bits))))}
@@ -224,4 +262,8 @@ def _blocksize(dataset: DatasetReader, side: int) -> int:
 def _has_classes(dataset: DatasetReader) -> bool:
     """Whether an average of neighbours would be a value that means something else."""
     names = " / ".join(filter(None, dataset.descriptions)).lower().replace("_", " ")
-    return "1" in _bits(dataset) or ColorInterp.palette in dataset.colorinterp or bool(CLASSES.search(names))
+    return (
+        "1" in _bits(dataset)
+        or ColorInterp.palette in dataset.colorinterp
+        or bool(CLASSES.search(names))
+    )

@@ -1,8 +1,9 @@
-"""Decide whether a band is a measurement: what its file claims of it, held against its values where they may tell.
+"""Decide whether a band is a measurement: what its file claims of it, held against its values where
+they may tell.
 
-GDAL calls the fourth band of any 8-bit file of four bands alpha unless it is told otherwise, so that
-near infrared often bears the tag. A claim by tag or name is therefore not a fact, and what a person
-asks for outweighs it.
+GDAL calls the fourth band of any 8-bit file of four bands alpha unless it is told otherwise, so
+that near infrared often bears the tag. A claim by tag or name is therefore not a fact, and what a
+person asks for outweighs it.
 """
 
 import re
@@ -18,18 +19,23 @@ __all__ = ["CLASSES", "Claims", "Verdict", "is_alpha", "judge"]
 
 # Names under which products ship masks, classes and quality flags.
 CLASSES = re.compile(
-    r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
+    r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene"
+    r" classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
 )
 TRANSPARENCY = re.compile(r"\b(alpha|opacity|transparency)\b")
-INFRARED = re.compile(r"\b(v?nir\d?|(near |short ?wave )?infra ?red|red ?edge|swir\d?|[ml]wir|tir\d?|thermal)\b")
-# Shares of opaque pixels among those that are not transparent. Of 327 measured bands all were below 0.01, and
-# below 0.29 when stretched until a tenth of the pixels saturates on either side.
+INFRARED = re.compile(
+    r"\b(v?nir\d?|(near |short ?wave )?infra ?red|red ?edge|swir\d?|[ml]wir|tir\d?|thermal)\b"
+)
+# Shares of opaque pixels among those that are not transparent. Of 327 measured bands all were below
+# 0.01, and below 0.29 when stretched until a tenth of the pixels saturates on either side.
 MOSTLY, PARTLY, LEAST = 0.65, 0.35, 0.1
-# Values this close to 0 or to the largest, as a share of it, are transparent or opaque: lossy codecs move them.
+# Values this close to 0 or to the largest, as a share of it, are transparent or opaque: lossy
+# codecs move them.
 NEAR = 0.02
-# Second differences of neighbours between the two, as a share of the spread of values there, the most for half
-# or for nine tenths of them. Nine tenths were below 0.007 in feathered borders, below 0.013 in lossy ones, and
-# above 0.015 in 326 measured bands; half of them were below 0.013 in a hand-made mask.
+# Second differences of neighbours between the two, as a share of the spread of values there, the
+# most for half or for nine tenths of them. Nine tenths were below 0.007 in feathered borders, below
+# 0.013 in lossy ones, and above 0.015 in 326 measured bands; half of them were below 0.013 in a
+# hand-made mask.
 SMOOTH, RAMP, RAGGED = 2 / 255, 3.5 / 255, 3.5 / 255
 # Least share of transparent pixels beside borders that are wide or ragged.
 TRANSPARENT = 0.2
@@ -90,8 +96,8 @@ def judge(claims: Claims, values: Values = (), *, asked: bool = False) -> Verdic
 
     Args:
         claims: what its file says.
-        values: windows ``(row, col)`` of it in DN, without invalid pixels if these are known; needed only
-            where ``claims.kind`` is "alpha".
+        values: windows ``(row, col)`` of it in DN, without invalid pixels if these are known;
+            needed only where ``claims.kind`` is "alpha".
         asked: whether a person has named the band as one to restore, which outweighs all else.
 
     """
@@ -104,19 +110,29 @@ def judge(claims: Claims, values: Values = (), *, asked: bool = False) -> Verdic
         return Verdict("quality or class band")
     if claims.restored:
         return Verdict(None, kind)
-    return Verdict(kind) if is_alpha(values, infrared=bool(INFRARED.search(claims.words))) else Verdict(None, kind)
+    return (
+        Verdict(kind)
+        if is_alpha(values, infrared=bool(INFRARED.search(claims.words)))
+        else Verdict(None, kind)
+    )
 
 
 def is_alpha(values: Values, infrared: bool = False) -> bool:
-    """Whether values are those of an alpha: two at most, mostly opaque where not transparent, or ramps between the two.
+    """Whether values are those of an alpha: two at most, mostly opaque where not transparent, or
+    ramps between the two.
 
     Args:
         values: windows ``(row, col)`` of a band in DN.
-        infrared: whether its name is that of a measurement, so that two values at most pass for an alpha.
+        infrared: whether its name is that of a measurement, so that two values at most pass for an
+            alpha.
 
     """
     windows = [np.asarray(window, np.float64) for window in values]
-    every = np.concatenate([window[np.isfinite(window)] for window in windows]) if windows else np.zeros(0)
+    every = (
+        np.concatenate([window[np.isfinite(window)] for window in windows])
+        if windows
+        else np.zeros(0)
+    )
     if len(np.unique(every)) <= 2:
         return True
     if infrared or every.min() < 0:
@@ -130,13 +146,16 @@ def is_alpha(values: Values, infrared: bool = False) -> bool:
     # Of one value, or nearly so: a measurement may lie in a narrow range far from 0.
     flat = np.unique(bright, return_counts=True)[1].max() / visible
     typical, steep = _bends(windows, low, high)
-    feathered = (steep <= RAMP and flat >= LEAST) or (steep <= SMOOTH and transparent >= TRANSPARENT)
+    feathered = (steep <= RAMP and flat >= LEAST) or (
+        steep <= SMOOTH and transparent >= TRANSPARENT
+    )
     ragged = typical <= RAGGED and flat >= PARTLY and transparent >= TRANSPARENT
     return bool((opaque >= MOSTLY and flat >= PARTLY) or feathered or ragged)
 
 
 def _bends(windows: Sequence[NDArray[np.float64]], low: float, high: float) -> tuple[float, float]:
-    """How much values between ``low`` and ``high`` bend along rows: of half and of nine tenths of them at most.
+    """How much values between ``low`` and ``high`` bend along rows: of half and of nine tenths of
+    them at most.
 
     As a share of their spread; infinity where there are none.
     """
@@ -150,5 +169,6 @@ def _bends(windows: Sequence[NDArray[np.float64]], low: float, high: float) -> t
     if not bent.size:
         return np.inf, np.inf
     spread = np.subtract(*np.percentile(level, [95, 5]))
-    typical, steep = np.percentile(bent, [50, 90]) / (spread or np.inf)  # of steps of one height: flat
+    # of steps of one height: flat
+    typical, steep = np.percentile(bent, [50, 90]) / (spread or np.inf)
     return float(typical), float(steep)

@@ -25,7 +25,9 @@ class Region:
     nodata: Nodata
 
     def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
-        """Pixels ``(band, height, width)`` and their mask (None: all valid), as ``Reader.read`` gives them."""
+        """Pixels ``(band, height, width)`` and their mask (None: all valid), as ``Reader.read``
+        gives them.
+        """
         rows = reflect(window.row, window.height, self.height) - self.row
         cols = reflect(window.col, window.width, self.pixels.shape[2])
         pixels = self.pixels[:, rows[:, None], cols[None, :]]

@@ -26,7 +26,8 @@ from geoae.tiling.window import Window
 
 __all__ = ["Part", "PartStore", "PartWriter"]
 
-# Raised whenever parts are kept in another way, so that nobody goes on from those of another version.
+# Raised whenever parts are kept in another way, so that nobody goes on from those of another
+# version.
 FORMAT = 3
 NOTE, LOCK = "order.json", "lock"
 CHUNK = 1 << 20
@@ -43,7 +44,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PartWriter:
-    """Takes windows of one slab, in scene coordinates; ``written`` are their places and checksums."""
+    """Takes windows of one slab, in scene coordinates; ``written`` are their places and
+    checksums.
+    """
 
     slab: Slab
     dataset: rasterio.io.DatasetWriter
@@ -51,22 +54,28 @@ class PartWriter:
 
     def write(self, window: Window, pixels: NDArray[Any]) -> None:
         """``pixels`` (band, height, width) in the source's dtype."""
-        area = RasterWindow(window.col, window.row - self.slab.window.row, window.width, window.height)
+        area = RasterWindow(
+            window.col, window.row - self.slab.window.row, window.width, window.height
+        )
         self.dataset.write(pixels, window=area)
         self.written.append((area, _checksum(pixels)))
 
     def reads_as_written(self, draft: Path) -> bool:
-        """Whether the closed file holds all of it: on a full disk GDAL returns as if all were well."""
+        """Whether the closed file holds all of it: on a full disk GDAL returns as if all
+        were well.
+        """
         with SILENCE, rasterio.open(draft) as dataset:
-            return all(_checksum(dataset.read(window=area)) == checksum for area, checksum in self.written)
+            return all(
+                _checksum(dataset.read(window=area)) == checksum for area, checksum in self.written
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class PartStore:
     """A folder of slabs of one order. A part under its final name is complete.
 
-    The name ends in a checksum of the part's bytes, its slab and its order (``seed``), so a part that
-    was damaged, exchanged or made for something else is not taken for a finished one.
+    The name ends in a checksum of the part's bytes, its slab and its order (``seed``), so a part
+    that was damaged, exchanged or made for something else is not taken for a finished one.
     """
 
     folder: Path
@@ -76,14 +85,18 @@ class PartStore:
 
     @classmethod
     @contextmanager
-    def opened(cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool) -> Iterator[Self]:
-        """Hold ``folder`` for this process; parts of another ``order`` (or all, if ``fresh``) go, and
-        so do those that are not as they were written.
+    def opened(
+        cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool
+    ) -> Iterator[Self]:
+        """Hold ``folder`` for this process; parts of another ``order`` (or all, if ``fresh``) go,
+        and so do those that are not as they were written.
 
         Raises ``BusyError`` while another run holds it, ``OutputError`` where it cannot be made.
         """
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise OutputError(f"{folder}: is in the way of the folder that keeps finished parts; remove it")
+            raise OutputError(
+                f"{folder}: is in the way of the folder that keeps finished parts; remove it"
+            )
         try:
             with hold_folder(folder, LOCK):
                 store = cls._begun(folder, order, bands=bands, dtype=dtype, fresh=fresh)
@@ -97,12 +110,17 @@ class PartStore:
             # What is renamed last, onto the target, has two names.
             place = error.filename2 or folder.parent.absolute()
             raise OutputError(
-                f"{place}: cannot be written to ({error.strerror or error}); {cure} or choose another -o"
+                f"{place}: cannot be written to ({error.strerror or error}); {cure} or choose"
+                " another -o"
             ) from error
 
     @classmethod
-    def _begun(cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool) -> Self:
-        """The store in ``folder``, which is held, with those of its parts that are whole and of this ``order``."""
+    def _begun(
+        cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool
+    ) -> Self:
+        """The store in ``folder``, which is held, with those of its parts that are whole and of
+        this ``order``.
+        """
         note, text = folder / NOTE, _text(order)
         store = cls(folder, bands, dtype, zlib.crc32(text.encode()))
         store._tidy(keep=not fresh and _reads(note, text))
@@ -113,7 +131,9 @@ class PartStore:
     @staticmethod
     def sweep(folder: Path, order: dict[str, object]) -> None:
         """Remove what a run of this very ``order`` left that was killed after it had published."""
-        if folder.is_dir() and (not (folder / NOTE).exists() or _reads(folder / NOTE, _text(order))):
+        if folder.is_dir() and (
+            not (folder / NOTE).exists() or _reads(folder / NOTE, _text(order))
+        ):
             with suppress(OSError, BusyError), hold_folder(folder, LOCK):
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -121,7 +141,9 @@ class PartStore:
         """Remove what a killed run was about to write, and all but whole parts (or those too)."""
         kept = lock_files(self.folder / LOCK)
         if keep:
-            kept |= {self.folder / NOTE} | {path for index, path in self._named() if self._is_whole(index, path)}
+            kept |= {self.folder / NOTE} | {
+                path for index, path in self._named() if self._is_whole(index, path)
+            }
         for path in set(self.folder.iterdir()) - kept:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
@@ -156,23 +178,40 @@ class PartStore:
     @contextmanager
     def writer(self, slab: Slab) -> Iterator[PartWriter]:
         """A part that takes its name only when the block ends without an error."""
-        # A name of its own: a worker of a cluster that was given up may still be writing the same slab.
+        # A name of its own: a worker of a cluster that was given up may still be writing the same
+        # slab.
         draft = self.folder / f"slab-{slab.index:05d}.{uuid.uuid4().hex}.tmp"
         window = slab.window
         try:
-            with SILENCE, rasterio.open(
-                draft, "w", driver="GTiff", dtype=self.dtype, count=self.bands, height=window.height,
-                width=window.width, tiled=True, blockxsize=256, blockysize=256, bigtiff="IF_NEEDED",
-                interleave="band",
-            ) as dataset:  # fmt: skip
+            with (
+                SILENCE,
+                rasterio.open(
+                    draft,
+                    "w",
+                    driver="GTiff",
+                    dtype=self.dtype,
+                    count=self.bands,
+                    height=window.height,
+                    width=window.width,
+                    tiled=True,
+                    blockxsize=256,
+                    blockysize=256,
+                    bigtiff="IF_NEEDED",
+                    interleave="band",
+                ) as dataset,
+            ):
                 part = PartWriter(slab, dataset)
                 yield part
             if not part.reads_as_written(draft):
-                raise OutputError(f"{draft}: cannot be written in full; free disk space and run again")
+                raise OutputError(
+                    f"{draft}: cannot be written in full; free disk space and run again"
+                )
             flush(draft)
             rename(draft, self.folder / self._name(slab.index, draft))
         except RasterioError as error:
-            raise OutputError(f"{draft}: cannot be written ({error}); free disk space or choose another -o") from error
+            raise OutputError(
+                f"{draft}: cannot be written ({error}); free disk space or choose another -o"
+            ) from error
         finally:
             draft.unlink(missing_ok=True)
 

@@ -26,14 +26,28 @@ from geoae.raster.dataset import (
 from geoae.raster.measurement import Claims, Verdict, judge
 from geoae.raster.sidecars import described_beside
 from geoae.raster.truncation import refuse_cut_short
-from geoae.raster.validate import read_error, refuse_absurd, refuse_too_many, refuse_what_tiff_cannot_say  # fmt: skip
+from geoae.raster.validate import (
+    read_error,
+    refuse_absurd,
+    refuse_too_many,
+    refuse_what_tiff_cannot_say,
+)
 from geoae.tiling.window import FEW, Window, grids, reflect, windows
 
 __all__ = ["Reader", "Scene"]
 
 DTYPES = {
-    "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64",
-}  # fmt: skip
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float32",
+    "float64",
+}
 # What a file may say of a band that is none the less restored.
 CLAIMS = {
     "palette": "has a palette",
@@ -49,10 +63,11 @@ class Scene:
 
     ``bands``: 1-based bands that are restored; ``copied``: the others, each with the reason;
     ``nodata`` of each restored band; ``masked``: whether any pixel may be invalid; ``identity``: a
-    digest of structure, metadata, what sidecars add and, for local files, size and time of change; ``files``: those of
-    this machine that the pixels come from, and ``state``: what tells whether they have changed since;
-    ``mistagged``: bands that are tagged as alpha but are measurements; ``notes``: lines for people on
-    bands that are not what the file says; ``fill``: the value that a person says is nodata too, or None.
+    digest of structure, metadata, what sidecars add and, for local files, size and time of change;
+    ``files``: those of this machine that the pixels come from, and ``state``: what tells whether
+    they have changed since; ``mistagged``: bands that are tagged as alpha but are measurements;
+    ``notes``: lines for people on bands that are not what the file says; ``fill``: the value that a
+    person says is nodata too, or None.
     """
 
     source: str
@@ -75,16 +90,22 @@ class Scene:
     fill: float | int | None = None
 
     @classmethod
-    def open(cls, source: str, only: tuple[int, ...] | None = None, fill: float | int | None = None) -> Self:
-        """Describe ``source``; restore ``only`` these bands, copy the others. Pixels of the value ``fill`` are not
-        measured, whatever the file declares.
+    def open(
+        cls, source: str, only: tuple[int, ...] | None = None, fill: float | int | None = None
+    ) -> Self:
+        """Describe ``source``; restore ``only`` these bands, copy the others. Pixels of the value
+        ``fill`` are not measured, whatever the file declares.
 
         Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
         bands, bands that do not exist, a ``fill`` that the type cannot hold).
         """
         with open_source(source) as dataset, refuse_damaged_description(source):
             if dataset.count == 0:
-                inside = f"; name one of its {len(dataset.subdatasets)} subdatasets" if dataset.subdatasets else ""
+                inside = (
+                    f"; name one of its {len(dataset.subdatasets)} subdatasets"
+                    if dataset.subdatasets
+                    else ""
+                )
                 raise InputError(f"{source}: holds no raster band{inside}")
             dtype = _one_dtype(source, dataset)
             refuse_foreign_fill(source, dtype, fill)
@@ -99,18 +120,32 @@ class Scene:
             nodata = dataset.nodatavals
             georeferenced = not dataset.transform.is_identity
             return cls(
-                source=source, height=dataset.height, width=dataset.width, count=dataset.count, dtype=dtype,
-                bands=bands, copied=copied, nodata=tuple(both(nodata[band - 1], fill) for band in bands), fill=fill,
+                source=source,
+                height=dataset.height,
+                width=dataset.width,
+                count=dataset.count,
+                dtype=dtype,
+                bands=bands,
+                copied=copied,
+                nodata=tuple(both(nodata[band - 1], fill) for band in bands),
+                fill=fill,
                 masked=fill is not None or _is_masked(dataset, bands, verdicts),
-                driver=dataset.driver, crs=_crs_name(dataset),
-                pixel_size=dataset.res if georeferenced else None, identity=_identity(source, dataset, files),
-                files=files, state=_state(files),
-                mistagged=tuple(band for band, verdict in verdicts.items() if verdict.against == "alpha"),
+                driver=dataset.driver,
+                crs=_crs_name(dataset),
+                pixel_size=dataset.res if georeferenced else None,
+                identity=_identity(source, dataset, files),
+                files=files,
+                state=_state(files),
+                mistagged=tuple(
+                    band for band, verdict in verdicts.items() if verdict.against == "alpha"
+                ),
                 notes=tuple(_notes(source, dataset, verdicts, only)),
-            )  # fmt: skip
+            )
 
     def changed(self) -> bool:
-        """Whether the local files have been written to, replaced or removed since the scene was opened."""
+        """Whether the local files have been written to, replaced or removed since the scene was
+        opened.
+        """
         return _state(self.files) != self.state
 
     @contextmanager
@@ -136,7 +171,9 @@ class Reader:
         scene = self.scene
         rows = reflect(window.row, window.height, scene.height)
         cols = reflect(window.col, window.width, scene.width)
-        inner = Window(int(rows.min()), int(cols.min()), int(np.ptp(rows)) + 1, int(np.ptp(cols)) + 1)
+        inner = Window(
+            int(rows.min()), int(cols.min()), int(np.ptp(rows)) + 1, int(np.ptp(cols)) + 1
+        )
         pixels, mask = self._read_inside(inner)
         if inner != window:
             rows, cols = rows - inner.row, cols - inner.col
@@ -164,24 +201,37 @@ class Reader:
 def _one_dtype(source: str, dataset: rasterio.DatasetReader) -> str:
     dtypes = sorted(set(dataset.dtypes))
     if len(dtypes) > 1:
-        raise InputError(f"{source}: bands of several types ({', '.join(dtypes)}); split them into one file a type")
+        raise InputError(
+            f"{source}: bands of several types ({', '.join(dtypes)}); split them into one file a"
+            " type"
+        )
     if dtypes[0] not in DTYPES:
-        raise InputError(f"{source}: {dtypes[0]} data cannot be restored; convert it first, complex SAR to amplitude")
+        raise InputError(
+            f"{source}: {dtypes[0]} data cannot be restored; convert it first, complex SAR to"
+            " amplitude"
+        )
     return str(dtypes[0])
 
 
-def _verdicts(source: str, dataset: DatasetReader, only: tuple[int, ...] | None) -> dict[int, Verdict]:
+def _verdicts(
+    source: str, dataset: DatasetReader, only: tuple[int, ...] | None
+) -> dict[int, Verdict]:
     """What each band is; those that ``only`` names are measurements whatever the file says."""
     missing = sorted(set(only or ()) - set(dataset.indexes))
     if missing:
-        raise InputError(f"{dataset.name}: has bands 1 to {dataset.count}, not {missing[0]}; correct --bands")
+        raise InputError(
+            f"{dataset.name}: has bands 1 to {dataset.count}, not {missing[0]}; correct --bands"
+        )
     # Each of these lists is made anew whenever it is asked for.
     bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
     restored = dataset.tags(ns="GEOAE").get("BANDS", "").split(",")
     found = {}
     for band, colour, name in bands:
         bits = dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band)
-        claims, asked = Claims(colour, name or "", bits, str(band) in restored), band in (only or ())
+        claims, asked = (
+            Claims(colour, name or "", bits, str(band) in restored),
+            band in (only or ()),
+        )
         values = _values(source, dataset, band) if claims.kind == "alpha" and not asked else []
         found[band] = judge(claims, values, asked=asked)
     return found
@@ -212,11 +262,15 @@ def _copied(verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None) -> di
 
 
 def _masks_others(dataset: DatasetReader) -> bool:
-    """Whether GDAL takes an alpha for the mask of the other bands: it has to be the last of two or four."""
+    """Whether GDAL takes an alpha for the mask of the other bands: it has to be the last of two or
+    four.
+    """
     return any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
 
 
-def _is_masked(dataset: DatasetReader, bands: tuple[int, ...], verdicts: Mapping[int, Verdict]) -> bool:
+def _is_masked(
+    dataset: DatasetReader, bands: tuple[int, ...], verdicts: Mapping[int, Verdict]
+) -> bool:
     """Whether any pixel of ``bands`` may be invalid."""
     if dataset.dtypes[0].startswith("float"):
         return True
@@ -227,7 +281,10 @@ def _is_masked(dataset: DatasetReader, bands: tuple[int, ...], verdicts: Mapping
 
 
 def _notes(
-    source: str, dataset: DatasetReader, verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None
+    source: str,
+    dataset: DatasetReader,
+    verdicts: Mapping[int, Verdict],
+    only: tuple[int, ...] | None,
 ) -> Iterator[str]:
     """One line for each band of which the file says what it is not."""
     for band, verdict in verdicts.items():
@@ -237,7 +294,10 @@ def _notes(
         if band in (only or ()):
             yield f"{claim}, but is restored since --bands names it"
         elif only is None:
-            yield f"{claim}, but holds a measurement, so it is restored; to copy it, name the others in --bands"
+            yield (
+                f"{claim}, but holds a measurement, so it is restored; to copy it, name the others"
+                " in --bands"
+            )
         elif _masks_others(dataset):
             yield f"{claim}, but holds a measurement, so it does not say which pixels are valid"
 
@@ -247,11 +307,17 @@ def _crs_name(dataset: rasterio.DatasetReader) -> str:
     if not crs:
         return "none"
     code = crs.to_epsg()
-    return f"EPSG:{code}" if code else (crs.to_wkt().split('"')[1] if '"' in crs.to_wkt() else "custom")
+    return (
+        f"EPSG:{code}"
+        if code
+        else (crs.to_wkt().split('"')[1] if '"' in crs.to_wkt() else "custom")
+    )
 
 
 def _local_files(source: str, dataset: rasterio.DatasetReader) -> tuple[str, ...]:
-    """Files of this machine that pixels and masks come from: a mosaic's, an archive; no overviews or statistics."""
+    """Files of this machine that pixels and masks come from: a mosaic's, an archive; no overviews
+    or statistics.
+    """
     names = [source, *dataset.files]
     found = {on_disk(name) for name in names if not name.endswith((".ovr", ".aux.xml"))}
     return tuple(sorted(path for path in found if path))
@@ -259,7 +325,10 @@ def _local_files(source: str, dataset: rasterio.DatasetReader) -> tuple[str, ...
 
 def _state(files: tuple[str, ...]) -> str:
     """Size and times of ``files``. The time of the inode too, which nobody can set back."""
-    facts = [(now.st_size, now.st_mtime_ns, now.st_ctime_ns) if (now := stat_file(name)) else None for name in files]
+    facts = [
+        (now.st_size, now.st_mtime_ns, now.st_ctime_ns) if (now := stat_file(name)) else None
+        for name in files
+    ]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
@@ -267,8 +336,14 @@ def _identity(source: str, dataset: rasterio.DatasetReader, files: tuple[str, ..
     stats = [(now.st_size, now.st_mtime_ns) for name in files if (now := stat_file(name))]
     spaces = {None, *dataset.tag_namespaces()} - {"DERIVED_SUBDATASETS"}
     facts = (
-        dataset.shape, dataset.dtypes, dataset.nodatavals, dataset.descriptions, str(dataset.crs), tuple(dataset.transform),
-        sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces), stats,
-    )  # fmt: skip
+        dataset.shape,
+        dataset.dtypes,
+        dataset.nodatavals,
+        dataset.descriptions,
+        str(dataset.crs),
+        tuple(dataset.transform),
+        sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces),
+        stats,
+    )
     beside = described_beside(source, dataset)
     return hashlib.sha256(repr((*facts, beside) if beside else facts).encode()).hexdigest()

@@ -24,7 +24,9 @@ KNOWN = {"Description", "NoDataValue"}
 
 
 def sidecars_of(target: str) -> list[str]:
-    """The files that GDAL reads together with the GeoTIFF ``target``, as it lists them; none where there is no such."""
+    """The files that GDAL reads together with the GeoTIFF ``target``, as it lists them; none where
+    there is no such.
+    """
     with suppress(InputError, *DAMAGED), open_raster(target) as dataset:
         # The first is the raster itself. What other formats list may be rasters in their own right.
         return dataset.files[1:] if dataset.driver == "GTiff" else []
@@ -34,36 +36,50 @@ def sidecars_of(target: str) -> list[str]:
 def remove_sidecars(target: Path, kept: Sequence[str]) -> None:
     """Remove what GDAL would read with a GeoTIFF that is about to take the name ``target``.
 
-    GDAL's own writers do so, too. Files that other rasters share, such as Landsat's ``_MTL.txt``, stay, and those
-    that are ``kept``. Raises ``OutputError`` where one cannot be removed.
+    GDAL's own writers do so, too. Files that other rasters share, such as Landsat's ``_MTL.txt``,
+    stay, and those that are ``kept``. Raises ``OutputError`` where one cannot be removed.
     """
-    named = {target.with_name(target.name + end) for end in AFTER} | {target.with_suffix(end) for end in INSTEAD}
-    listed = {path for name in sidecars_of(str(target)) if _is_named_after(target, path := Path(name))}
+    named = {target.with_name(target.name + end) for end in AFTER} | {
+        target.with_suffix(end) for end in INSTEAD
+    }
+    listed = {
+        path for name in sidecars_of(str(target)) if _is_named_after(target, path := Path(name))
+    }
     for path in sorted(named | listed):
         if path.is_file() and not any(Path(name).exists() and path.samefile(name) for name in kept):
             try:
                 path.unlink()
             except OSError as error:
                 raise OutputError(
-                    f"{path}: belongs to the file that is replaced and cannot be removed ({error.strerror}); remove it, "
-                    "or choose another -o"
+                    f"{path}: belongs to the file that is replaced and cannot be removed"
+                    f" ({error.strerror}); remove it, or choose another -o"
                 ) from error
 
 
 def _is_named_after(target: Path, path: Path) -> bool:
     beside = path.parent.absolute() == target.parent.absolute() and path.name != target.name
-    return beside and (path.stem in (target.stem, target.name) or path.name.lower() == f"{target.stem}_rpc.txt".lower())
+    return beside and (
+        path.stem in (target.stem, target.name)
+        or path.name.lower() == f"{target.stem}_rpc.txt".lower()
+    )
 
 
 def described_beside(source: str, dataset: DatasetReader) -> list[str]:
-    """What an ``.aux.xml`` adds to what ``source``, which is open as ``dataset``, says of its bands and control points.
+    """What an ``.aux.xml`` adds to what ``source``, which is open as ``dataset``, says of its bands
+    and control points.
 
-    Statistics and histograms do not count, as they appear when somebody looks at a scene. Empty where it adds nothing.
+    Statistics and histograms do not count, as they appear when somebody looks at a scene. Empty
+    where it adds nothing.
     """
     if not any(name.endswith(".aux.xml") for name in dataset.files):
         return []
     with_it, alone = _facts(dataset), None
-    with suppress(*DAMAGED), SILENCE, rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(source) as bare:
+    with (
+        suppress(*DAMAGED),
+        SILENCE,
+        rasterio.Env(GDAL_PAM_ENABLED="NO"),
+        rasterio.open(source) as bare,
+    ):
         alone = _facts(bare)
     return [] if with_it == alone else with_it
 
@@ -74,14 +90,19 @@ def _facts(dataset: DatasetReader) -> list[str]:
     points = [tostring(node, "unicode") for node in root.findall("GCPList")]
     bands = [(band.get("band"), fact) for band in root.findall("VRTRasterBand") for fact in band]
     # A band's metadata may have held nothing but statistics.
-    told = [(band, fact) for band, fact in bands if fact.tag not in KNOWN and (fact.tag != "Metadata" or len(fact))]
+    told = [
+        (band, fact)
+        for band, fact in bands
+        if fact.tag not in KNOWN and (fact.tag != "Metadata" or len(fact))
+    ]
     return points + [f"{band}: {tostring(fact, 'unicode')}" for band, fact in told]
 
 
 def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
     """Let ``draft`` take its name, not before its bytes are on the disk.
 
-    What GDAL reads with the file of that name goes first, except files that are ``kept``, such as the source's.
+    What GDAL reads with the file of that name goes first, except files that are ``kept``, such as
+    the source's.
     """
     flush(draft)
     remove_sidecars(final, kept)

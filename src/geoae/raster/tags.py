@@ -19,7 +19,9 @@ Step = dict[str, str]
 
 
 def noted(name: str) -> Step | None:
-    """What geoae noted in the raster ``name``; empty where it noted nothing, None where no raster opens."""
+    """What geoae noted in the raster ``name``; empty where it noted nothing, None where no raster
+    opens.
+    """
     try:
         refuse_what_is_no_file(name)
         with SILENCE, rasterio.open(name) as dataset:
@@ -48,7 +50,11 @@ def _parsed(text: str) -> list[Step]:
         return []
     if not isinstance(steps, list):
         return []
-    return [{str(key): str(value) for key, value in step.items()} for step in steps if isinstance(step, dict)]
+    return [
+        {str(key): str(value) for key, value in step.items()}
+        for step in steps
+        if isinstance(step, dict)
+    ]
 
 
 def with_history(tags: Mapping[str, str], earlier: Sequence[Step]) -> Step:
@@ -64,6 +70,7 @@ def remark(source: str, steps: Sequence[Step]) -> str | None:
     times = "" if len(steps) == 1 else f" {len(steps)} times, last"
     origin = first.get("SOURCE") or "its source"
     return (
-        f"{source}: is already restored{times} by geoae {last.get('VERSION', '?')} with model {last.get('MODEL', '?')}; "
-        f"restoring again takes away detail rather than noise, restore {origin} instead"
+        f"{source}: is already restored{times} by geoae {last.get('VERSION', '?')} with model"
+        f" {last.get('MODEL', '?')}; restoring again takes away detail rather than noise, restore"
+        f" {origin} instead"
     )

@@ -1,4 +1,6 @@
-"""Files cut short of formats whose drivers read zeros from behind their end: they say how long they are."""
+"""Files cut short of formats whose drivers read zeros from behind their end: they say how long they
+are.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -23,18 +25,23 @@ PCIDSK = (1, 2, 2, 4, 4, 4, 8)
 
 
 def refuse_cut_short(source: str, files: tuple[str, ...]) -> None:
-    """Raise ``InputError`` where one of the ``files`` of ``source`` ends before what it says that it holds."""
+    """Raise ``InputError`` where one of the ``files`` of ``source`` ends before what it says that
+    it holds.
+    """
     for name in files:
         there = Path(name).stat().st_size
         said = _said(Path(name))
         if said > there:
             raise InputError(
-                f"{source}: cannot be read whole: {name} has {there} bytes of at least {said}; it is cut short, get it again"
+                f"{source}: cannot be read whole: {name} has {there} bytes of at least {said}; it"
+                " is cut short, get it again"
             )
 
 
 def _said(path: Path) -> int:
-    """The least number of bytes that the file says it has; 0 where it says nothing, or nothing that makes sense."""
+    """The least number of bytes that the file says it has; 0 where it says nothing, or nothing that
+    makes sense.
+    """
     with suppress(ValueError, IndexError, OSError, RasterioError), path.open("rb") as file:
         magic = file.read(16)
         file.seek(0)
@@ -46,7 +53,9 @@ def _said(path: Path) -> int:
 
 
 def _pcidsk(file: BinaryIO) -> int:
-    """Channels by lines or by pixels, whose place the file header states in blocks of 512; others may have holes."""
+    """Channels by lines or by pixels, whose place the file header states in blocks of 512; others
+    may have holes.
+    """
     header = file.read(512)
 
     def number(at: int, size: int) -> int:
@@ -58,12 +67,16 @@ def _pcidsk(file: BinaryIO) -> int:
     if kind == b"BAND":
         return start + width * height * group
     # The last line's own padding does not count.
-    return start + (height - 1) * (-(-width * group // 512) * 512) + width * group if kind == b"PIXEL" else 0
+    return (
+        start + (height - 1) * (-(-width * group // 512) * 512) + width * group
+        if kind == b"PIXEL"
+        else 0
+    )
 
 
 def _sqlite(file: BinaryIO) -> int:
-    """GeoPackages and MBTiles: size of a page times pages, where whoever wrote last knew of that field, and nothing
-    waits in a log beside the file.
+    """GeoPackages and MBTiles: size of a page times pages, where whoever wrote last knew of that
+    field, and nothing waits in a log beside the file.
     """
     log = Path(f"{file.name}-wal")
     if log.is_file() and log.stat().st_size:
@@ -113,13 +126,20 @@ def _netcdf(file: BinaryIO) -> int:
     if not growing or records in (0, 0xFFFFFFFF):
         return max(fixed)
     # One alone is not padded from record to record.
-    record = sum(-(-length // 4) * 4 for _, length in growing) if len(growing) > 1 else growing[0][1]
+    record = (
+        sum(-(-length // 4) * 4 for _, length in growing) if len(growing) > 1 else growing[0][1]
+    )
     return max(*fixed, *(begin + (records - 1) * record + length for begin, length in growing))
 
 
 def _envi(path: Path) -> int:
-    """Pixels of an ENVI file as GDAL counts them, behind the offset that the header beside them states."""
-    if not any(header.is_file() for header in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr"))):
+    """Pixels of an ENVI file as GDAL counts them, behind the offset that the header beside them
+    states.
+    """
+    if not any(
+        header.is_file()
+        for header in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr"))
+    ):
         return 0
     with SILENCE, rasterio.open(path) as dataset:
         header = next((Path(name) for name in dataset.files if name.lower().endswith(".hdr")), None)
@@ -127,16 +147,21 @@ def _envi(path: Path) -> int:
             return 0
         # Keys within braces are part of a text.
         text = re.sub(r"\{[^}]*\}", "", header.read_bytes().decode("latin-1"))
-        said = {key.strip(): int(value) for key, value in re.findall(r"^([\w ]+?)=\s*(\d+)\s*$", text.lower(), re.M)}
+        said = {
+            key.strip(): int(value)
+            for key, value in re.findall(r"^([\w ]+?)=\s*(\d+)\s*$", text.lower(), re.M)
+        }
         if said.get("file compression"):
             return 0
-        pixels = dataset.height * dataset.width * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
+        pixels = (
+            dataset.height * dataset.width * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
+        )
         return said.get("header offset", 0) + pixels
 
 
 def _spilled(file: BinaryIO) -> int:
-    """Blocks of an ERDAS Imagine file too large for itself, all of them, and what is before them: the file's
-    magic, one stack's description, and for each band a bit for each block.
+    """Blocks of an ERDAS Imagine file too large for itself, all of them, and what is before them:
+    the file's magic, one stack's description, and for each band a bit for each block.
     """
     path = Path(file.name)
     if path.suffix.lower() != ".ige":  # overviews

@@ -1,4 +1,6 @@
-"""What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage, located."""
+"""What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage,
+located.
+"""
 
 from contextlib import suppress
 from math import ceil
@@ -27,33 +29,44 @@ __all__ = [
 
 # GDAL decodes blocks whole: one of this many bytes takes some three times as much memory.
 LARGEST_BLOCK = 512 << 20
-# No codec packs so many bytes of a scene into one: such a file holds nothing but its own description.
+# No codec packs so many bytes of a scene into one: such a file holds nothing but its own
+# description.
 EMPTY = 1 << 16
 # Smaller scenes are restored in seconds, whether or not there is anything in them.
 LARGE = 1 << 30
-# Enough to find a file cut short, where reading all of it would take too long: of an archive, of remote storage.
+# Enough to find a file cut short, where reading all of it would take too long: of an archive, of
+# remote storage.
 FEW_BLOCKS = 16
-# Restoring compares each band with each: more would take minutes and gigabytes before the first tile.
+# Restoring compares each band with each: more would take minutes and gigabytes before the first
+# tile.
 MOST_BANDS = 512
 
 
 def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
-    """Raise ``InputError`` where a few bytes declare what no memory could hold, or nothing at all."""
+    """Raise ``InputError`` where a few bytes declare what no memory could hold, or nothing
+    at all.
+    """
     pixel = np.dtype(dataset.dtypes[0]).itemsize
-    together = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
+    together = (
+        dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
+    )
     height, width = dataset.block_shapes[0]
     block = height * width * pixel * together
     if block > LARGEST_BLOCK:
         raise InputError(
-            f"{source}: its blocks of {height} x {width} px hold {ceil(block / 2**20)} MiB each, more than {LARGEST_BLOCK >> 20}; "
-            "rewrite it in tiles (gdal_translate -co TILED=YES)"
+            f"{source}: its blocks of {height} x {width} px hold {ceil(block / 2**20)} MiB each,"
+            f" more than {LARGEST_BLOCK >> 20}; rewrite it in tiles (gdal_translate -co TILED=YES)"
         )
     path = Path(source)
     declared = dataset.width * dataset.height * dataset.count * pixel
-    if dataset.driver == "GTiff" and path.is_file() and declared > max(LARGE, EMPTY * path.stat().st_size):
+    if (
+        dataset.driver == "GTiff"
+        and path.is_file()
+        and declared > max(LARGE, EMPTY * path.stat().st_size)
+    ):
         raise InputError(
-            f"{source}: declares {declared / 2**30:.0f} GiB of pixels in a file of {path.stat().st_size} bytes, "
-            "so it is empty or cut short; get it again"
+            f"{source}: declares {declared / 2**30:.0f} GiB of pixels in a file of"
+            f" {path.stat().st_size} bytes, so it is empty or cut short; get it again"
         )
 
 
@@ -61,21 +74,28 @@ def refuse_too_many(source: str, bands: int) -> None:
     """Raise ``InputError`` for more measured bands than can be restored at once."""
     if bands > MOST_BANDS:
         raise InputError(
-            f"{source}: has {bands} bands, of which at most {MOST_BANDS} can be restored at once; choose with --bands"
+            f"{source}: has {bands} bands, of which at most {MOST_BANDS} can be restored at once;"
+            " choose with --bands"
         )
 
 
 def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) -> None:
-    """Raise ``InputError`` for a CRS that a GeoTIFF cannot hold, and for masks and nodata that differ from band
-    to band: a GeoTIFF has one for all.
+    """Raise ``InputError`` for a CRS that a GeoTIFF cannot hold, and for masks and nodata that
+    differ from band to band: a GeoTIFF has one for all.
     """
     for crs in filter(None, (dataset.crs, dataset.gcps[1])):
         if stored(crs.to_wkt()) is None:
             name = crs.to_wkt().split('"')[1][:60]
-            raise InputError(f"{source}: has a CRS that a GeoTIFF cannot hold ({name}); assign another (gdal_translate -a_srs)")  # fmt: skip
+            raise InputError(
+                f"{source}: has a CRS that a GeoTIFF cannot hold ({name}); assign another"
+                " (gdal_translate -a_srs)"
+            )
     nodata = {repr(value) for value in dataset.nodatavals}
     if len(nodata) > 1:
-        raise InputError(f"{source}: has bands of different nodata ({', '.join(sorted(nodata))}), which a GeoTIFF cannot hold; split it into one file for each")  # fmt: skip
+        raise InputError(
+            f"{source}: has bands of different nodata ({', '.join(sorted(nodata))}), which a"
+            " GeoTIFF cannot hold; split it into one file for each"
+        )
     if not any(flags == [] for flags in dataset.mask_flag_enums):
         return
     for _, area in dataset.block_windows(1):
@@ -85,11 +105,18 @@ def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) ->
             window = Window(area.row_off, area.col_off, area.height, area.width)
             raise read_error(source, dataset, window, error) from error
         if (masks != masks[0]).any():
-            raise InputError(f"{source}: has bands with a mask of their own each, which a GeoTIFF cannot hold; split it into one file for each")  # fmt: skip
+            raise InputError(
+                f"{source}: has bands with a mask of their own each, which a GeoTIFF cannot hold;"
+                " split it into one file for each"
+            )
 
 
-def read_error(source: str, dataset: rasterio.DatasetReader, window: Window, error: BaseException) -> InputError:
-    """The error of a ``window`` that would not read, which names the block at fault, or the codec that is missing."""
+def read_error(
+    source: str, dataset: rasterio.DatasetReader, window: Window, error: BaseException
+) -> InputError:
+    """The error of a ``window`` that would not read, which names the block at fault, or the codec
+    that is missing.
+    """
     found = damage(dataset, window)
     block, why = found or (window, line(error))
     if unknown := no_codec(source, why):
@@ -98,8 +125,8 @@ def read_error(source: str, dataset: rasterio.DatasetReader, window: Window, err
     if dataset.driver == "VRT":
         cure = "check the files that the VRT refers to"
     return ReadError(
-        f"{source}: rows {block.row}..{block.stop_row - 1}, columns {block.col}..{block.stop_col - 1} "
-        f"cannot be read ({why}): {cure}"
+        f"{source}: rows {block.row}..{block.stop_row - 1}, columns"
+        f" {block.col}..{block.stop_col - 1} cannot be read ({why}): {cure}"
     )
 
 
@@ -108,7 +135,9 @@ def damage(dataset: rasterio.DatasetReader, inside: Window) -> tuple[Window, str
     height, width = dataset.block_shapes[0]
     for top in range(inside.row // height * height, inside.stop_row, height):
         for left in range(inside.col // width * width, inside.stop_col, width):
-            block = Window(top, left, min(height, dataset.height - top), min(width, dataset.width - left))
+            block = Window(
+                top, left, min(height, dataset.height - top), min(width, dataset.width - left)
+            )
             area = RasterWindow(block.col, block.row, block.width, block.height)
             try:
                 for band in dataset.indexes:
@@ -122,13 +151,15 @@ def damage(dataset: rasterio.DatasetReader, inside: Window) -> tuple[Window, str
 def reads_whole(name: str, most: int | None = None) -> bool:
     """Whether the raster ``name`` can be decoded, every block of it, its masks and overviews.
 
-    With ``most``, only about so many blocks of each resolution are tried, spread over the file and the last one among
-    them: that finds files cut short, and most of those with a hole.
+    With ``most``, only about so many blocks of each resolution are tried, spread over the file and
+    the last one among them: that finds files cut short, and most of those with a hole.
     """
     with suppress(*DAMAGED), SILENCE, rasterio.Env(**STRICT):
         with rasterio.open(name) as dataset:
             levels = len(dataset.overviews(1))
-        return _decodes(name, most) and all(_decodes(name, most, OVERVIEW_LEVEL=level) for level in range(levels))
+        return _decodes(name, most) and all(
+            _decodes(name, most, OVERVIEW_LEVEL=level) for level in range(levels)
+        )
     return False
 
 
@@ -136,5 +167,7 @@ def _decodes(name: str, most: int | None, **options: int) -> bool:
     with rasterio.open(name, **options) as dataset:
         areas = [area for _, area in dataset.block_windows(1)]
         step = 1 if most is None else max(1, len(areas) // most)
-        blocks = (Window(area.row_off, area.col_off, area.height, area.width) for area in areas[::-step])
+        blocks = (
+            Window(area.row_off, area.col_off, area.height, area.width) for area in areas[::-step]
+        )
         return not any(damage(dataset, block) for block in blocks)

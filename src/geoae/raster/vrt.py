@@ -24,33 +24,66 @@ __all__ = ["FILE_DOMAINS", "described", "disguise", "metadata", "store_crs", "un
 # What a VRT says of a raster and of a band, other than where their pixels come from.
 DATASET_FACTS = {"SRS", "GeoTransform", "GCPList", "Metadata"}
 BAND_FACTS = {
-    "Metadata", "Description", "NoDataValue", "NoDataValueImag", "HideNoDataValue", "UnitType", "Offset",
-    "Scale", "ColorInterp", "ColorTable", "CategoryNames", "GDALRasterAttributeTable",
-}  # fmt: skip
+    "Metadata",
+    "Description",
+    "NoDataValue",
+    "NoDataValueImag",
+    "HideNoDataValue",
+    "UnitType",
+    "Offset",
+    "Scale",
+    "ColorInterp",
+    "ColorTable",
+    "CategoryNames",
+    "GDALRasterAttributeTable",
+}
 # Domains that tell of the file, not of the scene; GEOAE would be an earlier run's.
-FILE_DOMAINS = {"DERIVED_SUBDATASETS", "SUBDATASETS", "LocationInfo", "TIFF", "IMAGE_STRUCTURE", "GEOAE"}
+FILE_DOMAINS = {
+    "DERIVED_SUBDATASETS",
+    "SUBDATASETS",
+    "LocationInfo",
+    "TIFF",
+    "IMAGE_STRUCTURE",
+    "GEOAE",
+}
 # Domains under which writer hands itself what it will put right in the finished file.
 HIDDEN, COLOUR, AREA = "hidden", "colour", "AREA_OR_POINT"
 
 
 def described(
-    dataset: DatasetReader, source: str, parts: Sequence[Part], bands: Sequence[int], mistagged: Collection[int] = ()
+    dataset: DatasetReader,
+    source: str,
+    parts: Sequence[Part],
+    bands: Sequence[int],
+    mistagged: Collection[int] = (),
 ) -> Element:
     """A VRT with the source's facts; ``bands`` read from ``parts``, the others from ``source``.
 
     GDAL shall not take ``mistagged`` bands for alpha while it makes overviews.
     """
     given = _gdal_description(dataset)
-    # rasterio's own URIs (zip://, s3://) mean nothing to GDAL; all other names are GDAL's own, to the letter.
+    # rasterio's own URIs (zip://, s3://) mean nothing to GDAL; all other names are GDAL's own, to
+    # the letter.
     name = _parse_path(source).as_vsi()
     root = Element("VRTDataset", rasterXSize=str(dataset.width), rasterYSize=str(dataset.height))
-    root.extend(node for node in given if node.tag in DATASET_FACTS and node.get("domain") not in FILE_DOMAINS)
+    root.extend(
+        node
+        for node in given
+        if node.tag in DATASET_FACTS and node.get("domain") not in FILE_DOMAINS
+    )
     area = dataset.tags().get(AREA)
     if area and not dataset.crs:  # else GDAL keeps it, among the keys of the CRS
         root.append(metadata(HIDDEN, {AREA: area}))
-    # GDAL rounds control points in a VRT to four decimals of a pixel, and scales to 16 digits; give all.
+    # GDAL rounds control points in a VRT to four decimals of a pixel, and scales to 16 digits; give
+    # all.
     for node, point in zip(root.findall("GCPList/GCP"), dataset.gcps[0], strict=True):
-        for key, value in (("Pixel", point.col), ("Line", point.row), ("X", point.x), ("Y", point.y), ("Z", point.z)):
+        for key, value in (
+            ("Pixel", point.col),
+            ("Line", point.row),
+            ("X", point.x),
+            ("Y", point.y),
+            ("Z", point.z),
+        ):
             node.set(key, repr(value or 0.0))
     exact = {"Scale": dataset.scales, "Offset": dataset.offsets}
     places = {band: str(place) for place, band in enumerate(bands, start=1)}
@@ -61,7 +94,10 @@ def described(
             element.text = repr(exact[element.tag][band - 1])
         if band in places:
             _forget_statistics(node)
-            node.extend(_pixels(str(part.path), places[band], part.row, (part.height, dataset.width)) for part in parts)
+            node.extend(
+                _pixels(str(part.path), places[band], part.row, (part.height, dataset.width))
+                for part in parts
+            )
         else:
             node.append(_pixels(name, str(band), 0, dataset.shape))
     # Masks of each band are of one content, or the scene would have been refused.
@@ -72,7 +108,9 @@ def described(
 
 
 def store_crs(root: Element) -> Stored | None:
-    """Rewrite the CRS so that it comes back from a GeoTIFF; say how. None where there is none, or no way."""
+    """Rewrite the CRS so that it comes back from a GeoTIFF; say how. None where there is none, or
+    no way.
+    """
     for node in (*root.findall("SRS"), *root.findall("GCPList[@Projection]")):
         text = node.text if node.tag == "SRS" else node.get("Projection")
         epoch = float(node.get("coordinateEpoch", 0)) or None
@@ -92,14 +130,19 @@ def store_crs(root: Element) -> Stored | None:
 def _band(dataset: DatasetReader, band: int, given: Element, mistagged: bool) -> Element:
     """What the source says of a ``band``, without its pixels."""
     node = Element("VRTRasterBand", dataType=given.get("dataType", "Byte"), band=str(band))
-    node.extend(fact for fact in given if fact.tag in BAND_FACTS and fact.get("domain") not in FILE_DOMAINS)
+    node.extend(
+        fact for fact in given if fact.tag in BAND_FACTS and fact.get("domain") not in FILE_DOMAINS
+    )
     # A VRT made by GDAL holds the default domain of a band, and no other.
-    for domain in set(dataset.tag_namespaces(band)) - {fact.get("domain") for fact in given} - FILE_DOMAINS:
+    for domain in (
+        set(dataset.tag_namespaces(band)) - {fact.get("domain") for fact in given} - FILE_DOMAINS
+    ):
         node.append(metadata(domain, dataset.tags(band, ns=domain)))
     if mistagged:
         node[:] = [fact for fact in node if fact.tag != "ColorInterp"]
         node.append(metadata(COLOUR, {"COLORINTERP": "Alpha"}))
-    elif band == 1 and dataset.colorinterp[0] is ColorInterp.undefined:  # a first band would become gray
+    # a first band would become gray
+    elif band == 1 and dataset.colorinterp[0] is ColorInterp.undefined:
         node.append(metadata(COLOUR, {"COLORINTERP": "Undefined"}))
     return node
 
@@ -115,7 +158,9 @@ def _gdal_description(dataset: DatasetReader) -> Element:
         rasterio.shutil.copy(dataset, memory.name, driver="VRT", COPY_SRC_MDD="YES")
         text = bytes(memory.getbuffer()).decode("utf-8", "replace")
     # Damaged tags hold characters that XML cannot say; embedded documents hold undeclared prefixes.
-    text = re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\U0010ffff]|&#(?:[0-8]|1[124-9]|2\d|3[01]);", "", text)
+    text = re.sub(
+        r"[^\t\n\r\x20-\ud7ff\ue000-\U0010ffff]|&#(?:[0-8]|1[124-9]|2\d|3[01]);", "", text
+    )
     # Of a document inside, whose declaration may only stand at the head of all.
     text = re.sub(r"<\?xml\s[^>]*\?>", "", text)
     builder, parser = TreeBuilder(insert_pis=True), expat.ParserCreate()
@@ -143,18 +188,24 @@ def metadata(domain: str, tags: Mapping[str, str]) -> Element:
     return node
 
 
-# GDAL 3.10 loses the default domain of bands as soon as it copies the other domains (COPY_SRC_MDD), writes
-# IMD into a sidecar, drops AREA_OR_POINT where there is no CRS, and would not write the colour of a band as
-# it reads it. So these travel under another name, which is put right in the finished file: the length of
-# the tag, and with it the layout of the COG, stays as it is.
+# GDAL 3.10 loses the default domain of bands as soon as it copies the other domains (COPY_SRC_MDD),
+# writes IMD into a sidecar, drops AREA_OR_POINT where there is no CRS, and would not write the
+# colour of a band as it reads it. So these travel under another name, which is put right in the
+# finished file: the length of the tag, and with it the layout of the COG, stays as it is.
 
 
 def disguise(root: Element, marker: str) -> None:
     """Rename what GDAL would not write as it is."""
     for node in root.findall("VRTRasterBand/Metadata") + root.findall("Metadata"):
-        if node.get("domain") in (HIDDEN, COLOUR, "IMD") or (node.get("domain") is None and node not in root):
+        if node.get("domain") in (HIDDEN, COLOUR, "IMD") or (
+            node.get("domain") is None and node not in root
+        ):
             node.set("domain", f"{marker}-{node.get('domain', '')}")
-        for item in node.findall(f"MDI[@key='{AREA}']") if node.get("domain") == f"{marker}-{HIDDEN}" else []:
+        for item in (
+            node.findall(f"MDI[@key='{AREA}']")
+            if node.get("domain") == f"{marker}-{HIDDEN}"
+            else []
+        ):
             item.set("key", f"{marker}-{AREA}")
 
 

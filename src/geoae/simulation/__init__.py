@@ -43,7 +43,9 @@ class Degradation(Protocol):
         ...
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """Mean and variance of the result for each of ``pixels``: what the contract test holds it to."""
+        """Mean and variance of the result for each of ``pixels``: what the contract test holds it
+        to.
+        """
         ...
 
 
@@ -77,7 +79,9 @@ def build(kind: str, parameters: Mapping[str, Any]) -> Degradation:
         return TypeAdapter(DEGRADATIONS[kind]).validate_python(dict(parameters))
     except ValidationError as error:
         first = error.errors()[0]
-        raise RecipeError(f"{kind}: {first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}") from error
+        raise RecipeError(
+            f"{kind}: {first['loc'][0]} = {first['input']!r}: {first['msg'].lower()}"
+        ) from error
 
 
 def _nearest(name: str, known: list[str]) -> str:

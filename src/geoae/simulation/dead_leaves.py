@@ -27,7 +27,11 @@ def dead_leaves(rng: np.random.Generator, bands: int, side: int) -> NDArray[np.f
     scene = np.zeros((bands, fine, fine), dtype=np.float32)
     free = np.ones((fine, fine), dtype=bool)
     texture = _texture(rng, fine)
-    least, contrast, heading = 2.0 ** rng.uniform(2, 5), rng.uniform(0.2, 0.9), rng.uniform(0, np.pi)
+    least, contrast, heading = (
+        2.0 ** rng.uniform(2, 5),
+        rng.uniform(0.2, 0.9),
+        rng.uniform(0, np.pi),
+    )
     while free.mean() > UNCOVERED:
         # Top leaves first: each pixel is painted once.
         for _ in range(200):
@@ -58,10 +62,16 @@ def _paint(
     window = free[rows, cols]
     if not window.any():
         return
-    y, x = np.ogrid[rows.start : rows.start + window.shape[0], cols.start : cols.start + window.shape[1]]
+    y, x = np.ogrid[
+        rows.start : rows.start + window.shape[0], cols.start : cols.start + window.shape[1]
+    ]
     along = ((y - row) * np.sin(angle) + (x - col) * np.cos(angle)) / long
     across = ((x - col) * np.sin(angle) - (y - row) * np.cos(angle)) / short
-    inside = np.hypot(along, across) <= 1 if rng.random() < 0.4 else np.maximum(np.abs(along), np.abs(across)) <= 1
+    inside = (
+        np.hypot(along, across) <= 1
+        if rng.random() < 0.4
+        else np.maximum(np.abs(along), np.abs(across)) <= 1
+    )
     inside &= window
     colour = np.exp(contrast * (rng.normal() + 0.4 * rng.normal(size=(len(scene), 1))))
     slope = rng.normal(0, 0.15) if rng.random() < 0.5 else 0.0

@@ -25,7 +25,9 @@ __all__ = ["DegradeConfig", "degrade", "degraded"]
 
 
 class Step(BaseModel):
-    """One degradation: ``kind``, and that kind's parameters in DN, one for all bands or a list of one each."""
+    """One degradation: ``kind``, and that kind's parameters in DN, one for all bands or a list of
+    one each.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -72,7 +74,10 @@ def degraded(
     """
     valid = np.ones(pixels.shape, dtype=bool) if mask is None else mask
     values = pixels.astype(np.float64)
-    means = [band[there].mean() if there.any() else 0.0 for band, there in zip(values, valid, strict=True)]
+    means = [
+        band[there].mean() if there.any() else 0.0
+        for band, there in zip(values, valid, strict=True)
+    ]
     start = damaged = np.where(valid, values, np.array(means)[:, None, None])
     for step in steps:
         damaged = step(damaged, rng)
@@ -82,13 +87,19 @@ def degraded(
 
 
 def degrade(
-    source: str, config: DegradeConfig, target: Path, *, overwrite: bool = False, nodata: float | int | None = None
+    source: str,
+    config: DegradeConfig,
+    target: Path,
+    *,
+    overwrite: bool = False,
+    nodata: float | int | None = None,
 ) -> None:
-    """Write ``source`` to ``target`` with its measured bands degraded and everything else as it was, pixels of the
-    value ``nodata`` too.
+    """Write ``source`` to ``target`` with its measured bands degraded and everything else as it
+    was, pixels of the value ``nodata`` too.
 
-    The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``: ``RejectedError``
-    where more than the pixels of those bands has changed, of which no file is kept.
+    The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``:
+    ``RejectedError`` where more than the pixels of those bands has changed, of which no file is
+    kept.
     """
     refuse_target(source, target)
     if target.exists() and not overwrite:
@@ -98,7 +109,8 @@ def degrade(
     scene = Scene.open(source, fill=nodata)
     if not scene.bands:
         raise InputError(
-            f"{source}: has no measured band ({', '.join(set(scene.copied.values()))}); name another scene"
+            f"{source}: has no measured band ({', '.join(set(scene.copied.values()))}); name"
+            " another scene"
         )
     whole = Slab(0, 0, 1, Window(0, 0, scene.height, scene.width))
     with scene.reader() as reader:
@@ -108,15 +120,23 @@ def degrade(
     tags = {"DEGRADATIONS": config.model_dump_json()}
     # What a killed run leaves goes with the next one for this target.
     folder = target.with_name(f".{target.name}.degrade")
-    with PartStore.opened(folder, {"degraded": tags}, bands=len(pixels), dtype=scene.dtype, fresh=True) as store:
+    with PartStore.opened(
+        folder, {"degraded": tags}, bands=len(pixels), dtype=scene.dtype, fresh=True
+    ) as store:
         try:
             with store.writer(whole) as part:
                 part.write(whole.window, pixels)
             draft = folder / f"{target.name}.part"
             assemble(
-                source, store.parts([whole]), scene.bands, draft, profile="gtiff", tags=tags, domain="GEOAE_DEGRADED",
+                source,
+                store.parts([whole]),
+                scene.bands,
+                draft,
+                profile="gtiff",
+                tags=tags,
+                domain="GEOAE_DEGRADED",
                 mistagged=scene.mistagged,
-            )  # fmt: skip
+            )
             compare(scene, str(draft), str(target))
             publish(draft, target, scene.files)
         finally:

@@ -15,12 +15,14 @@ Axis = Literal["column", "row"]
 
 @dataclass(frozen=True, slots=True)
 class Stripes:
-    """Detectors that answer differently: ``y = (1 + g_d) x + o_d``, ``g_d ~ N(0, gain**2)``, ``o_d ~ N(0, sigma**2)``.
+    """Detectors that answer differently: ``y = (1 + g_d) x + o_d``, ``g_d ~ N(0, gain**2)``, ``o_d
+    ~ N(0, sigma**2)``.
 
-    The linear response of push-broom detectors (Carfantan and Idier, IEEE TGRS 48(4), 2010). Bias 0,
-    variance ``sigma**2 + (gain * x)**2``, the same draw along each line. ``axis``: the lines that
-    share a detector, columns of a push-broom or rows of a whisk-broom; ``detectors``: their number,
-    after which the pattern repeats (16 for Landsat's scanner), by default one each. ``sigma``: DN.
+    The linear response of push-broom detectors (Carfantan and Idier, IEEE TGRS 48(4), 2010). Bias
+    0, variance ``sigma**2 + (gain * x)**2``, the same draw along each line. ``axis``: the lines
+    that share a detector, columns of a push-broom or rows of a whisk-broom; ``detectors``: their
+    number, after which the pattern repeats (16 for Landsat's scanner), by default one each.
+    ``sigma``: DN.
     """
 
     sigma: PerBand
@@ -31,9 +33,19 @@ class Stripes:
     def __post_init__(self) -> None:
         for name in ("sigma", "gain"):
             value = getattr(self, name)
-            require(name, value, np.all(np.asarray(value) >= 0), "a deviation cannot be negative; give 0 or more")
+            require(
+                name,
+                value,
+                np.all(np.asarray(value) >= 0),
+                "a deviation cannot be negative; give 0 or more",
+            )
         _check_axis(self.axis)
-        require("detectors", self.detectors, self.detectors is None or self.detectors > 0, "give 1 or more")
+        require(
+            "detectors",
+            self.detectors,
+            self.detectors is None or self.detectors > 0,
+            "give 1 or more",
+        )
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Striped ``pixels``."""
@@ -41,7 +53,8 @@ class Stripes:
         number = self.detectors or lines
         of_line = np.arange(lines) % number
         offset, gain = (
-            _along(self.axis, rng.standard_normal((len(pixels), number))[:, of_line]) for _ in ("offset", "gain")
+            _along(self.axis, rng.standard_normal((len(pixels), number))[:, of_line])
+            for _ in ("offset", "gain")
         )
         sigma, spread = per_band("sigma", self.sigma, pixels), per_band("gain", self.gain, pixels)
         return pixels + spread * gain * pixels + sigma * offset
@@ -83,7 +96,8 @@ class DeadLines:
 class DeadPixels:
     """Single pixels lost: each reads ``value`` with probability ``share``; impulse noise.
 
-    Gonzalez and Woods, Digital Image Processing, section 5.2. Mean and variance as of ``DeadLines``.
+    Gonzalez and Woods, Digital Image Processing, section 5.2. Mean and variance as of
+    ``DeadLines``.
     """
 
     share: float

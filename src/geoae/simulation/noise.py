@@ -19,8 +19,8 @@ class Gaussian:
     """Additive white Gaussian noise: ``y = x + sigma * n`` with ``n ~ N(0, 1)``.
 
     Bias 0, variance ``sigma**2`` whatever the signal: the read-out noise of a sensor, or the model
-    after variance stabilisation (Foi et al., IEEE TIP 17(10), 2008, with gain 0). ``sigma``: DN, one
-    for all bands or one for each.
+    after variance stabilisation (Foi et al., IEEE TIP 17(10), 2008, with gain 0). ``sigma``: DN,
+    one for all bands or one for each.
     """
 
     sigma: PerBand
@@ -45,7 +45,8 @@ class PoissonGaussian:
     Bias 0, variance ``gain * max(x, 0) + sigma**2``. Foi, Trimeche, Katkovnik and Egiazarian,
     "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP
     17(10), 2008: their heteroskedastic normal approximation of the Poisson part, with ``a = gain``
-    and ``b = sigma**2``. ``gain``: DN per electron; ``sigma``: DN; one for all bands or one for each.
+    and ``b = sigma**2``. ``gain``: DN per electron; ``sigma``: DN; one for all bands or one for
+    each.
     """
 
     gain: PerBand
@@ -68,19 +69,25 @@ class PoissonGaussian:
 
 @dataclass(frozen=True, slots=True)
 class Speckle:
-    """Multiplicative speckle of multi-look intensity: ``y = x * u`` with ``u ~ Gamma(looks, 1 / looks)``.
+    """Multiplicative speckle of multi-look intensity: ``y = x * u`` with ``u ~ Gamma(looks, 1 /
+    looks)``.
 
     Bias 0, variance ``x**2 / looks`` (Goodman, J. Opt. Soc. Am. 66(11), 1976). With ``decibel`` the
     pixels are in dB and speckle is added, ``y = x + 10 log10 u``: bias ``10 / ln 10 * (psi(looks) -
-    ln looks)``, variance ``(10 / ln 10)**2 * psi_1(looks)`` whatever the signal (psi, psi_1: digamma
-    and trigamma; Xie, Pierce and Ulaby, IEEE TGRS 40(3), 2002). ``looks``: more than 0.
+    ln looks)``, variance ``(10 / ln 10)**2 * psi_1(looks)`` whatever the signal (psi, psi_1:
+    digamma and trigamma; Xie, Pierce and Ulaby, IEEE TGRS 40(3), 2002). ``looks``: more than 0.
     """
 
     looks: float
     decibel: bool = False
 
     def __post_init__(self) -> None:
-        require("looks", self.looks, self.looks > 0, "give more than 0, like 4 for multi-looked intensity")
+        require(
+            "looks",
+            self.looks,
+            self.looks > 0,
+            "give more than 0, like 4 for multi-looked intensity",
+        )
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Speckled ``pixels``."""
@@ -100,8 +107,8 @@ class Quantisation:
     """Rounding to steps: ``y = step * round(x / step)``.
 
     Deterministic; over values spread across many steps the error is uniform, of variance
-    ``step**2 / 12`` (Bennett, Bell System Technical Journal 27(3), 1948). ``step``: DN, more than 0,
-    one for all bands or one for each.
+    ``step**2 / 12`` (Bennett, Bell System Technical Journal 27(3), 1948). ``step``: DN, more than
+    0, one for all bands or one for each.
     """
 
     step: PerBand
@@ -120,4 +127,9 @@ class Quantisation:
 
 
 def _refuse_negative(name: str, value: PerBand) -> None:
-    require(name, value, np.all(np.asarray(value) >= 0.0), "noise cannot be negative; give 0 or more, in DN")
+    require(
+        name,
+        value,
+        np.all(np.asarray(value) >= 0.0),
+        "noise cannot be negative; give 0 or more, in DN",
+    )

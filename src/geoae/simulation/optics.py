@@ -13,7 +13,8 @@ __all__ = ["Blur", "Haze", "LowContrast"]
 
 @dataclass(frozen=True, slots=True)
 class Blur:
-    """A sensor's modulation transfer function, as the Gaussian that has ``mtf`` at the Nyquist frequency.
+    """A sensor's modulation transfer function, as the Gaussian that has ``mtf`` at the Nyquist
+    frequency.
 
     ``MTF(f) = mtf ** (2 f)**2``, f in cycles per pixel, along rows and along columns (Aiazzi,
     Alparone, Baronti, Garzelli and Selva, "MTF-tailored multiscale fusion", PE&RS 72(5), 2006).
@@ -26,7 +27,12 @@ class Blur:
 
     def __post_init__(self) -> None:
         value = np.asarray(self.mtf)
-        require("mtf", self.mtf, np.all((value > 0) & (value < 1)), "give the MTF at Nyquist, between 0 and 1")
+        require(
+            "mtf",
+            self.mtf,
+            np.all((value > 0) & (value < 1)),
+            "give the MTF at Nyquist, between 0 and 1",
+        )
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Blurred ``pixels``, continued by reflection."""
@@ -52,7 +58,9 @@ class LowContrast:
 
     def __post_init__(self) -> None:
         value = np.asarray(self.factor)
-        require("factor", self.factor, np.all((value > 0) & (value <= 1)), "give more than 0, at most 1")
+        require(
+            "factor", self.factor, np.all((value > 0) & (value <= 1)), "give more than 0, at most 1"
+        )
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Duller ``pixels``."""
@@ -69,9 +77,10 @@ class Haze:
     """Thin haze: ``y = t x + (1 - t) airlight`` with transmission ``t = 1 - density * f``.
 
     Koschmieder's law as He, Sun and Tang use it (CVPR 2009). ``f`` in 0..1 is one smooth wave over
-    the scene, the same for all bands, of random direction and phase: mean 1/2, variance 1/8. So mean
-    ``x + density (airlight - x) / 2``, variance ``(density (airlight - x))**2 / 8``. ``density``:
-    0..1, greatest in the blue; ``airlight``: DN of opaque haze; ``wavelength``: pixels.
+    the scene, the same for all bands, of random direction and phase: mean 1/2, variance 1/8. So
+    mean ``x + density (airlight - x) / 2``, variance ``(density (airlight - x))**2 / 8``.
+    ``density``: 0..1, greatest in the blue; ``airlight``: DN of opaque haze; ``wavelength``:
+    pixels.
     """
 
     density: PerBand
@@ -80,7 +89,9 @@ class Haze:
 
     def __post_init__(self) -> None:
         value = np.asarray(self.density)
-        require("density", self.density, np.all((value >= 0) & (value <= 1)), "give between 0 and 1")
+        require(
+            "density", self.density, np.all((value >= 0) & (value <= 1)), "give between 0 and 1"
+        )
         require("wavelength", self.wavelength, self.wavelength > 0, "give more than 0, in pixels")
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
@@ -98,4 +109,6 @@ class Haze:
 
     def _veil(self, pixels: Floats) -> Floats:
         """What the densest haze adds."""
-        return per_band("density", self.density, pixels) * (per_band("airlight", self.airlight, pixels) - pixels)
+        return per_band("density", self.density, pixels) * (
+            per_band("airlight", self.airlight, pixels) - pixels
+        )

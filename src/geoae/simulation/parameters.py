@@ -20,5 +20,10 @@ def per_band(name: str, value: PerBand, pixels: Floats) -> Floats:
     """``value`` shaped to meet ``(band, row, col)``; raises ``RecipeError``."""
     values = np.atleast_1d(np.asarray(value, dtype=np.float64))
     fits = len(values) in (1, len(pixels))
-    require(name, value, fits, f"{len(values)} values for {len(pixels)} bands; give one, or one for each band")
+    require(
+        name,
+        value,
+        fits,
+        f"{len(values)} values for {len(pixels)} bands; give one, or one for each band",
+    )
     return values[:, None, None]

@@ -9,7 +9,15 @@ from typing import BinaryIO
 __all__ = ["file_name", "find_bytes", "flush", "flush_folder", "is_local", "rename"]
 
 # How shares and FUSE say that they flush nothing.
-NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+NO_FLUSH = {
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+    errno.EBADF,
+    errno.EACCES,
+    errno.EPERM,
+}
 CHUNK = 1 << 20  # bytes
 
 
@@ -28,7 +36,9 @@ def find_bytes(file: BinaryIO, word: bytes) -> int | None:
 
 
 def flush(path: Path) -> None:
-    """Bring the bytes of ``path`` to the disk, as far as its file system can be asked to. Raises ``OSError``."""
+    """Bring the bytes of ``path`` to the disk, as far as its file system can be asked to. Raises
+    ``OSError``.
+    """
     with path.open("r+b") as file:
         try:
             os.fsync(file.fileno())

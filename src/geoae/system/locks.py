@@ -29,8 +29,8 @@ def _soft(path: Path) -> Path:
 def hold(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` for this process while the block runs.
 
-    Where the file system locks nothing, a file beside it that names this process is the lock. A run on the same machine
-    sees whether that process has ended; one on another machine cannot.
+    Where the file system locks nothing, a file beside it that names this process is the lock. A run
+    on the same machine sees whether that process has ended; one on another machine cannot.
 
     Raises:
         BusyError: another process holds the lock.
@@ -42,7 +42,9 @@ def hold(path: Path) -> Iterator[None]:
     except Timeout as error:
         soft = _soft(path)
         cure = f", or remove {soft} if it was killed on another machine" if soft.exists() else ""
-        raise BusyError(f"{path.parent}: another run is writing here; wait for it or stop it{cure}") from error
+        raise BusyError(
+            f"{path.parent}: another run is writing here; wait for it or stop it{cure}"
+        ) from error
     try:
         yield
     finally:
@@ -65,7 +67,8 @@ def _acquired(path: Path) -> FileLock | SoftFileLock:
 
 @contextmanager
 def hold_folder(folder: Path, name: str) -> Iterator[None]:
-    """Hold ``folder``, which is made where it is missing, by the lock file ``name`` in it; as ``hold``.
+    """Hold ``folder``, which is made where it is missing, by the lock file ``name`` in it; as
+    ``hold``.
 
     A folder in which the block leaves nothing but the lock is removed.
     """
@@ -83,7 +86,12 @@ def hold_folder(folder: Path, name: str) -> Iterator[None]:
 
 
 def _is_empty(folder: Path, name: str) -> bool:
-    """Whether nothing but the lock is in ``folder``, perhaps under the name that NFS gives to a removed open file."""
+    """Whether nothing but the lock is in ``folder``, perhaps under the name that NFS gives to a
+    removed open file.
+    """
     with suppress(OSError):
-        return all(path in lock_files(folder / name) or path.name.startswith(".nfs") for path in folder.iterdir())
+        return all(
+            path in lock_files(folder / name) or path.name.startswith(".nfs")
+            for path in folder.iterdir()
+        )
     return False

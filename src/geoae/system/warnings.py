@@ -10,7 +10,9 @@ __all__ = ["SILENCE"]
 
 # All that rasterio may warn of: geoae says in its own words what a user should know.
 WARNINGS = tuple(
-    found for found in vars(rasterio.errors).values() if isinstance(found, type) and issubclass(found, Warning)
+    found
+    for found in vars(rasterio.errors).values()
+    if isinstance(found, type) and issubclass(found, Warning)
 )
 
 
@@ -36,7 +38,10 @@ class _Silence:
             self._within += 1
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         with self._lock:
             self._within -= 1

@@ -68,8 +68,8 @@ class Mosaic:
     def add(self, row: int, col: int, tile: Array) -> Array:
         """Blend in tile (``row``, ``col``), ``(component, tile, tile)``, which is overwritten.
 
-        Returns ``(component, height, width)`` of ``plan.completed(row, col)``, a view of ``tile``. A
-        mosaic may begin at any row of tiles; what its first row completes is then not to be used.
+        Returns ``(component, height, width)`` of ``plan.completed(row, col)``, a view of ``tile``.
+        A mosaic may begin at any row of tiles; what its first row completes is then not to be used.
         """
         rows, cols = self._plan.rows, self._plan.cols
         top, left = self._plan.settled(rows), self._plan.settled(cols)

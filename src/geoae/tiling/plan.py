@@ -84,7 +84,14 @@ class TilePlan:
 
     @classmethod
     def fitted(
-        cls, height: int, width: int, *, tile: int, overlap: int | None = None, halo: int, multiple: int
+        cls,
+        height: int,
+        width: int,
+        *,
+        tile: int,
+        overlap: int | None = None,
+        halo: int,
+        multiple: int,
     ) -> Self:
         """Plan ``height`` x ``width`` pixels in tiles of at most ``tile`` pixels a side.
 
@@ -112,14 +119,17 @@ class TilePlan:
         return Window(self.rows.start(row), self.cols.start(col), self.rows.tile, self.cols.tile)
 
     def settled(self, axis: Axis) -> int:
-        """Pixels of an overlap, from its start, that its first tile completes: the second gives them no weight.
+        """Pixels of an overlap, from its start, that its first tile completes: the second gives
+        them no weight.
 
         At most the halo, and so few that the last tile always has something to complete.
         """
         return min(self.halo, axis.overlap - axis.pad)
 
     def completed(self, row: int, col: int) -> Window:
-        """The scene's pixels that tile (``row``, ``col``) completes; together they cover it once."""
+        """The scene's pixels that tile (``row``, ``col``) completes; together they cover it
+        once.
+        """
         top, bottom = self.rows.completed(row, self.settled(self.rows))
         left, right = self.cols.completed(col, self.settled(self.cols))
         return Window(top, left, bottom - top, right - left)

@@ -1,4 +1,6 @@
-"""Rectangles of pixels, the few that are looked through for a sample, and the reflection beyond a border."""
+"""Rectangles of pixels, the few that are looked through for a sample, and the reflection beyond a
+border.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,17 +39,24 @@ class Window:
 
     def grown(self, margin: int) -> Self:
         """The window with ``margin`` pixels more on every side."""
-        return type(self)(self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin)
+        return type(self)(
+            self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin
+        )
 
     def clipped(self, height: int, width: int) -> Self:
         """The part inside a raster of ``height`` x ``width``; empty where there is none."""
         row, col = min(max(self.row, 0), height), min(max(self.col, 0), width)
-        stop_row, stop_col = min(max(self.stop_row, row), height), min(max(self.stop_col, col), width)
+        stop_row, stop_col = (
+            min(max(self.stop_row, row), height),
+            min(max(self.stop_col, col), width),
+        )
         return type(self)(row, col, stop_row - row, stop_col - col)
 
     def slices(self, row: int = 0, col: int = 0) -> tuple[slice, slice]:
         """Slices of this window in an array whose first pixel is (``row``, ``col``)."""
-        return slice(self.row - row, self.stop_row - row), slice(self.col - col, self.stop_col - col)
+        return slice(self.row - row, self.stop_row - row), slice(
+            self.col - col, self.stop_col - col
+        )
 
 
 def reflect(start: int, length: int, size: int) -> NDArray[np.intp]:
@@ -73,7 +82,10 @@ def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list
         count = min(grid, -(-size // side))
         edges = np.linspace(0, size, count + 1).astype(int)
         length = int(min(side, np.diff(edges).max()))
-        return [(int(np.clip((a + b - length) // 2, 0, size - length)), length) for a, b in pairwise(edges)]
+        return [
+            (int(np.clip((a + b - length) // 2, 0, size - length)), length)
+            for a, b in pairwise(edges)
+        ]
 
     return [Window(row, col, h, w) for row, h in starts(height) for col, w in starts(width)]
 

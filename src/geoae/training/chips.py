@@ -32,7 +32,8 @@ GREYS = 255
 @dataclass(frozen=True, eq=False)
 class TrainingScene:
     """One clean scene: ``pixels`` (band, row, col) float32, ``valid`` (row, col) bool in all bands,
-    ``low`` and ``spread`` (band,) of its 0.5..99.5 percentile range, mean and covariance over valid pixels.
+    ``low`` and ``spread`` (band,) of its 0.5..99.5 percentile range, mean and covariance over valid
+    pixels.
     """
 
     pixels: NDArray[np.float32]
@@ -49,11 +50,15 @@ class TrainingScene:
         low, high = np.percentile(values, [0.5, 99.5], axis=1)
         filled = np.where(valid, pixels, values.mean(axis=1, dtype=np.float64)[:, None, None])
         covariance = np.atleast_2d(np.cov(values))
-        return cls(filled.astype(np.float32), valid, low, high - low, values.mean(axis=1), covariance)
+        return cls(
+            filled.astype(np.float32), valid, low, high - low, values.mean(axis=1), covariance
+        )
 
     @classmethod
     def read(cls, path: Path, size: int) -> Self:
-        """Read the measured bands of ``path``; raises ``TrainingError`` where it will not, or is smaller than ``size`` px."""
+        """Read the measured bands of ``path``; raises ``TrainingError`` where it will not, or is
+        smaller than ``size`` px.
+        """
         try:
             scene = Scene.open(str(path))
             if not scene.bands:
@@ -63,11 +68,15 @@ class TrainingScene:
         except InputError as error:
             raise TrainingError(f"{error}; leave it out of the config") from error
         pixels = given.astype(np.float32)
-        valid: NDArray[np.bool_] = np.all(np.ones(pixels.shape, bool) if mask is None else mask, axis=0)
+        valid: NDArray[np.bool_] = np.all(
+            np.ones(pixels.shape, bool) if mask is None else mask, axis=0
+        )
         # Collars of zeros that no mask declares are flat: nothing to learn there.
         valid &= ~(pixels == 0).all(axis=0)
         if min(pixels.shape[1:]) < size or valid.sum() < size * size:
-            raise TrainingError(f"{path}: too small for chips of {size} px; leave it out or ask for smaller chips")
+            raise TrainingError(
+                f"{path}: too small for chips of {size} px; leave it out or ask for smaller chips"
+            )
         return cls.from_pixels(pixels, valid)
 
     def can_be_halved(self, size: int) -> bool:
@@ -91,13 +100,13 @@ def _halved_mask(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
 class Chips(IterableDataset[Sample]):
     """Endless ``(noisy, clean, sigma)``, each ``(C, size, size)`` in model units.
 
-    A sample draws a scene by weight, a subset of its bands, a window, the degradations, the principal
-    components that their noise would give the scene, and one group of them, as ``Scale.principal``
-    does when restoring. ``sigma`` has the root mean square of what the degradations did, spread over
-    the chip as their noise depends on the signal, which is known as little as when restoring: from
-    the local mean of the noisy chip.
-    Each sample has a generator of its own, so that a run resumed at sample ``start`` goes on as it would have,
-    and each process (``rank``) of a run has its own.
+    A sample draws a scene by weight, a subset of its bands, a window, the degradations, the
+    principal components that their noise would give the scene, and one group of them, as
+    ``Scale.principal`` does when restoring. ``sigma`` has the root mean square of what the
+    degradations did, spread over the chip as their noise depends on the signal, which is known as
+    little as when restoring: from the local mean of the noisy chip. Each sample has a generator of
+    its own, so that a run resumed at sample ``start`` goes on as it would have, and each process
+    (``rank``) of a run has its own.
     """
 
     def __init__(
@@ -132,18 +141,24 @@ class Chips(IterableDataset[Sample]):
         chosen = slice(first * self.group, (first + 1) * self.group)
         turn, signs = _turn(rng), rng.choice([-1.0, 1.0], (self.group, 1, 1))
         level = scale.level(shape * sigma[:, None, None] ** 2)[chosen]
-        return turn(signs * scale.to_model(noisy)[chosen]), turn(signs * scale.to_model(clean)[chosen]), turn(level)
+        return (
+            turn(signs * scale.to_model(noisy)[chosen]),
+            turn(signs * scale.to_model(clean)[chosen]),
+            turn(level),
+        )
 
     def _degraded(
         self, clean: Floats, low: Floats, spread: Floats, rng: np.random.Generator
     ) -> tuple[Floats, Floats, Floats]:
-        """``clean`` (band, row, col) after this sample's degradations, the root mean square (band,) of
-        what they did, and how its square is spread over the chip (band, row, col), of mean 1; the first two
-        in DN, though degradations see 255ths of the spread.
+        """``clean`` (band, row, col) after this sample's degradations, the root mean square (band,)
+        of what they did, and how its square is spread over the chip (band, row, col), of mean 1;
+        the first two in DN, though degradations see 255ths of the spread.
         """
         unit = np.where(spread > 0, spread, 1.0)[:, None, None] / GREYS
         start = noisy = (clean - low[:, None, None]) / unit
-        drawn = [d for d in (drawn.draw(rng, len(clean)) for drawn in self.degradations) if d is not None]
+        drawn = [
+            d for d in (drawn.draw(rng, len(clean)) for drawn in self.degradations) if d is not None
+        ]
         for degrade in drawn:
             noisy = degrade(noisy, rng)
         sigma = np.sqrt(((noisy - start) ** 2).mean(axis=(1, 2)))
@@ -178,7 +193,9 @@ def _spread(drawn: Sequence[Degradation], noisy: Floats) -> Floats:
 def _some_bands(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """A single band, all bands, or any number between: scenes of every band count must do well."""
     kind = rng.random()
-    number = 1 if count == 1 or kind < 0.2 else count if kind < 0.7 else int(rng.integers(2, count + 1))
+    number = (
+        1 if count == 1 or kind < 0.2 else count if kind < 0.7 else int(rng.integers(2, count + 1))
+    )
     return rng.permutation(count)[:number]
 
 

@@ -16,7 +16,8 @@ from geoae.training.losses import LOSSES
 
 __all__ = ["Drawn", "Leaves", "SceneGroup", "TrainConfig"]
 
-# Share of the samples in which a parameter varies from band to band, and by which factor (log-normal).
+# Share of the samples in which a parameter varies from band to band, and by which factor
+# (log-normal).
 VARIED = 0.3
 VARIATION = 0.3
 
@@ -27,7 +28,9 @@ class SceneGroup(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     files: list[str] = Field(description="glob patterns below the scenes folder")
-    weight: float = Field(1.0, gt=0, description="share of the samples, relative to the other groups")
+    weight: float = Field(
+        1.0, gt=0, description="share of the samples, relative to the other groups"
+    )
     halve: bool = Field(False, description="also offer each scene in means of 2 x 2 pixels")
 
 
@@ -70,8 +73,12 @@ class Drawn(BaseModel):
     def _at(self, shares: dict[str, float]) -> dict[str, Any]:
         """Each parameter at its share of its range; counts are whole."""
         drawn = {name: _between(value, shares[name]) for name, value in self._parameters.items()}
-        kinds = {f.name: f.type for f in fields(DEGRADATIONS[self.kind])} if self.kind in DEGRADATIONS else {}  # type: ignore[arg-type]
-        return {name: round(v) if kinds.get(name) == (int | None) and _is_number(v) else v for name, v in drawn.items()}
+        degradation = DEGRADATIONS.get(self.kind)
+        kinds = {f.name: f.type for f in fields(degradation)} if degradation else {}  # type: ignore[arg-type]
+        return {
+            name: round(v) if kinds.get(name) == (int | None) and _is_number(v) else v
+            for name, v in drawn.items()
+        }
 
     def draw(self, rng: np.random.Generator, bands: int) -> Degradation | None:
         """The degradation of a sample of ``bands`` bands, or None where it gets none."""
@@ -80,7 +87,9 @@ class Drawn(BaseModel):
         per_band = {f.name for f in fields(DEGRADATIONS[self.kind]) if f.type is PerBand}  # type: ignore[arg-type]
         drawn = self._at({name: rng.random() for name in self._parameters})
         if bands > 1 and rng.random() < VARIED:
-            for name in per_band.intersection(name for name, value in self._parameters.items() if _is_range(value)):
+            for name in per_band.intersection(
+                name for name, value in self._parameters.items() if _is_range(value)
+            ):
                 low, high = self._parameters[name]
                 varied = drawn[name] * np.exp(rng.normal(0.0, VARIATION, bands))
                 drawn[name] = tuple(np.clip(varied, low, high).tolist())
@@ -113,12 +122,18 @@ class TrainConfig(BaseModel):
     description: str = ""
     architecture: str = "res_cae"
     network: dict[str, Any] = Field(default_factory=dict, description="arguments of the network")
-    start: str | None = Field(None, description="model the weights begin with: a shipped name, or a model folder")
+    start: str | None = Field(
+        None, description="model the weights begin with: a shipped name, or a model folder"
+    )
     seed: int = Field(0, ge=0)
     chip: int = Field(96, gt=0, description="side of a chip in pixels")
     batch_size: int = Field(16, gt=0)
-    cycles: list[PositiveInt] = Field(min_length=1, description="steps of each cycle of the learning rate")
-    schedule: Literal["linear", "cosine"] = Field("linear", description="how a cycle's rate falls to zero")
+    cycles: list[PositiveInt] = Field(
+        min_length=1, description="steps of each cycle of the learning rate"
+    )
+    schedule: Literal["linear", "cosine"] = Field(
+        "linear", description="how a cycle's rate falls to zero"
+    )
     warmup: int = Field(500, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     loss: str = "relative"
@@ -126,11 +141,19 @@ class TrainConfig(BaseModel):
     ema: float = Field(0.999, gt=0, lt=1, description="decay of the averaged weights")
     precision: str = Field("bf16-mixed", description="Lightning's name of a precision")
     validate_every: int = Field(1000, gt=0, description="steps between validations and checkpoints")
-    patience: int | None = Field(None, gt=0, description="validations without gain before an early stop")
+    patience: int | None = Field(
+        None, gt=0, description="validations without gain before an early stop"
+    )
     tile: int = Field(1536, gt=0, description="largest tile side by default, for the card")
-    limits: list[str] = Field(default_factory=list, description="when not to use the model, for the card")
-    validation: list[str] = Field(min_length=1, description="files kept out of training, below the scenes folder")
-    exclude: list[str] = Field(default_factory=list, description="files of the same ground as validation's")
+    limits: list[str] = Field(
+        default_factory=list, description="when not to use the model, for the card"
+    )
+    validation: list[str] = Field(
+        min_length=1, description="files kept out of training, below the scenes folder"
+    )
+    exclude: list[str] = Field(
+        default_factory=list, description="files of the same ground as validation's"
+    )
     groups: list[SceneGroup] = Field(min_length=1)
     leaves: Leaves = Leaves()
     degradations: list[Drawn] = Field(

@@ -31,7 +31,9 @@ class Denoiser(lightning.LightningModule):
             self.network = ARCHITECTURES[config.architecture](**config.network)
             self.field = int(self.network.field)
         except (TypeError, ValueError, LookupError, RuntimeError) as error:
-            raise TrainingError(f"network {config.network} of {config.architecture}: {error}") from error
+            raise TrainingError(
+                f"network {config.network} of {config.architecture}: {error}"
+            ) from error
         self.loss = LOSSES[config.loss]
         self.first = float("nan")
 
@@ -55,8 +57,8 @@ class Denoiser(lightning.LightningModule):
         self.first = loss if self.first != self.first else self.first
         if not loss < DIVERGED * self.first:
             raise TrainingError(
-                f"the loss went from {self.first:.3g} to {loss:.3g} at step {self.global_step}: it diverges;"
-                f" lower learning_rate (now {self.config.learning_rate:g})"
+                f"the loss went from {self.first:.3g} to {loss:.3g} at step {self.global_step}: it"
+                f" diverges; lower learning_rate (now {self.config.learning_rate:g})"
             )
 
     def validation_step(self, batch: Sample, index: int) -> None:
@@ -74,7 +76,9 @@ class Denoiser(lightning.LightningModule):
         SGDR, ICLR 2017).
         """
         config = self.config
-        optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, weight_decay=1e-4)
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), config.learning_rate, weight_decay=1e-4
+        )
 
         def factor(step: int) -> float:
             for length in config.cycles:

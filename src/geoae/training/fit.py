@@ -43,7 +43,9 @@ class Hardware:
     strategy: str = "auto"
 
 
-def train(config: TrainConfig, scenes: Path, work: Path, folder: Path, hardware: Hardware | None = None) -> Card:
+def train(
+    config: TrainConfig, scenes: Path, work: Path, folder: Path, hardware: Hardware | None = None
+) -> Card:
     """Train as ``config`` says on ``scenes`` and write the model ``folder``.
 
     ``work`` keeps checkpoints and logs, from which a killed run goes on, and gets ``curve.png`` and
@@ -52,7 +54,9 @@ def train(config: TrainConfig, scenes: Path, work: Path, folder: Path, hardware:
     try:  # before hours of work, not after
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainingError(f"{folder}: cannot be a model's folder ({error.strerror}); give -o another path") from error
+        raise TrainingError(
+            f"{folder}: cannot be a model's folder ({error.strerror}); give -o another path"
+        ) from error
     checkpoint = fit(config, scenes, work, hardware)
     if rank_zero_only.rank:
         # The other processes of a run on several devices end here; the first writes the model.
@@ -84,7 +88,13 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     kept = _validation_samples(config, scenes)
     validation: DataLoader[Sample] = DataLoader(kept, batch_size=config.batch_size)  # type: ignore[arg-type]
     try:
-        trainer.fit(module, loader, validation, ckpt_path=last if last.exists() else None, weights_only=False)
+        trainer.fit(
+            module,
+            loader,
+            validation,
+            ckpt_path=last if last.exists() else None,
+            weights_only=False,
+        )
     except SystemExit as error:
         # Lightning's answer to Ctrl-C, after it has closed its loaders and logs.
         raise KeyboardInterrupt from error
@@ -102,9 +112,20 @@ def _steps_done(last: Path) -> int:
 
 
 def chips_of(config: TrainConfig, scenes: Path, start: int = 0, rank: int = 0) -> Chips:
-    """The samples of process ``rank`` of a run, from number ``start`` on; raises ``TrainingError``."""
+    """The samples of process ``rank`` of a run, from number ``start`` on; raises
+    ``TrainingError``.
+    """
     members, weights = _load(config, scenes)
-    return Chips(members, weights, config.degradations, config.chip, config.channels, config.seed, start, rank)
+    return Chips(
+        members,
+        weights,
+        config.degradations,
+        config.chip,
+        config.channels,
+        config.seed,
+        start,
+        rank,
+    )
 
 
 def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
@@ -112,9 +133,21 @@ def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
     state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
     network = ARCHITECTURES[config.architecture](**config.network)
     network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
-    facts = {"name": config.name, "description": config.description, "architecture": config.architecture}
+    facts = {
+        "name": config.name,
+        "description": config.description,
+        "architecture": config.architecture,
+    }
     trained_on = [pattern for group in config.groups for pattern in group.files]
-    return save(folder, network, **facts, network=config.network, tile=config.tile, trained_on=trained_on, limits=config.limits)  # fmt: skip
+    return save(
+        folder,
+        network,
+        **facts,
+        network=config.network,
+        tile=config.tile,
+        trained_on=trained_on,
+        limits=config.limits,
+    )
 
 
 def _claim(config: TrainConfig, work: Path) -> None:
@@ -126,11 +159,15 @@ def _claim(config: TrainConfig, work: Path) -> None:
     text = config.model_dump_json(indent=1, exclude={"cycles", "patience"})
     try:
         if note.exists() and note.read_text() != text:
-            raise TrainingError(f"{work}: holds a run of another config; give --work another folder, or delete it")
+            raise TrainingError(
+                f"{work}: holds a run of another config; give --work another folder, or delete it"
+            )
         work.mkdir(parents=True, exist_ok=True)
         note.write_text(text)
     except OSError as error:
-        raise TrainingError(f"{work}: cannot be written ({error.strerror}); give --work another folder") from error
+        raise TrainingError(
+            f"{work}: cannot be written ({error.strerror}); give --work another folder"
+        ) from error
 
 
 def _trainer(config: TrainConfig, work: Path, hardware: Hardware) -> lightning.Trainer:
@@ -151,17 +188,26 @@ def _trainer(config: TrainConfig, work: Path, hardware: Hardware) -> lightning.T
             default_root_dir=work,
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        flags = f"--accelerator {hardware.accelerator} --devices {hardware.devices} --strategy {hardware.strategy}"
-        raise TrainingError(f"{flags}, precision {config.precision}: {str(error).splitlines()[0]}") from error
+        flags = (
+            f"--accelerator {hardware.accelerator} --devices {hardware.devices} --strategy"
+            f" {hardware.strategy}"
+        )
+        raise TrainingError(
+            f"{flags}, precision {config.precision}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
     callbacks: list[Callback] = [
         EMAWeightAveraging(decay=config.ema),
-        ModelCheckpoint(work, save_last=True, save_top_k=0, every_n_train_steps=config.validate_every),
+        ModelCheckpoint(
+            work, save_last=True, save_top_k=0, every_n_train_steps=config.validate_every
+        ),
     ]
     if config.patience:
-        callbacks.append(EarlyStopping("gain_db", mode="max", min_delta=LEAST_GAIN, patience=config.patience))
+        callbacks.append(
+            EarlyStopping("gain_db", mode="max", min_delta=LEAST_GAIN, patience=config.patience)
+        )
     return callbacks
 
 
@@ -169,19 +215,25 @@ def _files(folder: Path, group: SceneGroup, left_out: set[Path]) -> list[Path]:
     """The scenes of ``group`` below ``folder``, less those left out; raises ``TrainingError``."""
     files = sorted({path for pattern in group.files for path in folder.glob(pattern)} - left_out)
     if not files:
-        raise TrainingError(f"{folder}: no scene matches {', '.join(group.files)}; check --scenes and the config")
+        raise TrainingError(
+            f"{folder}: no scene matches {', '.join(group.files)}; check --scenes and the config"
+        )
     return files
 
 
 def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[float]]:
     """Training scenes and their weights; a group's weight is spread by the root of the area."""
     if not folder.is_dir():
-        raise TrainingError(f"{folder}: no such folder; give --scenes the folder that the config's patterns search")
+        raise TrainingError(
+            f"{folder}: no such folder; give --scenes the folder that the config's patterns search"
+        )
     left_out = {folder / name for name in (*config.validation, *config.exclude)}
     scenes: list[TrainingScene] = []
     weights: list[float] = []
     for group in config.groups:
-        members = [TrainingScene.read(path, config.chip) for path in _files(folder, group, left_out)]
+        members = [
+            TrainingScene.read(path, config.chip) for path in _files(folder, group, left_out)
+        ]
         if group.halve:
             members += [m.halved() for m in members if m.can_be_halved(config.chip)]
         area = np.sqrt([member.valid.sum() for member in members])
@@ -196,7 +248,9 @@ def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[
 
 
 def _start(config: TrainConfig) -> dict[str, Tensor]:
-    """The weights of the model that ``config.start`` names; raises ``ModelError``, ``TrainingError``."""
+    """The weights of the model that ``config.start`` names; raises ``ModelError``,
+    ``TrainingError``.
+    """
     assert config.start is not None
     folder = model_folder(config.start)
     card = Card.read(folder)
@@ -211,6 +265,8 @@ def _start(config: TrainConfig) -> dict[str, Tensor]:
 def _validation_samples(config: TrainConfig, folder: Path) -> list[Sample]:
     """A fixed set of chips of the scenes kept out."""
     scenes = [TrainingScene.read(folder / name, config.chip) for name in config.validation]
-    chips = Chips(scenes, [1.0] * len(scenes), config.degradations, config.chip, config.channels, seed=0)
+    chips = Chips(
+        scenes, [1.0] * len(scenes), config.degradations, config.chip, config.channels, seed=0
+    )
     rng = np.random.default_rng(0)
     return [chips.draw(rng) for _ in range(VALIDATION_SAMPLES)]

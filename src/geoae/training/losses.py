@@ -41,7 +41,9 @@ def mse(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
 
 
 def charbonnier(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
-    """Mean of ``sqrt(error**2 + CORNER**2)`` (Charbonnier et al., ICIP 1994): L1 with a round corner."""
+    """Mean of ``sqrt(error**2 + CORNER**2)`` (Charbonnier et al., ICIP 1994): L1 with a round
+    corner.
+    """
     return torch.sqrt((restored - clean) ** 2 + CORNER**2).mean()
 
 
@@ -52,4 +54,10 @@ def ssim(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
     return 1 - structural_similarity_index_measure(restored, clean, data_range=1.0)
 
 
-LOSSES: dict[str, Loss] = {"relative": relative, "l1": l1, "mse": mse, "charbonnier": charbonnier, "ssim": ssim}
+LOSSES: dict[str, Loss] = {
+    "relative": relative,
+    "l1": l1,
+    "mse": mse,
+    "charbonnier": charbonnier,
+    "ssim": ssim,
+}

@@ -29,7 +29,9 @@ def draw_curve(logs: Path, target: Path) -> None:
         )
         if rows:
             axis.plot(*zip(*rows, strict=True), color=colour, linewidth=1.2)
-        axis.set_ylabel({"loss": "training loss", "gain_db": "validation gain, dB"}[key], color=colour)
+        axis.set_ylabel(
+            {"loss": "training loss", "gain_db": "validation gain, dB"}[key], color=colour
+        )
     axes.set_xlabel("step")
     axes.set_yscale("log")
     figure.savefig(target, dpi=120)
@@ -47,7 +49,9 @@ def draw_examples(network: nn.Module, samples: list[Sample], target: Path) -> No
         low, high = np.percentile(clean[0].numpy(), [1, 99])
         titles = (f"noisy, sigma {float(sigma[0].square().mean().sqrt()):.3f}", "restored", "clean")
         for axis, pixels, title in zip(row, (noisy, restored, clean), titles, strict=True):
-            axis.imshow(pixels[0].numpy(), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axis.imshow(
+                pixels[0].numpy(), cmap="gray", vmin=low, vmax=high, interpolation="nearest"
+            )
             axis.set_title(title, fontsize=8)
             axis.set_axis_off()
     figure.savefig(target, dpi=120)

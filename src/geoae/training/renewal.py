@@ -13,10 +13,12 @@ __all__ = ["gathered", "renewed", "training_config"]
 
 
 def gathered(recent: Sequence[Found], fixed: Path, folder: Path) -> list[str]:
-    """Link ``recent`` scenes and the ``fixed`` set into ``folder``; the names of the fixed set below it.
+    """Link ``recent`` scenes and the ``fixed`` set into ``folder``; the names of the fixed set
+    below it.
 
-    A folder that is there already is left as it is, so that a run goes on with the scenes it began with.
-    A recent scene that is one of the fixed set is left out. Raises ``TrainingError``, ``InputError``.
+    A folder that is there already is left as it is, so that a run goes on with the scenes it began
+    with. A recent scene that is one of the fixed set is left out. Raises ``TrainingError``,
+    ``InputError``.
     """
     kept = scenes_below([fixed])
     if not folder.exists():
@@ -24,11 +26,14 @@ def gathered(recent: Sequence[Found], fixed: Path, folder: Path) -> list[str]:
         chosen = [one for one in recent if Path(one.source).resolve() not in known]
         if not chosen:
             raise TrainingError(
-                f"{fixed}: no recent scene to train on lies outside it; give more days or another source"
+                f"{fixed}: no recent scene to train on lies outside it; give more days or another"
+                " source"
             )
         draft = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(draft, ignore_errors=True)
-        for name, path in [("recent/" + one.name, Path(one.source)) for one in chosen] + [("fixed/" + name, path) for name, path in kept]:  # fmt: skip
+        for name, path in [("recent/" + one.name, Path(one.source)) for one in chosen] + [
+            ("fixed/" + name, path) for name, path in kept
+        ]:
             link = draft / name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.resolve())
@@ -36,14 +41,19 @@ def gathered(recent: Sequence[Found], fixed: Path, folder: Path) -> list[str]:
     return [f"fixed/{name}" for name, _ in kept]
 
 
-def renewed(base: TrainConfig, name: str, start: str, validation: list[str], steps: int | None) -> TrainConfig:
+def renewed(
+    base: TrainConfig, name: str, start: str, validation: list[str], steps: int | None
+) -> TrainConfig:
     """``base`` on the scenes that ``gathered`` linked, beginning with the weights of ``start``."""
     changed = {
-        "name": name, "start": start, "validation": validation, "exclude": [],
+        "name": name,
+        "start": start,
+        "validation": validation,
+        "exclude": [],
         "groups": [SceneGroup(files=["recent/**/*.*"], halve=True)],
         "cycles": base.cycles if steps is None else [steps],
         "validate_every": min(base.validate_every, sum(base.cycles) if steps is None else steps),
-    }  # fmt: skip
+    }
     return TrainConfig.model_validate(base.model_dump() | changed)
 
 

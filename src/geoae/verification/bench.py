@@ -74,7 +74,8 @@ class Bench:
 
     @cached_property
     def leading(self) -> tuple[NDArray[np.float32], Scale]:
-        """The first components that the model takes at once, and a map that leaves them as they are.
+        """The first components that the model takes at once, and a map that leaves them as they
+        are.
 
         It tells of noise enough for the model to do something, or a clean scene would show nothing.
         """
@@ -99,11 +100,19 @@ def unscaled(sigma: NDArray[np.float64]) -> Scale:
 
 
 def restored(
-    restorer: Restorer, pixels: Pixels, scale: Scale, *, tile: int = WHOLE, mask: Mask | None = None,
-    nodata: float | None = None, ramp: str = "smooth",
-) -> Pixels:  # fmt: skip
+    restorer: Restorer,
+    pixels: Pixels,
+    scale: Scale,
+    *,
+    tile: int = WHOLE,
+    mask: Mask | None = None,
+    nodata: float | None = None,
+    ramp: str = "smooth",
+) -> Pixels:
     """``pixels`` (band, row, col) as the engine restores them, in tiles of at most ``tile`` px."""
-    plan = TilePlan.fitted(*pixels.shape[1:], tile=tile, halo=restorer.halo, multiple=restorer.multiple)
+    plan = TilePlan.fitted(
+        *pixels.shape[1:], tile=tile, halo=restorer.halo, multiple=restorer.multiple
+    )
     work = Work(plan, scale, restorer, [nodata] * len(pixels), ramp)
     canvas = ArraySink(np.zeros_like(pixels))
     restore_slabs(work, reader(pixels, mask), list(plan.slabs()), write_into(canvas))
@@ -130,9 +139,16 @@ def _middle(source: str, bands: int, height: int, width: int) -> NDArray[np.floa
         pixels, mask = opened.read(window)
     if mask is not None:
         if not mask.any(axis=(1, 2)).all():
-            raise InputError(f"{source}: has no valid pixel in its middle {height} x {width} px; name another scene")
-        rest = np.array([band[valid].mean() for band, valid in zip(pixels, mask, strict=True)], dtype=np.float64)
+            raise InputError(
+                f"{source}: has no valid pixel in its middle {height} x {width} px; name another"
+                " scene"
+            )
+        rest = np.array(
+            [band[valid].mean() for band, valid in zip(pixels, mask, strict=True)], dtype=np.float64
+        )
         pixels = fill(pixels, mask, min(height, width) // 2, rest)
     if not np.ptp(pixels, axis=(1, 2)).all():
-        raise InputError(f"{source}: its middle {height} x {width} px are one value; name another scene")
+        raise InputError(
+            f"{source}: its middle {height} x {width} px are one value; name another scene"
+        )
     return pixels.astype(np.float32)

@@ -9,7 +9,15 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from geoae.config import explain
 from geoae.diagnosis.noise import estimate_noise
@@ -38,7 +46,9 @@ class Claims(BaseModel):
     multiple: PositiveInt = Field(description="what height and width must be divisible by")
     halo: NonNegativeInt = Field(description="distance in pixels from which an input still counts")
     returns: Literal["restored", "residual"] = Field("restored", description="restored or residual")
-    span: tuple[FiniteFloat, FiniteFloat] = Field((0.0, 1.0), description="values that it takes for dark and bright")
+    span: tuple[FiniteFloat, FiniteFloat] = Field(
+        (0.0, 1.0), description="values that it takes for dark and bright"
+    )
     tensors: bool = Field(False, description="whether it takes torch tensors; modules always do")
 
     @classmethod
@@ -47,7 +57,9 @@ class Claims(BaseModel):
         try:
             found = cls.model_validate(claims)
         except ValidationError as error:
-            raise RecipeError(f"of a callable, state channels, multiple and halo: {explain(error, cls)}") from error
+            raise RecipeError(
+                f"of a callable, state channels, multiple and halo: {explain(error, cls)}"
+            ) from error
         if found.span[0] >= found.span[1]:
             raise RecipeError(f"span = {found.span}: give the darker value first, as in (0, 1)")
         return found
@@ -89,12 +101,13 @@ class Called:
         except Exception as error:  # whatever another's code raises
             reason = " ".join(str(error).split())
             raise ModelError(
-                f"{self.name}: fails on pixels of shape {given.shape} ({type(error).__name__}: {reason}); "
-                "it must take any batch of channels, with sides divisible by multiple"
+                f"{self.name}: fails on pixels of shape {given.shape} ({type(error).__name__}:"
+                f" {reason}); it must take any batch of channels, with sides divisible by multiple"
             ) from error
         if found.shape != given.shape:
             raise ModelError(
-                f"{self.name}: returns shape {found.shape} for {given.shape}; it must return as many pixels"
+                f"{self.name}: returns shape {found.shape} for {given.shape}; it must return as"
+                " many pixels"
             )
         residual = found if self.claims.returns == "residual" else given - found
         return (residual / (high - low)).astype(np.float32)
@@ -122,7 +135,9 @@ class Subject:
 
 
 @contextmanager
-def subject_of(model: Model, device: str, precision: str, claims: dict[str, Any]) -> Iterator[Subject]:
+def subject_of(
+    model: Model, device: str, precision: str, claims: dict[str, Any]
+) -> Iterator[Subject]:
     """``model``, ready to run; a torch module is in evaluation mode meanwhile.
 
     Raises ``ModelError``, ``DeviceError``, or ``RecipeError`` for ``claims`` that do not fit.
@@ -130,12 +145,18 @@ def subject_of(model: Model, device: str, precision: str, claims: dict[str, Any]
     if not isinstance(model, str | Path):
         called = Called.of(model, Claims.checked(**claims))
         with _evaluating(model):
-            yield Subject(called, called, lambda samples: _spanned(samples, called.channels), told=False)
+            yield Subject(
+                called, called, lambda samples: _spanned(samples, called.channels), told=False
+            )
         return
     if claims:
-        raise RecipeError(f"{next(iter(claims))}: is known from the model's card; state it of a callable alone")
+        raise RecipeError(
+            f"{next(iter(claims))}: is known from the model's card; state it of a callable alone"
+        )
     restorer, exact = _named(str(model), device, precision)
-    yield Subject(restorer, exact, lambda samples: Facts.of(samples).scale(restorer.channels), told=True)
+    yield Subject(
+        restorer, exact, lambda samples: Facts.of(samples).scale(restorer.channels), told=True
+    )
 
 
 def _named(name: str, device: str, precision: str) -> tuple[Restorer, Restorer]:
@@ -154,7 +175,11 @@ def _named(name: str, device: str, precision: str) -> tuple[Restorer, Restorer]:
 @contextmanager
 def _evaluating(model: Callable[[Any], Any]) -> Iterator[None]:
     """Without dropout and running means, for a torch module; each part gets its mode back."""
-    modes = {part: part.training for part in model.modules()} if isinstance(model, torch.nn.Module) else {}
+    modes = (
+        {part: part.training for part in model.modules()}
+        if isinstance(model, torch.nn.Module)
+        else {}
+    )
     try:
         for part in modes:
             part.training = False
@@ -168,7 +193,9 @@ def _spanned(samples: Samples, group: int) -> Scale:
     """Each band by itself, its darkest and brightest values to 0 and 1."""
     bands = len(samples[0][0])
     valid = [np.concatenate([pixels[b][mask[b]] for pixels, mask in samples]) for b in range(bands)]
-    low, high = np.array([np.percentile(values, PERCENTILES) for values in valid], dtype=np.float64).T
+    low, high = np.array(
+        [np.percentile(values, PERCENTILES) for values in valid], dtype=np.float64
+    ).T
     gain = np.where(high > low, high - low, 1.0)
     components = -(-bands // group) * group
     inverse = np.eye(bands, components) * gain[:, None]

@@ -69,7 +69,10 @@ def identity(bench: Bench) -> Finding:
         for height, width in sizes:
             pixels = _any_pixels(dtype, (model.channels, height, width))
             wrong += _differing(restored(nothing, pixels, scale, tile=2 * common), pixels)
-    what = f"pixels that a residual of zero changes, {len(DTYPES)} types, {len(sizes)} sizes from 1 x 1"
+    what = (
+        f"pixels that a residual of zero changes, {len(DTYPES)} types, {len(sizes)} sizes from"
+        " 1 x 1"
+    )
     return Finding(measured=what, figure=wrong, limit=0, unit="pixels")
 
 
@@ -84,11 +87,23 @@ def files(bench: Bench) -> Finding:
             with (
                 SILENCE,
                 rasterio.open(
-                    source, "w", crs="EPSG:32633", transform=Affine(10, 0, 4e5, 0, -10, 4e6), **profile
+                    source,
+                    "w",
+                    crs="EPSG:32633",
+                    transform=Affine(10, 0, 4e5, 0, -10, 4e6),
+                    **profile,
                 ) as dataset,
             ):
                 dataset.write(pixels)
-            run(Job(source=str(source), target=str(target), model="identity", tile=64, overwrite=True))
+            run(
+                Job(
+                    source=str(source),
+                    target=str(target),
+                    model="identity",
+                    tile=64,
+                    overwrite=True,
+                )
+            )
             with SILENCE, rasterio.open(target) as dataset:
                 wrong += _differing(dataset.read(), pixels)
     what = f"pixels that identity changes from file to file, {len(DTYPES)} types"
@@ -114,7 +129,9 @@ def weights(bench: Bench) -> Finding:
                 zeros = np.zeros((1, height, width), np.float32)
                 blended = restored(ones, zeros, unscaled(np.ones(1)), tile=tile, ramp=ramp)
                 worst = max(worst, float(np.abs(blended + 1).max()))
-    return Finding(measured="sum of a pixel's blend weights, less one", figure=worst, limit=ROUNDING, unit="")
+    return Finding(
+        measured="sum of a pixel's blend weights, less one", figure=worst, limit=ROUNDING, unit=""
+    )
 
 
 def clean(bench: Bench) -> Finding | None:
@@ -133,7 +150,12 @@ def tiled(bench: Bench) -> Finding:
     side = 2 * overlap(bench.restorer)
     tiles = restored(bench.restorer, units, scale, tile=side)
     what = f"a scene in tiles of {side} px against the scene whole"
-    return Finding(measured=what, figure=_largest(tiles - bench.whole), limit=_tolerance(bench), unit="model units")
+    return Finding(
+        measured=what,
+        figure=_largest(tiles - bench.whole),
+        limit=_tolerance(bench),
+        unit="model units",
+    )
 
 
 def varying(bench: Bench) -> Finding | None:
@@ -158,10 +180,15 @@ def shift(bench: Bench) -> Finding:
         off = _shifted(bench, 3 * step + 1, 5 * step + step // 2)
         removed = np.std(units - bench.whole)
         share = np.std(off) / removed if removed else 0.0
-        note = f"started off its grid of {step} px: {share:.1%} of what is taken away, root mean square"
+        note = (
+            f"started off its grid of {step} px: {share:.1%} of what is taken away, root mean"
+            " square"
+        )
     what = f"a crop that starts at ({3 * step}, {5 * step}) against the scene, beyond the halo"
     figure = _largest(_shifted(bench, 3 * step, 5 * step))
-    return Finding(measured=what, figure=figure, limit=_tolerance(bench), unit="model units", note=note)
+    return Finding(
+        measured=what, figure=figure, limit=_tolerance(bench), unit="model units", note=note
+    )
 
 
 def _shifted(bench: Bench, row: int, col: int) -> NDArray[np.float32]:
@@ -178,7 +205,9 @@ def nodata(bench: Bench) -> Finding:
     whole = bench.pixels[:, : max(2 * common, 128), : max(common, 128)]
     _, height, width = whole.shape
     hole = np.zeros((height, width), dtype=bool)
-    hole[height // 3 : height // 2, width // 4 : width // 2] = hole[:2] = hole[-height // 5, width // 5] = True
+    hole[height // 3 : height // 2, width // 4 : width // 2] = hole[:2] = hole[
+        -height // 5, width // 5
+    ] = True
     valid = np.broadcast_to(~hole, whole.shape)
     results = []
     wrong = 0
@@ -203,14 +232,20 @@ class _Network(torch.nn.Module):
         self.field = restorer.halo + 64
 
     def forward(self, pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(self.restorer(pixels.contiguous().numpy(), sigma[:, :, 0, 0].numpy()))
+        return torch.from_numpy(
+            self.restorer(pixels.contiguous().numpy(), sigma[:, :, 0, 0].numpy())
+        )
 
 
 def halo(bench: Bench) -> Finding:
-    """The declared halo measured again as it was when the model was saved: on the CPU, in float32."""
+    """The declared halo measured again as it was when the model was saved: on the CPU, in
+    float32.
+    """
     restorer = bench.subject.exact
     measured = measure_halo(_Network(restorer), restorer.channels, restorer.multiple)
-    what = "distance from which an input moves a pixel by 1e-5 model units, against the halo declared"
+    what = (
+        "distance from which an input moves a pixel by 1e-5 model units, against the halo declared"
+    )
     return Finding(measured=what, figure=measured, limit=restorer.halo, unit="px")
 
 
@@ -220,7 +255,9 @@ def bias(bench: Bench) -> Finding:
     moved = np.abs(bench.scale.inverse @ (bench.units - result).mean(axis=(1, 2), dtype=np.float64))
     low, high = np.percentile(bench.pixels, (0.5, 99.5), axis=(1, 2))
     what = "shift of a band's mean, of its range"
-    return Finding(measured=what, figure=float((100 * moved / (high - low)).max()), limit=BIAS, unit="%")
+    return Finding(
+        measured=what, figure=float((100 * moved / (high - low)).max()), limit=BIAS, unit="%"
+    )
 
 
 def determinism(bench: Bench) -> Finding:
@@ -228,7 +265,9 @@ def determinism(bench: Bench) -> Finding:
     units, scale = bench.leading
     again = restored(bench.restorer, units, scale)
     figure = _differing(again, bench.whole)
-    return Finding(measured="pixels that differ when restored twice", figure=figure, limit=0, unit="pixels")
+    return Finding(
+        measured="pixels that differ when restored twice", figure=figure, limit=0, unit="pixels"
+    )
 
 
 def company(bench: Bench) -> Finding:
@@ -236,9 +275,16 @@ def company(bench: Bench) -> Finding:
     pixels = _windows(bench, 3)
     sigma = np.tile(bench.leading[1].sigma.astype(np.float32), (len(pixels), 1))
     together = bench.restorer(pixels, sigma)
-    alone = np.concatenate([bench.restorer(pixels[i : i + 1], sigma[i : i + 1]) for i in range(len(pixels))])
+    alone = np.concatenate(
+        [bench.restorer(pixels[i : i + 1], sigma[i : i + 1]) for i in range(len(pixels))]
+    )
     what = "a tile in a batch against the tile alone"
-    return Finding(measured=what, figure=_largest(together - alone), limit=_tolerance(bench), unit="model units")
+    return Finding(
+        measured=what,
+        figure=_largest(together - alone),
+        limit=_tolerance(bench),
+        unit="model units",
+    )
 
 
 def _tolerance(bench: Bench) -> float:
@@ -265,7 +311,9 @@ def _windows(bench: Bench, count: int) -> NDArray[np.float32]:
     """Windows (count, channels, H, W) of the leading components, each another part of the scene."""
     units, step = bench.units[: bench.restorer.channels], bench.restorer.multiple
     side = -(-96 // step) * step
-    return np.stack([units[:, i * 16 : i * 16 + side, i * 16 : i * 16 + side] for i in range(count)])
+    return np.stack(
+        [units[:, i * 16 : i * 16 + side, i * 16 : i * 16 + side] for i in range(count)]
+    )
 
 
 def _any_pixels(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -285,7 +333,9 @@ def _any_pixels(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
 def _differing(found: NDArray[Any], expected: NDArray[Any]) -> int:
     """Values whose bits differ."""
     size = expected.dtype.itemsize
-    one, other = (np.ascontiguousarray(array).view(np.uint8).reshape(-1, size) for array in (found, expected))
+    one, other = (
+        np.ascontiguousarray(array).view(np.uint8).reshape(-1, size) for array in (found, expected)
+    )
     return int((one != other).any(axis=1).sum())
 
 

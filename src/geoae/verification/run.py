@@ -50,27 +50,45 @@ class VerifyReport(BaseModel):
         first = self.checks[self.failed[0]]
         more = f" and {len(self.failed) - 1} more" if len(self.failed) > 1 else ""
         raise ModelError(
-            f"{self.model}: fails {self.failed[0]}{more}: {first.measured} is {first.figure:.3g} {first.unit}, "
-            f"{first.limit:.3g} at most; do not trust scenes to it before that is mended"
+            f"{self.model}: fails {self.failed[0]}{more}: {first.measured} is {first.figure:.3g}"
+            f" {first.unit}, {first.limit:.3g} at most; do not trust scenes to it before that is"
+            " mended"
         )
 
 
 def verify(
-    model: Model, scene: str | Path | None = None, *, device: str = "auto", precision: str = "auto", **claims: Any
+    model: Model,
+    scene: str | Path | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    **claims: Any,
 ) -> VerifyReport:
-    """Measure every promise in ``CHECKS`` on ``model``; see ``geoae.verify``. Raises a ``GeoaeError``."""
+    """Measure every promise in ``CHECKS`` on ``model``; see ``geoae.verify``. Raises a
+    ``GeoaeError``.
+    """
     started = time.monotonic()
     with subject_of(model, device, precision, claims) as subject:
         bench = Bench.of(subject, None if scene is None else str(scene))
         found = {name: check(bench) for name, check in CHECKS.items()}
     bands, height, width = bench.pixels.shape
     return VerifyReport(
-        model=subject.restorer.name, digest=subject.restorer.digest, setting=subject.restorer.setting,
-        version=version("geoae"), scene=bench.scene, bands=bands, height=height, width=width,
+        model=subject.restorer.name,
+        digest=subject.restorer.digest,
+        setting=subject.restorer.setting,
+        version=version("geoae"),
+        scene=bench.scene,
+        bands=bands,
+        height=height,
+        width=width,
         checks={name: finding for name, finding in found.items() if finding},
-        skipped={name: "a callable is not told the noise" for name, finding in found.items() if not finding},
+        skipped={
+            name: "a callable is not told the noise"
+            for name, finding in found.items()
+            if not finding
+        },
         seconds=time.monotonic() - started,
-    )  # fmt: skip
+    )
 
 
 def into_card(name: str, report: VerifyReport) -> Path:
@@ -89,7 +107,11 @@ def into_card(name: str, report: VerifyReport) -> Path:
     if card.digest != report.digest:
         raise ModelError(f"{folder}: its weights changed meanwhile; verify it again")
     checks = {
-        check: {"figure": float(f"{finding.figure:.3g}"), "limit": finding.limit, "unit": finding.unit}
+        check: {
+            "figure": float(f"{finding.figure:.3g}"),
+            "limit": finding.limit,
+            "unit": finding.unit,
+        }
         for check, finding in report.checks.items()
     }
     scene = Path(report.scene).name
@@ -102,7 +124,9 @@ def into_card(name: str, report: VerifyReport) -> Path:
     }
     path, draft = folder / CARD, folder / f"{CARD}.part"
     try:
-        draft.write_text(card.model_copy(update={"verified": verified}).model_dump_json(indent=2) + "\n")
+        draft.write_text(
+            card.model_copy(update={"verified": verified}).model_dump_json(indent=2) + "\n"
+        )
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.claims.run [--scenes DIR] [--work .benchmarks/claims]
 
-A contender that is trained stays trained: a run that was stopped goes on, and a change of the text alone costs
-nothing. All have the same scenes, steps, batches and noise (``base.toml``).
+A contender that is trained stays trained: a run that was stopped goes on, and a change of the text
+alone costs nothing. All have the same scenes, steps, batches and noise (``base.toml``).
 """
 
 import argparse
@@ -27,16 +27,19 @@ SIDE = 256
 
 INTRODUCTION = """# The article's claims, tested
 
-geoae began with an article on autoencoders for image enhancement. This page tests the claims of that article on real scenes.
-`python -m tests.benchmarks.claims.run` writes it, from the configs in `tests/benchmarks/claims/`.
+geoae began with an article on autoencoders for image enhancement. This page tests the claims of
+that article on real scenes. `python -m tests.benchmarks.claims.run` writes it, from the configs in
+`tests/benchmarks/claims/`.
 
-All networks had the same training: {steps} steps with {batch} chips of {chip} px, white noise of 0 to 60 of 255 of a band's
-range (except *factor 0.1*), and the root mean square error in units of the noise as loss. Two figures in a cell are from two
-seeds. This training is short: it shows which design is better, but not how good each one could become. All networks see the bands as
-principal components, one at a time.
+All networks had the same training: {steps} steps with {batch} chips of {chip} px, white noise of 0
+to 60 of 255 of a band's range (except *factor 0.1*), and the root mean square error in units of the
+noise as loss. Two figures in a cell are from two seeds. This training is short: it shows which
+design is better, but not how good each one could become. All networks see the bands as principal
+components, one at a time.
 
-The figures are PSNR in dB and SSIM, averaged over {scenes} scenes that were not used in training (their middle {side} px) and over
-noise of 15, 25 and 50 of 255. `geoae restore` restored the scenes and estimated the noise itself. The noisy scenes have {noisy}.
+The figures are PSNR in dB and SSIM, averaged over {scenes} scenes that were not used in training
+(their middle {side} px) and over noise of 15, 25 and 50 of 255. `geoae restore` restored the scenes
+and estimated the noise itself. The noisy scenes have {noisy}.
 """
 
 
@@ -49,7 +52,9 @@ def runs(contenders: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, dict
             yield (
                 contender,
                 name,
-                base | {k: v for k, v in changes.items() if k != "seeds"} | {"name": name, "seed": seed},
+                base
+                | {k: v for k, v in changes.items() if k != "seeds"}
+                | {"name": name, "seed": seed},
             )
 
 
@@ -74,26 +79,45 @@ def table(names: list[str], models: dict[str, list[Path]], rows: list[Row]) -> l
     for name in names:
         card = Card.read(models[name][0])
         seeds = [[row for row in rows if row.contender == str(path)] for path in models[name]]
-        psnr, ssim = (", ".join(cell(seed, *figure) for seed in seeds) for figure in (("psnr", 2), ("ssim", 3)))
-        lines.append(f"| {name} | {card.parameters:,} | {card.kflop_per_pixel:.0f} | {psnr} | {ssim} |")
+        psnr, ssim = (
+            ", ".join(cell(seed, *figure) for seed in seeds)
+            for figure in (("psnr", 2), ("ssim", 3))
+        )
+        lines.append(
+            f"| {name} | {card.parameters:,} | {card.kflop_per_pixel:.0f} | {psnr} | {ssim} |"
+        )
     return lines
 
 
-def page(told: dict[str, Any], models: dict[str, list[Path]], rows: list[Row], base: dict[str, Any]) -> str:
+def page(
+    told: dict[str, Any], models: dict[str, list[Path]], rows: list[Row], base: dict[str, Any]
+) -> str:
     noisy = [row for row in rows if row.contender == "noisy"]
     text = INTRODUCTION.format(
-        steps=base["cycles"][0], batch=base["batch_size"], chip=base["chip"], side=SIDE,
-        scenes=len(base["validation"]), noisy=f"{cell(noisy, 'psnr', 2)} dB and {cell(noisy, 'ssim', 3)}",
-    )  # fmt: skip
+        steps=base["cycles"][0],
+        batch=base["batch_size"],
+        chip=base["chip"],
+        side=SIDE,
+        scenes=len(base["validation"]),
+        noisy=f"{cell(noisy, 'psnr', 2)} dB and {cell(noisy, 'ssim', 3)}",
+    )
     sections = [text]
     for claim in told["claims"]:
-        lines = [f"## {claim['title']}", "", f"*{claim['says']}*", "", *table(claim["contenders"], models, rows)]
+        lines = [
+            f"## {claim['title']}",
+            "",
+            f"*{claim['says']}*",
+            "",
+            *table(claim["contenders"], models, rows),
+        ]
         sections.append("\n".join([*lines, "", claim["verdict"].strip(), ""]))
     return "\n".join(sections)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scenes", type=Path, default=Path("../shared/scenes/train"))
     parser.add_argument("--work", type=Path, default=Path(".benchmarks/claims"))
     options = parser.parse_args()

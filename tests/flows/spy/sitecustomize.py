@@ -1,4 +1,6 @@
-"""Notes every address that any Python process connects to, sends to, or looks up; put first on PYTHONPATH."""
+"""Notes every address that any Python process connects to, sends to, or looks up; put first on
+PYTHONPATH.
+"""
 
 import os
 import sys
