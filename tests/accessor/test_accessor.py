@@ -9,12 +9,9 @@ import xarray
 
 import geoae
 import geoae.accessor
-from geoae.errors import InputError, ModelError, RecipeError
+from geoae.errors import InputError, RecipeError
 from geoae.models.folder import save
 from geoae.networks import ResCAE
-from geoae.pipeline.distributed import restorer_of
-from geoae.pipeline.job import ModelSpec
-from geoae.pipeline.prepare import load_restorer
 from tests.support.doubles import randomised
 from tests.support.rasters import noise, read, texture, write
 
@@ -203,13 +200,6 @@ def test_undeclared_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path
     )
     assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
     assert np.isfinite(restored.values).all()
-
-
-def test_a_worker_that_knows_another_model_by_that_name_says_so(model):
-    spec = ModelSpec(model)
-    assert restorer_of(spec, load_restorer(spec).digest).name == "small"
-    with pytest.raises(ModelError, match="is another model here"):
-        restorer_of(spec, "of yesterday")
 
 
 def test_dates_are_restored_each_by_itself(scene, model):

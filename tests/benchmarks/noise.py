@@ -23,7 +23,7 @@ from geoae.models.restorer import Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import DEFAULT_MODEL, ModelSpec
 from geoae.pipeline.prepare import load_restorer
-from geoae.raster.memory import reader
+from geoae.raster.memory import ArraySource
 from geoae.resources import shipped
 from geoae.simulation import PoissonGaussian
 from geoae.tiling.plan import TilePlan
@@ -58,7 +58,9 @@ class Knowing:
 
 def facts_of(truth: Truth, noisy: np.ndarray) -> Facts:
     return Facts.of(
-        sample(reader(noisy, np.broadcast_to(truth.valid, noisy.shape)), *truth.valid.shape)
+        sample(
+            ArraySource(noisy, np.broadcast_to(truth.valid, noisy.shape)).read, *truth.valid.shape
+        )
     )
 
 
@@ -84,7 +86,7 @@ def restored(
     parts = Parts(noisy.shape, noisy.dtype)
     mask = np.broadcast_to(truth.valid, noisy.shape)
     work = Work(plan, scale, restorer, [None] * len(noisy))
-    restore_slabs(work, reader(noisy, mask), list(plan.slabs()), parts)
+    restore_slabs(work, ArraySource(noisy, mask).read, list(plan.slabs()), parts)
     return psnr(truth.pixels, parts.pixels, truth.span.tolist(), truth.valid)
 
 

@@ -12,7 +12,7 @@ from geoae.models.torch_restorer import TorchRestorer
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
 from geoae.pipeline.engine import Work, restore_slabs
-from geoae.raster.memory import reader
+from geoae.raster.memory import ArraySource
 from geoae.tiling.plan import TilePlan
 from tests.support.doubles import Parts, randomised, unscaled
 
@@ -70,7 +70,7 @@ def restored(
         [None] * len(pixels),
     )
     parts = Parts(pixels.shape, pixels.dtype)
-    restore_slabs(work, reader(pixels, mask), list(plan.slabs()), parts)
+    restore_slabs(work, ArraySource(pixels, mask).read, list(plan.slabs()), parts)
     return parts.pixels
 
 

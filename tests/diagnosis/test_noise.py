@@ -4,7 +4,7 @@ import rasterio
 
 from geoae.diagnosis.noise import estimate_noise, noise_model
 from geoae.diagnosis.sampling import sample
-from geoae.raster.memory import reader
+from geoae.raster.memory import ArraySource
 from tests.support.rasters import SHARED, noise, texture
 
 SCENES = ["wv2_rotterdam_pan3.tif", "l8_224078_20200518_rgb_30m.tif", "neon_harv/harv_025.tif"]
@@ -62,7 +62,7 @@ def test_real_ground_does_not_pass_for_noise(name, level):
     added = level / 255 * span
 
     def estimated(scene: np.ndarray) -> np.ndarray:
-        return estimate_noise(sample(reader(scene), *scene.shape[1:]))
+        return estimate_noise(sample(ArraySource(scene).read, *scene.shape[1:]))
 
     floor = estimated(pixels)
     truth = np.hypot(added, floor)

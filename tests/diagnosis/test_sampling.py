@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from geoae.diagnosis.sampling import sample
 from geoae.diagnosis.statistics import Facts
 from geoae.errors import RecipeError
-from geoae.raster.memory import reader
+from geoae.raster.memory import ArraySource
 from geoae.tiling.window import windows
 from tests.support.rasters import noise, texture
 
@@ -27,7 +27,7 @@ def test_windows_are_few_inside_and_apart(height, width):
 
 
 def facts(pixels: np.ndarray, mask: np.ndarray | None = None, sigma: float | None = None) -> Facts:
-    return Facts.of(sample(reader(pixels, mask), *pixels.shape[1:]), sigma)
+    return Facts.of(sample(ArraySource(pixels, mask).read, *pixels.shape[1:]), sigma)
 
 
 def test_moments_are_those_of_the_valid_pixels():

@@ -7,10 +7,14 @@ import pytest
 from distributed import Client, LocalCluster
 
 import geoae
-from geoae.errors import ClusterError, GeoaeError
-from geoae.pipeline.distributed import active_client, connected
-from geoae.pipeline.job import Job
+from geoae.diagnosis.statistics import Facts
+from geoae.errors import ClusterError, GeoaeError, ModelError
+from geoae.pipeline.distributed import RemoteWork, active_client, connected
+from geoae.pipeline.job import Job, ModelSpec
+from geoae.pipeline.prepare import load_restorer
+from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.run import run
+from geoae.raster.memory import ArraySource
 from tests.accessor.test_accessor import model  # noqa: F401  the small network
 from tests.support.rasters import noise, read, texture, write
 
@@ -53,6 +57,15 @@ def test_work_is_done_by_the_workers(client, scene, tmp_path):
     geoae.restore(scene, tmp_path / "out.tif", model="identity", tile=64)
     told = client.run(lambda dask_worker: dask_worker.state.executed_count)
     assert all(count > 0 for count in told.values())
+
+
+def test_a_worker_that_knows_another_model_by_that_name_says_so(model):  # noqa: F811
+    spec, array = ModelSpec(model), ArraySource(texture(1, 64, 64))
+    options, facts = Recipe(), Facts.of([(array.pixels, np.ones((1, 64, 64), bool))])
+    digest = load_restorer(spec).digest
+    assert RemoteWork(spec, digest, options, facts).build(array).restorer.name == "small"
+    with pytest.raises(ModelError, match="is another model here"):
+        RemoteWork(spec, "of yesterday", options, facts).build(array)
 
 
 def test_a_failure_on_a_worker_is_one_line(client, tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from geoae.models.restorer import Identity
 from geoae.pipeline.engine import Work, restore_slabs
-from geoae.raster.memory import reader
+from geoae.raster.memory import ArraySource
 from geoae.tiling.plan import TilePlan
 from tests.support.doubles import DTYPES, Blur, Parts, pixels_of, unscaled
 
@@ -38,7 +38,7 @@ def restored(pixels, mask=None, work=None, step: int = 1, apart: bool = False) -
     work = work or work_on(pixels)
     parts, slabs = Parts(pixels.shape, pixels.dtype), list(work.plan.slabs(step))
     for run in [[slab] for slab in slabs] if apart else [slabs]:
-        restore_slabs(work, reader(pixels, mask), run, parts)
+        restore_slabs(work, ArraySource(pixels, mask).read, run, parts)
     assert (parts.written == 1).all()
     assert parts.opened == parts.committed == [slab.index for slab in slabs]
     return parts
@@ -103,7 +103,7 @@ def test_empty_tiles_are_counted_but_never_given_to_the_restorer():
     pixels = scene()
     mask = holes(pixels)
     work = work_on(pixels)
-    plan, read = work.plan, reader(pixels, mask)
+    plan, read = work.plan, ArraySource(pixels, mask).read
     seen = [
         (row, col)
         for row in range(plan.rows.count)
@@ -123,7 +123,7 @@ def test_the_lead_in_row_is_computed_but_not_reported():
     work, heard = work_on(pixels), []
     slab = list(work.plan.slabs())[2]
     parts = Parts(pixels.shape, pixels.dtype)
-    restore_slabs(work, reader(pixels), [slab], parts, heard.append)
+    restore_slabs(work, ArraySource(pixels).read, [slab], parts, heard.append)
     assert heard == [True] * work.plan.cols.count
     assert work.restorer.seen == 2 * work.plan.cols.count * work.groups
     assert parts.written.any(axis=1).nonzero()[0].tolist() == list(
@@ -188,7 +188,7 @@ def failing(function, count: int):
 def test_an_error_of_the_reader_comes_out_and_commits_nothing_unfinished(at, step):
     pixels = scene()
     parts = Parts(pixels.shape, pixels.dtype)
-    run_into(work_on(pixels), failing(reader(pixels), at), parts, step)
+    run_into(work_on(pixels), failing(ArraySource(pixels).read, at), parts, step)
     assert all(isinstance(error, StopError) for _, error in parts.failed)
 
 
@@ -211,7 +211,7 @@ class Faulty(Blur):
 def test_an_error_of_the_restorer_comes_out_and_the_open_part_sees_it(at, step):
     pixels = scene()
     parts = Parts(pixels.shape, pixels.dtype)
-    run_into(work_on(pixels, Faulty(at=at)), reader(pixels), parts, step)
+    run_into(work_on(pixels, Faulty(at=at)), ArraySource(pixels).read, parts, step)
     assert all(isinstance(error, StopError) for _, error in parts.failed)
     assert set(parts.opened) == set(parts.committed) | {index for index, _ in parts.failed}
 
@@ -223,7 +223,7 @@ def test_an_error_of_the_sink_comes_out_wherever_it_strikes(step):
     plan = work_on(pixels).plan
     for at in range(plan.tiles):
         parts = Parts(pixels.shape, pixels.dtype, fail=failing(lambda window: None, at))
-        run_into(work_on(pixels, Blur(samples=8)), reader(pixels), parts, step)
+        run_into(work_on(pixels, Blur(samples=8)), ArraySource(pixels).read, parts, step)
         assert [error for _, error in parts.failed if isinstance(error, StopError)], (
             "the part sees the error"
         )
@@ -240,7 +240,7 @@ def test_a_part_that_cannot_be_opened_stops_the_run():
 
     work = work_on(pixels, Blur(samples=8))
     with pytest.raises(StopError):
-        restore_slabs(work, reader(pixels), list(work.plan.slabs()), sink)
+        restore_slabs(work, ArraySource(pixels).read, list(work.plan.slabs()), sink)
     assert parts.opened == parts.committed == [0]
     assert (parts.written[: work.plan.completed(0, 0).stop_row] == 1).all()
 

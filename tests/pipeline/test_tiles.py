@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.pipeline.tiles import ahead, in_groups, read_tile, to_model
-from geoae.raster.memory import reader
+from geoae.raster.memory import ArraySource
 from geoae.tiling.plan import TilePlan
 from tests.support.doubles import unscaled
 
@@ -35,7 +35,7 @@ def counted(read):
 
 
 def test_a_tile_whose_noise_depends_on_the_signal_is_read_once():
-    read, windows = counted(reader(*scene(slice(0, 8))))
+    read, windows = counted(ArraySource(*scene(slice(0, 8))).read)
     scale = unscaled(2)
     tile = read_tile(read, PLAN, replace(scale, slope=np.ones(2)), 0, 0)
     assert windows == [PLAN.window(0, 0).grown(PLAN.halo)]
@@ -61,7 +61,7 @@ def test_a_tile_in_strips_is_the_tile_at_once_bit_for_bit(holes, monkeypatch):
     for strip in (7, 1000):
         monkeypatch.setattr("geoae.pipeline.tiles.STRIP", strip)
         tile, level = (
-            read_tile(reader(pixels, mask), PLAN, scale, 0, 1),
+            read_tile(ArraySource(pixels, mask).read, PLAN, scale, 0, 1),
             np.empty((2, 40, 40), np.float32),
         )
         found.append((in_model_units(tile, scale, level).tobytes(), level.tobytes()))
@@ -127,13 +127,13 @@ def test_ahead_raises_what_a_call_raised_and_starts_no_more():
 
 def test_a_tile_without_holes_is_read_once_and_brought_to_model_units():
     pixels, _ = scene()
-    read, windows = counted(reader(pixels))
+    read, windows = counted(ArraySource(pixels).read)
     scale = unscaled(2)
     scale.offset[:] = [1, 2]
     tile = read_tile(read, PLAN, scale, 1, 2)
     assert windows == [PLAN.window(1, 2)]
     assert tile.mask is None
-    np.testing.assert_array_equal(tile.pixels, reader(pixels)(PLAN.window(1, 2))[0])
+    np.testing.assert_array_equal(tile.pixels, ArraySource(pixels).read(PLAN.window(1, 2))[0])
     np.testing.assert_array_equal(
         in_model_units(tile, scale), tile.pixels - np.float32([[[1]], [[2]]])
     )
@@ -141,7 +141,7 @@ def test_a_tile_without_holes_is_read_once_and_brought_to_model_units():
 
 def test_a_tile_without_a_valid_pixel_is_not_prepared():
     pixels, mask = scene(slice(0, 60))
-    read, windows = counted(reader(pixels, mask))
+    read, windows = counted(ArraySource(pixels, mask).read)
     tile = read_tile(read, PLAN, unscaled(2), 0, 0)
     assert tile.empty
     assert not tile.mask.any()
@@ -151,7 +151,7 @@ def test_a_tile_without_a_valid_pixel_is_not_prepared():
 def test_holes_are_filled_and_valid_pixels_are_not():
     pixels, mask = scene(slice(20, 50))
     pixels[~mask] = np.nan
-    tile = read_tile(reader(pixels, mask), PLAN, unscaled(2), 1, 1)
+    tile = read_tile(ArraySource(pixels, mask).read, PLAN, unscaled(2), 1, 1)
     model = in_model_units(tile, unscaled(2))
     assert np.isfinite(model).all()
     np.testing.assert_array_equal(model[tile.mask], tile.pixels[tile.mask])
@@ -162,7 +162,7 @@ def test_holes_are_filled_and_valid_pixels_are_not():
 
 def test_every_tile_that_sees_a_hole_sees_the_same_filling():
     pixels, mask = scene(slice(30, 36))
-    tiles = [read_tile(reader(pixels, mask), PLAN, unscaled(2), 1, col) for col in (0, 1)]
+    tiles = [read_tile(ArraySource(pixels, mask).read, PLAN, unscaled(2), 1, col) for col in (0, 1)]
     left, right = (PLAN.window(1, col) for col in (0, 1))
     assert left.stop_col - 4 < 36 or right.col + 4 > 30, (
         "valid pixels that count lie outside a tile"

@@ -12,7 +12,7 @@ from geoae.diagnosis.sampling import sample
 from geoae.models.restorer import Identity
 from geoae.pipeline import engine, tiles
 from geoae.pipeline.run import run
-from geoae.raster.memory import reader
+from geoae.raster.memory import ArraySource
 from geoae.tiling import blend
 from geoae.verification import checks
 from geoae.verification.bench import SYNTHETIC, Bench
@@ -77,7 +77,7 @@ def pixels() -> np.ndarray:
 
 
 def bench(subject: Subject) -> Bench:
-    scale = subject.scale_of(sample(reader(pixels()), *pixels().shape[1:]))
+    scale = subject.scale_of(sample(ArraySource(pixels()).read, *pixels().shape[1:]))
     return Bench(subject, pixels(), scale, SYNTHETIC)
 
 

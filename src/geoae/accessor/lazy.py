@@ -14,13 +14,13 @@ from geoae.diagnosis.sampling import Samples, enough
 from geoae.diagnosis.statistics import Facts
 from geoae.errors import InputError
 from geoae.models.restorer import Restorer
-from geoae.pipeline.distributed import restorer_of
-from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.distributed import RemoteWork
+from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import Job, ModelSpec, merged
 from geoae.pipeline.prepare import load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
-from geoae.raster.memory import ArraySink, Region, write_into
+from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.window import grids, reflect, windows
 from geoae.types import Pixels
@@ -99,22 +99,13 @@ class LazyRestoration:
             for grid in grids()
         ]
         facts = dask.delayed(_facts)(samples, self.nodata, sigma)
-        node, ramp = dask.delayed(_slab), self.options.ramp or "smooth"
+        remote = dask.delayed(RemoteWork)(self.model, self.restorer.digest, self.options, facts)
+        node = dask.delayed(_slab)
         rows = []
         for slab in plan.slabs(TILE_ROWS):
             first, stop = _needed(plan, slab)
             pixels = bands[:, first:stop]
-            part = node(
-                self.model,
-                self.restorer.digest,
-                plan,
-                slab,
-                pixels,
-                first,
-                self.nodata,
-                facts,
-                ramp,
-            )
+            part = node(remote, slab, pixels, first, height, self.nodata)
             rows.append(
                 dask.array.from_delayed(
                     part, (len(bands), slab.window.height, width), dtype=scene.dtype
@@ -164,19 +155,11 @@ def _facts(samples: list[list[Pixels]], nodata: Nodata, sigma: list[float] | Non
 
 
 def _slab(
-    model: ModelSpec,
-    digest: str,
-    plan: TilePlan,
-    slab: Slab,
-    pixels: Pixels,
-    row: int,
-    nodata: Nodata,
-    facts: Facts,
-    ramp: str,
+    remote: RemoteWork, slab: Slab, pixels: Pixels, row: int, height: int, nodata: Nodata
 ) -> Pixels:
-    restorer = restorer_of(model, digest)
-    work = Work(plan, facts.scale(restorer.channels), restorer, [nodata] * len(pixels), ramp)
+    """Restore one slab from the rows of the scene that it needs, of which ``row`` is the first."""
+    source = ArraySource(pixels, nodata=[nodata] * len(pixels), row=row, rows=height)
     result = np.empty((len(pixels), slab.window.height, slab.window.width), pixels.dtype)
     sink = write_into(ArraySink(result, slab.window.row))
-    restore_slabs(work, Region(pixels, row, plan.rows.size, nodata).read, [slab], sink)
+    restore_slabs(remote.build(source), source.read, [slab], sink)
     return result

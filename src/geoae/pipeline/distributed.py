@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,18 @@ from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import ModelSpec
-from geoae.pipeline.prepare import Prepared, load_restorer
+from geoae.pipeline.prepare import Prepared, build_work, load_restorer
+from geoae.pipeline.recipe import Recipe
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
+from geoae.raster.source import Source
 from geoae.resources import require_extra
-from geoae.tiling.plan import Slab, TilePlan
+from geoae.tiling.plan import Slab
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["active_client", "connected", "restore_spread", "restorer_of"]
+__all__ = ["RemoteWork", "active_client", "connected", "restore_spread"]
 
 # Tasks a worker: more balance the load better, but each computes a row of tiles for its lead-in.
 TASKS_PER_WORKER = 2
@@ -92,11 +95,10 @@ def restore_spread(
 
     workers = max(1, len(client.nthreads()))
     length = -(-sum(map(len, runs)) // (TASKS_PER_WORKER * workers))
-    scene, work = prepared.scene, prepared.work
-    spec = ModelSpec.of(prepared.job, prepared.options)
-    common = (spec, work.restorer.digest, scene, work.plan, prepared.facts, work.ramp, store)
+    model = ModelSpec.of(prepared.job, prepared.options)
+    remote = RemoteWork(model, prepared.work.restorer.digest, prepared.options, prepared.facts)
     tasks = [
-        delayed(_restore_run, pure=False)(*common, piece)
+        delayed(_restore_run, pure=False)(remote, prepared.scene, store, piece)
         for run in runs
         for piece in _pieces(run, length)
     ]
@@ -123,11 +125,38 @@ def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
         yield slabs[start : start + length]
 
 
-def restorer_of(spec: ModelSpec, digest: str) -> Restorer:
-    """The restorer of ``spec``: one a process and model, however many slabs and scenes it computes.
+@dataclass(frozen=True, eq=False, slots=True)
+class RemoteWork:
+    """What a worker needs to build the same ``Work`` as the process that planned it.
 
-    Raises ``ModelError`` where the model is not the one of ``digest`` that the order was given for.
+    Models do not travel: each worker loads its own, and checks that it is the same.
     """
+
+    model: ModelSpec
+    """Which model computes."""
+    digest: str
+    """Digest of that model where the work was planned."""
+    options: Recipe
+    """The resolved options."""
+    facts: Facts
+    """Statistics of the whole scene."""
+
+    def build(self, source: Source) -> Work:
+        """Build the work.
+
+        Args:
+            source: the scene, or those of its rows that are needed.
+
+        Raises:
+            ModelError: the model of this name is another one here.
+
+        """
+        restorer = _load_same(self.model, self.digest)
+        return build_work(self.options, restorer, source, self.facts.scale(restorer.channels))
+
+
+def _load_same(spec: ModelSpec, digest: str) -> Restorer:
+    """Load the model, once for a process, however many slabs and scenes it computes."""
     restorer = _cached_restorer(spec, digest)
     if restorer.digest != digest:
         _cached_restorer.cache_clear()
@@ -144,18 +173,10 @@ def _cached_restorer(spec: ModelSpec, digest: str) -> Restorer:
 
 
 def _restore_run(
-    spec: ModelSpec,
-    digest: str,
-    scene: Scene,
-    plan: TilePlan,
-    facts: Facts,
-    ramp: str,
-    store: PartStore,
-    slabs: Sequence[Slab],
+    remote: RemoteWork, scene: Scene, store: PartStore, slabs: Sequence[Slab]
 ) -> list[bool]:
     """On a worker: restore consecutive slabs; for each tile, whether it was computed."""
-    restorer = restorer_of(spec, digest)
-    work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, ramp)
+    work = remote.build(scene)
     tiles: list[bool] = []
     try:
         with scene.reader() as reader:

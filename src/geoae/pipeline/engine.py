@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,12 @@ from geoae.pipeline.tiles import STRIP, Tile, ahead, in_groups, read_tile, to_mo
 from geoae.radiometry.nodata import Nodata
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.subtract import subtract
+from geoae.raster.source import Sink
 from geoae.tiling.blend import Mosaic
 from geoae.tiling.plan import Slab, TilePlan
-from geoae.tiling.window import Read, Window
+from geoae.tiling.window import Read
 
-__all__ = ["Sink", "Work", "restore_slabs"]
-
-
-class Sink(Protocol):
-    """Where the finished pixels of a slab go."""
-
-    def write(self, window: Window, pixels: NDArray[Any]) -> None:
-        """``pixels`` (band, height, width) of ``window``, in scene coordinates."""
-        ...
+__all__ = ["Work", "restore_slabs"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)

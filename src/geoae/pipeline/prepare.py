@@ -13,12 +13,14 @@ from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, order_of, plan_tex
 from geoae.pipeline.job import Job, ModelSpec, merged, target_of
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.nodata import FillValue, border, find_fill
+from geoae.radiometry.scale import Scale
 from geoae.raster.scene import Scene
+from geoae.raster.source import Source
 from geoae.raster.tags import history, remark
 from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
 
-__all__ = ["Prepared", "load_restorer", "plan_for", "prepare"]
+__all__ = ["Prepared", "build_work", "load_restorer", "plan_for", "prepare"]
 
 # A tile in model units with its noise level and its residual, 4 bytes each: what bounds memory for
 # scenes of very many bands.
@@ -103,10 +105,7 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         release_memory()
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
-    plan = plan_for(options, restorer, scene.height, scene.width, len(scene.bands))
-    work = Work(
-        plan, facts.scale(restorer.channels), restorer, scene.nodata, options.ramp or "smooth"
-    )
+    work = build_work(options, restorer, scene, facts.scale(restorer.channels))
     return Prepared(job, options, scene, facts, work, history(job.source), fill)
 
 
@@ -122,6 +121,22 @@ def load_restorer(spec: ModelSpec) -> Restorer:
         spec.model, device=spec.device, precision=spec.precision, batch_size=spec.batch_size
     )
     return SelfEnsemble(restorer) if spec.tta else restorer
+
+
+def build_work(options: Recipe, restorer: Restorer, source: Source, scale: Scale) -> Work:
+    """Put together what the engine needs: the one place where this is done.
+
+    The same arguments give the same plan, so workers far from each other agree on their tiles.
+
+    Args:
+        options: resolved options; tile, overlap and ramp count here.
+        restorer: the model.
+        source: what is restored.
+        scale: the map to model units of the whole scene.
+
+    """
+    plan = plan_for(options, restorer, source.height, source.width, len(source.bands))
+    return Work(plan, scale, restorer, source.nodata, options.ramp or "smooth")
 
 
 def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:

@@ -1,38 +1,83 @@
-"""Scenes in memory: readers of arrays and sinks into arrays."""
+"""Scenes in memory: an array as a source, and an array as a sink."""
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoae.radiometry.nodata import Nodata, is_measured
 from geoae.tiling.plan import Slab
-from geoae.tiling.window import Read, Window, reflect
+from geoae.tiling.window import Window, reflect
 from geoae.types import Mask, Pixels
 
-__all__ = ["ArraySink", "Region", "reader", "write_into"]
+__all__ = ["ArraySink", "ArraySource", "write_into"]
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Full-width rows of a scene in memory, from ``row`` on, read like the scene itself."""
+@dataclass(frozen=True, eq=False, slots=True)
+class ArraySource:
+    """A scene, or some full rows of one, in memory; all of its bands are restored."""
 
     pixels: Pixels
-    row: int
-    height: int
-    nodata: Nodata
+    """``(band, row, col)`` in DN."""
+    mask: Mask | None = None
+    """Which pixels are valid, ``(band, row, col)``; None: those that hold a measurement."""
+    nodata: Sequence[Nodata] = ()
+    """Values of each band that mark invalid pixels; empty: none."""
+    row: int = 0
+    """Row of the scene that is the first one of ``pixels``."""
+    rows: int | None = None
+    """Rows of the scene; None: those of ``pixels``."""
+    source: str = "array"
+    """Name for messages."""
 
-    def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
-        """Pixels ``(band, height, width)`` and their mask (None: all valid), as ``Reader.read``
-        gives them.
-        """
-        rows = reflect(window.row, window.height, self.height) - self.row
-        cols = reflect(window.col, window.width, self.pixels.shape[2])
-        pixels = self.pixels[:, rows[:, None], cols[None, :]]
-        mask = is_measured(pixels, self.nodata)
-        return pixels, None if mask.all() else mask
+    @property
+    def height(self) -> int:
+        """Rows of the scene."""
+        return self.pixels.shape[1] if self.rows is None else self.rows
+
+    @property
+    def width(self) -> int:
+        """Columns of the scene."""
+        return self.pixels.shape[2]
+
+    @property
+    def dtype(self) -> str:
+        """Type of the pixels, as numpy names it."""
+        return self.pixels.dtype.name
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Numbers of the bands, from 1 on."""
+        return tuple(range(1, len(self.pixels) + 1))
+
+    @property
+    def identity(self) -> str:
+        """Digest of shape, type, pixels and mask."""
+        digest = hashlib.sha256(repr((self.pixels.shape, self.dtype, self.nodata)).encode())
+        for array in (self.pixels, self.mask):
+            digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    @contextmanager
+    def reader(self) -> Iterator[Self]:
+        """Give the source itself, which any number of threads may read."""
+        yield self
+
+    def read(self, window: Window) -> tuple[Pixels, Mask | None]:
+        """Read one window, which may reach beyond the scene; see ``Reader.read``."""
+        rows = reflect(window.row, window.height, self.height)[:, None] - self.row
+        cols = reflect(window.col, window.width, self.width)[None]
+        pixels = self.pixels[:, rows, cols]
+        valid = self._is_valid(pixels) if self.mask is None else self.mask[:, rows, cols]
+        return pixels, None if valid.all() else valid
+
+    def _is_valid(self, pixels: Pixels) -> Mask:
+        nodata = self.nodata or [None] * len(pixels)
+        bands = zip(pixels, nodata, strict=True)
+        return np.stack([is_measured(band, value) for band, value in bands])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +90,6 @@ class ArraySink:
     def write(self, window: Window, pixels: Pixels) -> None:
         """``pixels`` (band, height, width) in the dtype of the array."""
         self.pixels[(slice(None), *window.slices(self.row))] = pixels
-
-
-def reader(pixels: Pixels, mask: Mask | None = None) -> Read:
-    """``read`` of pixels in memory, continued by reflection."""
-
-    def read(window: Window) -> tuple[Pixels, Mask | None]:
-        rows = reflect(window.row, window.height, pixels.shape[1])[:, None]
-        cols = reflect(window.col, window.width, pixels.shape[2])[None]
-        inside = None if mask is None else mask[:, rows, cols]
-        return pixels[:, rows, cols], None if inside is None or inside.all() else inside
-
-    return read
 
 
 def write_into(array: ArraySink) -> Callable[[Slab], AbstractContextManager[ArraySink]]:

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from geoae.diagnosis.sampling import sample
 from geoae.errors import InputError
 from geoae.models.restorer import Restorer
-from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.engine import restore_slabs
+from geoae.pipeline.prepare import build_work
+from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.fill import fill
 from geoae.radiometry.scale import Scale
-from geoae.raster.memory import ArraySink, reader, write_into
+from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.raster.scene import Scene
 from geoae.simulation.dead_leaves import dead_leaves
-from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import Window
 from geoae.types import Mask, Pixels
 from geoae.verification.candidate import Subject
@@ -59,7 +60,7 @@ class Bench:
         height, width = max(SIDE, 3 * common) + 13, max(SIDE, 2 * common) + 6
         bands = max(subject.restorer.channels, BANDS if scene else 2)
         pixels = _middle(scene, bands, height, width) if scene else _synthetic(bands, height, width)
-        scale = subject.scale_of(sample(reader(pixels), height, width))
+        scale = subject.scale_of(sample(ArraySource(pixels).read, height, width))
         return cls(subject, pixels, scale, scene or SYNTHETIC)
 
     @property
@@ -110,12 +111,10 @@ def restored(
     ramp: str = "smooth",
 ) -> Pixels:
     """``pixels`` (band, row, col) as the engine restores them, in tiles of at most ``tile`` px."""
-    plan = TilePlan.fitted(
-        *pixels.shape[1:], tile=tile, halo=restorer.halo, multiple=restorer.multiple
-    )
-    work = Work(plan, scale, restorer, [nodata] * len(pixels), ramp)
+    source = ArraySource(pixels, mask, [nodata] * len(pixels))
+    work = build_work(Recipe(tile=tile, ramp=ramp), restorer, source, scale)
     canvas = ArraySink(np.zeros_like(pixels))
-    restore_slabs(work, reader(pixels, mask), list(plan.slabs()), write_into(canvas))
+    restore_slabs(work, source.read, list(work.plan.slabs()), write_into(canvas))
     return canvas.pixels
 
 

@@ -18,7 +18,7 @@ from geoae.models.restorer import Identity, Restorer
 from geoae.networks.halo import measure_halo
 from geoae.pipeline.job import Job
 from geoae.pipeline.run import run
-from geoae.raster.memory import reader
+from geoae.raster.memory import ArraySource
 from geoae.raster.scene import DTYPES
 from geoae.system.warnings import SILENCE
 from geoae.tiling.blend import RAMPS
@@ -213,7 +213,7 @@ def nodata(bench: Bench) -> Finding:
     wrong = 0
     for value in FILLS:
         pixels = np.where(valid, whole, np.float32(value))
-        scale = bench.subject.scale_of(sample(reader(pixels, valid), height, width))
+        scale = bench.subject.scale_of(sample(ArraySource(pixels, valid).read, height, width))
         result = restored(restorer, pixels, scale, mask=valid, nodata=value)
         wrong += _differing(result[~valid], pixels[~valid])
         results.append(result[valid])
