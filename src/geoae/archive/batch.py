@@ -65,6 +65,6 @@ def _attempt(
 def _note_failure(found: Found, failures: Failures, order: str, error: GeoaeError) -> None:
     """Note that a scene cannot be restored, for good where a change of it would be seen."""
     # What cannot be seen to change, a remote scene or what a VRT refers to, is tried again in time.
-    seen = found.stamp and not found.source.endswith(".vrt")
+    seen = found.stamp and not found.source.lower().endswith(".vrt")
     for_good = seen and not error.transient
     failures.note(found, order, str(error), seconds=None if for_good else PUT_OFF)
