@@ -1,16 +1,19 @@
 """Types of arrays that many modules share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Floats", "Mask", "Pixels"]
+__all__ = ["Array", "Floats", "Mask", "Pixels", "Samples"]
 
 # Pixels in the dtype of their scene, mostly in DN.
 Pixels = NDArray[Any]
 # True where a pixel is valid.
 Mask = NDArray[np.bool_]
+# Windows of one scene: pixels and mask ``(band, row, col)`` of each.
+Samples = Sequence[tuple[Pixels, Mask]]
 # What networks take and give.
 Array = NDArray[np.float32]
 # Exact arithmetic.

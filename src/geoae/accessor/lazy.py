@@ -10,8 +10,8 @@ import dask
 import dask.array
 import numpy as np
 
-from geoae.diagnosis.sampling import Samples, enough
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.sampling import enough
+from geoae.diagnosis.statistics import Facts, find_untold
 from geoae.errors import InputError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.distributed import RemoteWork
@@ -23,7 +23,7 @@ from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fi
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.window import grids, reflect, windows
-from geoae.types import Pixels
+from geoae.types import Pixels, Samples
 
 __all__ = ["LazyRestoration"]
 
@@ -98,7 +98,8 @@ class LazyRestoration:
             [bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)]
             for grid in grids()
         ]
-        facts = dask.delayed(_facts)(samples, self.nodata, sigma)
+        source = None if self.restorer.name == "identity" else self.source
+        facts = dask.delayed(_facts)(samples, self.nodata, sigma, source)
         remote = dask.delayed(RemoteWork)(self.model, self.restorer.digest, self.options, facts)
         node = dask.delayed(_slab)
         rows = []
@@ -145,13 +146,22 @@ def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     return int(rows.min()), int(rows.max()) + 1
 
 
-def _facts(samples: list[list[Pixels]], nodata: Nodata, sigma: list[float] | None) -> Facts:
+def _facts(
+    samples: list[list[Pixels]], nodata: Nodata, sigma: list[float] | None, source: str | None
+) -> Facts:
+    """Statistics of a scene; those of a ``source`` that is named must tell of its noise."""
     found: Samples = []
     for grid in samples:
         found = [(pixels, is_measured(pixels, nodata)) for pixels in grid]
         if enough(found):
             break
-    return Facts.of(found, sigma)
+    facts = Facts.of(found, sigma)
+    if source and sigma is None and find_untold(found, facts.sigma).size:
+        raise InputError(
+            f"{source}: too few valid pixels side by side were found to estimate the noise; give"
+            " sigma, or restore a part that has more"
+        )
+    return facts
 
 
 def _slab(

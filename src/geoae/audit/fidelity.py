@@ -9,12 +9,12 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.audit.metadata import first_difference
-from geoae.diagnosis.sampling import Samples, sample
+from geoae.diagnosis.sampling import sample
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.raster.scene import Reader, Scene
 from geoae.raster.validate import read_error
 from geoae.tiling.window import Window, windows
-from geoae.types import Floats, Mask, Pixels
+from geoae.types import Floats, Mask, Pixels, Samples
 
 __all__ = ["Comparison", "compare"]
 

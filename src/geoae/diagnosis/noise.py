@@ -1,6 +1,6 @@
 """How much noise a scene carries, told from the scene itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,13 +12,13 @@ from geoae.diagnosis.patches import (
     FEWEST,
     SIDE,
     Patches,
-    Samples,
     cut_patches,
     gradient_energy,
+    group_bands,
     pure_noise_energy,
 )
 from geoae.diagnosis.prediction import subtract_predicted
-from geoae.types import Floats
+from geoae.types import Floats, Samples
 
 __all__ = ["estimate_noise", "noise_model"]
 
@@ -49,9 +49,8 @@ THIRD = 3
 
 
 def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
-    """Standard deviation of additive, spatially white noise of each band, ``(band,)`` in DN.
+    """Estimate additive, spatially white noise.
 
-    ``samples``: pairs of pixels and mask ``(band, row, col)``, True = valid, cut from one scene.
     Two estimates, of which the lower counts, since texture can only add:
 
     * the band by itself: smallest eigenvalue of the covariance of weak-texture patches (Liu, Tanaka
@@ -60,20 +59,32 @@ def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
       (Roger and Arnold, Int. J. Remote Sensing 17(10), 1996); the noise that the prediction with
       weights ``a`` brings along is known, ``sigma_b^2 + sum_k a_k^2 sigma_k^2``, and taken out.
 
-    A band with too few valid patches, or none that is not flat, has no noise: 0. Noise is taken for
-    constant and not clipped; ``noise_model`` looks at both.
+    Only bands that are valid in the same places predict each other. A band with too few valid
+    patches, or none that is not flat, has no noise: 0. Noise is taken for constant and not
+    clipped; ``noise_model`` looks at both.
 
     A band of which the others leave next to nothing is taken for a copy of them, whose noise they
     predict too. In a ``restored`` scene it is not: there it is a band whose noise is gone.
+
+    Args:
+        samples: pairs of pixels in DN and mask ``(band, row, col)``, True = valid, of one scene.
+        restored: whether the scene is an output of geoae.
+
+    Returns:
+        Standard deviation of the noise of each band in DN, ``(band,)``.
+
     """
-    patches = cut_patches(samples)
-    alone = _estimate_alone(patches, patches.bands)
-    return _estimate_all(patches, patches.bands, alone, copied=0.0 if restored else COPIED)[0]
+    copied = 0.0 if restored else COPIED
+
+    def estimate(patches: Patches) -> tuple[Floats]:
+        alone = _estimate_alone(patches, patches.bands)
+        return (_estimate_all(patches, patches.bands, alone, copied=copied)[0],)
+
+    return _for_each_group(samples, estimate)[0]
 
 
 def noise_model(samples: Samples) -> tuple[Floats, Floats]:
-    """Noise of each band where the signal is its mean, and how its variance grows with the signal,
-    ``(band,)`` in DN twice; a growth of 0 where the noise is constant.
+    """Estimate the noise of each band, and how its variance grows with the signal.
 
     The variance is a straight line in the signal, as shot noise has it (Foi, Trimeche, Katkovnik
     and Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the weaker half of the patches of
@@ -86,8 +97,36 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
     of it is left near that value. Then the patches are given back the signal and the contrast that
     the noise found so far says they had, and the noise is estimated again until it no longer
     changes. What is returned is the noise before clipping.
+
+    Args:
+        samples: pairs of pixels in DN and mask ``(band, row, col)``, True = valid, of one scene.
+
+    Returns:
+        Standard deviation of the noise where the signal is the band's mean, in DN, ``(band,)``; and
+        the growth of its variance with the signal, in DN, ``(band,)``: 0 where it is constant.
+
     """
-    patches = cut_patches(samples)
+    sigma, growth = _for_each_group(samples, _fit_patches)
+    return sigma, growth
+
+
+def _for_each_group(
+    samples: Samples, estimate: Callable[[Patches], tuple[Floats, ...]]
+) -> tuple[Floats, ...]:
+    """``estimate`` of the patches of each group of bands, put together as ``(band,)`` each."""
+    groups = group_bands(samples)
+    if len(groups) == 1:
+        return estimate(cut_patches(samples))
+    found = [
+        estimate(cut_patches([(pixels[group], mask[group]) for pixels, mask in samples]))
+        for group in groups
+    ]
+    order = np.argsort(np.concatenate(groups))
+    return tuple(np.concatenate(values)[order] for values in zip(*found, strict=True))
+
+
+def _fit_patches(patches: Patches) -> tuple[Floats, Floats]:
+    """``noise_model`` of patches that are valid in all of their bands."""
     alone = _estimate_alone(patches, patches.bands)
     middle = patches.values[:, :, SIDE * SIDE // 2]
     limits = [find_limits(*band) for band in zip(middle, alone[:, 0], strict=True)]
@@ -189,7 +228,7 @@ def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
     """The first of ``estimate_noise`` of some ``bands``, and the mean signal where it was seen,
     ``(of bands, 2)``.
     """
-    floor = OF_MANY_BANDS if patches.few else OF_FEW_BANDS
+    floor = OF_MANY_BANDS if patches.few or patches.scarce else OF_FEW_BANDS
     each = ((band, patches.values[band]) for band in bands)
     return np.array(
         [_weak_texture(patches, band, own, gradient_energy(own), floor) for band, own in each]
@@ -209,6 +248,8 @@ def _estimate_all(
     all.
     """
     floor, most = (WITHOUT_TEXTURE, 1 / CLEARLY_LESS) if patches.few else (OF_FEW_BANDS, 1.0)
+    if patches.scarce and not patches.few:
+        floor = OF_MANY_BANDS
     found = []
     for band, residual, factor in subtract_predicted(patches, bands, alone[:, 0]):
         energy, (sigma, seen_at), growth = gradient_energy(residual), alone[band], 0.0

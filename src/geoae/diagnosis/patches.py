@@ -1,31 +1,27 @@
 """Small squares of a scene's sample, from which its noise is estimated."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import special
 
 from geoae.diagnosis.clipping import LEAST_LEFT
-from geoae.types import Floats
+from geoae.types import Floats, Mask, Samples
 
 __all__ = [
     "FEWEST",
     "FEW_BANDS",
     "SIDE",
     "Patches",
-    "Samples",
+    "count_places",
     "cut_patches",
     "gradient_energy",
+    "group_bands",
     "most_patches",
     "pure_noise_energy",
 ]
-
-Samples = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
 
 # Side of the patches; their number bounds the cost of a band, and of all of them where there are
 # many.
@@ -35,6 +31,9 @@ FEW_BANDS = 24
 FEWEST_PATCHES = 2_000
 # Below this number of patches a covariance of 25 x 25 means nothing.
 FEWEST = 200
+# Below this number of patches, or this share of those that a scene without nodata would give, the
+# scene is looked at pixel by pixel.
+SCARCE, SCARCE_SHARE = 2_000, 0.2
 # Share of pure noise whose gradients pass for weak texture (Liu, Tanaka and Okutomi, IEEE TIP
 # 22(12), 2013).
 CONFIDENCE = 1 - 1e-6
@@ -51,6 +50,7 @@ class Patches:
         pixels: how many pixels of a band are in them.
         left: part of the noise variance that clipping has left, ``(band, patch)``; None where
             nothing is clipped.
+        scarce: whether nodata leaves so few patches that sampling errors of covariances matter.
 
     """
 
@@ -58,6 +58,7 @@ class Patches:
     few: bool = False
     pixels: int = 0
     left: Floats | None = None
+    scarce: bool = False
 
     @property
     def bands(self) -> NDArray[np.intp]:
@@ -102,6 +103,13 @@ def cut_patches(samples: Samples) -> Patches:
     room = [max(p.shape[1] - SIDE + 1, 0) * max(p.shape[2] - SIDE + 1, 0) for p, _ in samples]
     step = max(1, int(np.sqrt(sum(room) / most)))
     places = [_find_places(mask, step) for _, mask in samples]
+    expected = sum(room) / step**2
+    scarce = sum(map(len, places)) < min(SCARCE, SCARCE_SHARE * expected)
+    if scarce and step > 1:
+        # Patches that overlap more tell more than few ones.
+        there = sum(len(_find_places(mask, 1)) for _, mask in samples)
+        step = max(1, int(np.sqrt(there / most)))
+        places = [_find_places(mask, step) for _, mask in samples]
     covered = sum(map(len, places)) * step**2
     if few:
         # A step of whole pixels could leave four times as many.
@@ -111,7 +119,63 @@ def cut_patches(samples: Samples) -> Patches:
     values = np.empty((bands, ends[-1], SIDE * SIDE))
     for (pixels, _), some, first, stop in zip(samples, places, ends, ends[1:], strict=False):
         values[:, first:stop] = pixels.reshape(bands, -1)[:, some]
-    return Patches(values, few, min(covered, ends[-1] * SIDE * SIDE))
+    return Patches(values, few, min(covered, ends[-1] * SIDE * SIDE), scarce=scarce)
+
+
+def count_places(samples: Samples) -> NDArray[np.intp]:
+    """Count the places of patches that are valid in a band.
+
+    Args:
+        samples: pairs of pixels and mask ``(band, row, col)``.
+
+    Returns:
+        The number of places, patches that overlap included, ``(band,)``.
+
+    """
+    return sum(
+        (_is_whole(mask).sum(axis=(1, 2)) for _, mask in samples),
+        start=np.zeros(len(samples[0][1]), np.intp),
+    )
+
+
+def group_bands(samples: Samples) -> list[NDArray[np.intp]]:
+    """Tell which bands can be looked at together: those that are valid in the same places.
+
+    Args:
+        samples: pairs of pixels and mask ``(band, row, col)``.
+
+    Returns:
+        Indices of the bands of each group. One group of all where they share enough patches, or
+        half of those of the band that has the fewest.
+
+    """
+    everything = np.arange(len(samples[0][1]))
+    if all(mask.all() for _, mask in samples):
+        return [everything]
+    together: Samples = [(pixels, _shared(mask)) for pixels, mask in samples]
+    shared = int(count_places(together)[0])
+    if shared >= SCARCE:
+        return [everything]
+    own = count_places(samples)
+    if not own.any() or shared >= own[own > 0].min() / 2:
+        return [everything]
+    packed = np.concatenate(
+        [np.packbits(m.reshape(len(m), -1), axis=1) for _, m in samples], axis=1
+    )
+    group = np.unique(packed, axis=0, return_inverse=True)[1].ravel()
+    return [np.flatnonzero(group == one) for one in range(group.max() + 1)]
+
+
+def _shared(mask: Mask) -> Mask:
+    """Which pixels are valid in all bands, ``(1, row, col)``."""
+    return np.logical_and.reduce(mask, axis=0, keepdims=True)
+
+
+def _is_whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether the patch that begins at a pixel is valid, ``(band, row, col)``."""
+    height, width = (max(size - SIDE + 1, 0) for size in mask.shape[1:])
+    rows = np.logical_and.reduce([mask[:, i : i + height] for i in range(SIDE)])
+    return np.logical_and.reduce([rows[:, :, i : i + width] for i in range(SIDE)])
 
 
 def _find_places(mask: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
@@ -121,7 +185,7 @@ def _find_places(mask: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
     height, width = mask.shape[1:]
     if min(height, width) < SIDE:
         return np.zeros((0, SIDE * SIDE), np.intp)
-    valid = sliding_window_view(mask.all(axis=0), (SIDE, SIDE))[::step, ::step].all(axis=(2, 3))
+    valid = _is_whole(_shared(mask))[0, ::step, ::step]
     corners = np.argwhere(valid) @ np.array([step * width, step])
     places: NDArray[np.intp] = (
         corners[:, None] + np.add.outer(np.arange(SIDE) * width, np.arange(SIDE)).ravel()

@@ -1,30 +1,98 @@
 """One bounded, deterministic sample of windows of a scene."""
 
-from typing import Any
-
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from geoae.tiling.window import FEW, Read, grids, windows
+from geoae.tiling.window import FEW, GRID, SIDE, Read, Window, grids, windows
+from geoae.types import Mask, Pixels, Samples
 
-__all__ = ["Samples", "enough", "sample"]
+__all__ = ["count_valid", "enough", "sample"]
 
-Samples = list[tuple[NDArray[Any], NDArray[np.bool_]]]
+# Side of the blocks in which a whole scene is searched, a multiple of SIDE, and side of the squares
+# whose valid pixels are counted.
+BLOCK = 2 * SIDE
+SQUARE = 32
 
 
 def sample(read: Read, height: int, width: int) -> Samples:
-    """Pixels and mask ``(band, row, col)`` of the windows from which all facts are drawn."""
-    found: Samples = []
+    """Draw the windows from which all statistics of a scene are computed.
+
+    At first on a grid, then on a finer one. Where these hold too few valid pixels of some band, the
+    whole scene is searched, once: strips and islands may lie between the windows.
+
+    Args:
+        read: gives the pixels and the mask of a window.
+        height: rows of the scene.
+        width: columns of the scene.
+
+    Returns:
+        Pixels in DN and mask, True = valid, ``(band, row, col)`` of each window.
+
+    """
+    found: list[tuple[Pixels, Mask]] = []
     for grid in grids():
-        found = []
-        for window in windows(height, width, *grid):
-            pixels, mask = read(window)
-            found.append((pixels, np.ones(pixels.shape, dtype=bool) if mask is None else mask))
+        found = [_read(read, window) for window in windows(height, width, *grid)]
         if enough(found):
-            break
-    return found
+            return found
+    if max(height, width) <= SIDE * GRID:  # the windows hold all of it
+        return found
+    return _search(read, height, width)
 
 
 def enough(samples: Samples) -> bool:
-    """Whether a sample holds valid pixels worth measuring."""
-    return sum(int(mask.any(axis=0).sum()) for _, mask in samples) >= FEW
+    """Whether a sample holds valid pixels worth measuring of every band."""
+    return bool((count_valid(samples) >= FEW).all())
+
+
+def count_valid(samples: Samples) -> NDArray[np.intp]:
+    """Count the valid pixels of each band, ``(band,)``."""
+    counts = [np.count_nonzero(mask, axis=(1, 2)) for _, mask in samples]
+    return np.sum(counts, axis=0, dtype=np.intp)
+
+
+def _read(read: Read, window: Window) -> tuple[Pixels, Mask]:
+    pixels, mask = read(window)
+    return pixels, np.ones(pixels.shape, dtype=bool) if mask is None else mask
+
+
+def _search(read: Read, height: int, width: int) -> Samples:
+    """The windows of a whole scene in which there is most to measure, as many as on a grid."""
+    blocks = [
+        Window(row, col, min(BLOCK, height - row), min(BLOCK, width - col))
+        for row in range(0, height, BLOCK)
+        for col in range(0, width, BLOCK)
+    ]
+    best: list[tuple[Pixels, Mask]] = []
+    for block in blocks:
+        pixels, mask = _read(read, block)
+        if not mask.any():
+            continue
+        inside = (slice(None), *_fullest(mask))
+        # Copies, or the whole blocks would stay in memory.
+        best.append((pixels[inside].copy(), mask[inside].copy()))
+        if len(best) > GRID * GRID:
+            best.pop(_least_telling(best))
+    return best or [_read(read, blocks[0])]
+
+
+def _fullest(mask: Mask) -> tuple[slice, slice]:
+    """Rows and columns of the window of ``SIDE`` px with most valid pixels; all bands count the
+    same, however many of theirs are valid.
+    """
+    counts = np.maximum(np.count_nonzero(mask, axis=(1, 2)), 1)
+    weight = np.tensordot(1 / counts, mask, 1)
+    rows, cols = (np.arange(0, size, SQUARE) for size in weight.shape)
+    squares = np.add.reduceat(np.add.reduceat(weight, rows, axis=0), cols, axis=1)
+    side = SIDE // SQUARE
+    padded = np.pad(squares, [(0, max(side - size, 0)) for size in squares.shape])
+    sums = sliding_window_view(padded, (side, side)).sum(axis=(2, 3))
+    row, col = (int(place) * SQUARE for place in np.unravel_index(sums.argmax(), sums.shape))
+    return slice(row, row + SIDE), slice(col, col + SIDE)
+
+
+def _least_telling(samples: Samples) -> int:
+    """Which of ``samples`` holds the least of what there is of the bands, of each its share."""
+    counts = np.array([np.count_nonzero(mask, axis=(1, 2)) for _, mask in samples])
+    shares = counts / np.maximum(counts.sum(axis=0), 1)
+    return int(shares.sum(axis=1).argmin())

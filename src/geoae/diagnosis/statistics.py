@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.noise import noise_model
-from geoae.diagnosis.sampling import Samples
+from geoae.diagnosis.patches import FEWEST, count_places
+from geoae.diagnosis.sampling import count_valid
 from geoae.errors import RecipeError
 from geoae.radiometry.scale import Scale
+from geoae.tiling.window import FEW
+from geoae.types import Samples
 
-__all__ = ["Facts"]
+__all__ = ["Facts", "find_empty", "find_untold"]
 
 # Noise that is told may be this many times a band's standard deviation in the sample, which is not
 # the whole scene.
@@ -66,6 +69,37 @@ class Facts:
         return Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope)
 
 
+def find_empty(samples: Samples) -> NDArray[np.intp]:
+    """Find the bands that have no valid pixel in a sample.
+
+    Args:
+        samples: pairs of pixels and mask ``(band, row, col)``.
+
+    Returns:
+        Their indices.
+
+    """
+    return np.flatnonzero(count_valid(samples) == 0)
+
+
+def find_untold(samples: Samples, sigma: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Find the bands of which too few pixels are valid to estimate their noise.
+
+    Args:
+        samples: pairs of pixels and mask ``(band, row, col)``.
+        sigma: estimated noise in DN, ``(band,)``.
+
+    Returns:
+        Their indices. Bands without any valid pixel are not among them, as nothing is restored
+        there.
+
+    """
+    if sigma.all():
+        return np.zeros(0, np.intp)
+    few = (count_valid(samples) > 0) & (count_places(samples) < FEWEST)
+    return np.flatnonzero(few & (sigma == 0))
+
+
 def _refuse_louder_than_all(sigma: NDArray[np.float64], spread: NDArray[np.float64]) -> None:
     """Raise ``RecipeError`` where noise would be well above all that a band varies by, of which it
     is a part.
@@ -80,22 +114,41 @@ def _refuse_louder_than_all(sigma: NDArray[np.float64], spread: NDArray[np.float
 
 
 def _moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and covariance over pixels valid in all bands; without any, of each band by itself."""
+    """Mean and covariance over the pixels that are valid in all bands; where these are too few,
+    each band's own mean, and covariances of two bands over the pixels that both share.
+    """
     shared = [mask.all(axis=0) for _, mask in samples]
     count = sum(int(valid.sum()) for valid in shared)
-    if count > 1:
-        # Window by window: all of them as float64 would be gigabytes where there are hundreds of
-        # bands.
-        parts = [(pixels, valid) for (pixels, _), valid in zip(samples, shared, strict=True)]
-        mean = (
-            sum(pixels[:, valid].sum(axis=1, dtype=np.float64) for pixels, valid in parts) / count
-        )
-        centred = (pixels[:, valid] - mean[:, None] for pixels, valid in parts)
-        return mean, sum(part @ part.T for part in centred) / count
-    bands = range(len(samples[0][0]))
-    each = [
-        np.concatenate([pixels[b][mask[b]] for pixels, mask in samples]).astype(np.float64)
-        for b in bands
-    ]
-    mean = np.array([values.mean() if values.size else 0.0 for values in each])
-    return mean, np.diag([values.var() if values.size else 0.0 for values in each])
+    own = count_valid(samples)
+    if count <= 1 or count < min(FEW, own[own > 0].min() / 2):
+        return _pairwise_moments(samples)
+    # Window by window: all of them as float64 would be gigabytes where there are hundreds of bands.
+    parts = [(pixels, valid) for (pixels, _), valid in zip(samples, shared, strict=True)]
+    mean = sum(pixels[:, valid].sum(axis=1, dtype=np.float64) for pixels, valid in parts) / count
+    centred = (pixels[:, valid] - mean[:, None] for pixels, valid in parts)
+    return mean, sum(part @ part.T for part in centred) / count
+
+
+def _pairwise_moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of each band, and covariances over the pixels that two bands share, made positive
+    semidefinite: covariances of different pixels need not be.
+    """
+    counts = np.maximum(count_valid(samples), 1)
+    sums = (
+        np.where(mask, pixels, 0).sum(axis=(1, 2), dtype=np.float64) for pixels, mask in samples
+    )
+    mean = sum(sums, start=np.zeros(len(counts))) / counts
+    products, shared = np.zeros((2, len(counts), len(counts)))
+    for pixels, mask in samples:
+        centred = np.where(mask, pixels - mean[:, None, None], 0.0).reshape(len(mean), -1)
+        valid = mask.reshape(len(mean), -1).astype(np.float64)
+        products += centred @ centred.T
+        shared += valid @ valid.T
+    covariance = products / np.maximum(shared, 1)
+    deviation = np.sqrt(np.diag(covariance))
+    scale = np.where(deviation > 0, deviation, 1.0)
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    whole = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    # Each band keeps its own variance.
+    share = np.sqrt(np.where(deviation > 0, np.diag(whole), 1.0))
+    return mean, whole * np.outer(deviation / share, deviation / share)

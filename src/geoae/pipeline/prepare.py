@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoae.diagnosis.sampling import sample
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.statistics import Facts, find_empty, find_untold
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work
@@ -19,6 +20,7 @@ from geoae.raster.source import Source
 from geoae.raster.tags import history, remark
 from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
+from geoae.types import Samples
 
 __all__ = ["Prepared", "build_work", "load_restorer", "plan_for", "prepare"]
 
@@ -34,7 +36,7 @@ class Prepared:
     ``options``: the job's and its recipe's, resolved; the recipe is not read again, so that a run
     keeps to the options that it began with. ``history``: the restorations that made the scene,
     where it is an output of geoae. ``fill``: a value that fills much of the scene, though nothing
-    says that it is nodata.
+    says that it is nodata. ``unchanged``: lines on bands that will stay as they are.
     """
 
     job: Job
@@ -44,6 +46,7 @@ class Prepared:
     work: Work
     history: list[dict[str, str]]
     fill: FillValue | None = None
+    unchanged: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -54,7 +57,8 @@ class Prepared:
     @property
     def notes(self) -> list[str]:
         """What to look at in the scene before it is restored."""
-        return [*self.scene.notes, *([self.fill.note(self.job.source)] if self.fill else [])]
+        fill = [self.fill.note(self.job.source)] if self.fill else []
+        return [*self.scene.notes, *fill, *self.unchanged]
 
     @property
     def target(self) -> str:
@@ -93,7 +97,7 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         job.source, None if options.bands is None else tuple(options.bands), options.nodata
     )
     restorer = load_restorer(ModelSpec.of(job, options))
-    facts, fill = Facts.none(), None
+    facts, fill, unchanged = Facts.none(), None, []
     if scene.bands:
         sigma = options.known_sigma(job.source, scene.bands)
         with scene.reader() as reader:
@@ -101,12 +105,51 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
             edges = border(reader.read, scene.height, scene.width)
         release_memory()  # of GDAL's blocks
         facts, fill = Facts.of(samples, sigma), find_fill(samples, edges)
+        if restorer.name != "identity":
+            unchanged = _explain_unchanged(scene, samples, facts, told=sigma is not None)
         del samples
         release_memory()
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
     work = build_work(options, restorer, scene, facts.scale(restorer.channels))
-    return Prepared(job, options, scene, facts, work, history(job.source), fill)
+    return Prepared(job, options, scene, facts, work, history(job.source), fill, tuple(unchanged))
+
+
+def _explain_unchanged(scene: Scene, samples: Samples, facts: Facts, *, told: bool) -> list[str]:
+    """Lines on bands that a network will leave as they are.
+
+    Raises ``InputError`` where there is something to restore, but too little to tell the noise.
+    """
+    untold = find_untold(samples, facts.sigma)
+    if untold.size and not told:
+        raise InputError(
+            f"{scene.source}: {_name_bands(scene, untold)} too few valid pixels side by side to"
+            " estimate the noise; give --sigma"
+        )
+    empty = find_empty(samples)
+    still = np.setdiff1d(np.flatnonzero(facts.sigma == 0), empty)
+    lines = []
+    if empty.size:
+        lines.append(f"{scene.source}: {_name_bands(scene, empty)} no valid pixel: nothing changes")
+    if still.size and not told:
+        lines.append(
+            f"{scene.source}: {_name_bands(scene, still)} no noise that can be seen: nothing"
+            " changes; give --sigma where you know better"
+        )
+    return lines
+
+
+def _name_bands(scene: Scene, indices: NDArray[np.intp]) -> str:
+    """The restored bands of these ``indices`` as the subject of a sentence, ``has`` included."""
+    numbers = [scene.bands[index] for index in indices]
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    listed = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return f"band {listed} has" if len(numbers) == 1 else f"bands {listed} have"
 
 
 def load_restorer(spec: ModelSpec) -> Restorer:

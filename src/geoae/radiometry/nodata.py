@@ -13,7 +13,7 @@ import numpy as np
 
 from geoae.errors import InputError
 from geoae.tiling.window import Window
-from geoae.types import Mask, Pixels
+from geoae.types import Mask, Pixels, Samples
 
 __all__ = [
     "FillValue",
@@ -27,8 +27,6 @@ __all__ = [
     "nodata_values",
     "refuse_foreign_fill",
 ]
-
-Samples = list[tuple[Pixels, Mask]]
 
 # Least share of the scene, or of its outermost rows and columns, that is reported, and least number
 # of pixels.
@@ -164,7 +162,7 @@ def find_fill(samples: Samples, edges: Samples) -> FillValue | None:
         (edges, "its border", OF_BORDER),
     ):
         value, share = _most_frequent(places)
-        if share >= least and _is_apart(value, samples + edges):
+        if share >= least and _is_apart(value, [*samples, *edges]):
             return FillValue(value.item(), share, place)
     return None
 

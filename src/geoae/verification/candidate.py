@@ -21,13 +21,12 @@ from pydantic import (
 
 from geoae.config import explain
 from geoae.diagnosis.noise import estimate_noise
-from geoae.diagnosis.sampling import Samples
 from geoae.diagnosis.statistics import Facts
 from geoae.errors import ModelError, RecipeError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.job import Job
 from geoae.radiometry.scale import Scale
-from geoae.types import Array
+from geoae.types import Array, Samples
 
 __all__ = ["Called", "Claims", "Model", "Subject", "subject_of"]
 
