@@ -1,4 +1,5 @@
 import json
+import time
 from uuid import uuid4
 
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 import rasterio
 
 from geoae.errors import BusyError, GeoaeError, InputError, ReadError, RejectedError
+from geoae.pipeline import run as pipeline_run
+from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import Job
 from geoae.pipeline.run import run
 from tests.flows.scenes import artifacts, crop, task_runs
@@ -227,16 +230,28 @@ def test_a_cluster_gives_the_same_pixels(tmp_path):
 
 
 @pytest.mark.timeout(300, method="thread")  # its own alarm would take Prefect's place
-def test_a_scene_cut_by_its_time_limit_is_resumed(tmp_path):
+def test_a_scene_cut_by_its_time_limit_is_resumed(tmp_path, monkeypatch):
     from flows.restore import restore_scene
     from tests.flows.test_kill import OPTIONS, SCENE
 
     source, target = crop(tmp_path / "s.tif", side=900, source=SCENE), tmp_path / "restored.tif"
     run(Job(source=str(crop(tmp_path / "small.tif")), **OPTIONS))  # the first one loads torch
     by_hand = run(Job(source=str(source), target=str(tmp_path / "by_hand.tif"), **OPTIONS))
-    limit = by_hand.seconds / 2
+    limit = by_hand.seconds + 3
+
+    def restore_slowly(work, read, slabs, sink, on_tile):
+        """Too slow for the limit, however fast the machine has become meanwhile."""
+
+        def wait(computed: bool) -> None:
+            on_tile(computed)
+            time.sleep(limit / 20)
+
+        restore_slabs(work, read, slabs, sink, wait)
+
     given = {"source": str(source), "target": str(target)} | OPTIONS
-    state = restore_scene(**given, timeout=limit, return_state=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline_run, "restore_slabs", restore_slowly)
+        state = restore_scene(**given, timeout=limit, return_state=True)
     assert state.is_failed()
     error = state.result(raise_on_failure=False)
     assert isinstance(error, GeoaeError)
