@@ -28,7 +28,7 @@ class CAE(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.multiple = channels, 2 ** len(widths)
-        # Each level's convolution counts twice, down and up; then the head, and the grid's phase.
+        # Each level's convolution counts twice, down and up; then head and position on the grid.
         self.field = (
             2 * sum(2**level for level in range(len(widths)))
             + self.multiple

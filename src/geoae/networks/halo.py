@@ -10,9 +10,9 @@ __all__ = ["measure_field", "measure_halo"]
 TOLERANCE = 1e-5
 # Noise levels that training covers, in model units, and the one that reaches farthest.
 LEVELS = (0.02, 0.1, 0.25)
-# Half the side of the input on which a halo is looked for, at least.
+# Least half side in pixels of the input on which the halo is measured.
 LEAST = 128
-# A field that reaches farther than this is taken for infinite.
+# A receptive field that reaches farther than this, in pixels, counts as infinite.
 FARTHEST = 512
 
 

@@ -77,7 +77,7 @@ class NAFNet(nn.Module):
 
         pairs = list(itertools.pairwise(widths))
         self.channels, self.multiple = channels, 2**depth
-        # One convolution with neighbours a block, stem and head, and the grid's phase.
+        # One spatial convolution a block, stem and head, and the position on the grid.
         sides = [2 ** (min(index, 2 * depth - 2 - index) + 1) for index in range(len(blocks))]
         self.field = (
             4

@@ -14,8 +14,8 @@ from geoae.networks.layers import UPSAMPLINGS, ResBlock, by_rows, gated, level_a
 
 __all__ = ["ResCAE"]
 
-# Rows of a level that a CPU computes at a time: their features take a fraction of the tile's, and
-# fit its cache better.
+# Rows of a level that a CPU computes at a time: their features need a fraction of the memory of a
+# whole tile's, and fit the cache better.
 ROWS = 256
 
 

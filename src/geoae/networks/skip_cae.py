@@ -34,7 +34,7 @@ class SkipCAE(nn.Module):
         super().__init__()
         self.channels, self.multiple, self.image = channels, 2 ** (len(widths) - 1), image
         # A convolution down and one up at each level (and one more of nearest up-sampling), the
-        # bottleneck's, the head, and the grid's phase.
+        # bottleneck's, the head, and the position on the grid.
         convolutions = 3 if upsampling == "nearest" else 2
         self.field = (
             convolutions * (self.multiple - 1) + self.multiple + 1 + 2 * (self.multiple - 1)

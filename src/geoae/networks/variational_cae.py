@@ -9,7 +9,7 @@ from geoae.networks.layers import LEAK, ResBlock, gated, with_level
 
 __all__ = ["VariationalCAE"]
 
-# exp(x / 2) of a logarithm of variance beyond these neither vanishes nor overflows.
+# Limits of the logarithm of a variance x, so that exp(x / 2) neither vanishes nor overflows.
 LOG_VARIANCE = (-12.0, 4.0)
 
 
@@ -37,8 +37,8 @@ class VariationalCAE(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.multiple, self.beta = channels, 2 ** len(widths), beta
-        # A block and a resampling convolution of two pixels at each level, both ways, and the
-        # grid's phase.
+        # A block and a resampling convolution of two pixels at each level, down and up, and the
+        # position on the grid.
         self.field = 4 * sum(2 ** (level + 1) for level in range(len(widths))) + 4 * self.multiple
         encoder: list[nn.Module] = []
         inner = 2 * channels
