@@ -102,7 +102,8 @@ class Drawn(BaseModel):
                 low, high = self._parameters[name]
                 varied = drawn[name] * np.exp(rng.normal(0.0, VARIATION, bands))
                 drawn[name] = tuple(np.clip(varied, low, high).tolist())
-        return DEGRADATIONS[self.kind](**drawn)  # valid at both ends of its range, so valid between them
+        # Both ends of each range were checked, so what lies between them is valid.
+        return DEGRADATIONS[self.kind](**drawn)
 
 
 def _is_range(value: Any) -> bool:
