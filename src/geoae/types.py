@@ -11,7 +11,7 @@ __all__ = ["Array", "Floats", "Mask", "Pixels"]
 Pixels = NDArray[Any]
 # True where a pixel is valid.
 Mask = NDArray[np.bool_]
-# What networks take and give.
+# Input and output of networks.
 Array = NDArray[np.float32]
-# Exact arithmetic.
+# For exact arithmetic.
 Floats = NDArray[np.float64]
