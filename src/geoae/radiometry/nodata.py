@@ -28,8 +28,8 @@ __all__ = [
 
 Samples = list[tuple[Pixels, Mask]]
 
-# Least share of the scene, least share of its outermost rows and columns, and least number of pixels
-# that are reported.
+# What is reported: least share of the scene, least share of its outermost rows and columns, least
+# number of pixels.
 OF_SCENE, OF_BORDER, LEAST = 0.05, 0.2, 32
 # Fill lies in areas: at least this share of its pixels have a right neighbour of the same value.
 TOGETHER = 0.9
