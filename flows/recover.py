@@ -110,7 +110,7 @@ def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
     client.set_flow_run_state(
         root.id, AwaitingRetry(message="Started again, since its process was lost.")
     )
-    # A server that has just started processes neither state for minutes, and would miss a heartbeat.
+    # A server that has just started processes no state for minutes, and would miss a heartbeat.
     event = Event(event=RECOVERED, resource={"prefect.resource.id": f"prefect.flow-run.{root.id}"})
     client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()
     return f"{root.name} ({root.id}) has lost its process; it starts again"

@@ -43,8 +43,8 @@ MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
     "MALLOC_ARENA_MAX": "1",
 }
-# The server's HTTPS proxy, unless one is set: a closed port. The server downloads the worker registry
-# from GitHub, and no setting prevents that; where it fails, the server uses its own copy.
+# The server's HTTPS proxy, unless one is set: a closed port. The server downloads the worker
+# registry from GitHub, and no setting prevents that; where it fails, the server uses its own copy.
 NOBODY = "http://127.0.0.1:9"
 SERVER_SECONDS = 180.0
 HERE = ("127.0.0.1", "localhost", "::1")

@@ -1,4 +1,4 @@
-"""Slabs over the workers of a Dask cluster, where one is active."""
+"""Restore slabs on the workers of a Dask cluster, where one is active."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -31,10 +31,16 @@ ANSWER_SECONDS = 30
 
 @contextmanager
 def connected(address: str, on_warning: Callable[[str], None]) -> Iterator[None]:
-    """The Dask cluster whose scheduler is at ``address`` takes the slabs of what runs in the block.
+    """Use a Dask cluster for the slabs of all restorations inside the block.
 
-    ``on_warning`` hears of a cluster without workers, whose first one is waited for. Raises
-    ``ClusterError`` where nobody answers.
+    Args:
+        address: address of the cluster's scheduler.
+        on_warning: called if the cluster has no workers yet; the scene then waits for the first
+            one.
+
+    Raises:
+        ClusterError: no scheduler answers.
+
     """
     require_extra("distributed", "distributed")
     from distributed import Client
@@ -60,8 +66,9 @@ def connected(address: str, on_warning: Callable[[str], None]) -> Iterator[None]
 
 
 def active_client() -> "Client | None":
-    """The ``dask.distributed.Client`` of this process, if it has one: the whole switch from a
-    laptop to a cluster.
+    """Return the ``dask.distributed.Client`` of this process, if there is one.
+
+    This is the only switch between one machine and a cluster.
     """
     if "distributed" not in sys.modules:
         return None
@@ -80,10 +87,20 @@ def restore_spread(
     runs: Sequence[Sequence[Slab]],
     on_tile: Callable[[bool], None],
 ) -> None:
-    """Restore ``runs`` of consecutive slabs on the workers, which write their parts to ``store``.
+    """Restore slabs on the workers, which write their parts to the store.
 
-    Every worker must see the source and the store's folder under the same names. Raises
-    ``ClusterError`` where the cluster is lost; slabs that were finished stay.
+    Every worker must see the source and the store's folder under the same names.
+
+    Args:
+        client: client of the cluster.
+        prepared: the job.
+        store: store of the parts.
+        runs: runs of consecutive slabs.
+        on_tile: called for each tile; True if it was computed, False if it has no valid pixel.
+
+    Raises:
+        ClusterError: the cluster was lost; finished slabs stay in the store.
+
     """
     from dask import delayed
     from distributed import as_completed
@@ -124,9 +141,18 @@ def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
 
 
 def restorer_of(spec: ModelSpec, digest: str) -> Restorer:
-    """The restorer of ``spec``: one a process and model, however many slabs and scenes it computes.
+    """Load a model; each process loads it once, for all slabs and scenes.
 
-    Raises ``ModelError`` where the model is not the one of ``digest`` that the order was given for.
+    Args:
+        spec: the model.
+        digest: digest of the model for which the job was given.
+
+    Returns:
+        The restorer.
+
+    Raises:
+        ModelError: the model on this machine has another digest.
+
     """
     restorer = _cached_restorer(spec, digest)
     if restorer.digest != digest:
@@ -153,7 +179,7 @@ def _restore_run(
     store: PartStore,
     slabs: Sequence[Slab],
 ) -> list[bool]:
-    """On a worker: restore consecutive slabs; for each tile, whether it was computed."""
+    """Restore consecutive slabs on a worker; return for each tile whether it was computed."""
     restorer = restorer_of(spec, digest)
     work = Work(plan, facts.scale(restorer.channels), restorer, scene.nodata, ramp)
     tiles: list[bool] = []

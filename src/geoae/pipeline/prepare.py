@@ -27,41 +27,44 @@ TILE_BYTES = 384 << 20
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Prepared:
-    """A job decided in full: what is read, with which plan, map and model.
-
-    ``options``: the job's and its recipe's, resolved; the recipe is not read again, so that a run
-    keeps to the options that it began with. ``history``: the restorations that made the scene,
-    where it is an output of geoae. ``fill``: a value that fills much of the scene, though nothing
-    says that it is nodata.
-    """
+    """A job on which everything is decided: what is read, with which plan, map and model."""
 
     job: Job
+    """The job."""
     options: Recipe
+    """Its resolved options. The recipe is not read again, so a run keeps the options it began
+    with.
+    """
     scene: Scene
+    """The source."""
     facts: Facts
+    """Statistics of the source."""
     work: Work
+    """Plan, map and model."""
     history: list[dict[str, str]]
+    """The restorations that made the source, if it is an output of geoae."""
     fill: FillValue | None = None
+    """A value that fills much of the source although nothing declares it as nodata."""
 
     @property
     def warnings(self) -> list[str]:
-        """What whoever gave the order ought to hear before the work begins."""
+        """What the user should know before the work begins."""
         warning = remark(self.job.source, self.history)
         return [*self.notes, *([warning] if warning else [])]
 
     @property
     def notes(self) -> list[str]:
-        """What to look at in the scene before it is restored."""
+        """What the user should look at in the scene before it is restored."""
         return [*self.scene.notes, *([self.fill.note(self.job.source)] if self.fill else [])]
 
     @property
     def target(self) -> str:
-        """Where the result goes."""
+        """Path of the output."""
         return target_of(self.job)
 
     @property
     def order(self) -> str:
-        """Digest of all that was known before a pixel was read."""
+        """Digest of all that is known before a pixel is read."""
         return order_of(self.options, self.scene, self.work.restorer, self.job.precision)
 
     @property
@@ -76,11 +79,14 @@ class Prepared:
 
 
 def prepare(job: Job, options: Recipe | None = None) -> Prepared:
-    """Read what ``job`` names and decide everything; touches no output.
+    """Read the scene of a job and decide everything; no output is touched.
 
     Args:
-        job: what is asked for.
-        options: what ``merged(job)`` gave, where the caller has resolved the options before.
+        job: the job.
+        options: its resolved options, where the caller has resolved them before.
+
+    Returns:
+        The job with all decisions.
 
     Raises:
         GeoaeError: the scene, the model or an option cannot be used.
@@ -111,9 +117,7 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
 
 
 def load_restorer(spec: ModelSpec) -> Restorer:
-    """The model that ``spec`` names, on the device it names. Raises ``ModelError``,
-    ``DeviceError``.
-    """
+    """Load the model of ``spec`` on its device; raise ``ModelError`` or ``DeviceError``."""
     if spec.model == "identity":
         return Identity()
     from geoae.models.folder import load  # torch loads only where a network runs
@@ -125,8 +129,24 @@ def load_restorer(spec: ModelSpec) -> Restorer:
 
 
 def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:
-    """The plan of a scene: the asked or the model's tile, less where many bands would make it
-    heavy.
+    """Plan the tiles of a scene.
+
+    The largest tile is that of the options or else of the model, smaller where many bands would
+    need too much memory.
+
+    Args:
+        options: resolved options.
+        restorer: the model.
+        height: rows of the scene.
+        width: columns of the scene.
+        bands: number of bands to restore.
+
+    Returns:
+        The plan.
+
+    Raises:
+        RecipeError: tile or overlap is too small for the model's halo.
+
     """
     heaviest = int((TILE_BYTES / (12 * max(bands, 1))) ** 0.5)
     least = 4 * (restorer.halo + restorer.multiple)
