@@ -1,4 +1,4 @@
-"""One bounded, deterministic sample of windows of a scene."""
+"""Sample windows of a scene; the sample is bounded and deterministic."""
 
 from typing import Any
 
@@ -13,7 +13,17 @@ Samples = list[tuple[NDArray[Any], NDArray[np.bool_]]]
 
 
 def sample(read: Read, height: int, width: int) -> Samples:
-    """Pixels and mask ``(band, row, col)`` of the windows from which all facts are drawn."""
+    """Read the windows from which all statistics of a scene are computed.
+
+    Args:
+        read: reads a window of the scene.
+        height: rows of the scene.
+        width: columns of the scene.
+
+    Returns:
+        Pixels in DN and mask of each window, ``(band, row, col)``.
+
+    """
     found: Samples = []
     for grid in grids():
         found = []
@@ -26,5 +36,5 @@ def sample(read: Read, height: int, width: int) -> Samples:
 
 
 def enough(samples: Samples) -> bool:
-    """Whether a sample holds valid pixels worth measuring."""
+    """Whether a sample holds enough valid pixels for statistics."""
     return sum(int(mask.any(axis=0).sum()) for _, mask in samples) >= FEW

@@ -1,4 +1,4 @@
-"""Scenes in memory: readers of arrays and sinks into arrays."""
+"""Scenes in memory: read from arrays and write to arrays."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,16 +17,20 @@ __all__ = ["ArraySink", "Region", "reader", "write_into"]
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Full-width rows of a scene in memory, from ``row`` on, read like the scene itself."""
+    """Full-width rows of a scene in memory, which read like the scene itself."""
 
     pixels: Pixels
+    """Pixels ``(band, row, col)`` in DN."""
     row: int
+    """Row of the scene that the first row is."""
     height: int
+    """Rows of the whole scene."""
     nodata: Nodata
+    """Nodata values of all bands in DN."""
 
     def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
-        """Pixels ``(band, height, width)`` and their mask (None: all valid), as ``Reader.read``
-        gives them.
+        """Return pixels ``(band, height, width)`` and mask (None: all valid), as ``Reader.read``
+        does.
         """
         rows = reflect(window.row, window.height, self.height) - self.row
         cols = reflect(window.col, window.width, self.pixels.shape[2])
@@ -37,18 +41,32 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class ArraySink:
-    """A sink that keeps pixels in an array, whose first row is ``row`` of the scene."""
+    """A sink that writes into an array."""
 
     pixels: Pixels
+    """The array ``(band, row, col)`` to write into."""
     row: int = 0
+    """Row of the scene that its first row is."""
 
     def write(self, window: Window, pixels: Pixels) -> None:
-        """``pixels`` (band, height, width) in the dtype of the array."""
+        """Write finished pixels.
+
+        Args:
+            window: their place in scene coordinates.
+            pixels: ``(band, height, width)`` in the dtype of the array.
+
+        """
         self.pixels[(slice(None), *window.slices(self.row))] = pixels
 
 
 def reader(pixels: Pixels, mask: Mask | None = None) -> Read:
-    """``read`` of pixels in memory, continued by reflection."""
+    """Return a function that reads windows of an array, continued by reflection.
+
+    Args:
+        pixels: ``(band, row, col)`` in DN.
+        mask: of the same shape, True where valid; None where all pixels are.
+
+    """
 
     def read(window: Window) -> tuple[Pixels, Mask | None]:
         rows = reflect(window.row, window.height, pixels.shape[1])[:, None]
@@ -60,7 +78,7 @@ def reader(pixels: Pixels, mask: Mask | None = None) -> Read:
 
 
 def write_into(array: ArraySink) -> Callable[[Slab], AbstractContextManager[ArraySink]]:
-    """Where the engine writes its slabs, all of them into ``array``."""
+    """Return the sink of the engine that writes all slabs into ``array``."""
 
     @contextmanager
     def sink(_: Slab) -> Iterator[ArraySink]:
