@@ -46,15 +46,7 @@ def run_evaluation(
 
     """
     require_extra("demo", "matplotlib", "torchmetrics")
-    chosen = _peers(peers)
-    try:
-        levels = [float(text) for text in sigmas.split(",")]
-    except ValueError as error:
-        raise RecipeError(f"--sigmas {sigmas}: give numbers like 15,25,50") from error
-    if not all(0 <= level <= GREYS for level in levels):
-        raise RecipeError(
-            f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span"
-        )
+    chosen, levels = _peers(peers), _levels(sigmas)
     names = models.split(",") if models else [card.name for card in shipped_models()]
     for name in names:
         if name != "identity":
@@ -90,6 +82,19 @@ def run_evaluation(
         ) from error
     say(f"{os.linesep}{table}")
     say(f"{out}: figures.csv, figures.md, figures.png, scenes.jpg")
+
+
+def _levels(sigmas: str) -> list[float]:
+    """Parse noise levels with commas; raise ``RecipeError``."""
+    try:
+        levels = [float(text) for text in sigmas.split(",")]
+    except ValueError as error:
+        raise RecipeError(f"--sigmas {sigmas}: give numbers like 15,25,50") from error
+    if not all(0 <= level <= GREYS for level in levels):
+        raise RecipeError(
+            f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span"
+        )
+    return levels
 
 
 def _peers(names: str | None) -> list[str]:

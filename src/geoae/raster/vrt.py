@@ -83,17 +83,8 @@ def described(
     area = dataset.tags().get(AREA)
     if area and not dataset.crs:  # else GDAL keeps it, among the keys of the CRS
         root.append(metadata(HIDDEN, {AREA: area}))
-    # GDAL rounds control points in a VRT to four decimals of a pixel, and scales to 16 digits; give
-    # all.
-    for node, point in zip(root.findall("GCPList/GCP"), dataset.gcps[0], strict=True):
-        for key, value in (
-            ("Pixel", point.col),
-            ("Line", point.row),
-            ("X", point.x),
-            ("Y", point.y),
-            ("Z", point.z),
-        ):
-            node.set(key, repr(value or 0.0))
+    _write_exact_points(root, dataset)
+    # GDAL rounds scales and offsets in a VRT to 16 digits.
     exact = {"Scale": dataset.scales, "Offset": dataset.offsets}
     places = {band: str(place) for place, band in enumerate(bands, start=1)}
     for band, old in zip(dataset.indexes, given.findall("VRTRasterBand"), strict=True):
@@ -114,6 +105,19 @@ def described(
         mask = SubElement(SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
         mask.append(_pixels(name, "mask,1", 0, dataset.shape))
     return root
+
+
+def _write_exact_points(root: Element, dataset: DatasetReader) -> None:
+    """Write all digits of the control points, which GDAL rounds to four decimals of a pixel."""
+    for node, point in zip(root.findall("GCPList/GCP"), dataset.gcps[0], strict=True):
+        for key, value in (
+            ("Pixel", point.col),
+            ("Line", point.row),
+            ("X", point.x),
+            ("Y", point.y),
+            ("Z", point.z),
+        ):
+            node.set(key, repr(value or 0.0))
 
 
 def store_crs(root: Element) -> Stored | None:
