@@ -1,4 +1,4 @@
-"""A folder, glob, list or STAC collection of scenes: ``restore_archive``."""
+"""A flow for a folder, glob, list or STAC collection of scenes: ``restore_archive``."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

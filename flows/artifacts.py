@@ -1,4 +1,4 @@
-"""What a run shows in Prefect: progress, picture, figures, links, tables."""
+"""Artifacts of a run in Prefect: progress, image, figures, links, tables."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -26,16 +26,17 @@ __all__ = ["progress", "show_outcomes", "show_report"]
 
 # Seconds between updates: each is a request to the server.
 EVERY = 5.0
-# Seconds until a server that did not answer is asked again: each time, Prefect tries for half a
-# minute.
+# Seconds until the next request to a server that did not answer: Prefect waits half a minute for
+# each.
 AWAY = 300.0
-# A table is one row of the server's database; the rest of a large archive is told by its number.
+# A table is one row of the server's database, so of a large archive only the first rows are shown.
 ROWS = 500
 
 
 def progress(name: str) -> Callable[[Progress], None]:
-    """A progress artifact of this run, brought up to date every few seconds while the server
-    answers.
+    """Create a progress artifact and return the function that updates it every few seconds.
+
+    While the server does not answer, updates are rare.
     """
     artifact = cast(
         UUID, create_progress_artifact(0.0, key="geoae-progress", description=f"tiles of {name}")
@@ -49,14 +50,20 @@ def progress(name: str) -> Callable[[Progress], None]:
         try:
             update_progress_artifact(artifact, 100 * done.done / done.total)
             following = time.monotonic() + EVERY
-        except httpx.HTTPError:  # the scene is worth more than its progress
+        except httpx.HTTPError:  # a lost progress update must not fail the scene
             following = time.monotonic() + AWAY
 
     return update
 
 
 def show_report(report: RestoreReport, written: str | None) -> None:
-    """Picture, figures and links of one restored scene; ``written``: where its report is."""
+    """Create image, figures and links of one restored scene.
+
+    Args:
+        report: the report of the run.
+        written: path of the report's file, or None.
+
+    """
     name = Path(report.target).name
     if report.bands:
         picture = before_after(report.source, report.target, tuple(report.bands))
@@ -103,7 +110,13 @@ def _link(place: str) -> str:
 
 
 def show_outcomes(title: str, outcomes: Sequence[Outcome]) -> None:
-    """A table of scenes, those that need a person first."""
+    """Create a table of scenes; those that need a person come first.
+
+    Args:
+        title: what the table shows.
+        outcomes: outcomes of all scenes.
+
+    """
     rows = sorted(outcomes, key=lambda one: (STATUSES.index(one.status), one.source))
     more = f"; the first {ROWS} are shown" if len(rows) > ROWS else ""
     table = [asdict(row) | {"seconds": round(row.seconds, 1)} for row in rows[:ROWS]]

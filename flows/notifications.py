@@ -1,6 +1,4 @@
-"""A word to people when a run fails, crashes or is cancelled, through a Prefect
-notification block.
-"""
+"""Notify a Prefect block when a run fails, crashes or is cancelled."""
 
 import os
 from typing import Any
@@ -14,13 +12,18 @@ from geoae.errors import BusyError
 
 __all__ = ["notify", "on_end"]
 
-# Name of the block, like slack-webhook/ground-segment; without it nobody is told.
+# Name of the block, like slack-webhook/ground-segment; without it nobody is notified.
 SETTING = "GEOAE_NOTIFY"
 
 
 def notify(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:
-    """Send state and reason to the block that ``GEOAE_NOTIFY`` names. Prefect wants these
-    parameters' names.
+    """Send state and reason to the block that ``GEOAE_NOTIFY`` names.
+
+    Args:
+        flow: the flow. Prefect requires these names of the parameters.
+        flow_run: its run.
+        state: the state that the run has entered.
+
     """
     name = os.environ.get(SETTING)
     if not name or _is_left_to_another(state):
@@ -36,10 +39,10 @@ def notify(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:
 
 
 def _is_left_to_another(state: State) -> bool:
-    """Whether the scene is being restored by another run, which is no failure to tell of."""
+    """Whether another run is restoring the scene, which is not a failure to report."""
     return state.is_failed() and isinstance(state.result(raise_on_failure=False), BusyError)
 
 
 def on_end() -> dict[str, Any]:
-    """The hooks of a flow, as arguments of ``@flow``."""
+    """Return the hooks of a flow, as arguments of ``@flow``."""
     return {"on_failure": [notify], "on_crashed": [notify], "on_cancellation": [notify]}

@@ -1,5 +1,5 @@
-"""The fields of ``geoae.pipeline.job.Job`` as parameters of flows, so that Prefect's form shows
-them with descriptions.
+"""The fields of ``geoae.pipeline.job.Job`` as parameters of flows, with descriptions for Prefect's
+form.
 """
 
 import inspect
@@ -17,15 +17,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Where scenes arrive and outputs go unless a run says otherwise.
 INBOX = os.environ.get("GEOAE_INBOX", "inbox")
 OUTBOX = os.environ.get("GEOAE_OUTBOX", "outbox")
-# The model where a run names none: a shipped name, or a folder, like `current` among one's own.
+# The model where a run names none: a shipped name, or a folder like one's own `current`.
 MODEL = os.environ.get("GEOAE_MODEL") or None
 # Dask's own name for the cluster that is used where none is named.
 SCHEDULER = os.environ.get("DASK_SCHEDULER_ADDRESS") or None
 
 
 def made(place: str | list[str]) -> str | list[str]:
-    """``place``; the default inbox is made where it is missing, a folder that somebody named is
-    not.
+    """Return ``place``; make the default inbox where it is missing, but no folder that a user
+    named.
     """
     if place == INBOX:
         Path(INBOX).mkdir(parents=True, exist_ok=True)
@@ -33,11 +33,11 @@ def made(place: str | list[str]) -> str | list[str]:
 
 
 def with_options(function: F) -> F:
-    """Give ``function``, in place of its ``**options``, one parameter for each field of ``Job``
-    that it lacks.
+    """Replace ``**options`` of ``function`` by one parameter for each field of ``Job`` that it
+    lacks.
 
-    Prefect takes descriptions from a docstring's section ``Args:``, with which ``function``'s must
-    end.
+    Prefect reads descriptions from the section ``Args:`` of a docstring, with which that of
+    ``function`` must end.
     """
     own = [
         p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD

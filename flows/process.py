@@ -1,6 +1,4 @@
-"""Which process computes a flow run, so that a run whose process is gone is told from one that
-computes.
-"""
+"""The process that computes a flow run, so that a run whose process is gone can be recognised."""
 
 import os
 from pathlib import Path
@@ -19,7 +17,7 @@ LABEL = "geoae.process"
 def remember_process() -> None:
     """Write this process into the labels of the flow run that it computes.
 
-    Runs inside another run are left out: they live and end with the run around them.
+    Runs inside another run are left out: they end with the run around them.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context else None
@@ -36,8 +34,8 @@ def find_process(run: FlowRun) -> Found:
 
     Returns:
         ``lives``, ``gone``, or ``unknown`` where this machine cannot tell: the run belongs to
-        another machine or container, or to a boot before this one, or its process has not written
-        its label yet.
+        another machine or container, or to an earlier boot, or its process has not written its
+        label yet.
 
     """
     words = str(run.labels.get(LABEL, "")).split(" ")
@@ -51,7 +49,7 @@ def find_process(run: FlowRun) -> Found:
 
 
 def _here() -> list[str]:
-    """Boot of this machine, and namespace of PIDs in it: within them, PID and start time name one
+    """Return boot and PID namespace of this machine; within them PID and start time identify a
     process.
     """
     try:
@@ -62,8 +60,8 @@ def _here() -> list[str]:
 
 
 def _start_time(pid: int) -> str:
-    """Start of a process in clock ticks since boot; empty where there is no such process. See
-    proc(5).
+    """Return the start of a process in clock ticks since boot, see proc(5); empty where there is
+    none.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -74,7 +72,7 @@ def _start_time(pid: int) -> str:
 
 
 def _is_hidden(pid: int) -> bool:
-    """Whether the process is there, but of a user whose processes /proc does not show."""
+    """Whether the process exists, but belongs to a user whose processes /proc does not show."""
     try:
         os.kill(pid, 0)
     except PermissionError:

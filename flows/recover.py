@@ -1,8 +1,8 @@
-"""Start flow runs again whose process is gone: ``python -m flows.recover``, before a worker starts.
+"""Restart flow runs whose process is gone: ``python -m flows.recover``, before a worker starts.
 
-After a power cut nobody is left to say that a run has ended: it would stay Running, and keep its
-place in the pool, for ever. What this machine computed is looked up among its processes. Of all
-else a heartbeat is waited for.
+After a power cut nothing reports that a run has ended: it would stay Running, and keep its place in
+the pool, for ever. Runs of this machine are looked up among its processes. For all others, their
+heartbeat decides.
 """
 
 import time
@@ -25,25 +25,25 @@ __all__ = ["recover"]
 
 # States in which a run has, or is about to have, a process.
 STATES = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-# Of all deployments in prefect.yaml, which lets their runs send a heartbeat every 30 s.
+# Tag of all deployments in prefect.yaml; their runs send a heartbeat every 30 s.
 TAG = "geoae"
 SILENCE = 90.0
 EVERY = 2.0
-# A run that takes its machine down each time is not to do so for ever. As in
+# Most starts of a run, since it may be the run that crashes its machine. As in
 # `automations/start-again.json`.
 STARTS = 3
-# Which `automations/silent-runs.json` takes for a sign of life.
+# `automations/silent-runs.json` counts this event as a heartbeat.
 RECOVERED = "geoae.flow-run.recovered"
-# Not the words of the automations, which would start the run once more.
+# Differs from the automations' message, for which they would start the run once more.
 MESSAGE = "Its process is gone. What is finished is kept."
 
 
 def recover() -> Iterator[str]:
     """Set runs that have lost their process to Crashed, and start them again.
 
-    A run of this machine is told by its process. Any other counts as lost if it sends no heartbeat
-    for 90 s from now on: what came before may have been missed, since the server may have been
-    away.
+    A run of this machine is identified by its process. Any other counts as lost if it sends no
+    heartbeat for 90 s from now on. Earlier heartbeats do not count: the server may have been away
+    and missed them.
 
     Yields:
         A line for people about each run that is lost, and about those that are waited for.
@@ -65,9 +65,7 @@ def recover() -> Iterator[str]:
 
 
 def _families(client: SyncPrefectClient) -> dict[UUID, list[FlowRun]]:
-    """Unfinished runs of geoae's deployments, each followed by those that are computed inside of
-    it.
-    """
+    """Return unfinished runs of geoae's deployments, each followed by the runs inside it."""
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=STATES)))
     runs = client.read_flow_runs(flow_run_filter=wanted, limit=200)
     families = {run.id: [run] for run in runs if run.deployment_id and TAG in run.tags}
@@ -79,7 +77,7 @@ def _families(client: SyncPrefectClient) -> dict[UUID, list[FlowRun]]:
 
 
 def _root(client: SyncPrefectClient, run: FlowRun) -> UUID | None:
-    """The run that ``run`` is computed inside of; None where the server no longer knows it."""
+    """Return the outermost run around ``run``; None where the server no longer knows it."""
     try:
         while run.parent_task_run_id is not None:
             parent = client.read_task_run(run.parent_task_run_id).flow_run_id
@@ -92,8 +90,8 @@ def _root(client: SyncPrefectClient, run: FlowRun) -> UUID | None:
 
 
 def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
-    """End a run and those inside of it; start it again unless it was being cancelled, or was
-    started often enough.
+    """End a run and those inside it; start it again unless it was being cancelled, or started too
+    often.
     """
     root, *inner = family
     taken = f"{root.name} ({root.id}) is started again by another worker"
@@ -101,25 +99,25 @@ def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
         return taken
     cancelling = root.state_type is StateType.CANCELLING
     ended: State[Any] = Cancelled(message=MESSAGE) if cancelling else Crashed(message=MESSAGE)
-    # Inner runs first: a run that starts again takes one that has not ended for its own.
+    # Inner runs first: a run that starts again would adopt one that has not ended.
     for run in inner:
         client.set_flow_run_state(run.id, ended)
     if client.set_flow_run_state(root.id, ended).status is not SetStateStatus.ACCEPT:
         return taken
     if cancelling or root.run_count >= STARTS:
         return f"{root.name} ({root.id}) has lost its process; it is {ended.name}"
-    time.sleep(EVERY)  # so that a worker which looks at the same time finds it Crashed
+    time.sleep(EVERY)  # so that another worker that looks now finds it Crashed
     client.set_flow_run_state(
         root.id, AwaitingRetry(message="Started again, since its process was lost.")
     )
-    # A server that has just started hears of neither state for minutes, and would miss a heartbeat.
+    # A server that has just started processes no state for minutes, and would miss a heartbeat.
     event = Event(event=RECOVERED, resource={"prefect.resource.id": f"prefect.flow-run.{root.id}"})
     client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()
     return f"{root.name} ({root.id}) has lost its process; it starts again"
 
 
 def _silent(client: SyncPrefectClient, runs: Iterable[UUID]) -> list[UUID]:
-    """Those of ``runs`` that neither send a heartbeat nor change their state for a while."""
+    """Return those of ``runs`` that neither send a heartbeat nor change their state for a while."""
     before = {run: _sign_of_life(client, run) for run in runs}
     until = time.monotonic() + SILENCE
     while before and time.monotonic() < until:
@@ -129,7 +127,7 @@ def _silent(client: SyncPrefectClient, runs: Iterable[UUID]) -> list[UUID]:
 
 
 def _sign_of_life(client: SyncPrefectClient, run: UUID) -> tuple[UUID | None, list[UUID]]:
-    """State and last heartbeat of a run: either changes where the run lives."""
+    """Return state and last heartbeat of a run: one of them changes while the run lives."""
     heartbeats = EventFilter(
         event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
         resource=EventResourceFilter(id=[f"prefect.flow-run.{run}"]),

@@ -1,4 +1,6 @@
-"""One scene: ``restore_scene``; many, each a run of its own: ``restore_scenes``."""
+"""Flows for one scene, ``restore_scene``, and for many, each a run of its own,
+``restore_scenes``.
+"""
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -74,7 +76,19 @@ def restore_scenes(
     timeout: float,
     scheduler: str | None,
 ) -> list[Outcome]:
-    """Restore scenes one after the other as runs of ``restore_scene``; log what became of each."""
+    """Restore scenes one after the other as runs of ``restore_scene``; log the outcome of each.
+
+    Args:
+        todo: scenes and their jobs.
+        failures: record of the scenes that cannot be restored.
+        order: digest of model and options, under which failures are recorded.
+        timeout: seconds after which a scene is given up.
+        scheduler: address of a Dask scheduler, or None.
+
+    Returns:
+        The outcome of each scene.
+
+    """
     log = get_run_logger()
 
     def restore(job: Job) -> Status:

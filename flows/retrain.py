@@ -1,4 +1,4 @@
-"""A better model from recent scenes: ``retrain``."""
+"""A flow that trains a newer model from recent scenes: ``retrain``."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ from geoae.training.renewal import gathered, renewed, training_config
 
 __all__ = ["retrain"]
 
-# Where models of one's own are kept, and the scenes that they are measured on.
+# Folder of one's own models, and folder of the scenes that they are measured on.
 MODELS = os.environ.get("GEOAE_MODELS", "models-own")
 FIXED = os.environ.get("GEOAE_FIXED", "fixed")
 TIMEOUT = 24 * 3600.0

@@ -1,8 +1,8 @@
-"""Let silence of runs count from now on: ``python -m flows.silence``, before the server starts.
+"""Restart the clock of missing heartbeats: ``python -m flows.silence``, before the server starts.
 
-A server that was away has not heard the heartbeats of runs that computed meanwhile, here or on
-other machines. Prefect keeps the time until which one must come in its database, and would set
-these runs to Crashed as soon as it is back.
+A server that was away has missed the heartbeats of runs that computed meanwhile, here or on other
+machines. Prefect keeps the time by which one must arrive in its database, and would set these runs
+to Crashed as soon as it is back.
 """
 
 import asyncio

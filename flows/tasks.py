@@ -1,4 +1,4 @@
-"""The tasks of one scene: inspect, restore, verify, publish. Strings and numbers in and out."""
+"""The tasks of one scene: inspect, restore, verify, publish. Arguments are strings and numbers."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,7 +23,7 @@ from geoae.system.files import is_local
 
 __all__ = ["STEP", "inspect", "publish", "restore", "verify"]
 
-# What is done is told by the output's fingerprint, never by a cache of Prefect's.
+# The output's fingerprint decides what is done, never a cache of Prefect.
 STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
@@ -41,7 +41,16 @@ def _is_transient(task: Task[Any, Any], task_run: TaskRun, state: State) -> bool
     retry_condition_fn=_is_transient,
 )
 def inspect(name: str, job: Job) -> None:
-    """Say what the scene is; fail early, with a reason, where it cannot be restored."""
+    """Log what the scene is; fail early, with a reason, where it cannot be restored.
+
+    Args:
+        name: name of the scene.
+        job: the job.
+
+    Raises:
+        InputError: the scene cannot be restored.
+
+    """
     scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands), job.nodata)
     log = get_run_logger()
     log.info(
@@ -68,12 +77,23 @@ def inspect(name: str, job: Job) -> None:
     retry_condition_fn=_is_transient,
 )
 def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
-    """Carry out ``job``: tiles read with rasterio, through the network, blended, written, whole or
-    not at all.
+    """Carry out a job.
 
-    The output gets its name only once it has been checked to be its source but for the noise. What
-    an interrupted run finished is used again. An older output of geoae is replaced once the new one
-    is complete; another file of that name is left alone unless the job says ``overwrite``.
+    The output gets its name only once it has been checked against its source. What an interrupted
+    run finished is used again. An older output of geoae is replaced once the new one is complete;
+    another file of that name is left alone unless the job says ``overwrite``.
+
+    Args:
+        name: name of the scene.
+        job: the job.
+        scheduler: address of a Dask scheduler, or None.
+
+    Returns:
+        The fields of ``RestoreReport``.
+
+    Raises:
+        GeoaeError: the scene was not restored.
+
     """
     target = target_of(job)
     if is_local(target):
@@ -94,8 +114,15 @@ def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
 
 @task(**STEP, task_run_name="verify {name}")
 def verify(name: str, report: dict[str, Any]) -> None:
-    """See that what the target's name stands for is the output of this run, and say what its check
-    has found.
+    """Check that the target holds the output of this run, and log what its check has found.
+
+    Args:
+        name: name of the scene.
+        report: the fields of ``RestoreReport``.
+
+    Raises:
+        OutputError: the target holds another output.
+
     """
     found = RestoreReport.model_validate(report)
     held = (noted(found.target) or {}).get("FINGERPRINT")
@@ -112,7 +139,13 @@ def verify(name: str, report: dict[str, Any]) -> None:
 
 @task(**STEP, task_run_name="publish {name}")
 def publish(name: str, report: dict[str, Any]) -> None:
-    """Put the report beside a local output, and picture, figures and links into the run."""
+    """Write the report beside a local output, and create the artifacts of the run.
+
+    Args:
+        name: name of the scene.
+        report: the fields of ``RestoreReport``.
+
+    """
     found = RestoreReport.model_validate(report)
     written = f"{found.target}.json" if is_local(found.target) else None
     if written and (found.status == "restored" or not Path(written).exists()):

@@ -1,4 +1,4 @@
-"""Scenes as they arrive: ``watch_inbox``."""
+"""A flow for scenes as they arrive: ``watch_inbox``."""
 
 from datetime import datetime, timedelta
 from pathlib import Path

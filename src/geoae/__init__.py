@@ -20,12 +20,24 @@ __all__ = ["GeoaeError", "restore", "verify"]
 
 
 def restore(source: str, target: str | None = None, **options: Any) -> "RestoreReport":
-    """Restore the scene ``source`` into ``target`` (by default ``NAME_restored.tif`` beside it).
+    """Restore one scene.
 
-    ``options`` are the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), device,
-    precision, recipe, tile, overlap, batch_size, bands, tta, profile, overwrite, fresh. An unknown
-    one raises ``RecipeError``, like everything that goes wrong a subclass of ``geoae.GeoaeError``.
-    What the report warns of is also issued as a Python warning.
+    The warnings of the report are also issued as Python warnings.
+
+    Args:
+        source: scene to restore: anything GDAL opens by name.
+        target: file to write; by default ``NAME_restored.tif`` beside the source.
+        **options: the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), device,
+            precision, recipe, tile, overlap, batch_size, bands, nodata, tta, profile, overwrite,
+            fresh.
+
+    Returns:
+        What the run did, in figures.
+
+    Raises:
+        RecipeError: an option is unknown or wrong.
+        GeoaeError: the base of this and all other errors of geoae.
+
     """
     import warnings
 
@@ -39,20 +51,27 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
 def verify(
     model: "str | Path | Callable[[Any], Any]", scene: "str | Path | None" = None, **terms: Any
 ) -> "VerifyReport":
-    """Measure the contracts of the pipeline with ``model``: tiled equals whole, no bias, and so on.
+    """Measure the promises of the pipeline with a model: tiled equals whole, no bias, and so on.
 
-    ``model``: a shipped model's name, a model folder, or any callable from pixels
-    ``(B, C, H, W)`` float32 to as many: on numpy arrays, or on torch tensors if it is a module or
-    ``tensors=True``. ``scene``: a raster, whose middle is used; by default a synthetic one.
+    A torch module is verified in evaluation mode.
 
-    ``terms`` of a model of geoae: ``device`` and ``precision``, as for ``restore``. Of a callable,
-    required: ``channels`` it takes at once, ``multiple`` that height and width must be divisible
-    by, ``halo`` in pixels beyond which nothing counts; optional: ``returns``, "restored" pixels or
-    "residual" (what is taken away); ``span``, the values it takes for dark and bright, by default
-    ``(0.0, 1.0)``. A module is verified in evaluation mode.
+    Args:
+        model: a shipped model's name, a model folder, or a callable from pixels ``(B, C, H, W)``
+            float32 to pixels of that shape. The callable gets torch tensors if it is a module or if
+            ``tensors=True``, else numpy arrays.
+        scene: a raster, whose middle is used; by default a synthetic scene.
+        **terms: for a model of geoae ``device`` and ``precision``, as for ``restore``. For a
+            callable, required: ``channels`` that it takes at once, ``multiple`` by which height and
+            width must be divisible, ``halo`` in pixels beyond which an input changes nothing;
+            optional: ``returns``, "restored" pixels or the "residual" to subtract; ``span``, the
+            values for dark and bright, by default ``(0.0, 1.0)``; ``tensors``.
 
-    The report's ``passed`` says whether every check passed, ``checks`` holds the figures. Raises
-    ``GeoaeError`` where a check could not be run at all.
+    Returns:
+        A report: ``passed`` says whether every check passed, ``checks`` holds the figures.
+
+    Raises:
+        GeoaeError: a check could not be run at all.
+
     """
     from geoae.verification.run import verify as run
 
@@ -60,7 +79,7 @@ def verify(
 
 
 def __getattr__(name: str) -> str:
-    """``geoae.__version__``, read from the installed package when it is asked for."""
+    """Read ``geoae.__version__`` from the installed package when it is asked for."""
     if name != "__version__":
         raise AttributeError(f"module 'geoae' has no attribute {name!r}")
     from importlib.metadata import version

@@ -6,7 +6,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Hear signals before anything is imported that takes time, then run the command."""
+    """Install signal handlers before slow imports, then run the command."""
     listen()
     from geoae.cli.main import main as command
 

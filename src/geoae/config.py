@@ -1,4 +1,4 @@
-"""TOML and options to pydantic models; what is wrong with them, in one line."""
+"""Parse TOML and options into pydantic models; report an error in one line."""
 
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,23 @@ from geoae.errors import GeoaeError
 
 __all__ = ["explain", "read_toml"]
 
-# How pydantic names what a value may be, among the keys of where it is.
+# Names of types that pydantic mixes with the keys of an error's location.
 KINDS = ("literal", "constrained", "float", "list[")
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first thing wrong, on one line; an unknown key names the nearest known one."""
+    """Describe the first error of a validation in one line.
+
+    Args:
+        error: pydantic's error.
+        model: the model that was validated.
+
+    Returns:
+        The message; for an unknown key it names the most similar known one.
+
+    """
     first = _telling(error)
     where = ".".join(str(part) for part in first["loc"] if not str(part).startswith(KINDS))
     where = where if where.isprintable() and (where.strip() or not where) else repr(where)
@@ -45,9 +54,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _telling(error: ValidationError) -> Any:
-    """The first error; of a value that may be of several kinds, the one of the kind that came
-    furthest.
-    """
+    """Return the first error; for a value of several possible types, that of the closest type."""
     errors = error.errors()
     return max(
         (one for one in errors if one["loc"][:1] == errors[0]["loc"][:1]),
@@ -56,8 +63,8 @@ def _telling(error: ValidationError) -> Any:
 
 
 def _holder(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
-    """The model, ``model`` itself or one within it, of which the last part of ``place`` is
-    a key.
+    """Return the model, ``model`` or one nested in it, that has the last part of ``place`` as a
+    key.
     """
     for part in place[:-1]:
         field = model.model_fields.get(str(part))
@@ -71,7 +78,7 @@ def _holder(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseMode
 
 
 def _parts(annotation: Any) -> Iterator[type]:
-    """The classes that an annotation speaks of."""
+    """Yield the classes that an annotation contains."""
     if isinstance(annotation, type) and not get_args(annotation):
         yield annotation
     for inner in get_args(annotation):
@@ -79,8 +86,19 @@ def _parts(annotation: Any) -> Iterator[type]:
 
 
 def read_toml(path: Path, model: type[M], failure: type[GeoaeError]) -> M:
-    """The ``model`` that the TOML file ``path`` describes; raises ``failure`` with the first thing
-    wrong.
+    """Read a TOML file as a pydantic model.
+
+    Args:
+        path: file to read.
+        model: model of its content.
+        failure: error to raise.
+
+    Returns:
+        The model.
+
+    Raises:
+        GeoaeError: of the type ``failure``, with the first error in the file.
+
     """
     try:
         return model.model_validate(tomllib.loads(path.read_text()))
@@ -88,6 +106,6 @@ def read_toml(path: Path, model: type[M], failure: type[GeoaeError]) -> M:
         raise failure(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
     except ValidationError as error:
         raise failure(f"{path}: {explain(error, model)}") from error
-    # no text, no TOML, numbers of thousands of digits
+    # not text, not TOML, or a number of thousands of digits
     except (ValueError, RecursionError) as error:
         raise failure(f"{path}: not TOML: {error}") from error

@@ -32,7 +32,7 @@ __all__ = [
 
 
 class GeoaeError(Exception):
-    """Base of all errors of geoae; its text is fit to be shown to a user as it is."""
+    """Base of all errors of geoae. Its text can be shown to a user as it is."""
 
     transient = False
 
@@ -70,7 +70,7 @@ class RecipeError(GeoaeError):
 
 
 class TrainingError(GeoaeError):
-    """Scenes or settings that cannot be trained on."""
+    """Scenes or settings cannot be used for training."""
 
 
 class DeviceError(GeoaeError):

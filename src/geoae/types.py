@@ -16,5 +16,5 @@ Mask = NDArray[np.bool_]
 Samples = Sequence[tuple[Pixels, Mask]]
 # What networks take and give.
 Array = NDArray[np.float32]
-# Exact arithmetic.
+# For exact arithmetic.
 Floats = NDArray[np.float64]

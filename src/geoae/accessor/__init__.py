@@ -1,4 +1,4 @@
-"""``da.geoae.restore(...)``: a lazy, Dask-backed DataArray, equal to what the command writes.
+"""``da.geoae.restore(...)``: a lazy DataArray on Dask, equal to what the command writes.
 
 Importing this module registers the accessor with xarray.
 """
@@ -148,7 +148,7 @@ def _variables_by_grid(dataset: xarray.Dataset) -> list[list[Hashable]]:
 def _restore_together(
     arrays: Sequence[xarray.DataArray], options: dict[str, Any]
 ) -> dict[Hashable, xarray.DataArray]:
-    """Variables of one grid restored as the bands of one scene, by their names."""
+    """Restore variables of one grid as the bands of one scene; return them by name."""
     if len(arrays) == 1 or Dimensions.of(arrays[0]).band is not None:
         return {
             array.name: array if _is_class_variable(array) else array.geoae.restore(**options)
@@ -181,14 +181,14 @@ def _is_class_variable(array: xarray.DataArray) -> bool:
 
 
 def _nodata(array: xarray.DataArray) -> float | None:
-    """The value that marks invalid pixels, as the array's own type holds it."""
+    """Return the value that marks invalid pixels, in the type of the array."""
     nodata = array.rio.nodata
     return None if nodata is None else np.asarray(nodata).astype(array.dtype).item()
 
 
 def _band_names(array: xarray.DataArray, band: Hashable | None, count: int) -> list[str]:
-    """What the bands are called: by their coordinate, or by rioxarray's ``long_name``; empty where
-    nothing says.
+    """Return the names of the bands, from their coordinate or rioxarray's ``long_name``, else
+    empty.
     """
     if band is not None and band in array.coords and array.coords[band].dtype.kind in "OU":
         return [str(name) for name in array.coords[band].values]
@@ -202,9 +202,7 @@ def _holds_classes(name: str) -> bool:
 
 
 def _without_stale_notes(array: xarray.DataArray) -> xarray.DataArray:
-    """Leave out what is no longer true: statistics of the old pixels, chunks of the store they came
-    from.
-    """
+    """Remove facts that no longer hold: statistics of the old pixels, chunks of their store."""
     array.attrs = {
         key: value for key, value in array.attrs.items() if not str(key).startswith("STATISTICS_")
     }

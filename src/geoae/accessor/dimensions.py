@@ -1,6 +1,4 @@
-"""Which dimensions of an xarray array are bands, rows and columns, and which hold scenes by
-themselves.
-"""
+"""Find which dimensions of an xarray array are bands, rows and columns, and which hold scenes."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ DATES = {"time", "times", "date", "dates", "t", "datetime", "valid_time", "year"
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """The dimensions of one array by what they stand for."""
+    """The dimensions of one array by their meaning."""
 
     each: tuple[Hashable, ...]
     """Dimensions whose entries are scenes of their own, such as dates."""
@@ -36,11 +34,11 @@ class Dimensions:
 
     @classmethod
     def of(cls, array: xarray.DataArray) -> Self:
-        """Tell the dimensions of ``array`` by their names.
+        """Find the dimensions of an array by their names.
 
         Args:
-            array: any order of dimensions, such as (band, y, x), (time, band, y, x) or (lat, lon,
-                band).
+            array: with dimensions in any order, such as (band, y, x), (time, band, y, x) or (lat,
+                lon, band).
 
         Returns:
             The dimensions by meaning.

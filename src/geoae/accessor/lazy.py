@@ -1,4 +1,4 @@
-"""A scene held in a Dask array, restored lazily: facts are one node of the graph, each slab is
+"""Restore a scene in a Dask array lazily: its statistics are one node of the graph, each slab
 another.
 """
 
@@ -33,16 +33,22 @@ TILE_ROWS = 4
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LazyRestoration:
-    """How scenes of one shape are restored: decided once, built for each scene."""
+    """How scenes of one shape are restored: decided once, applied to each scene."""
 
     source: str
+    """Name of the array, for messages."""
     options: Recipe
+    """Resolved options."""
     model: ModelSpec
+    """The model, for workers."""
     restorer: Restorer
+    """The model, loaded."""
     plan: TilePlan
+    """Tiles of a scene."""
     chosen: list[int]
     """Indices of the bands that are restored."""
     nodata: Nodata
+    """Nodata values of all bands in DN."""
 
     @classmethod
     def of(
@@ -120,14 +126,12 @@ class LazyRestoration:
 
 
 def _to_working_dtype(scene: dask.array.Array) -> dask.array.Array:
-    """The types that the engine computes with: the machine's byte order, and float32 for
-    float16.
-    """
+    """Convert to a type that the engine computes with: native byte order, float32 for float16."""
     return scene.astype(np.float32 if scene.dtype == np.float16 else scene.dtype.newbyteorder("="))
 
 
 def _from_working_dtype(scene: dask.array.Array, dtype: np.dtype[Any]) -> dask.array.Array:
-    """Back to ``dtype``; finite values beyond float16 saturate, as for every other type."""
+    """Convert back to ``dtype``; finite values beyond float16 saturate, as in every other type."""
     if dtype == np.float16:
         limit = np.finfo(np.float16).max
         scene = dask.array.where(
@@ -137,8 +141,8 @@ def _from_working_dtype(scene: dask.array.Array, dtype: np.dtype[Any]) -> dask.a
 
 
 def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
-    """Start and stop of the rows from which ``slab`` is computed, its lead-in and holes' filling
-    included.
+    """Return start and stop of the rows that ``slab`` is computed from, with lead-in and
+    filling.
     """
     top = plan.rows.start(max(slab.first - 1, 0)) - plan.halo
     bottom = plan.rows.start(slab.stop - 1) + plan.rows.tile + plan.halo

@@ -1,1 +1,3 @@
-"""Many scenes: which still need restoring, which are done, and which cannot be restored."""
+"""Archives of many scenes: which are done, which still need restoring, and which cannot be
+restored.
+"""

@@ -11,7 +11,7 @@ from geoae.pipeline.job import Job
 
 __all__ = ["restore_each"]
 
-# Seconds before a scene that would not read, time and again, is tried once more.
+# Seconds until a scene that repeatedly could not be read is tried again.
 PUT_OFF = 6 * 3600.0
 
 
@@ -22,18 +22,18 @@ def restore_each(
     restore: Callable[[Job], Status],
     on_outcome: Callable[[Found, Outcome], None] = lambda found, outcome: None,
 ) -> list[Outcome]:
-    """Restore each scene. One that fails does not stop the others.
+    """Restore scenes one after the other. One that fails does not stop the others.
 
     Args:
         todo: scenes and their jobs.
-        failures: where it is noted that a scene itself cannot be restored.
-        order: digest of model and options, under which failures are noted.
-        restore: restores one scene, and returns "restored" or "skipped". What it raises is the
-            reason why that scene has failed.
+        failures: record of the scenes that cannot be restored.
+        order: digest of model and options, under which failures are recorded.
+        restore: restores one scene and returns "restored" or "skipped". What it raises is the
+            reason why the scene failed.
         on_outcome: called after each scene.
 
     Returns:
-        What became of each scene, in the order of ``todo``.
+        The outcome of each scene, in the order of ``todo``.
 
     """
     outcomes = []
@@ -49,12 +49,12 @@ def restore_each(
 def _attempt(
     found: Found, job: Job, failures: Failures, order: str, restore: Callable[[Job], Status]
 ) -> tuple[Status, str]:
-    """Restore one scene: its status and the reason."""
+    """Restore one scene and return its status and the reason."""
     try:
         status = restore(job)
-    except BusyError:  # nothing is wrong, and the next look sees whether it came to an end
+    except BusyError:  # no failure: the next run sees whether the other one has finished
         return "skipped", "another run is restoring it"
-    except Exception as error:  # whatever it is, the other scenes are restored
+    except Exception as error:  # one scene's error, of any kind, must not stop the others
         if isinstance(error, InputError | RejectedError):
             _note_failure(found, failures, order, error)
         return "failed", str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Scenes that cannot be restored, remembered below a target folder."""
+"""The record of scenes that cannot be restored, kept below a target folder."""
 
 import hashlib
 import json
@@ -16,29 +16,35 @@ __all__ = ["Failure", "Failures"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a scene could not be restored; ``stamp`` of the scene and ``order`` as they were then."""
+    """Why a scene could not be restored."""
 
     source: str
+    """The scene, as GDAL opens it."""
     stamp: str
+    """Size and time of change of the scene when it failed."""
     order: str
+    """Digest of the model and options with which it failed."""
     reason: str
+    """Message of the error."""
     until: float | None = None
+    """Time until which the scene is not tried again, in seconds since 1970; None for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Scenes that failed, kept below a target folder so that they are not tried over and over.
+    """Scenes that failed, so that they are not tried again and again.
 
     A scene is tried again as soon as it, the model or an option changes, its note is deleted, or
-    the time ``until`` which it was put off, in seconds since 1970, has passed.
+    the time ``until`` has passed.
     """
 
     folder: Path
+    """Folder of the notes, one JSON file for each scene."""
 
     @classmethod
     def below(cls, target: str) -> "Failures":
-        """Those of the target folder ``target``; raises ``OutputError`` where that is not of this
-        machine.
+        """Return the record below the folder ``target``; raise ``OutputError`` where it is not
+        local.
         """
         if not is_local(target):
             raise OutputError(
@@ -48,7 +54,17 @@ class Failures:
         return cls(Path(target) / ".geoae-failed")
 
     def known(self, found: Found, order: str) -> Failure | None:
-        """The failure of this very scene and order, if it was noted."""
+        """Look up the failure of a scene.
+
+        Args:
+            found: the scene.
+            order: digest of model and options.
+
+        Returns:
+            The failure; None where the scene, or the digest, has changed since, or nothing is
+            recorded.
+
+        """
         try:
             failure = Failure(**json.loads(self._path(found).read_text()))
         except (OSError, ValueError, TypeError):
@@ -59,8 +75,17 @@ class Failures:
         )
 
     def note(self, found: Found, order: str, reason: str, *, seconds: float | None = None) -> None:
-        """Remember that it failed, for ``seconds`` or for good; raises ``OutputError`` where that
-        cannot be written.
+        """Record that a scene failed.
+
+        Args:
+            found: the scene.
+            order: digest of model and options.
+            reason: message of the error.
+            seconds: how long not to try again; None for good.
+
+        Raises:
+            OutputError: the note cannot be written.
+
         """
         until = None if seconds is None else time.time() + seconds
         try:
@@ -78,7 +103,7 @@ class Failures:
             ) from error
 
     def forget(self, found: Found) -> None:
-        """It is restored now."""
+        """Delete the note of a scene, which has been restored."""
         self._path(found).unlink(missing_ok=True)
 
     def _path(self, found: Found) -> Path:

@@ -1,4 +1,4 @@
-"""Decide which scenes still need restoring."""
+"""Decide which scenes of an archive still need restoring."""
 
 import hashlib
 import time
@@ -34,18 +34,25 @@ __all__ = [
 ]
 
 Status = Literal["failed", "growing", "planned", "restored", "skipped"]
-# Those that need a person first.
+# In the order of tables: those that need a person come first.
 STATUSES: tuple[Status, ...] = get_args(Status)
 UNTRIED = "(not tried again: unchanged)"
 
 
 def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
-    """Whether the target already is the result of ``job`` with its resolved ``options`` and
-    ``restorer``.
+    """Whether the target already is the result of a job.
 
-    Reads headers, and a few blocks of the target, where the source is a local file; else a sample
-    of its pixels too, since they may have changed unseen. Raises ``InputError`` for a source that
-    cannot be opened.
+    For a local source this reads headers and a few blocks of the target. For any other source it
+    reads a sample of its pixels too, since they may have changed without a sign.
+
+    Args:
+        job: the job.
+        options: its resolved options.
+        restorer: its model.
+
+    Raises:
+        InputError: the source cannot be opened.
+
     """
     tags = noted(target_of(job))
     if not tags or job.fresh or not reads_whole(target_of(job), FEW_BLOCKS):
@@ -53,7 +60,7 @@ def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
     if is_local(job.source) and "ORDER" in tags:
         bands = None if options.bands is None else tuple(options.bands)
         scene = Scene.open(job.source, bands, options.nodata)
-        # What a VRT of VRTs reads its pixels from is not told by its header.
+        # The header of a VRT does not name the files behind the VRTs that it refers to.
         if scene.driver != "VRT":
             return tags["ORDER"] == order_of(options, scene, restorer, job.precision)
     return tags.get("FINGERPRINT") == prepare(job, options).fingerprint
@@ -62,7 +69,17 @@ def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
 def settled(
     found: Sequence[Found], seconds: float, sleep: Callable[[float], None] = time.sleep
 ) -> tuple[list[Found], list[Found]]:
-    """Scenes unchanged between two looks ``seconds`` apart, and those that still grow."""
+    """Separate scenes that are complete from those that are still being written.
+
+    Args:
+        found: scenes.
+        seconds: time between two looks at them.
+        sleep: waits that long.
+
+    Returns:
+        Scenes that stayed unchanged, and the others.
+
+    """
     before = {one: one.stamp for one in found}
     if any(before.values()):
         sleep(seconds)
@@ -72,28 +89,30 @@ def settled(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a scene: ``status`` is restored, skipped, failed, growing or, in a dry run,
-    planned.
-    """
+    """What happened to a scene."""
 
     source: str
+    """The scene."""
     target: str
+    """Its output."""
     status: Status
+    """restored, skipped, failed, growing (still being written) or, in a dry run, planned."""
     reason: str = ""
+    """Why, in words."""
     seconds: float = 0.0
+    """Time that it took."""
 
 
 @dataclass(frozen=True, slots=True)
 class Triage:
-    """``todo``: orders still to be carried out; ``outcomes``: of the scenes that need nothing or
-    cannot be helped.
-
-    ``order``: digest of model and options, under which failures are noted.
-    """
+    """The scenes of an archive, sorted by what is left to do."""
 
     todo: list[tuple[Found, Job]]
+    """Scenes to restore, with their jobs."""
     outcomes: list[Outcome]
+    """Outcomes of the scenes that are done, or that have failed before and not changed."""
     order: str
+    """Digest of model and options, under which failures are recorded."""
 
 
 def triage(
@@ -101,9 +120,21 @@ def triage(
 ) -> Triage:
     """Sort scenes by what is left to do.
 
-    ``target``: the folder of outputs; ``options``: fields of ``Job``. Done ones are told by their
-    fingerprint, broken ones by what they failed with before. Raises a ``GeoaeError`` where the
-    model or an option is of no use.
+    A scene is done if its output holds the expected fingerprint; it has failed if the record says
+    so.
+
+    Args:
+        found: scenes.
+        target: folder of the outputs.
+        options: fields of ``Job``.
+        failures: record of the scenes that cannot be restored.
+
+    Returns:
+        What to restore, and the outcomes of the others.
+
+    Raises:
+        GeoaeError: the model or an option cannot be used.
+
     """
     plain = Job.checked(source="", **options)
     resolved = merged(plain)
@@ -132,15 +163,17 @@ def triage(
 
 
 def _attempt(job: Job, options: Recipe, restorer: Restorer) -> str:
-    """Digest under which failures are noted: the algorithm, the model and the options that are set,
-    so that a new option that nobody uses forgets no failure.
+    """Compute the digest under which failures are recorded: algorithm, model, and options that are
+    set.
+
+    Options that are not set are left out, so a new option that nobody uses forgets no failure.
     """
     given = [sorted(chosen.model_dump(exclude_defaults=True).items()) for chosen in (job, options)]
     return hashlib.sha256(repr((ALGORITHM, restorer.digest, *given)).encode()).hexdigest()
 
 
 def _is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
-    """As ``is_done``; a source that cannot be opened is not, and restoring it will say why."""
+    """As ``is_done``; False for a source that cannot be opened, whose restoration will say why."""
     try:
         return is_done(job, options, restorer)
     except InputError:
@@ -148,20 +181,26 @@ def _is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
 
 
 def tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """How many of each status there are."""
+    """Count the outcomes of each status."""
     numbers = Counter(one.status for one in outcomes)
     return {status: numbers[status] for status in STATUSES if numbers[status]}
 
 
 def count(outcomes: Sequence[Outcome]) -> str:
-    """The same in words."""
+    """Describe the counts in words."""
     return (
         ", ".join(f"{number} {status}" for status, number in tally(outcomes).items()) or "no scenes"
     )
 
 
 def too_many_failed(outcomes: Sequence[Outcome], share: float) -> bool:
-    """Whether more than ``share`` of the scenes tried failed."""
+    """Whether more than a share of the scenes that were tried have failed.
+
+    Args:
+        outcomes: outcomes of all scenes.
+        share: share between 0 and 1.
+
+    """
     tried = [
         one
         for one in outcomes

@@ -21,36 +21,31 @@ __all__ = ["Comparison", "compare"]
 
 # Largest change of a band's mean that passes, as a share of its standard deviation.
 TOLERANCE = 0.05
-# The mean of the noise that is removed is random itself: so many of its standard errors are allowed
-# on top.
+# The mean of the removed noise is random itself: so many of its standard errors are allowed in
+# addition.
 STANDARD_ERRORS = 4.0
 CURE = "this is a fault of geoae, report it"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Comparison:
-    """What the sampled windows of an output show beside its source; arrays are ``(band,)``, of the
-    restored bands.
-
-    Attributes:
-        name: what the output is called in messages.
-        bands: the restored bands, 1-based.
-        samples: pixels and masks of those bands in the output.
-        count: valid sampled pixels.
-        spread: standard deviation of the source in DN.
-        bias: change of the mean in DN.
-
-    """
+    """The difference between output and source on sampled windows; arrays are ``(band,)``."""
 
     name: str
+    """Name of the output in messages."""
     bands: tuple[int, ...]
+    """Restored bands, 1-based."""
     samples: Samples
+    """Pixels and masks of those bands in the output."""
     count: Floats
+    """Valid sampled pixels of each band."""
     spread: Floats
+    """Standard deviation of each band of the source in DN."""
     bias: Floats
+    """Change of the mean of each band in DN."""
 
     def refuse_bias(self, sigma: Floats) -> None:
-        """Raise ``RejectedError`` where a mean moved by more than removing noise moves it.
+        """Raise ``RejectedError`` where a mean changed by more than the removal of noise explains.
 
         Args:
             sigma: noise of each restored band in DN, ``(band,)``.
@@ -67,24 +62,24 @@ class Comparison:
 
 
 def compare(scene: Scene, written: str, name: str) -> Comparison:
-    """Hold the raster ``written`` against its source.
+    """Compare the raster ``written`` with its source.
 
-    Size, data type, georeference, nodata, masks, names, scales, units, colours and tags must be the
-    source's. On the sampled windows, so must every mask, every invalid pixel and every pixel of the
-    copied bands.
+    Size, data type, georeference, nodata, masks, names, scales, units, colours and tags must be
+    those of the source. On the sampled windows every mask, every invalid pixel and every pixel of
+    the copied bands must be equal too.
 
     Args:
         scene: the source, which is read again window by window.
         written: the raster to check.
-        name: what it is called in messages.
+        name: its name in messages.
 
     Returns:
-        What is left to judge: how the means of the restored bands changed.
+        How the means of the restored bands changed, for the caller to judge.
 
     Raises:
-        RejectedError: with the first thing that differs.
+        RejectedError: with the first difference.
         OutputError: ``written`` cannot be read.
-        ReadError: the source cannot be read any more.
+        ReadError: the source can no longer be read.
 
     """
     with _readable(name):
@@ -103,7 +98,7 @@ def compare(scene: Scene, written: str, name: str) -> Comparison:
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Say of an output what ``Scene`` says of a source that cannot be read."""
+    """Turn the ``InputError`` of an output that cannot be read into an ``OutputError``."""
     try:
         yield
     except InputError as error:
@@ -114,8 +109,9 @@ def _readable(name: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A source and its output, read side by side; ``seen``: of each window ``_moments`` of each
-    band.
+    """A source and its output, read side by side.
+
+    ``seen`` collects ``_moments`` of each window, ``(band, 4)``.
     """
 
     old: Reader
@@ -124,9 +120,7 @@ class _Pair:
     seen: list[Floats] = field(default_factory=list)
 
     def read(self, window: Window) -> tuple[Pixels, Mask | None]:
-        """Pixels and mask of the output's restored bands, once they have been held against the
-        source's.
-        """
+        """Read a window of the output's restored bands, after comparing it with the source's."""
         given, valid = self.old.read(window)
         with _readable(self.name):
             found, still = self.new.read(window)
@@ -142,7 +136,7 @@ class _Pair:
         return found, still
 
     def _compare_holes(self, given: Pixels, valid: Mask, found: Pixels, still: Mask) -> None:
-        """Raise ``RejectedError`` where masks or invalid pixels are not the source's."""
+        """Raise ``RejectedError`` where masks or invalid pixels differ from the source's."""
         bands = zip(self.old.scene.bands, given, valid, found, still, strict=True)
         for band, old, was_valid, new, is_valid in bands:
             if (was_valid != is_valid).any():
@@ -154,9 +148,7 @@ class _Pair:
                 raise self._differs(f"invalid pixels of band {band}")
 
     def compare_copied(self, window: Window) -> None:
-        """Raise ``RejectedError`` where a copied band, or the mask where all are copied, is not the
-        source's.
-        """
+        """Raise ``RejectedError`` where a copied band, or the mask if all are copied, differs."""
         if not self.old.scene.copied:
             return
         old = _copied(self.old, self.old.scene, window)
@@ -170,7 +162,9 @@ class _Pair:
         return RejectedError(f"{self.name}: differs from its source in {what}; {CURE}")
 
     def moments(self) -> tuple[Floats, Floats, Floats]:
-        """Of each band the count, the source's standard deviation and the change of the mean."""
+        """Return count, standard deviation of the source and change of the mean, ``(band,)``
+        each.
+        """
         count, mean, variance, new = np.moveaxis(np.array(self.seen), 2, 0)
         total = np.maximum(count.sum(axis=0), 1)
         centre = (count * mean).sum(axis=0) / total
@@ -179,8 +173,8 @@ class _Pair:
 
 
 def _copied(reader: Reader, scene: Scene, window: Window) -> dict[str, Pixels]:
-    """Pixels ``(row, col)`` of the bands that ``scene`` copies; the mask too, where it has no
-    others.
+    """Read the bands that ``scene`` copies, ``(row, col)`` each; also the mask where all are
+    copied.
     """
     area = RasterWindow(window.col, window.row, window.width, window.height)
     bands, dataset = list(scene.copied), reader.dataset
@@ -200,7 +194,7 @@ def _copied(reader: Reader, scene: Scene, window: Window) -> dict[str, Pixels]:
 
 
 def _moments(given: Pixels, found: Pixels, valid: Mask | None) -> tuple[float, float, float, float]:
-    """Count, mean and variance of the valid pixels, and their mean in the output."""
+    """Return count, mean and variance of the valid pixels, and their mean in the output."""
     old, new = (given, found) if valid is None else (given[valid], found[valid])
     if not old.size:
         return 0.0, 0.0, 0.0, 0.0
@@ -213,5 +207,5 @@ def _moments(given: Pixels, found: Pixels, valid: Mask | None) -> tuple[float, f
 
 
 def _bits(pixels: Pixels) -> bytes:
-    # GDAL forgets the sign of -0.0 in a block of zeros.
+    # GDAL loses the sign of -0.0 in a block of zeros.
     return (pixels + 0 if pixels.dtype.kind == "f" else pixels).tobytes()

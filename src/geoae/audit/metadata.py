@@ -1,6 +1,4 @@
-"""What rasters say of themselves beside their pixels, compared: the first thing that an output has
-lost or changed.
-"""
+"""Compare the metadata of two rasters: find the first fact that an output has lost or changed."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,22 +15,28 @@ __all__ = ["first_difference"]
 # Pixels by which a corner may move: the half pixel of AREA_OR_POINT=Point rounds the last digits of
 # a transform.
 MOVED = 1e-5
-# Domains that tell of the file, not of the scene; RPCs are compared as numbers.
+# Domains that describe the file, not the scene; RPCs are compared as numbers.
 NOT_COMPARED = FILE_DOMAINS | {"xml:VRT", "_DEBUG_TIFF_", "RPC"}
-# Tags of the default domain that may go: figures of pixels that have changed, TIFF's own, the kind
-# of a sidecar.
+# Tags of the default domain that may be missing: statistics of pixels that have changed, TIFF's own
+# tags, the kind of a sidecar.
 MAY_GO = ("STATISTICS_", "TIFFTAG_", "METADATATYPE")
 # Characters of a value that a message shows.
 SHOWN = 60
 
 
 def first_difference(old: DatasetReader, new: DatasetReader) -> str | None:
-    """What ``new`` lacks or says otherwise than ``old``, in words; None where it says all of it.
+    """Find the first fact of a raster that another does not state. Pixels and masks are not read.
 
-    ``new`` may say more. Pixels and masks are not read.
+    Args:
+        old: the source.
+        new: the output, which may state more.
+
+    Returns:
+        The difference in words; None where there is none.
+
     """
     crs = {"CRS": (old.crs, new.crs)}
-    if old.gcps[0]:  # else JPEG 2000 gives control points that are not there a CRS
+    if old.gcps[0]:  # JPEG 2000 states a CRS even for control points that do not exist
         crs["CRS of GCPs"] = (old.gcps[1], new.gcps[1])
     for what, (given, found) in crs.items():
         if not same_crs(given, found):
@@ -61,7 +65,7 @@ def _gcps(dataset: DatasetReader) -> object:
 
 
 def _rpcs(dataset: DatasetReader) -> object:
-    """Those that a GeoTIFF holds, as numbers, however they are written."""
+    """Return the RPCs that a GeoTIFF can hold, as numbers, in whatever form they are written."""
     tags = dataset.tags(ns="RPC")
     return {
         key: _numbers(text)
@@ -78,7 +82,7 @@ def _numbers(text: str) -> object:
 
 
 def _figures(values: Sequence[float | int | None]) -> list[str | None]:
-    """As text, since NaN differs from itself; a zero has no sign."""
+    """Format numbers as text, since NaN differs from itself; zeros lose their sign."""
     return [None if value is None else repr(value + 0) for value in values]
 
 
@@ -88,8 +92,7 @@ def _palettes(dataset: DatasetReader) -> object:
 
 
 def _masks(dataset: DatasetReader) -> object:
-    # A mask of each band comes back as one of all: they are of one content, or the scene is
-    # refused.
+    # Masks of each band come back as one for all: scenes whose masks differ are refused.
     return [
         [flag.name for flag in flags or [MaskFlags.per_dataset]]
         for flags in dataset.mask_flag_enums
@@ -114,11 +117,11 @@ FACTS: dict[str, Callable[[DatasetReader], object]] = {
 
 
 def _first_tag(old: DatasetReader, new: DatasetReader) -> str | None:
-    """The first tag that is missing or another."""
+    """Describe the first tag that is missing or has another value."""
     for band in (0, *old.indexes):
         given, found = _tags(old, band), _tags(new, band)
         for (space, key), value in given.items():
-            # A tag of no characters is no tag to GDAL's writer.
+            # GDAL does not write an empty tag.
             if found.get((space, key), "") != value:
                 name = f"{space} {key}".strip() + (f" of band {band}" if band else "")
                 return f"the tag {name} ({_shown(found.get((space, key)))} for {_shown(value)})"
@@ -126,11 +129,11 @@ def _first_tag(old: DatasetReader, new: DatasetReader) -> str | None:
 
 
 def _tags(dataset: DatasetReader, band: int) -> dict[tuple[str, str], str]:
-    """Tags of ``band`` (0: of the dataset) by domain and key; a document is one tag."""
+    """Return the tags of ``band`` (0: of the dataset) by domain and key; a document is one tag."""
     found: dict[tuple[str, str], str] = {}
     for space in sorted({"", *dataset.tag_namespaces(band)} - NOT_COMPARED):
         tags = dataset.tags(band, ns=space or None)
-        if space.startswith(("xml:", "json:")):  # rasterio cuts a document at its first "="
+        if space.startswith(("xml:", "json:")):  # rasterio splits a document at its first "="
             tags = {"": _words("".join(f"{key}={text}" for key, text in tags.items()))}
         # Characters that XML cannot hold are left out.
         tags = {key: "".join(filter(str.isprintable, text)) for key, text in tags.items()}
@@ -141,8 +144,10 @@ def _tags(dataset: DatasetReader, band: int) -> dict[tuple[str, str], str]:
 
 
 def _words(document: str) -> str:
-    """``document`` without declaration and layout, which GDAL makes anew; a byte order mark may be
-    spelt out.
+    """Return the words of an XML ``document``, without declaration and layout, which GDAL writes
+    anew.
+
+    A byte order mark may be an entity.
     """
     return "".join(re.findall(r"[\w.-]+", re.sub(r"<\?xml\s[^>]*\?>|&#xFEFF;", "", document)))
 

@@ -1,4 +1,4 @@
-"""A scene before, after, and what was taken away, as one small picture."""
+"""A scene before and after restoration, and their difference, as one small image."""
 
 import base64
 
@@ -19,11 +19,17 @@ AMPLIFIED = 3
 
 
 def before_after(source: str, target: str, bands: tuple[int, ...]) -> str:
-    """The middle of ``source`` and ``target`` at full resolution, and their difference, amplified
-    three times.
+    """Draw the middle of source and output at full resolution, and their difference times three.
 
-    A JPEG as a ``data:`` URL of some 40 kB, so that it needs no file server: the first three of
-    ``bands`` as red, green and blue, or the first as grey; white where invalid.
+    Args:
+        source: the scene.
+        target: its restored output.
+        bands: 1-based bands. The first three are shown as red, green and blue, or the first as
+            grey.
+
+    Returns:
+        A JPEG of some 40 kB as a ``data:`` URL, which needs no file server; white where invalid.
+
     """
     shown = bands[:3] if len(bands) >= 3 else bands[:1]
     scenes = [Scene.open(name, shown) for name in (source, target)]
@@ -52,7 +58,7 @@ def _pixels(scene: Scene, window: Window) -> tuple[NDArray[np.float64], NDArray[
 def _stretch(
     pixels: NDArray[np.float64], valid: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The 1..99 percentiles of each band, shaped to broadcast."""
+    """Return the 1st and 99th percentile of each band, shaped to broadcast."""
     ends = [
         np.percentile(band[mask], [1, 99]) if mask.any() else (0, 1)
         for band, mask in zip(pixels, valid, strict=True)

@@ -1,1 +1,1 @@
-"""Which scenes there are: folders, globs, lists and STAC."""
+"""Find scenes: in folders, by globs, in lists and in STAC."""

@@ -1,6 +1,4 @@
-"""Which scenes a folder, a glob, a list or a STAC collection holds, and how their outputs are
-named.
-"""
+"""List the scenes of a folder, a glob, a list or a STAC collection, and name their outputs."""
 
 import os
 import re
@@ -23,21 +21,21 @@ Order = Literal["name", "newest", "oldest", "smallest"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A scene: what GDAL opens, and the ``name`` of its output below the target folder, with
-    subfolders.
-
-    ``size`` in bytes and time of change ``changed`` in seconds since 1970, 0 where nobody tells.
-    """
+    """A scene that was found."""
 
     source: str
+    """The scene, as GDAL opens it."""
     name: str
+    """Path of its output below the target folder."""
     size: int = 0
+    """Size in bytes, or 0 if unknown."""
     changed: float = 0.0
+    """Time of change in seconds since 1970, or 0 if unknown."""
 
     @property
     def stamp(self) -> str:
-        """What differs as soon as a local file or a sidecar has grown or changed; constant for
-        anything else.
+        """A text that differs once a local file or a sidecar has changed; constant for anything
+        else.
         """
         if not is_local(self.source):
             return ""
@@ -63,13 +61,21 @@ def scenes(
     since: datetime | timedelta | None = None,
     beside: str | None = None,
 ) -> list[Found]:
-    """The scenes of ``where``, by name: a folder (searched with its subfolders), a glob, a list of
-    scenes, a STAC ``catalog.json`` or ``collection.json``, or ``https://.../collections/NAME`` of a
-    STAC API.
+    """List scenes by name. Hidden files and folders, which hold drafts and parts, are left out.
 
-    ``since``: only what was changed at this time or later, or at most so long ago. ``beside``: a
-    folder of outputs that may lie within and is left out. Hidden files and folders, where drafts
-    and parts live, are left out too. Raises ``InputError``.
+    Args:
+        where: a folder, which is searched with its subfolders; a glob; a list of scenes; a STAC
+            ``catalog.json`` or ``collection.json``; or ``https://.../collections/NAME`` of a STAC
+            API.
+        since: only scenes that changed at this time or later, or within this time until now.
+        beside: folder of outputs, which is left out where it lies within ``where``.
+
+    Returns:
+        The scenes.
+
+    Raises:
+        InputError: there is no such place, or it cannot be read.
+
     """
     start = datetime.now(UTC) - since if isinstance(since, timedelta) else since
     found = _unique(_found(where, start))
@@ -86,14 +92,26 @@ def scenes(
 
 
 def ordered(found: Iterable[Found], order: Order, limit: int | None) -> list[Found]:
-    """At most ``limit`` of ``found``, first things first."""
+    """Sort scenes.
+
+    Args:
+        found: scenes.
+        order: key of ``ORDERS``.
+        limit: most scenes to return; None for all.
+
+    Returns:
+        The first scenes in that order.
+
+    """
     return sorted(found, key=ORDERS[order])[:limit]
 
 
 def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Names and paths of the rasters that ``places``, files or folders, hold.
+    """List names and paths of the rasters in ``places``, which are files or folders.
 
-    Raises ``InputError`` where there is none, or where two have one name.
+    Raises:
+        InputError: there is none, or two have the same name.
+
     """
     found: list[tuple[str, Path]] = []
     for place in places:
@@ -155,7 +173,7 @@ def _hidden(path: Path) -> bool:
 
 
 def _fixed_part(pattern: str) -> Path:
-    """The folder above the first wildcard."""
+    """Return the folder above the first wildcard of a glob."""
     parts = Path(pattern).parts
     wild = next(index for index, part in enumerate(parts) if re.search(r"[*?\[]", part))
     return Path(*parts[:wild])
@@ -171,7 +189,7 @@ def _placed(paths: Iterable[Path], root: Path) -> list[Found]:
 
 
 def _listed(names: list[str]) -> list[Found]:
-    """Scenes by name: paths keep their folders below the one they share."""
+    """Describe the scenes of a list: paths keep their folders below the one they share."""
     missing = [name for name in names if is_local(name) and not Path(name).is_file()]
     if missing:
         raise InputError(f"{missing[0]}: no such scene; correct the list")
@@ -191,8 +209,8 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _unique(found: list[Found]) -> list[Found]:
-    """Outputs as ``.tif``; where two would share a name, each keeps its source's suffix
-    before it.
+    """Name outputs ``.tif``; where two would be equal, both keep the suffix of their source before
+    it.
     """
     names = [str(PurePosixPath(one.name).with_suffix(".tif")) for one in found]
     double = (

@@ -1,4 +1,4 @@
-"""Scenes of a STAC collection: a static catalogue, here or in a store, or a search on an API."""
+"""Scenes of a STAC collection: a static catalogue, local or in a store, or a search on an API."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -19,12 +19,21 @@ S3, VSIS3 = "s3://", "/vsis3/"
 
 
 def items(where: str, since: datetime | None) -> list[tuple[str, str, float]]:
-    """Source, name ``collection/item.tif`` and time of change of each raster of ``where``.
+    """List the rasters of a STAC collection.
 
-    ``where``: a ``catalog.json`` or ``collection.json``, here or in a store (``s3://``), or
-    ``https://.../collections/NAME``. An item of several
-    rasters gives ``item_asset.tif`` of each. Only what was updated, or else taken, at ``since`` or
-    later. Raises ``InputError`` where it cannot be read.
+    Args:
+        where: a ``catalog.json`` or ``collection.json``, local or in a store (``s3://``), or
+            ``https://.../collections/NAME``.
+        since: only items that were updated, or else taken, at this time or later.
+
+    Returns:
+        For each raster the name that GDAL opens, the name of its output, and the time of change in
+        seconds since 1970. The output is ``collection/item.tif``, or ``collection/item_asset.tif``
+        for items of several rasters.
+
+    Raises:
+        InputError: the collection cannot be read.
+
     """
     require_extra("flows", "pystac", "pystac_client", "fsspec")
     try:
@@ -71,7 +80,9 @@ def _static(where: str) -> Iterator[Any]:
 
 
 def _s3_settings() -> dict[str, Any]:
-    """GDAL's settings of S3, by which scenes are opened, for s3fs. Both find keys by themselves."""
+    """Translate GDAL's settings of S3, which open the scenes, to s3fs. Each finds keys by
+    itself.
+    """
     endpoint = os.environ.get("AWS_S3_ENDPOINT")
     settings: dict[str, Any] = {"anon": _told("AWS_NO_SIGN_REQUEST", default=False)}
     if region := os.environ.get("AWS_REGION"):  # botocore looks at AWS_DEFAULT_REGION alone
@@ -85,7 +96,7 @@ def _s3_settings() -> dict[str, Any]:
 
 
 def _told(name: str, *, default: bool) -> bool:
-    """What a variable says, in GDAL's words for yes and no."""
+    """Read a variable with GDAL's words for yes and no."""
     said = os.environ.get(name, "").upper()
     return said in ("YES", "TRUE", "ON", "1") if said else default
 
@@ -98,7 +109,7 @@ def _searched(where: str) -> Iterator[Any]:
 
 
 def _changed(item: Any) -> float:
-    """When the item was updated, else taken, in seconds since 1970; 0 where neither is told."""
+    """Return when an item was updated, or else taken, in seconds since 1970; 0 where unknown."""
     moment = item.common_metadata.updated or item.common_metadata.created or item.datetime
     return moment.timestamp() if moment else 0.0
 
@@ -127,7 +138,7 @@ def _is_raster(asset: Any) -> bool:
 
 
 def _openable(href: str) -> str:
-    """``href`` as GDAL opens it."""
+    """Translate ``href`` to a name that GDAL opens."""
     if href.startswith(S3):
         return VSIS3 + href.removeprefix(S3)
     if href.startswith("file://"):

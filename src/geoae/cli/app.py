@@ -1,4 +1,4 @@
-"""The subcommands of ``geoae``: words to calls, no logic."""
+"""The subcommands of ``geoae``: they turn words into calls, and hold no logic."""
 
 import logging
 import warnings
@@ -63,7 +63,7 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
 
 
 def _refuse_report(report: Path, source: str, target: str | None) -> None:
-    """Raise ``OutputError`` where a report cannot be, or would replace the input or the output."""
+    """Raise ``OutputError`` where a report cannot be written, or would replace input or output."""
     if report.is_dir() or not report.parent.is_dir():
         raise OutputError(
             f"{report}: is no file in a folder that is there; give --report another path"
@@ -228,7 +228,7 @@ def train(
     from geoae.training.fit import Hardware
     from geoae.training.fit import train as run
 
-    # Lightning greets, and advertises.
+    # Lightning prints a greeting and advertisements.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     settings = TrainConfig.read(config)

@@ -1,4 +1,4 @@
-"""What people see: progress, summaries, tables."""
+"""Output of the command: progress, summaries, tables."""
 
 import sys
 import time
@@ -28,24 +28,24 @@ __all__ = [
     "warn",
 ]
 
-# Seconds between the lines of a log, and before the first, which quick runs do without.
+# Seconds between the lines of a log, and before the first one; quick runs print none.
 LOG_EVERY = 30.0
 FIRST_AFTER = 3.0
 
 
 def say(text: str) -> None:
-    """One line for people, on standard output."""
+    """Print a line to standard output."""
     print(text, flush=True)
 
 
 def warn(text: str) -> None:
-    """One line that is not to be lost among figures, on standard error."""
+    """Print a warning to standard error, apart from the figures."""
     print(f"geoae: warning: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
-    """A bar with rate and time left on a terminal, a line now and then in a log."""
+    """Show progress: a bar with rate and time left on a terminal, a line now and then in a log."""
     if quiet:
         yield lambda done: None
     elif sys.stderr.isatty():
@@ -88,13 +88,13 @@ def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
 
 
 def _numbers(values: Sequence[float]) -> str:
-    """At most four figures, then how many more."""
+    """Format at most four numbers, and say how many more there are."""
     shown = ", ".join(f"{value:.3g}" for value in values[:4])
     return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
 
 
 def _duration(seconds: float) -> str:
-    """About how long, as people say it."""
+    """Format a duration, rounded, for people."""
     if seconds < 1:
         return "less than a second"
     for unit, size in (("h", 3600), ("min", 60)):
@@ -112,7 +112,7 @@ def _size(rows: int, columns: int, bands: int) -> str:
 
 
 def _otherwise(reason: str) -> str:
-    """How a person decides otherwise where a band would be copied for what its tag or name says."""
+    """Say how to restore a band that is copied because of its tag or name."""
     return (
         "; to restore it, name it in --bands"
         if reason in ("alpha", "quality or class band")
@@ -121,7 +121,7 @@ def _otherwise(reason: str) -> str:
 
 
 def summary(report: RestoreReport) -> None:
-    """One line at the end, and one for each band that was copied."""
+    """Print one line on the run, and one for each band that was copied."""
     for band, reason in report.copied.items():
         say(f"band {band} copied untouched: {reason}{_otherwise(reason)}")
     if report.status == "skipped":
@@ -145,7 +145,13 @@ def summary(report: RestoreReport) -> None:
 
 
 def show_inspection(found: Inspection, as_json: bool) -> None:
-    """A scene, its bands and its plan."""
+    """Print a scene, its bands and its plan.
+
+    Args:
+        found: the result of ``geoae inspect``.
+        as_json: whether to print JSON instead.
+
+    """
     if as_json:
         say(found.model_dump_json(indent=2))
         return
@@ -188,7 +194,7 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
 
 
 def _show_step(step: Mapping[str, str], place: str) -> None:
-    """One restoration that made an output, in a block."""
+    """Print one restoration that made an output."""
     say(
         f"already restored by geoae {step.get('VERSION', '?')} with model"
         f" {step.get('MODEL', '?')}{place}"
@@ -210,7 +216,7 @@ def _show_step(step: Mapping[str, str], place: str) -> None:
 
 
 def show_verification(report: "VerifyReport") -> None:
-    """Every check with its figure and limit, and what else they saw."""
+    """Print every check with its figure and limit, and its note."""
     table = Table("check", "what is measured", "figure", "limit", "unit", "result")
     for name, check in report.checks.items():
         figures = (f"{value:.3g}" for value in (check.figure, check.limit))
@@ -232,7 +238,7 @@ def show_verification(report: "VerifyReport") -> None:
 
 
 def show_models(cards: Sequence["Card"]) -> None:
-    """The shipped models, and the test double."""
+    """Print the shipped models, and ``identity``."""
     table = Table("name", "what it is", "halo px", "kFLOP/px·band", "parameters", "verified")
     for card in cards:
         figures = (str(card.halo), f"{card.kflop(card.channels):.0f}", f"{card.parameters:,}")

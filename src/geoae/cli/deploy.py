@@ -1,8 +1,7 @@
-"""Setting up scheduled restoration for the first time: Prefect's server, pool, deployments and a
-worker.
+"""Set up scheduled restoration on Prefect: server, work pool, deployments and a worker.
 
-Everything is done by Prefect's own commands, which are told as they are run: nothing that is done
-here could not be done by hand, and nothing of Prefect is imported.
+Prefect's own commands do the work, and each is shown before it runs. So all of it could be done by
+hand, and Prefect is not imported.
 """
 
 import json
@@ -22,29 +21,36 @@ __all__ = ["Setup", "set_up"]
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """``api``: address of Prefect's server, started here where none answers, it is of this machine
-    and ``server`` is set.
-
-    ``limit``: flow runs at a time, one for each GPU; ``inbox`` and ``outbox``: folders that are
-    watched and written to; ``worker``: whether to start a worker and stay with it; ``systemd``:
-    folder for systemd units of server and worker, which are written in place of everything else.
-    """
+    """Options of ``geoae deploy``."""
 
     api: str = "http://127.0.0.1:4200/api"
+    """Address of Prefect's server."""
     limit: int = 1
+    """Flow runs at a time: one for each GPU."""
     inbox: str | None = None
+    """Folder to watch."""
     outbox: str | None = None
+    """Folder of the outputs."""
     server: bool = True
+    """Whether to start a server on this machine where none answers."""
     worker: bool = True
+    """Whether to start a worker and stay with it."""
     systemd: Path | None = None
+    """Folder to write systemd units into, instead of all else."""
 
 
 def set_up(setup: Setup, say: Callable[[str], None]) -> None:
-    """Set up what is not there yet; ``say`` takes each command before it is run. Raises
-    ``GeoaeError``.
+    """Set up what does not exist yet. With ``setup.worker`` it does not return.
 
-    Running it again changes nothing but what is asked for differently. With ``worker`` it does not
-    return.
+    A second call changes only what differs from the first.
+
+    Args:
+        setup: options.
+        say: takes each command before it runs.
+
+    Raises:
+        GeoaeError: a command fails, or no server answers.
+
     """
     service = Service.at(setup.api, {"GEOAE_INBOX": setup.inbox, "GEOAE_OUTBOX": setup.outbox}, say)
     if setup.systemd is not None:
@@ -81,7 +87,7 @@ def _require_server(service: Service, start: bool) -> None:
 
 
 def _create_automations(service: Service) -> None:
-    """Those whose names the server does not know yet."""
+    """Create the automations whose names the server does not know yet."""
     listed = service.prefect("automation", "ls", quiet=True)
     for path in sorted((service.home / "flows" / "automations").glob("*.json")):
         if json.loads(path.read_text())["name"] not in listed:

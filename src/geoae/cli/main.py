@@ -19,10 +19,10 @@ __all__ = ["main", "misused"]
 def main() -> None:
     """Run the command: exit 0 done, 1 an error in one line, 130 interrupted, 143 terminated."""
     tune_process()
-    # Or Python prints what GDAL says on the way to an error that is told in one line.
+    # Python would print GDAL's messages in addition to the one line of the error.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
     heard = listen()
-    if sys.stdout is None:  # whoever started us closed it
+    if sys.stdout is None:  # the parent process closed it
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         cli.main(prog_name="geoae", standalone_mode=False)
@@ -33,10 +33,10 @@ def main() -> None:
         _stop(f"geoae: {misused(error)}")
     except MemoryError:
         _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
-    except BrokenPipeError:  # what was listening has gone
+    except BrokenPipeError:  # the reader of the pipe has ended
         _silence()
         sys.exit(1)
-    except OSError as error:  # of what it says, unless it names a file
+    except OSError as error:  # of standard output, unless it names a file
         if error.filename is not None:
             _stop(
                 f"geoae: {error.filename}: cannot be used ({error.strerror}); allow it, or choose"
@@ -55,14 +55,14 @@ def main() -> None:
             " some 10 GiB of addresses"
         )
     except (KeyboardInterrupt, click.Abort):
-        # Python would wait for what GDAL still copies, into a file that is gone already.
+        # Python would wait for GDAL's copy, whose file has been removed already.
         leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
     finally:
         sys.excepthook = sys.__excepthook__
 
 
 def _silence() -> None:
-    """Let nobody hear what is still to be said, or Python would fail on it once more at the end."""
+    """Redirect standard output to /dev/null, so that Python's flush at exit cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -72,7 +72,7 @@ def _stop(message: str) -> NoReturn:
 
 
 def misused(error: click.ClickException) -> str:
-    """What is wrong with the words of a command, with the nearest right one or where to look."""
+    """Describe a wrong use of the command, with the most similar right word or where to look."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "geoae"
     near = getattr(error, "possibilities", None)

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several subcommands share."""
 
 from collections.abc import Callable
 from typing import Any

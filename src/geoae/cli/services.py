@@ -1,6 +1,6 @@
-"""The two processes that scheduled restoration consists of: Prefect's server and a worker.
+"""The two processes of scheduled restoration: Prefect's server and a worker.
 
-Both are Prefect's own commands, told as they are run; nothing of Prefect is imported.
+Both are Prefect's own commands, shown before they run; Prefect is not imported.
 """
 
 import os
@@ -31,54 +31,55 @@ __all__ = [
 ]
 
 POOL = "gpu"
-# Nobody is told of what is run here, and a busy machine is given time to start.
+# Disable telemetry, and give a busy machine time to start the server.
 SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }
-# Of workers: freed memory is kept, instead of being mapped and faulted in anew for every tile.
+# For workers: keep freed memory, instead of fetching it from the system again for every tile.
 MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
     "MALLOC_ARENA_MAX": "1",
 }
-# Of the server, unless there is a proxy: it asks GitHub for a list of kinds of workers, of which it
-# has a copy, and no setting stops that. Where nobody answers, it takes its copy.
+# The server's HTTPS proxy, unless one is set: a closed port. The server downloads the worker
+# registry from GitHub, and no setting prevents that; where it fails, the server uses its own copy.
 NOBODY = "http://127.0.0.1:9"
 SERVER_SECONDS = 180.0
 HERE = ("127.0.0.1", "localhost", "::1")
-# What a service in another shell has to be told, beside all that begins with GEOAE_ and is no
-# password. What else there may be of Prefect holds passwords.
+# Variables that a service in another shell needs, in addition to those that begin with GEOAE_ and
+# are not passwords. Other variables of Prefect may hold passwords.
 TOLD = {*SETTINGS, "DASK_SCHEDULER_ADDRESS", "PREFECT_API_URL", "PREFECT_HOME"}
 SECRETS = ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where and how commands of Prefect are run.
-
-    Args:
-        api: address of Prefect's API.
-        home: folder of ``prefect.yaml`` and ``flows``, which commands are run in.
-        environment: variables of the commands.
-        say: takes each command before it is run.
-
-    """
+    """Where and how Prefect's commands run."""
 
     api: str
+    """Address of Prefect's API."""
     home: Path
+    """Folder of ``prefect.yaml`` and ``flows``, in which commands run."""
     environment: dict[str, str]
+    """Environment variables of the commands."""
     say: Callable[[str], None]
+    """Takes each command before it runs."""
 
     @classmethod
     def at(
         cls, api: str, places: Mapping[str, str | None], say: Callable[[str], None]
     ) -> "Service":
-        """The service at ``api``; ``places`` are folders by the variable that names them.
+        """Describe the service at an address.
+
+        Args:
+            api: address of Prefect's API.
+            places: folders by the environment variable that names them.
+            say: takes each command before it runs.
 
         Raises:
-            GeoaeError: ``api`` is no address of a server, or Prefect is not installed.
+            GeoaeError: ``api`` is not the address of a server, or Prefect is not installed.
 
         """
         _refuse_what_is_no_address(api)
@@ -94,12 +95,12 @@ class Service:
 
     @property
     def address(self) -> SplitResult:
-        """Parts of ``api``."""
+        """The parts of ``api``."""
         return urlsplit(self.api)
 
     @property
     def is_here(self) -> bool:
-        """Whether the server is one of this machine."""
+        """Whether the server is on this machine."""
         return self.address.hostname in HERE
 
     def answers(self) -> bool:
@@ -111,14 +112,36 @@ class Service:
             return False
 
     def prefect(self, *words: str, quiet: bool = False) -> str:
-        """Run ``prefect words`` and return what it prints; ``GeoaeError`` where it fails."""
+        """Run a command of Prefect.
+
+        Args:
+            *words: subcommand and arguments.
+            quiet: whether not to show the command.
+
+        Returns:
+            What the command prints.
+
+        Raises:
+            GeoaeError: the command fails.
+
+        """
         if not quiet:
             self.say(f"prefect {shlex.join(words)}")
         return self.module("prefect", *words)
 
     def module(self, name: str, *words: str) -> str:
-        """Run a Python module as a program and return what it prints; ``GeoaeError`` where it
-        fails.
+        """Run a Python module as a program.
+
+        Args:
+            name: name of the module.
+            *words: its arguments.
+
+        Returns:
+            What the program prints.
+
+        Raises:
+            GeoaeError: the program fails.
+
         """
         done = subprocess.run(
             [sys.executable, "-m", name, *words],
@@ -143,7 +166,7 @@ def _refuse_what_is_no_address(api: str) -> None:
         address = urlsplit(api)
         known = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
         known = known and not any(char.isspace() or char == "@" for char in api)
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is not a number
         known = False
     if not known:
         raise GeoaeError(
@@ -153,15 +176,23 @@ def _refuse_what_is_no_address(api: str) -> None:
 
 
 def list_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of ``environment`` that a service needs and that are no passwords."""
+    """Select the variables of ``environment`` that a service needs and that are not passwords."""
     ours = {name for name in environment if name.startswith("GEOAE_") and "PASSWORD" not in name}
     return {name: value for name, value in sorted(environment.items()) if name in TOLD | ours}
 
 
 def format_command(service: Service, command: Sequence[str]) -> str:
-    """``command`` as one line that does the same in a shell which knows nothing of the service.
+    """Format a command as one line that does the same in any other shell.
 
-    Passwords are named, not told: there they are taken from that shell's own variables.
+    Passwords are not shown: the line takes them from that shell's variables.
+
+    Args:
+        service: the service that the command belongs to.
+        command: program and arguments.
+
+    Returns:
+        The line.
+
     """
     settings = [
         f"{name}={shlex.quote(value)}"
@@ -178,7 +209,7 @@ def run_worker(service: Service, limit: int, *, healthcheck: bool = False) -> No
     """Find runs that have lost their process, then become a worker.
 
     Args:
-        service: the server that the worker asks for runs.
+        service: the server that gives runs to the worker.
         limit: runs at a time.
         healthcheck: whether the worker answers at /health on port
             ``PREFECT_WORKER_WEBSERVER_PORT``.
@@ -215,7 +246,17 @@ def run_worker(service: Service, limit: int, *, healthcheck: bool = False) -> No
 
 
 def run_server(host: str, port: int, say: Callable[[str], None]) -> NoReturn:
-    """Become Prefect's server, which listens on ``host`` and ``port``."""
+    """Become Prefect's server.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on.
+        say: takes each command before it runs.
+
+    Raises:
+        GeoaeError: Prefect is not installed.
+
+    """
     service = Service.at(f"http://{f'[{host}]' if ':' in host else host}:{port}/api", {}, say)
     service.module("flows.silence")
     words = ["server", "start", "--host", host, "--port", str(port)]
@@ -230,13 +271,13 @@ def _become(service: Service, words: Sequence[str], environment: Mapping[str, st
 
 
 def start_server(service: Service) -> None:
-    """Start the server, unless it is just starting, and wait until it answers.
+    """Start the server and wait until it answers. If one is already starting, only wait.
 
-    Not by ``prefect server start --background``: that server writes into a pipe which nobody reads
-    any more, and ends at the first line that it logs.
+    ``prefect server start --background`` is of no use: that server writes into a pipe that nobody
+    reads any more, and ends at the first line that it logs.
 
     Raises:
-        GeoaeError: the server ended or does not answer, or another one of this user runs elsewhere.
+        GeoaeError: the server ended or does not answer, or this user runs another one elsewhere.
 
     """
     folder = Path(service.environment.get("PREFECT_HOME", "~/.prefect")).expanduser()
@@ -264,8 +305,9 @@ def start_server(service: Service) -> None:
 
 
 def _start_in_background(service: Service, folder: Path, listen: Sequence[str]) -> None:
-    """In a session of its own, with a log file, and with its PID where ``prefect server stop``
-    looks for it.
+    """Start the server in a new session with a log file.
+
+    Its PID is written where ``prefect server stop`` looks for it.
     """
     log, noted = folder / "server.log", folder / "server.pid"
     service.say(f"geoae server {shlex.join(listen)} >>{shlex.quote(str(log))} 2>&1 &")
@@ -283,7 +325,7 @@ def _start_in_background(service: Service, folder: Path, listen: Sequence[str]) 
     noted.touch(mode=0o600)
     noted.write_text(str(process.pid))
     _wait(service, lambda: process.poll() is None, f"the server does not answer; {log} says why")
-    process.returncode = 0  # it is left running: Python is not to warn of that
+    process.returncode = 0  # it is left running; without this Python would warn
 
 
 def _wait(service: Service, lives: Callable[[], bool], reason: str) -> None:
@@ -295,8 +337,9 @@ def _wait(service: Service, lives: Callable[[], bool], reason: str) -> None:
 
 
 def _server_of(folder: Path) -> tuple[int | None, list[str]]:
-    """PID and command of the server of ``folder``; no PID where it has ended, or is another program
-    by now.
+    """Return PID and command of the server of ``folder``.
+
+    There is no PID where the server has ended, or the PID now belongs to another program.
     """
     try:
         pid = int((folder / "server.pid").read_text())

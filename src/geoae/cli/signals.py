@@ -1,6 +1,4 @@
-"""Signals that ask a command to end, told in one line. Of geoae and of others this imports nothing
-that takes time.
-"""
+"""Signals that end a command, reported in one line. Imports nothing that takes time."""
 
 import os
 import signal
@@ -11,14 +9,16 @@ from typing import NoReturn
 
 __all__ = ["leave", "listen"]
 
-# Commands that keep what is finished, and what to say of it.
+# Commands that keep finished work, and the message about it.
 RESUMABLE = {"restore", "train"}
 RESUME = "; what is finished is kept, run the same command again to go on"
 
 
 def listen() -> list[signal.Signals]:
-    """Signals that ask this process to end, as they arrive. The first unwinds what is going on; a
-    second ends it at once, for which what is on disk is always fit.
+    """Install handlers for the signals that end a process, and return the list of those received.
+
+    The first signal unwinds the work in progress; a second one exits at once. Files on disk are
+    consistent at any time.
     """
     heard: list[signal.Signals] = []
 
@@ -29,8 +29,8 @@ def listen() -> list[signal.Signals]:
         raise KeyboardInterrupt
 
     def lost(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """What a callback of GDAL could not raise: an interruption, or words of a damaged file that
-        are no UTF-8.
+        """Handle what a callback of GDAL cannot raise: an interruption, or text that is not
+        UTF-8.
         """
         if issubclass(kind, KeyboardInterrupt):
             leave(heard)
@@ -46,14 +46,20 @@ def listen() -> list[signal.Signals]:
         said.exc_type, said.exc_value or said.exc_type(), said.exc_traceback
     )
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # nohup, or a job in the background of a script
+        # ignored under nohup, or in a background job of a script
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, hear)
     return heard
 
 
 def leave(heard: Sequence[signal.Signals], at_once: bool = True) -> NoReturn:
-    """Say that the process ends and how to go on, and end it."""
+    """Report that the process ends and how to continue, and end it.
+
+    Args:
+        heard: signals received.
+        at_once: whether to skip Python's exit functions.
+
+    """
     number = heard[0] if heard else signal.SIGINT
     why = "interrupted" if number is signal.SIGINT else "terminated"
     resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE

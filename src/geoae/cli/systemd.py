@@ -1,6 +1,4 @@
-"""Unit files for systemd, so that server and worker outlive a login and a restart of the
-machine.
-"""
+"""systemd units, so that server and worker outlive a login and a restart of the machine."""
 
 import shlex
 import sys
@@ -40,8 +38,7 @@ WantedBy=default.target
 
 
 def write_units(service: Service, limit: int, folder: Path) -> None:
-    """Write units of the server, if it is one of this machine, and of a worker, and say how to
-    start them.
+    """Write the units and say how to start them: of a worker, and of a server on this machine.
 
     Args:
         service: server, folder and environment of the units.
@@ -116,6 +113,6 @@ def _command(key: str, module: str, *words: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """``word`` as systemd reads it back: see systemd.syntax(7), and systemd.unit(5) for %."""
+    """Quote ``word`` for systemd: see systemd.syntax(7), and systemd.unit(5) for %."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n")
     return escaped if word and not set(word) & set(" \t\n'\"\\;") else f'"{escaped}"'

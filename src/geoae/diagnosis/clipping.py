@@ -1,4 +1,4 @@
-"""Noise that is cut off where a sensor, or a file's type, has its lowest or highest value."""
+"""Noise that is clipped where a sensor, or a file's type, has its lowest or highest value."""
 
 from dataclasses import dataclass
 
@@ -30,31 +30,35 @@ LEAST_LEFT = 0.15
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Line:
-    """The noise variance of one band: ``sigma**2`` where the signal is ``mean``, growing with it by
-    ``slope``; in DN.
-    """
+    """The noise variance of one band as a line over the signal; all in DN."""
 
     sigma: float
+    """Standard deviation of the noise where the signal is ``mean``."""
     slope: float
+    """Growth of the variance with the signal."""
     mean: float
+    """Signal to which ``sigma`` refers."""
 
     def deviation(self, signal: Floats) -> Floats:
-        """Standard deviation of the noise where the signal is ``signal``."""
+        """Return the standard deviation of the noise for each ``signal``."""
         variance = self.sigma**2 + self.slope * (signal - self.mean)
         return np.sqrt(np.maximum(variance, LEAST_VARIANCE * self.sigma**2))
 
 
 def find_limits(values: Floats, sigma: float) -> tuple[float, float]:
-    """The lowest and the highest value of a band where its noise is clipped there; else -inf, inf.
+    """Find the lowest and the highest value of a band where its noise is clipped there.
 
-    Clipping heaps up at one value all that would lie beyond it. A value counts as a limit where it
-    is at an end of the histogram, is much more frequent than those beside it, and no farther from
-    them than the noise reaches: a value for missing pixels is apart from the others, and counts of
+    Clipping gives all values beyond a limit the value of the limit. A value counts as a limit if it
+    is at an end of the histogram, is much more frequent than its neighbours, and no farther from
+    them than the noise reaches. A value for missing pixels is farther from the others; counts of
     photons are as far apart as their noise.
 
     Args:
         values: a sample of the band's pixels, any shape, in DN.
-        sigma: about the noise's standard deviation in DN.
+        sigma: approximate standard deviation of the noise in DN.
+
+    Returns:
+        The limits; -inf and inf where the noise is not clipped.
 
     """
     found, counts = np.unique(values, return_counts=True)
@@ -64,7 +68,7 @@ def find_limits(values: Floats, sigma: float) -> tuple[float, float]:
 
 
 def _heap(values: Floats, counts: NDArray[np.intp], sigma: float, total: int) -> float | None:
-    """The lower limit among ``values``, which ascend."""
+    """Return the lower limit among ``values``, which ascend."""
     if len(values) <= OUTLIERS + NEIGHBOURS:
         return None
     first = int(counts[: OUTLIERS + 1].argmax())
@@ -74,11 +78,11 @@ def _heap(values: Floats, counts: NDArray[np.intp], sigma: float, total: int) ->
 
 
 def unclip(level: Floats, line: Line, low: float, high: float) -> tuple[Floats, Floats]:
-    """The signal behind mean values of clipped noisy pixels, and the share of the noise variance
-    left there.
+    """Compute the signal behind the means of clipped noisy pixels, and the noise variance left
+    there.
 
-    The moments of normal noise clipped at both ends are known in closed form (Foi, Signal
-    Processing 89(12), 2009); the mean grows with the signal, so it is inverted by interpolation.
+    The moments of clipped normal noise are known in closed form (Foi, Signal Processing 89(12),
+    2009). The mean grows with the signal, so it is inverted by interpolation.
 
     Args:
         level: means of places of even signal, any shape, in DN.
@@ -87,8 +91,8 @@ def unclip(level: Floats, line: Line, low: float, high: float) -> tuple[Floats, 
         high: value at which it is clipped above, or inf.
 
     Returns:
-        Signal in DN, and variance of the clipped noise over that of the whole, both of the shape of
-        ``level``.
+        Signal in DN, and variance of the clipped noise over that before clipping, both of the shape
+        of ``level``.
 
     """
     ends = []
@@ -105,9 +109,19 @@ def unclip(level: Floats, line: Line, low: float, high: float) -> tuple[Floats, 
 def unclip_patches(
     values: Floats, line: Line, limits: tuple[float, float]
 ) -> tuple[Floats, Floats]:
-    """Patches ``(patch, pixel)`` with the signal and, where clipping has left enough of the noise,
-    the contrast that they would have without it; and the part of the noise variance that it has
-    left, ``(patch,)``.
+    """Give patches the signal and the contrast that they would have without clipping.
+
+    The contrast is restored only where clipping has left enough of the noise.
+
+    Args:
+        values: patches ``(patch, pixel)`` in DN.
+        line: the noise before clipping.
+        limits: values at which it is clipped below and above, or -inf and inf.
+
+    Returns:
+        Patches ``(patch, pixel)`` in DN, and the share of the noise variance left in each,
+        ``(patch,)``.
+
     """
     level = values.mean(axis=1)
     signal, share = unclip(level, line, *limits)
@@ -118,8 +132,9 @@ def unclip_patches(
 def _clipped_moments(
     signal: Floats, sigma: Floats, low: float, high: float
 ) -> tuple[Floats, Floats]:
-    """Mean of ``signal`` under normal noise of deviation ``sigma`` clipped to ``low`` and ``high``,
-    and the share of the noise variance that is left.
+    """Compute mean and relative variance of normal noise that is clipped to ``low`` and ``high``.
+
+    ``sigma`` is its standard deviation for each ``signal``.
     """
     below, above = (low - signal) / sigma, (high - signal) / sigma
     under, over = special.ndtr(below), special.ndtr(-above)

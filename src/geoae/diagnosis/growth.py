@@ -1,4 +1,4 @@
-"""How the variance of a band's noise grows with its signal."""
+"""Estimate how the variance of a band's noise grows with its signal."""
 
 from functools import lru_cache
 from itertools import pairwise
@@ -35,15 +35,18 @@ NORMAL_MAD = 0.6745
 def fit_growth(
     patches: Patches, band: int, values: Floats, energy: Floats, *, where_one: float, sigma: float
 ) -> float:
-    """Growth of the noise variance of ``band`` with its signal, 0 where it does not grow.
+    """Estimate the growth of the noise variance of a band with its signal.
 
     Args:
-        patches: those of all bands.
+        patches: patches of all bands.
         band: index of the band.
-        values: its patches or what the other bands leave of them, ``(patch, pixel)``.
+        values: its patches ``(patch, pixel)``, or the residual after prediction from other bands.
         energy: their gradient energy, ``(patch,)``.
-        where_one: signal where the variance counts as one, in DN.
+        where_one: signal in DN at which the variance is set to one.
         sigma: the band's noise in DN, if it were constant.
+
+    Returns:
+        The growth relative to the variance at ``where_one``, per DN; 0 where it does not grow.
 
     """
     telling = patches.select_telling(band, energy, LEAST_LEFT)
@@ -68,11 +71,14 @@ def fit_growth(
 
 
 def _fit_line(x: Floats, y: Floats) -> tuple[float, float]:
-    """Slope and offset of the line through points by the median slope of their pairs (Theil, 1950;
-    Sen, 1968).
+    """Fit a line by the median slope of pairs of points (Theil, 1950; Sen, 1968).
 
-    ``scipy.stats.theilslopes`` finds the same, but takes 3 ms for its intervals and checks: a
+    ``scipy.stats.theilslopes`` gives the same, but needs 3 ms for its intervals and checks: a
     second for 200 bands.
+
+    Returns:
+        Slope and offset.
+
     """
     one, other = np.triu_indices(len(x), 1)
     # Classes that differ by rounding only may have one mean.
@@ -83,7 +89,7 @@ def _fit_line(x: Floats, y: Floats) -> tuple[float, float]:
 
 @lru_cache(maxsize=1)
 def _second_differences() -> Floats:
-    """``SECOND`` at all places of a patch, ``(pixel, place)``."""
+    """Return ``SECOND`` at all places of a patch, ``(pixel, place)``."""
     eye = np.eye(SIDE * SIDE).reshape(-1, SIDE, SIDE)
     places = (sliding_window_view(eye, SECOND.shape, axis=(1, 2)) * SECOND).sum(axis=(-1, -2))
     found: Floats = places.reshape(SIDE * SIDE, -1)
@@ -91,5 +97,5 @@ def _second_differences() -> Floats:
 
 
 def _noise_variance(values: Floats) -> float:
-    """That of ``values`` (patch, pixel) by their second differences, but for a common factor."""
+    """Estimate the noise variance of ``values`` (patch, pixel), up to a common factor."""
     return float((np.median(np.abs(values @ _second_differences())) / NORMAL_MAD) ** 2)

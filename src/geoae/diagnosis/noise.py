@@ -1,4 +1,4 @@
-"""How much noise a scene carries, told from the scene itself."""
+"""Estimate the noise of a scene from the scene itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -55,9 +55,9 @@ def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
 
     * the band by itself: smallest eigenvalue of the covariance of weak-texture patches (Liu, Tanaka
       and Okutomi, IEEE TIP 22(12), 2013);
-    * the band less what the other bands predict of it. Texture is shared by the bands, noise is not
-      (Roger and Arnold, Int. J. Remote Sensing 17(10), 1996); the noise that the prediction with
-      weights ``a`` brings along is known, ``sigma_b^2 + sum_k a_k^2 sigma_k^2``, and taken out.
+    * the band less its prediction from the other bands. Bands share texture, not noise (Roger and
+      Arnold, Int. J. Remote Sensing 17(10), 1996). The noise that a prediction with weights ``a``
+      adds is known, ``sigma_b^2 + sum_k a_k^2 sigma_k^2``, and is removed from the estimate.
 
     Only bands that are valid in the same places predict each other. A band with too few valid
     patches, or none that is not flat, has no noise: 0. Noise is taken for constant and not
@@ -86,12 +86,24 @@ def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
 def noise_model(samples: Samples) -> tuple[Floats, Floats]:
     """Estimate the noise of each band, and how its variance grows with the signal.
 
-    The variance is a straight line in the signal, as shot noise has it (Foi, Trimeche, Katkovnik
-    and Egiazarian, IEEE TIP 17(10), 2008). Its shape is fitted to the weaker half of the patches of
+    The variance is a straight line in the signal, as for shot noise (Foi, Trimeche, Katkovnik and
+    Egiazarian, IEEE TIP 17(10), 2008). Its slope is fitted to the weaker half of the patches of
     each class of brightness, by the median absolute second difference in both directions
-    (Immerkaer, Computer Vision and Image Understanding 64(2), 1996); its height is that of
-    ``estimate_noise``, once each patch has as much noise as one of the mean signal has. A line that
-    would be below zero where the weakest patches are is no such line.
+    (Immerkaer, Computer Vision and Image Understanding 64(2), 1996). Its height is that of
+    ``estimate_noise`` after each patch has been scaled to the noise of the mean signal. A line that
+    would be below zero where the weakest patches are is discarded.
+
+    Where many pixels have a band's lowest or highest value, its noise is clipped there, and less of
+    it is left near that value. Then the patches get the signal and the contrast that the noise
+    found so far implies, and the noise is estimated again until it no longer changes. The result is
+    the noise before clipping.
+
+    Args:
+        samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``, of one scene.
+
+    Returns:
+        Standard deviation in DN, and growth of the variance in DN, ``(band,)`` each; a growth of 0
+        where the noise is constant.
 
     Where pixels heap up at a band's lowest or highest value, its noise is clipped there, and less
     of it is left near that value. Then the patches are given back the signal and the contrast that
@@ -136,7 +148,7 @@ def _fit_patches(patches: Patches) -> tuple[Floats, Floats]:
 
 
 def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Floats, Floats]:
-    """``noise_model`` of patches that are clipped at the ``limits`` of some bands; ``alone`` as for
+    """Compute ``noise_model`` of patches that are clipped at ``limits``; ``alone`` as for
     ``_fit_lines``.
     """
     means, sigma, slope = patches.level.mean(axis=1), alone[:, 0].copy(), np.zeros(len(alone))
@@ -168,8 +180,10 @@ def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Float
 
 
 def _settle_alone(values: Floats, sigma: float, limits: tuple[float, float]) -> float:
-    """Noise of one clipped band by itself, from its patches ``(patch, pixel)``, as if it were
-    constant; ``sigma``: what it seems to be.
+    """Estimate the constant noise of one clipped band by itself.
+
+    ``values`` are its patches ``(patch, pixel)``; ``sigma`` is the estimate without regard to
+    clipping.
     """
     for _ in range(CLIPPED_ROUNDS):
         whole, left = unclip_patches(values, Line(sigma, 0.0, 0.0), limits)
@@ -184,8 +198,9 @@ def _settle_alone(values: Floats, sigma: float, limits: tuple[float, float]) -> 
 
 
 def _fit_lines(patches: Patches, bands: Indices, alone: Floats) -> tuple[Floats, Floats]:
-    """``noise_model`` of some ``bands``, as if nothing were clipped; ``alone`` (band, 2): what
-    ``_estimate_alone`` finds of all.
+    """Compute ``noise_model`` of some ``bands`` without regard to clipping.
+
+    ``alone`` (band, 2) is the result of ``_estimate_alone`` for all bands.
     """
     sigma, seen_at, growth = _estimate_all(patches, bands, alone, growing=True)
     if not patches.count:
@@ -206,9 +221,10 @@ def _fit_lines(patches: Patches, bands: Indices, alone: Floats) -> tuple[Floats,
 
 
 def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
-    """Those of ``patches`` that none of ``bands`` sees too dark, with the contrast of these bands
-    divided by the noise that their signal brings; at a band's mean signal that is one, and grows by
-    ``growth`` (of bands,).
+    """Scale patches so that the noise of ``bands`` is the same for every signal.
+
+    ``growth`` (of bands,) is the growth of the variance, relative to that at a band's mean signal.
+    Patches that are too dark in any of these bands are left out.
     """
     level = patches.level[bands]
     variance = 1 + growth[:, None] * (level - level.mean(axis=1, keepdims=True))
@@ -225,8 +241,8 @@ def _steady(patches: Patches, bands: Indices, growth: Floats) -> Patches:
 
 
 def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
-    """The first of ``estimate_noise`` of some ``bands``, and the mean signal where it was seen,
-    ``(of bands, 2)``.
+    """Estimate the noise of some ``bands``, each by itself, and the mean signal there, ``(of bands,
+    2)``.
     """
     floor = OF_MANY_BANDS if patches.few or patches.scarce else OF_FEW_BANDS
     each = ((band, patches.values[band]) for band in bands)
@@ -243,9 +259,11 @@ def _estimate_all(
     growing: bool = False,
     copied: float = COPIED,
 ) -> tuple[Floats, Floats, Floats]:
-    """``estimate_noise`` of some ``bands``, the mean signal where it was seen and, where asked for,
-    how its variance grows, ``(of bands,)``; ``alone`` (band, 2): what ``_estimate_alone`` finds of
-    all.
+    """Compute ``estimate_noise`` of some ``bands``, the mean signal there and the growth of the
+    variance.
+
+    The growth is computed only where ``growing`` asks for it. ``alone`` (band, 2) is the result of
+    ``_estimate_alone`` for all bands. Results are ``(of bands,)``.
     """
     floor, most = (WITHOUT_TEXTURE, 1 / CLEARLY_LESS) if patches.few else (OF_FEW_BANDS, 1.0)
     if patches.scarce and not patches.few:
@@ -269,9 +287,10 @@ def _estimate_all(
 def _weak_texture(
     patches: Patches, band: int, values: Floats, energy: Floats, floor: tuple[int, float]
 ) -> tuple[float, float]:
-    """Noise of ``band`` from ``values`` (patch, pixel), its own or what others leave of them, of
-    this gradient ``energy`` (patch,), and the mean signal where it was seen; ``floor`` as for
-    ``_least_variance``.
+    """Estimate the noise of ``band`` from patches of weak texture, and their mean signal.
+
+    ``values`` (patch, pixel) are its patches, or the residual after prediction from other bands,
+    and ``energy`` (patch,) their gradient energy; ``floor`` as for ``_least_variance``.
     """
     signal, telling = patches.level[band], patches.select_telling(band, energy)
     if not telling.all():
@@ -292,8 +311,10 @@ def _weak_texture(
 
 
 def _least_variance(values: Floats, count: int, error: float) -> float:
-    """Mean of the ``count`` least eigenvalues of the covariance of ``values`` (patch, pixel), less
-    the sampling ``error`` of its root.
+    """Return the mean of the ``count`` least eigenvalues of the covariance of ``values`` (patch,
+    pixel).
+
+    It is corrected for the sampling ``error`` of its root.
     """
     centred = values - values.mean(axis=0)
     least = np.linalg.eigvalsh(centred.T @ centred / (len(values) - 1))[:count].mean()

@@ -1,4 +1,4 @@
-"""Small squares of a scene's sample, from which its noise is estimated."""
+"""Small patches of a scene's sample, from which its noise is estimated."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -55,8 +55,13 @@ class Patches:
     """
 
     values: Floats
+    """Pixels ``(band, patch, SIDE * SIDE)`` in DN."""
     few: bool = False
+    """Whether many bands leave room for so few patches that sampling errors of covariances
+    matter.
+    """
     pixels: int = 0
+    """Pixels of a band that are in any patch."""
     left: Floats | None = None
     scarce: bool = False
 
@@ -79,24 +84,32 @@ class Patches:
     def select_telling(
         self, band: int, energy: Floats, least: float = LEAST_LEFT
     ) -> NDArray[np.bool_]:
-        """Which patches ``(patch,)``, of this gradient ``energy`` (patch,), tell of the noise of
-        ``band``: those with at least this part ``least`` of its variance.
+        """Select the patches that carry information on the noise of a band.
 
-        Exactly flat patches do not: they are saturation or an undeclared collar, not a sight
-        without noise.
+        Exactly flat patches do not: they are saturation or an undeclared collar.
+
+        Args:
+            band: index of the band.
+            energy: gradient energy of its patches, ``(patch,)``.
+            least: least share of the noise variance that clipping must have left.
+
+        Returns:
+            Mask ``(patch,)``.
+
         """
         varied: NDArray[np.bool_] = energy > 0
         return varied if self.left is None else varied & (self.left[band] >= least)
 
 
 def most_patches(bands: int) -> int:
-    """About how many patches of each band are looked at."""
+    """Return about how many patches of each band are used."""
     return min(PATCHES, max(FEW_BANDS * PATCHES // max(bands, 1), FEWEST_PATCHES))
 
 
 def cut_patches(samples: Samples) -> Patches:
-    """About ``most_patches`` patches, evenly spread over ``samples``: pairs of pixels and mask
-    ``(band, row, col)``.
+    """Cut about ``most_patches`` patches, evenly spread over ``samples``.
+
+    ``samples`` are pairs of pixels and mask ``(band, row, col)``.
     """
     bands = len(samples[0][0])
     most, few = most_patches(bands), bands > FEW_BANDS
@@ -179,8 +192,8 @@ def _is_whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _find_places(mask: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
-    """Where in a flat band the pixels of each patch are that is valid in all bands of ``mask``,
-    ``(patch, pixel)``.
+    """Return the pixels of each patch that is valid in all bands, ``(patch, pixel)``, in a flat
+    band.
     """
     height, width = mask.shape[1:]
     if min(height, width) < SIDE:
@@ -195,7 +208,7 @@ def _find_places(mask: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
 
 @lru_cache(maxsize=1)
 def _first_differences() -> Floats:
-    """All differences of neighbouring pixels of a patch, ``(difference, pixel)``."""
+    """Return all differences of neighbouring pixels of a patch, ``(difference, pixel)``."""
     index = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
     ends = [(index[:, :-1], index[:, 1:]), (index[:-1], index[1:])]
     first, second = (np.concatenate([pair[i].ravel() for pair in ends]) for i in (0, 1))
@@ -206,7 +219,7 @@ def _first_differences() -> Floats:
 
 
 def gradient_energy(values: Floats) -> Floats:
-    """Squared differences of neighbouring pixels of ``values`` (patch, pixel), summed,
+    """Sum the squared differences of neighbouring pixels of ``values`` (patch, pixel),
     ``(patch,)``.
     """
     gradients = values @ _first_differences().T
@@ -216,8 +229,9 @@ def gradient_energy(values: Floats) -> Floats:
 
 @lru_cache(maxsize=1)
 def pure_noise_energy() -> float:
-    """What the gradient energy of a patch of unit noise stays below with ``CONFIDENCE``: that of
-    the gamma distribution with its first two moments.
+    """Return the limit of the gradient energy of a patch of unit noise at ``CONFIDENCE``.
+
+    It is that of the gamma distribution with the same first two moments.
     """
     energy = _first_differences().T @ _first_differences()
     mean, variance = np.trace(energy), 2.0 * np.trace(energy @ energy)

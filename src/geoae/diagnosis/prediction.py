@@ -1,4 +1,4 @@
-"""What the bands of a scene predict of each other."""
+"""Predict each band of a scene from the other bands."""
 
 from collections.abc import Iterator
 
@@ -21,21 +21,20 @@ BLOCK = 512
 def subtract_predicted(
     patches: Patches, bands: Indices, noise: Floats
 ) -> Iterator[tuple[int, Floats, float]]:
-    """Subtract from each band what the other bands predict of it.
+    """Subtract from each band its prediction from the other bands.
 
-    Texture is shared by the bands, noise is not (Roger and Arnold, Int. J. Remote Sensing 17(10),
-    1996).
+    Bands share texture, not noise (Roger and Arnold, Int. J. Remote Sensing 17(10), 1996).
 
     Args:
-        patches: those of all bands.
-        bands: indices of the bands that are wanted.
+        patches: patches of all bands.
+        bands: indices of the bands to process.
         noise: standard deviation of the noise of all bands, ``(band,)``; only their ratios count.
 
     Yields:
-        Of each band its index, what is left of its patches ``(patch, pixel)`` in units of its
-        ``noise``, and the factor from the standard deviation of the noise in these to that in the
-        band. Where there is nothing to predict from (one band, or too few patches): the patches
-        themselves, in DN, and 1.
+        For each band its index; the residual of its patches ``(patch, pixel)`` in units of its
+        ``noise``; and the factor from the standard deviation of the noise in the residual to that
+        in the band in DN. Where there is nothing to predict from (one band, or too few patches),
+        the patches themselves in DN, and 1.
 
     """
     values = patches.values
@@ -66,7 +65,7 @@ def subtract_predicted(
 
 
 def _detail_covariance(patches: Patches) -> Floats:
-    """Covariance of the bands within patches, ``(band, band)``."""
+    """Compute the covariance of the bands within patches, ``(band, band)``."""
     bands, count, pixels = patches.values.shape
     total = np.zeros((bands, bands))
     for first in range(0, count, BLOCK):

@@ -1,4 +1,4 @@
-"""One bounded, deterministic sample of windows of a scene."""
+"""Sample windows of a scene; the sample is bounded and deterministic."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view

@@ -25,24 +25,33 @@ LOUDEST = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """``mean`` (band,), ``covariance`` (band, band) and noise ``sigma`` (band,) of a scene, in DN;
-    ``slope`` (band,): how the noise variance grows with the signal, in DN, ``sigma**2`` being that
-    at the mean; ``digest`` of the sample they come from and the share of ``valid`` pixels in it.
-    """
+    """Statistics of a scene from its sample."""
 
     mean: NDArray[np.float64]
+    """Mean of each band in DN, ``(band,)``."""
     covariance: NDArray[np.float64]
+    """Covariance in DN squared, ``(band, band)``."""
     sigma: NDArray[np.float64]
+    """Noise of each band at its mean signal in DN, ``(band,)``."""
     slope: NDArray[np.float64]
+    """Growth of each band's noise variance with its signal in DN, ``(band,)``."""
     digest: str
+    """Digest of the sample."""
     valid: float
+    """Share of valid pixels in the sample."""
 
     @classmethod
     def of(cls, samples: Samples, sigma: Sequence[float] | None = None) -> Self:
-        """Facts of a sample; ``sigma`` (band,) in DN, the same whatever the signal, replaces the
-        estimate.
+        """Compute the statistics of a sample.
 
-        Raises ``RecipeError`` where it is louder than the scene.
+        Args:
+            samples: pixels in DN and mask of each window, ``(band, row, col)``.
+            sigma: noise of each band in DN, ``(band,)``, constant over the signal; None to estimate
+                it.
+
+        Raises:
+            RecipeError: ``sigma`` is far above the variation of the scene.
+
         """
         digest = hashlib.sha256()
         for pixels, mask in samples:
@@ -61,11 +70,11 @@ class Facts:
 
     @classmethod
     def none(cls) -> Self:
-        """Facts of a scene without a band to restore."""
+        """Return the statistics of a scene without a band to restore."""
         return cls(np.zeros(0), np.zeros((0, 0)), np.zeros(0), np.zeros(0), "", 0.0)
 
     def scale(self, group: int) -> Scale:
-        """The map to model units for a network that takes ``group`` components at once."""
+        """Return the map to model units for a network that takes ``group`` components at once."""
         return Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope)
 
 
@@ -101,8 +110,8 @@ def find_untold(samples: Samples, sigma: NDArray[np.float64]) -> NDArray[np.intp
 
 
 def _refuse_louder_than_all(sigma: NDArray[np.float64], spread: NDArray[np.float64]) -> None:
-    """Raise ``RecipeError`` where noise would be well above all that a band varies by, of which it
-    is a part.
+    """Raise ``RecipeError`` where noise is far above the whole variation of a band, which includes
+    it.
     """
     louder = np.flatnonzero((spread > 0) & (sigma > LOUDEST * spread))
     if louder.size:

@@ -1,1 +1,3 @@
-"""How good models are, on real scenes under known noise, beside denoisers that are told it."""
+"""Measure models on real scenes under known noise, beside other denoisers that are given its
+level.
+"""

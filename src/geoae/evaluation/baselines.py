@@ -1,4 +1,4 @@
-"""Denoisers that anyone can download, told the true noise. Their packages are the extra
+"""Published denoisers for comparison, which are given the true noise. They need the extra
 ``peers``.
 """
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 __all__ = ["PACKAGES", "PEERS", "Peer"]
 
 Units = NDArray[np.float32]
-# (band, row, col) in 0..1 and the noise in the same units, to the same.
+# Noisy pixels (band, row, col) in 0..1 and the noise in the same unit to denoised pixels.
 Peer = Callable[[Units, float], Units]
 
 
@@ -26,7 +26,7 @@ def _ffdnet(channels: int) -> Any:
 
 
 def _in_groups(noisy: Units, sigma: float, channels: int) -> Units:
-    """FFDNet on ``channels`` bands at a time; the last group reaches back."""
+    """Apply FFDNet to ``channels`` bands at a time; the last group overlaps the one before."""
     import torch
 
     restored = np.empty_like(noisy)
@@ -40,17 +40,17 @@ def _in_groups(noisy: Units, sigma: float, channels: int) -> Units:
 
 
 def ffdnet_gray(noisy: Units, sigma: float) -> Units:
-    """Zhang, Zuo and Zhang, IEEE TIP 27(9), 2018; band by band."""
+    """FFDNet for grey images, band by band (Zhang, Zuo and Zhang, IEEE TIP 27(9), 2018)."""
     return _in_groups(noisy, sigma, 1)
 
 
 def ffdnet_rgb(noisy: Units, sigma: float) -> Units:
-    """The same authors' network for colours, on three bands at a time; band by band below three."""
+    """FFDNet for colour images on three bands at a time; band by band where there are fewer."""
     return _in_groups(noisy, sigma, 3 if len(noisy) >= 3 else 1)
 
 
 def bm3d(noisy: Units, sigma: float) -> Units:
-    """Dabov, Foi, Katkovnik and Egiazarian, IEEE TIP 16(8), 2007; band by band."""
+    """BM3D, band by band (Dabov, Foi, Katkovnik and Egiazarian, IEEE TIP 16(8), 2007)."""
     import bm3d as package
 
     return np.stack([package.bm3d(band.astype(np.float64), sigma) for band in noisy]).astype(
@@ -59,7 +59,9 @@ def bm3d(noisy: Units, sigma: float) -> Units:
 
 
 def nl_means(noisy: Units, sigma: float) -> Units:
-    """Buades, Coll and Morel, CVPR 2005, on all bands together; scikit-image's fast mode."""
+    """Non-local means on all bands together (Buades, Coll and Morel, CVPR 2005), scikit-image's
+    fast mode.
+    """
     from skimage.restoration import denoise_nl_means
 
     settings = {
@@ -75,7 +77,7 @@ def nl_means(noisy: Units, sigma: float) -> Units:
 
 
 def wavelets(noisy: Units, sigma: float) -> Units:
-    """BayesShrink (Chang, Yu and Vetterli, IEEE TIP 9(9), 2000), band by band; scikit-image's."""
+    """BayesShrink of scikit-image, band by band (Chang, Yu and Vetterli, IEEE TIP 9(9), 2000)."""
     from skimage.restoration import denoise_wavelet
 
     bands = [
@@ -92,7 +94,7 @@ PEERS: dict[str, Peer] = {
     "nl-means": nl_means,
     "wavelets": wavelets,
 }
-# What each needs to be installed.
+# The module that each needs.
 PACKAGES = {
     "ffdnet-gray": "ffdnet",
     "ffdnet-rgb": "ffdnet",

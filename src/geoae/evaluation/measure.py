@@ -1,4 +1,4 @@
-"""One contender on one scene under one noise, and all of them on all."""
+"""Measure each contender on each scene under each noise level."""
 
 import tempfile
 import time
@@ -24,25 +24,32 @@ __all__ = ["Row", "evaluate"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What ``contender`` made of ``scene`` under noise of ``sigma`` 255ths of the bands' span.
-
-    ``psnr`` in dB and ``ssim``, means over bands; ``angle``: mean spectral angle in degrees, NaN
-    for one band; ``ergas``; ``bias``: worst change of a band's mean, percent of its span;
-    ``kflop``: per pixel and band, NaN for peers; ``megapixels``: per second, from file to file for
-    models, in memory for peers. Crops are small: the speed on a whole scene is another.
-    """
+    """Figures of one contender on one scene under one noise level."""
 
     scene: str
+    """Name of the scene."""
     bands: int
+    """Number of bands."""
     sigma: float
+    """Standard deviation of the noise in 255ths of a band's span."""
     contender: str
+    """Name of the model or baseline; "noisy" is the scene before restoration."""
     psnr: float
+    """PSNR in dB, mean over bands."""
     ssim: float
+    """SSIM, mean over bands."""
     angle: float
+    """Mean spectral angle in degrees; NaN for a single band."""
     ergas: float
+    """ERGAS, the relative global error."""
     bias: float
+    """Largest change of a band's mean, in percent of its span."""
     kflop: float
+    """Thousands of floating-point operations per pixel and band; NaN for baselines."""
     megapixels: float
+    """Megapixels per second, for models from file to file, for baselines in memory. Crops are
+    small: a whole scene has another speed.
+    """
 
 
 def evaluate(
@@ -57,12 +64,28 @@ def evaluate(
         [Truth, float, str, Floats], None
     ] = lambda truth, sigma, contender, pixels: None,
 ) -> list[Row]:
-    """Every contender on every scene under every noise, the noisy scene itself among them.
+    """Measure every contender on every scene under every noise level, the noisy scene included.
 
-    ``models`` are blind: each gets a file and nothing else. ``peers``, names in ``PEERS``, are told
-    the true noise. A sigma of 0 asks for a scene made clean (means of 4 x 4 px) back as it was.
-    ``on_answer`` hears what each contender made of a scene under a noise, (band, row, col) in DN.
-    Raises a ``GeoaeError``.
+    Models are blind: each gets a file and nothing else. Baselines are given the true noise.
+
+    Args:
+        models: shipped names or model folders.
+        scenes: name and path of each scene.
+        sigmas: noise levels in 255ths of a band's span. At level 0, the scene is averaged over
+            blocks of 4 x 4 px, which removes its noise, and the figures show what a model changes
+            in it.
+        peers: keys of ``PEERS``.
+        side: side of the middle part of each scene that is used, in pixels.
+        on_row: called with each row of figures.
+        on_answer: called with the clean scene, the noise level, the contender and its result
+            ``(band, row, col)`` in DN.
+
+    Returns:
+        All rows, in the order in which they were measured.
+
+    Raises:
+        GeoaeError: a model or a scene cannot be used.
+
     """
     restorers = {name: load_restorer(ModelSpec(name)) for name in models}
     rows = []
@@ -87,7 +110,7 @@ def evaluate(
 
 
 def _warmed(model: str, folder: Path) -> None:
-    """One run for nothing: the first pass of a network prepares its kernels."""
+    """Run the model once and discard the result: its first pass prepares kernels."""
     pixels = np.random.default_rng(0).normal(100, 10, (1, 64, 64))
     truth = Truth.of("warm", pixels, np.ones((64, 64), bool), None, Affine.identity())
     truth.write(folder / "warm.tif", pixels)
@@ -95,7 +118,7 @@ def _warmed(model: str, folder: Path) -> None:
 
 
 def _restored(model: str, source: Path, target: Path) -> Path:
-    """What ``model`` made of ``source``; one that moves the means is measured like any other."""
+    """Restore ``source``; return the path of the result, also where its check rejects it."""
     try:
         run(Job(source=str(source), target=str(target), model=model, overwrite=True, fresh=True))
     except RejectedError:
@@ -111,7 +134,7 @@ def _answers(
     peers: Sequence[str],
     folder: Path,
 ) -> Iterator[tuple[str, Floats, float]]:
-    """Contender, what it made of ``given`` in DN, and the seconds it took."""
+    """Yield each contender, its result in DN, and the seconds it took."""
     yield "noisy", given, float("nan")
     noisy, target = folder / "noisy.tif", folder / "restored.tif"
     truth.write(noisy, given)
@@ -136,7 +159,7 @@ def _scored(
     kflop: float,
     seconds: float,
 ) -> Row:
-    # A band of one value has no span to measure by.
+    # A band of one value has no span, hence no figures.
     some = truth.span > 0
     pair, valid, span = (truth.pixels[some], restored[some]), truth.valid, truth.span[some].tolist()
     shift = (restored[some][:, valid] - given[some][:, valid]).mean(axis=1)

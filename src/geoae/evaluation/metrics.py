@@ -1,4 +1,4 @@
-"""How near an estimate is to the truth, for rasters with holes."""
+"""Metrics of an estimate against the truth, for rasters with invalid pixels."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,13 +22,18 @@ SSIM_WINDOW = 11
 
 
 def psnr(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, ``10 log10(peak**2 / mean squared error)``, mean over
-    bands.
+    """Peak signal-to-noise ratio, ``10 log10(peak**2 / mean squared error)``, mean over bands.
 
-    ``truth`` and ``estimate`` (band, row, col) in the same units as ``peak``, the span of values:
-    one for all bands or one for each. ``mask`` (band, row, col) or (row, col), True where pixels
-    count. Infinite where both are equal; bands without a pixel that counts are left out, NaN where
-    all are.
+    Args:
+        truth: pixels ``(band, row, col)``.
+        estimate: pixels ``(band, row, col)`` in the same unit.
+        peak: span of values in that unit, one for all bands or one for each.
+        mask: ``(band, row, col)`` or ``(row, col)``, True where pixels count.
+
+    Returns:
+        PSNR in dB; infinity where both are equal. Bands without a pixel that counts are left out;
+        NaN where all are.
+
     """
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -39,12 +44,21 @@ def psnr(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) 
 
 
 def ssim(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) -> float:
-    """Structural similarity, 1 where both are equal, mean over bands.
+    """Structural similarity, mean over bands; 1 where both are equal.
 
     Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 13(4), 2004: Gaussian window of 11 px and sigma
-    1.5, K1 = 0.01, K2 = 0.03, reflected at the border. Arguments as for ``psnr``; a window that
-    touches a pixel which does not count does not count either, so holes cannot raise or lower the
-    figure. Sides of 6 px or more.
+    1.5, K1 = 0.01, K2 = 0.03, reflection at the border. A window that touches a pixel which does
+    not count does not count either, so invalid pixels do not change the figure.
+
+    Args:
+        truth: pixels ``(band, row, col)``, 6 px a side or more.
+        estimate: pixels ``(band, row, col)`` in the same unit.
+        peak: span of values in that unit, one for all bands or one for each.
+        mask: ``(band, row, col)`` or ``(row, col)``, True where pixels count.
+
+    Returns:
+        SSIM; NaN where no window counts in any band.
+
     """
     from scipy import ndimage
     from torchmetrics.functional.image import structural_similarity_index_measure
@@ -60,14 +74,23 @@ def ssim(truth: Pixels, estimate: Pixels, peak: Peak, mask: Mask | None = None) 
 
 
 def spectral_angle(truth: Pixels, estimate: Pixels, mask: Mask | None = None) -> float:
-    """Mean angle in degrees between the spectra of both, 0 where they are proportional.
+    """Mean angle between the spectra of truth and estimate; 0 where they are proportional.
 
     Kruse et al., "The spectral image processing system (SIPS)", Remote Sensing of Environment 44,
-    1993. Arguments as for ``psnr``, ``mask`` (row, col); NaN for a single band.
+    1993.
+
+    Args:
+        truth: pixels ``(band, row, col)``.
+        estimate: pixels ``(band, row, col)`` in the same unit.
+        mask: ``(row, col)``, True where pixels count.
+
+    Returns:
+        Angle in degrees; NaN for a single band.
+
     """
     from torchmetrics.functional.image import spectral_angle_mapper
 
-    # A spectrum of zeros points nowhere.
+    # A spectrum of zeros has no direction.
     directed = (
         (truth != 0).any(axis=0) & (estimate != 0).any(axis=0) & (True if mask is None else mask)
     )
@@ -79,8 +102,16 @@ def spectral_angle(truth: Pixels, estimate: Pixels, mask: Mask | None = None) ->
 def ergas(truth: Pixels, estimate: Pixels, mask: Mask | None = None) -> float:
     """Relative dimensionless global error, ``100 sqrt(mean over bands of (rmse / mean)**2)``.
 
-    Wald, "Data Fusion", 2002, with a ratio of resolutions of 1. Arguments as for ``psnr``, ``mask``
-    (row, col).
+    Wald, "Data Fusion", 2002, with a ratio of resolutions of 1.
+
+    Args:
+        truth: pixels ``(band, row, col)``.
+        estimate: pixels ``(band, row, col)`` in the same unit.
+        mask: ``(row, col)``, True where pixels count.
+
+    Returns:
+        ERGAS, without a unit; 0 where both are equal.
+
     """
     from torchmetrics.functional.image import error_relative_global_dimensionless_synthesis
 
@@ -90,7 +121,7 @@ def ergas(truth: Pixels, estimate: Pixels, mask: Mask | None = None) -> float:
 
 
 def _spectra(truth: Pixels, estimate: Pixels, mask: Mask | None) -> "tuple[Tensor, Tensor]":
-    """The pixels that count of estimate and truth, ``(1, band, pixel, 1)`` each."""
+    """Return the pixels that count of estimate and truth, ``(1, band, pixel, 1)`` each."""
     import torch
 
     counts = np.ones(truth.shape[1:], dtype=bool) if mask is None else mask
@@ -108,7 +139,7 @@ def _mean_over_bands(
     peak: Peak,
     mask: Mask | None,
 ) -> float:
-    """Mean of ``metric`` over the bands where it is defined."""
+    """Average ``metric`` over the bands where it is defined."""
     import torch
 
     if truth.shape != estimate.shape:
@@ -116,12 +147,12 @@ def _mean_over_bands(
             f"truth of shape {truth.shape} and estimate of shape {estimate.shape} cannot be"
             " compared"
         )
-    # torch wants to be able to write
+    # torch warns of arrays that cannot be written to
     valid = np.broadcast_to(True if mask is None else mask, truth.shape).copy()
     spans = np.broadcast_to(np.asarray(peak, dtype=np.float64), len(truth))
     figures = []
     for true, guess, span, counts in zip(truth, estimate, spans, valid, strict=True):
-        # Holes may hold NaN, which a window or a product with zero would spread.
+        # Invalid pixels may hold NaN, which a window or a product with zero would spread.
         bands = [
             torch.from_numpy(np.where(counts, band, 0).astype(np.float64)) for band in (true, guess)
         ]

@@ -1,4 +1,4 @@
-"""Scenes whose noise is known, because it was added here."""
+"""Clean scenes to which noise of known strength is added."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,40 +17,65 @@ from geoae.types import Floats
 
 __all__ = ["GREYS", "Truth"]
 
-# What lies between is a band's span: the peak of PSNR and SSIM, and 255 grey levels of noise.
+# The range between them is a band's span: the peak of PSNR and SSIM, and 255 units of noise.
 PERCENTILES = (0.5, 99.5)
 GREYS = 255
-# Below this side, SSIM has no window.
+# Least side in pixels; below it SSIM has no window.
 SMALLEST = 6
-# Side of the blocks whose means are as good as without noise.
+# Side of the blocks whose means serve as a scene without noise.
 BLOCK = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A scene before noise: ``pixels`` (band, row, col) in DN, ``valid`` (row, col), True in all
-    bands, ``low`` and ``span`` (band,) in DN, of the valid pixels' percentiles.
-    """
+    """A scene before noise is added."""
 
     name: str
+    """Name of the scene."""
     pixels: Floats
+    """Pixels ``(band, row, col)`` in DN."""
     valid: NDArray[np.bool_]
+    """``(row, col)``, True where all bands are valid."""
     low: Floats
+    """0.5th percentile of the valid pixels in DN, ``(band,)``."""
     span: Floats
+    """Range from the 0.5th to the 99.5th percentile in DN, ``(band,)``."""
     crs: Any
+    """Coordinate reference system, as rasterio gives it."""
     transform: Affine
+    """Affine transform of the pixels."""
 
     @classmethod
     def of(
         cls, name: str, pixels: Floats, valid: NDArray[np.bool_], crs: Any, transform: Affine
     ) -> Self:
-        """With the span of ``pixels`` where ``valid``."""
+        """Compute the span of a scene.
+
+        Args:
+            name: name of the scene.
+            pixels: ``(band, row, col)`` in DN.
+            valid: ``(row, col)``, True where all bands are valid.
+            crs: coordinate reference system.
+            transform: affine transform of the pixels.
+
+        """
         low, high = np.percentile(pixels[:, valid], PERCENTILES, axis=1)
         return cls(name, pixels, valid, low, high - low, crs, transform)
 
     @classmethod
     def read(cls, path: Path, name: str, side: int) -> Self:
-        """The middle ``side`` px of a scene's measured bands; raises ``InputError``."""
+        """Read the middle of a raster's measured bands.
+
+        Args:
+            path: raster to read.
+            name: name of the scene.
+            side: largest height and width to read, in pixels.
+
+        Raises:
+            InputError: the raster cannot be read, has no measured band, or its middle holds too few
+                valid pixels or a single value.
+
+        """
         scene = Scene.open(str(path))
         if not scene.bands:
             raise InputError(f"{path}: has no measured band; leave it out")
@@ -73,7 +98,9 @@ class Truth:
         return truth
 
     def clean(self) -> Self:
-        """Means of 4 x 4 px: a block with an invalid pixel is invalid."""
+        """Average blocks of 4 x 4 px, which removes most noise; a block with an invalid pixel is
+        invalid.
+        """
         height, width = (length // BLOCK for length in self.valid.shape)
         grid = np.s_[: height * BLOCK, : width * BLOCK]
         blocks = (height, BLOCK, width, BLOCK)
@@ -87,15 +114,20 @@ class Truth:
         return self.of(self.name, pixels, valid, self.crs, self.transform @ Affine.scale(BLOCK))
 
     def noisy(self, sigma: float) -> Floats:
-        """Under white Gaussian noise of ``sigma`` 255ths of each band's span; neither clipped nor
+        """Add white Gaussian noise of ``sigma`` 255ths of each band's span, neither clipped nor
         rounded.
         """
         noise = np.random.default_rng(round(sigma)).standard_normal(self.pixels.shape)
         return self.pixels + noise * (sigma / GREYS) * self.span[:, None, None]
 
     def write(self, path: Path, pixels: Floats) -> None:
-        """``pixels`` as a georeferenced float32 GeoTIFF; invalid ones, where there are any, are NaN
-        and declared so.
+        """Write pixels as a georeferenced float32 GeoTIFF; invalid ones are NaN, declared as
+        nodata.
+
+        Args:
+            path: file to write.
+            pixels: ``(band, row, col)`` in DN.
+
         """
         bands, height, width = pixels.shape
         profile = {
@@ -111,7 +143,7 @@ class Truth:
             dataset.write(np.where(self.valid, pixels, np.nan).astype(np.float32))
 
     def to_unit(self, pixels: Floats) -> NDArray[np.float32]:
-        """DN to 0..1 over the span, as peers want them; invalid pixels at their band's median."""
+        """Scale DN to 0..1 over the span; invalid pixels take the median of their band."""
         units = (pixels - self.low[:, None, None]) / np.where(self.span > 0, self.span, 1)[
             :, None, None
         ]
@@ -119,5 +151,5 @@ class Truth:
         return np.where(self.valid, units, middle[:, None, None]).astype(np.float32)
 
     def to_dn(self, units: NDArray[np.float32]) -> Floats:
-        """The inverse of ``to_unit``."""
+        """Scale back to DN: the inverse of ``to_unit``."""
         return units.astype(np.float64) * self.span[:, None, None] + self.low[:, None, None]

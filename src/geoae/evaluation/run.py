@@ -1,4 +1,6 @@
-"""An evaluation as files: ``figures.csv``, ``figures.md``, ``figures.png``, ``scenes.jpg``."""
+"""An evaluation with its files: ``figures.csv``, ``figures.md``, ``figures.png``,
+``scenes.jpg``.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -27,23 +29,24 @@ def run_evaluation(
     out: Path,
     say: Callable[[str], None],
 ) -> None:
-    """Measure ``models``, names with commas, on the scenes of ``places`` and write the figures into
-    ``out``.
+    """Measure models on scenes and write the figures.
 
-    ``kept_out``: names of scenes, where only these count; ``sigmas``: numbers
-    with commas, 255ths of a band's span; ``peers``: names with commas, or all. ``say`` takes each
-    line meant for people. Raises a ``GeoaeError``.
+    Args:
+        models: shipped names or model folders, with commas; None for all shipped models.
+        places: rasters, or folders of rasters.
+        kept_out: names of scenes; where given, only these are used.
+        sigmas: noise levels in 255ths of a band's span, with commas.
+        peers: keys of ``PEERS``, with commas, or "all"; None for none.
+        side: side of the middle part of each scene that is used, in pixels.
+        out: folder to write.
+        say: takes each line of text for people.
+
+    Raises:
+        GeoaeError: an argument is wrong, a scene cannot be used, or ``out`` cannot be written.
+
     """
     require_extra("demo", "matplotlib", "torchmetrics")
-    chosen = _peers(peers)
-    try:
-        levels = [float(text) for text in sigmas.split(",")]
-    except ValueError as error:
-        raise RecipeError(f"--sigmas {sigmas}: give numbers like 15,25,50") from error
-    if not all(0 <= level <= GREYS for level in levels):
-        raise RecipeError(
-            f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span"
-        )
+    chosen, levels = _peers(peers), _levels(sigmas)
     names = models.split(",") if models else [card.name for card in shipped_models()]
     for name in names:
         if name != "identity":
@@ -79,6 +82,19 @@ def run_evaluation(
         ) from error
     say(f"{os.linesep}{table}")
     say(f"{out}: figures.csv, figures.md, figures.png, scenes.jpg")
+
+
+def _levels(sigmas: str) -> list[float]:
+    """Parse noise levels with commas; raise ``RecipeError``."""
+    try:
+        levels = [float(text) for text in sigmas.split(",")]
+    except ValueError as error:
+        raise RecipeError(f"--sigmas {sigmas}: give numbers like 15,25,50") from error
+    if not all(0 <= level <= GREYS for level in levels):
+        raise RecipeError(
+            f"--sigmas {sigmas}: give noise between 0 and {GREYS}, in {GREYS}ths of a band's span"
+        )
+    return levels
 
 
 def _peers(names: str | None) -> list[str]:

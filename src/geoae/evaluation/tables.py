@@ -1,4 +1,4 @@
-"""Rows of figures as CSV, Markdown and a plot."""
+"""Figures of an evaluation as CSV, Markdown and a plot."""
 
 import csv
 import math
@@ -15,8 +15,9 @@ __all__ = ["as_markdown", "csv_of_rows", "draw"]
 
 @contextmanager
 def csv_of_rows(path: Path) -> Iterator[Callable[[Row], None]]:
-    """A function that writes a row to ``path`` at once, so that an evaluation cut short keeps what
-    it measured.
+    """Open ``path`` as a table and yield a function that writes a row to it.
+
+    Each row is flushed, so an evaluation that is interrupted keeps what it has measured.
     """
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Row)])
@@ -30,9 +31,7 @@ def csv_of_rows(path: Path) -> Iterator[Callable[[Row], None]]:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """PSNR and SSIM scene by scene, then the mean of every figure over the scenes, for each
-    noise.
-    """
+    """Format PSNR and SSIM of each scene, then, for each noise level, the mean of every figure."""
     contenders = list(dict.fromkeys(row.contender for row in rows))
     heads = ["scene", "bands", "noise", *contenders]
     lines = ["PSNR in dB / SSIM.", "", _line(heads), _line(["---"] * len(heads))]
@@ -69,7 +68,13 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Gain in PSNR over the noisy scene against noise, mean over scenes, one line a contender."""
+    """Plot the gain in PSNR over the noisy scene against noise, averaged over scenes.
+
+    Args:
+        rows: figures of the evaluation.
+        path: image to write.
+
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")

@@ -1,4 +1,4 @@
-"""Whether a new model is better than the one in use."""
+"""Decide whether a new model is better than the one in use."""
 
 import math
 from collections.abc import Sequence
@@ -17,15 +17,32 @@ LARGEST_BIAS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a model takes another's place; mean ``gain`` in dB, and why."""
+    """The decision on a new model."""
 
     better: bool
+    """Whether it takes the place of the model in use."""
     gain: float
+    """Mean gain in PSNR over the model in use, in dB."""
     reason: str
+    """Why, in words."""
 
 
 def judge(rows: Sequence[Row], new: str, current: str, least_gain: float) -> Verdict:
-    """Hold ``new`` against ``current`` on all scenes and noises that both were measured on."""
+    """Compare a new model with the one in use, on all scenes and noise levels of the new one.
+
+    The new model must gain enough on average, must not lose much on any scene, and must not move
+    the means of bands.
+
+    Args:
+        rows: figures of both models on the same scenes and noise levels.
+        new: name of the new model in ``rows``.
+        current: name of the model in use in ``rows``.
+        least_gain: mean gain in dB that the new model must reach.
+
+    Returns:
+        The decision.
+
+    """
     measured = {(row.scene, row.sigma, row.contender): row for row in rows}
     places = sorted({(row.scene, row.sigma) for row in rows if row.contender == new})
     gains = {

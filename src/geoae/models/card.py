@@ -1,4 +1,4 @@
-"""The card of a model, and where models are found."""
+"""The card of a model, and the folders in which models are found."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ CARD = "card.json"
 
 
 class Card(BaseModel):
-    """What a model says of itself; kept as ``card.json`` beside its weights."""
+    """Description of a model, kept as ``card.json`` beside its weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,20 +45,18 @@ class Card(BaseModel):
     licence: str = "Apache-2.0"
 
     def kflop(self, bands: int) -> float:
-        """Thousands of floating-point operations per pixel and band of a scene of ``bands``
-        bands.
-        """
+        """Thousands of operations (FLOP) per pixel and band of a scene of ``bands`` bands."""
         groups = -(-bands // self.channels)
         return groups * self.kflop_per_pixel / bands
 
     @property
     def is_verified(self) -> bool:
-        """Whether every contract was measured and kept, by these very weights."""
+        """Whether ``geoae verify`` has passed every check with these very weights."""
         return self.verified.get("digest") == self.digest
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The card in ``folder``; raises ``ModelError``."""
+        """Read the card in ``folder``; raise ``ModelError`` where there is none or it is wrong."""
         try:
             return cls.model_validate_json((folder / CARD).read_text())
         except OSError as error:
@@ -74,12 +72,12 @@ class Card(BaseModel):
 
 
 def shipped_models() -> list[Card]:
-    """Cards of the models that travel with geoae."""
+    """Read the cards of the models that geoae ships."""
     return [Card.read(path.parent) for path in sorted(shipped("models").glob(f"*/{CARD}"))]
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a shipped model's name, or of a path; raises ``ModelError``."""
+    """Find the folder of a shipped model by its name, or of a path; raise ``ModelError``."""
     inside = shipped("models") / name
     if (inside / CARD).exists():
         return inside

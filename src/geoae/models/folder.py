@@ -1,4 +1,4 @@
-"""A model folder, card and safetensors, to a restorer that runs it."""
+"""Model folders (card and safetensors): write one, load one as a restorer, put one in use."""
 
 import hashlib
 import shutil
@@ -24,7 +24,17 @@ CURRENT = "current"
 
 
 def save(folder: Path, network: nn.Module, /, **facts: Any) -> Card:
-    """Write ``network`` and its card into ``folder``: halo, size and digest are measured here."""
+    """Write a network and its card; measure halo, size and digest for the card.
+
+    Args:
+        folder: folder to write, made where it is missing.
+        network: a network as ``geoae.networks`` describes it, with its final weights.
+        **facts: the fields of ``Card`` that cannot be measured, such as name and architecture.
+
+    Returns:
+        The card written.
+
+    """
     folder.mkdir(parents=True, exist_ok=True)
     network = network.float().eval()
     state = {key: value.detach().contiguous().cpu() for key, value in network.state_dict().items()}
@@ -45,7 +55,7 @@ def save(folder: Path, network: nn.Module, /, **facts: Any) -> Card:
 
 
 def _flops(network: nn.Module, channels: int) -> float:
-    """Floating-point operations per pixel of one group of components."""
+    """Count floating-point operations per pixel of one group of components."""
     from torch.utils.flop_counter import FlopCounterMode
 
     side = 128
@@ -61,11 +71,21 @@ def _digest(path: Path) -> str:
 def load(
     name: str, *, device: str = "auto", precision: str = "auto", batch_size: int | None = None
 ) -> "TorchRestorer":
-    """The restorer of a shipped model's name or of a model folder.
+    """Load a model as a restorer.
 
-    ``device``: auto, cpu, cuda or cuda:N; ``precision``: auto, fp32 or bf16; ``batch_size``:
-    samples a forward pass, by default what suits the device. Raises ``ModelError`` or
-    ``DeviceError``.
+    Args:
+        name: name of a shipped model, or path of a model folder.
+        device: auto, cpu, cuda or cuda:N.
+        precision: auto, fp32 or bf16.
+        batch_size: samples of one forward pass; by default what suits the device.
+
+    Returns:
+        The restorer.
+
+    Raises:
+        ModelError: card or weights are missing, damaged, or do not fit together.
+        DeviceError: the device does not exist or cannot be used in this process.
+
     """
     folder = model_folder(name)
     card = Card.read(folder)
@@ -102,16 +122,36 @@ def load(
 
 
 def current_model(models: Path, shipped: str) -> str:
-    """The model in use: ``models/current``, or the ``shipped`` one of that name."""
+    """Find the model in use.
+
+    Args:
+        models: folder of one's own models, with the link ``current``.
+        shipped: name of the shipped model to use where there is no such link.
+
+    Returns:
+        Path of the link, or ``shipped``.
+
+    """
     link = models / CURRENT
     return str(link) if link.exists() else shipped
 
 
 def install(new: Path, models: Path) -> Path:
-    """Copy the model folder ``new`` into ``models`` and let ``current`` name it; its folder there.
+    """Copy a model into a folder of models and make it the one in use.
 
-    The model before stays, under its own name. The link changes at once: whoever opens ``current``
-    gets the one model or the other. Raises ``OutputError``.
+    The model used before stays, under its own name. The link ``current`` changes in one step: a
+    process that opens it gets either the old model or the new one.
+
+    Args:
+        new: model folder to copy.
+        models: folder of one's own models.
+
+    Returns:
+        The copy.
+
+    Raises:
+        OutputError: ``models`` cannot be written, or ``current`` in it is not a link.
+
     """
     card = Card.read(new)
     folder, link = models / f"{card.name}-{card.digest[:8]}", models / CURRENT

@@ -1,4 +1,4 @@
-"""What the engine asks of a model, and the test double that answers it."""
+"""The interface between engine and model, a model that changes nothing, and self-ensembling."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,12 +11,7 @@ __all__ = ["Identity", "Restorer", "SelfEnsemble"]
 
 
 class Restorer(Protocol):
-    """Array in, array out; the engine knows nothing else of a model.
-
-    ``name`` and ``digest`` say which it is; ``channels``: components it takes at once;
-    ``multiple``, ``halo``: what the plan must respect; ``tile``: what it prefers; ``setting``:
-    device type, precision, runtime and batch, for the record.
-    """
+    """A model as the engine sees it: from an array to an array."""
 
     @property
     def name(self) -> str:
@@ -25,76 +20,102 @@ class Restorer(Protocol):
 
     @property
     def digest(self) -> str:
-        """Digest of its weights."""
+        """Digest of the weights."""
         ...
 
     @property
     def channels(self) -> int:
-        """Components it takes at once."""
+        """Components that one sample holds."""
         ...
 
     @property
     def multiple(self) -> int:
-        """Divisor of tile sides and of the stride."""
+        """Divisor of tile sides and of the distance between tiles."""
         ...
 
     @property
     def halo(self) -> int:
-        """Distance in pixels from which an input still counts."""
+        """Distance in pixels up to which an input changes an output."""
         ...
 
     @property
     def tile(self) -> int:
-        """Largest tile side in pixels, where none is asked for."""
+        """Largest tile side in pixels, where the user gives none."""
         ...
 
     @property
     def setting(self) -> str:
-        """Device type, precision, runtime and batch."""
+        """Device type, precision, runtime and batch size, for the report."""
         ...
 
     def batch(self, height: int, width: int) -> int:
-        """Samples of ``height`` x ``width`` that one call is best given."""
+        """Return how many samples to give in one call.
+
+        Args:
+            height: height of a sample in pixels.
+            width: width of a sample in pixels.
+
+        """
         ...
 
     def __call__(self, pixels: Array, sigma: Array) -> Array:
-        """Noise of ``pixels`` ``(B, C, H, W)``, given its deviation, ``(B, C)`` or a map ``(B, C,
-        H, W)``; model units.
+        """Predict the noise.
+
+        Args:
+            pixels: ``(B, C, H, W)`` in model units.
+            sigma: standard deviation of the noise in model units, ``(B, C)`` or ``(B, C, H, W)``.
+
+        Returns:
+            Residual ``(B, C, H, W)`` in model units.
+
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Finds no noise: what goes in comes out, bit for bit. Tests the pipeline without a network."""
+    """A model that finds no noise: output equals input, bit for bit. For tests of the pipeline."""
 
     name: str = "identity"
+    """Name of the model."""
     digest: str = "identity"
+    """In place of a digest of weights."""
     channels: int = 1
+    """Components that one sample holds."""
     multiple: int = 8
+    """Divisor of tile sides."""
     halo: int = 8
+    """Declared halo in pixels."""
     tile: int = 768
+    """Largest tile side in pixels."""
     setting: str = "numpy"
+    """Runtime, for the report."""
 
     def batch(self, height: int, width: int) -> int:
-        """One call is as good as another."""
+        """Return 1: batches bring nothing here.
+
+        Args:
+            height: height of a sample in pixels.
+            width: width of a sample in pixels.
+
+        """
         return 1
 
     def __call__(self, pixels: Array, sigma: Array) -> Array:
-        """Zeros in the shape of ``pixels``."""
+        """Return zeros in the shape of ``pixels``."""
         return np.zeros_like(pixels)
 
 
 @dataclass(frozen=True, slots=True)
 class SelfEnsemble:
-    """The mean of what ``restorer`` makes of a tile in its eight turns and flips, at eight times
-    the cost.
+    """Mean over the eight rotations and flips of a tile, at eight times the cost.
 
     Timofte, Rothe and Van Gool, "Seven ways to improve example-based single image super
     resolution", CVPR 2016.
     """
 
     restorer: Restorer
+    """The model that is called eight times."""
 
     @property
     def name(self) -> str:
@@ -103,40 +124,46 @@ class SelfEnsemble:
 
     @property
     def digest(self) -> str:
-        """Digest of the weights, and that they are asked eight times."""
+        """Digest of the weights, marked as self-ensemble."""
         return f"{self.restorer.digest}+tta"
 
     @property
     def channels(self) -> int:
-        """As the model."""
+        """Those of the model."""
         return self.restorer.channels
 
     @property
     def multiple(self) -> int:
-        """As the model."""
+        """That of the model."""
         return self.restorer.multiple
 
     @property
     def halo(self) -> int:
-        """As the model: it is measured on all sides."""
+        """That of the model, which is measured in all directions."""
         return self.restorer.halo
 
     @property
     def tile(self) -> int:
-        """As the model."""
+        """That of the model."""
         return self.restorer.tile
 
     @property
     def setting(self) -> str:
-        """As the model's, and that it is asked eight times."""
+        """That of the model, marked as self-ensemble."""
         return f"{self.restorer.setting} tta"
 
     def batch(self, height: int, width: int) -> int:
-        """As the model."""
+        """Return how many samples to give in one call, as the model does.
+
+        Args:
+            height: height of a sample in pixels.
+            width: width of a sample in pixels.
+
+        """
         return self.restorer.batch(height, width)
 
     def __call__(self, pixels: Array, sigma: Array) -> Array:
-        """The mean residual, in the shape of ``pixels``."""
+        """Return the mean residual, in the shape of ``pixels``."""
         total = np.zeros_like(pixels)
         for quarter in range(4):
             for flip in (False, True):
@@ -148,6 +175,6 @@ class SelfEnsemble:
 
 
 def _turned(pixels: Array, quarter: int, flip: bool) -> Array:
-    """``pixels`` (B, C, H, W) by ``quarter`` turns, then flipped left to right."""
+    """Rotate ``pixels`` (B, C, H, W) by ``quarter`` quarter turns, then flip them left to right."""
     turned = np.rot90(pixels, quarter, axes=(2, 3))
     return np.ascontiguousarray(turned[..., ::-1] if flip else turned)

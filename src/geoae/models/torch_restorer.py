@@ -21,7 +21,12 @@ use_one_thread("torch", lambda: torch.set_num_threads(1))
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is the first GPU, else the CPU."""
+    """Return the device of that name; ``auto`` is the first GPU, or the CPU where there is none.
+
+    Raises:
+        DeviceError: this machine has no such device.
+
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -43,7 +48,7 @@ def _bf16_is_faster(device: torch.device) -> bool:
 
 
 class TorchRestorer:
-    """Runs a network over batches on one device; the residual is float32 whatever the precision."""
+    """Runs a network on batches on one device. The residual is float32 for every precision."""
 
     def __init__(
         self,
@@ -64,20 +69,31 @@ class TorchRestorer:
 
     @property
     def setting(self) -> str:
-        """Device type, precision, torch and batch: what bits depend on."""
+        """Device type, precision, version of torch and batch size: what the bits of an output
+        depend on.
+        """
         return (
             f"{self.device.type} {self.precision} torch {torch.__version__} batch"
             f" {self._batch_size or 'auto'}"
         )
 
     def batch(self, height: int, width: int) -> int:
-        """Samples a call is best given: one forward pass on a CPU, four on a GPU, so that copies
-        run beside the computation.
+        """Return how many samples to give in one call.
+
+        That is one forward pass on a CPU, and four on a GPU, where copies run beside the
+        computation.
+
+        Args:
+            height: height of a sample in pixels.
+            width: width of a sample in pixels.
+
         """
         return self._forward_size(height, width) * (4 if self.device.type == "cuda" else 1)
 
     def _forward_size(self, height: int, width: int) -> int:
-        """Samples of one forward pass: as asked, else one on a CPU and 16 megapixels on a GPU."""
+        """Return the samples of one forward pass: as asked, else one on a CPU, 16 megapixels on a
+        GPU.
+        """
         if self._batch_size is not None:
             return self._batch_size
         return 1 if self.device.type == "cpu" else max(1, CUDA_PIXELS // (height * width))
@@ -85,12 +101,22 @@ class TorchRestorer:
     def __call__(
         self, pixels: NDArray[np.float32], sigma: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Noise of ``pixels`` (B, C, H, W), given its deviation, (B, C) or a map (B, C, H, W);
-        model units.
+        """Predict the noise.
 
-        Forward passes have one constant batch size, the last one padded, since bits may depend on
-        it. It is halved when the device runs out of memory; raises ``DeviceError`` at one, and
-        ``ModelError`` where the residual is no number.
+        All forward passes have the same batch size, since the bits of a result may depend on it;
+        the last one is padded. The size is halved where the device runs out of memory.
+
+        Args:
+            pixels: ``(B, C, H, W)`` in model units.
+            sigma: standard deviation of the noise in model units, ``(B, C)`` or ``(B, C, H, W)``.
+
+        Returns:
+            Residual ``(B, C, H, W)`` in model units.
+
+        Raises:
+            DeviceError: there is not enough memory for a single sample.
+            ModelError: the residual holds NaN or infinity.
+
         """
         while True:
             size = self._forward_size(*pixels.shape[2:])
@@ -122,7 +148,7 @@ class TorchRestorer:
 
     @torch.inference_mode()
     def _run_cuda(self, pixels: Array, sigma: Array, parts: list[slice], size: int) -> Array:
-        """Two streams in turn: one copies while the other computes."""
+        """Run on two streams in turn: one copies while the other computes."""
         residual = np.empty_like(pixels)
         streams = [torch.cuda.Stream(self.device) for _ in range(2)]
         running: deque[tuple[slice, Tensor, torch.cuda.Stream]] = deque()
@@ -159,7 +185,7 @@ class TorchRestorer:
 
 
 def _numbers(residual: Array, name: str) -> Array:
-    """``residual``; raises ``ModelError`` where it holds a value that is no number."""
+    """Return ``residual``; raise ``ModelError`` where it holds NaN or infinity."""
     if not np.isfinite(residual).all():
         raise ModelError(
             f"{name}: gives values that are no numbers; restore with another --model or --precision"
@@ -169,8 +195,9 @@ def _numbers(residual: Array, name: str) -> Array:
 
 
 def _padded(pixels: Array, sigma: Array, size: int) -> tuple[Tensor, Tensor]:
-    """``pixels`` (B, C, H, W) and ``sigma``, (B, C, 1, 1) or a map, with zeros added up to ``size``
-    samples.
+    """Pad a batch with zeros up to ``size`` samples.
+
+    ``pixels`` is (B, C, H, W), ``sigma`` (B, C) or a map (B, C, H, W).
     """
     batch, level = torch.from_numpy(pixels), torch.from_numpy(sigma)
     level = level if level.ndim == 4 else level[:, :, None, None]

@@ -1,14 +1,15 @@
-"""Networks: ``(B, C, H, W)`` and a noise level in, a residual of the same shape out.
+"""Networks: from pixels and their noise level to the noise, ``(B, C, H, W)`` each.
 
-A network is a ``torch.nn.Module`` with ``forward(pixels, sigma)`` and three facts:
+A network is a ``torch.nn.Module`` with ``forward(pixels, sigma)`` and two attributes:
 
-* ``multiple``: height and width must be divisible by it; it is also the total down-sampling, so
-  the network is shift-consistent only in steps of it;
-* ``field``: the theoretical half receptive field in pixels, an upper bound of the halo;
-* it predicts the *noise*: ``restored = pixels - forward(pixels, sigma)``.
+* ``multiple``: height and width must be divisible by it. It is also the total down-sampling factor,
+  so the network is shift-consistent only in steps of it.
+* ``field``: the theoretical half receptive field in pixels, an upper bound of the halo.
 
-``ARCHITECTURES`` is what a model's card may name. A new network is one file here and one line
-there.
+It predicts the *noise*: ``restored = pixels - forward(pixels, sigma)``.
+
+``ARCHITECTURES`` lists the networks that a model's card may name. A new network is one file here
+and one line there.
 """
 
 from geoae.networks.cae import CAE

@@ -1,4 +1,4 @@
-"""The basic convolutional autoencoder: the article's first example."""
+"""The basic convolutional autoencoder, the first example of the article."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,17 @@ __all__ = ["CAE"]
 
 
 class CAE(nn.Module):
-    """Convolutions 32 then 64, 3 x 3, each with max pooling, and up-sampling back.
+    """Convolutions 3 x 3 with 32 and 64 features, each with max pooling, and up-sampling back.
 
-    As in the article, the decoder draws the *image*; all it knows went through the bottleneck at
-    ``1 / 2**len(widths)`` of the side. The article's last layer is a sigmoid for RGB in 0..1; ours
-    is linear, since model units are not bounded. ``widths``: features of each level;
-    ``activation``: a name in ``layers``.
+    As in the article, the decoder predicts the *image*: all that it knows has passed the
+    bottleneck, whose side is ``1 / 2**len(widths)`` of the input's. The article's last layer is a
+    sigmoid for RGB in 0..1; this one is linear, since model units are not bounded.
+
+    Args:
+        channels: components that the network takes at once.
+        widths: features of each level.
+        activation: key of ``ACTIVATIONS``.
+
     """
 
     def __init__(
@@ -23,7 +28,7 @@ class CAE(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.multiple = channels, 2 ** len(widths)
-        # Each level's convolution counts twice, down and up; then the head, and the grid's phase.
+        # Each level's convolution counts twice, down and up; then head and position on the grid.
         self.field = (
             2 * sum(2**level for level in range(len(widths)))
             + self.multiple
@@ -49,8 +54,15 @@ class CAE(nn.Module):
         self.head = nn.Conv2d(inner, channels, 3, padding=1)
 
     def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
-        """Residual ``(B, C, H, W)`` of ``pixels``: what they differ by from the image drawn.
+        """Predict the noise: the pixels less the image that the decoder predicts.
 
-        ``sigma``: ``(B, C, 1, 1)`` or a map ``(B, C, H, W)``; H and W divisible by ``multiple``.
+        Args:
+            pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
+            sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
+                W)``.
+
+        Returns:
+            Residual ``(B, C, H, W)`` in model units, float32.
+
         """
         return gated(pixels - self.head(self.body(with_level(pixels, sigma))), sigma)

@@ -1,4 +1,4 @@
-"""How far a network sees: its theoretical field, and the halo that counts in practice."""
+"""How far a network sees: its theoretical receptive field, and the halo measured in practice."""
 
 import copy
 
@@ -10,20 +10,30 @@ __all__ = ["measure_field", "measure_halo"]
 TOLERANCE = 1e-5
 # Noise levels that training covers, in model units, and the one that reaches farthest.
 LEVELS = (0.02, 0.1, 0.25)
-# Half the side of the input on which a halo is looked for, at least.
+# Least half side in pixels of the input on which the halo is measured.
 LEAST = 128
-# A field that reaches farther than this is taken for infinite.
+# A receptive field that reaches farther than this, in pixels, counts as infinite.
 FARTHEST = 512
 
 
 @torch.inference_mode()
 def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0) -> int:
-    """Distance in pixels beyond which an input changes the output by less than 1e-5 model units.
+    """Measure the distance beyond which an input changes the output by less than 1e-5 model units.
 
-    Everything beyond a border is replaced by something else (other noise, an adversarial checker of
-    full contrast, a bright step) and the change is followed inwards from either side, for every
-    phase of the border on the network's grid, along rows and along columns, for faint to strong
-    noise, in float32.
+    Everything beyond a border is replaced (by other noise, by a checkerboard of full contrast, by a
+    bright step), and the change of the output is followed inwards. This is done on either side, for
+    each position of the border on the network's grid, along rows and along columns, from faint to
+    strong noise, in float32.
+
+    Args:
+        network: a network as ``geoae.networks`` describes it.
+        channels: components that it takes at once.
+        multiple: divisor of height and width.
+        seed: seed of the test images.
+
+    Returns:
+        The halo in pixels.
+
     """
     return max(_halo(network, channels, multiple, seed, across) for across in (False, True))
 
@@ -62,28 +72,41 @@ def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: b
 
 
 def _run(network: nn.Module, pixels: Tensor, sigma: Tensor, across: bool) -> Tensor:
-    """The residual; ``across``: of the input turned, and turned back."""
+    """Compute the residual; with ``across``, of the transposed input, transposed back."""
     residual: Tensor = network(pixels.mT, sigma).mT if across else network(pixels, sigma)
     return residual
 
 
 def _first(columns: Tensor) -> int:
-    """The first that is true, or their number."""
+    """Return the index of the first true entry, or the length where there is none."""
     reached = torch.nonzero(columns)
     return int(reached[0]) if len(reached) else len(columns)
 
 
 def _last(columns: Tensor) -> int:
-    """The last that is true, or -1."""
+    """Return the index of the last true entry, or -1 where there is none."""
     reached = torch.nonzero(columns)
     return int(reached[-1]) if len(reached) else -1
 
 
 def measure_field(network: nn.Module, channels: int, multiple: int) -> int:
-    """Half receptive field in pixels: the farthest input whose derivative is not zero.
+    """Measure the half receptive field: the distance of the farthest input with a non-zero
+    derivative.
 
-    In a copy where nothing can cancel: weights positive, maxima as means. Raises ``ValueError``
-    where the field is not finite.
+    Measured on a copy in which nothing can cancel: all weights are positive, and means take the
+    place of maxima.
+
+    Args:
+        network: a network as ``geoae.networks`` describes it.
+        channels: components that it takes at once.
+        multiple: divisor of height and width.
+
+    Returns:
+        The half receptive field in pixels.
+
+    Raises:
+        ValueError: the receptive field is not finite.
+
     """
     with torch.inference_mode(False), torch.enable_grad():
         linear = _linearised(network)

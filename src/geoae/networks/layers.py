@@ -1,4 +1,4 @@
-"""Pieces that the networks share: how they are told the noise, and how they answer."""
+"""Layers that the networks share: noise level as input, gate of the output, up-sampling, blocks."""
 
 from collections.abc import Callable
 
@@ -38,8 +38,16 @@ UPSAMPLINGS: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def level_at(sigma: Tensor, pixels: Tensor, shrink: int = 1) -> Tensor:
-    """``sigma`` ``(B, C, 1, 1)`` or ``(B, C, H, W)`` as a map over ``pixels`` at ``1 / shrink`` of
-    their side.
+    """Bring the noise level to the size of an inner layer.
+
+    Args:
+        sigma: noise level ``(B, C, 1, 1)`` or ``(B, C, H, W)``.
+        pixels: input of the network ``(B, C, H, W)``, which gives the size.
+        shrink: factor by which the layer's height and width are smaller than the input's.
+
+    Returns:
+        Noise level ``(B, C, H / shrink, W / shrink)``.
+
     """
     if sigma.shape[-2:] == (1, 1):
         return sigma.expand(-1, -1, pixels.shape[-2] // shrink, pixels.shape[-1] // shrink)
@@ -47,33 +55,49 @@ def level_at(sigma: Tensor, pixels: Tensor, shrink: int = 1) -> Tensor:
 
 
 def with_level(pixels: Tensor, sigma: Tensor) -> Tensor:
-    """Pixels with their noise level beside them, ``(B, 2 C, H, W)``."""
+    """Concatenate pixels and noise level.
+
+    Args:
+        pixels: ``(B, C, H, W)`` in model units.
+        sigma: noise level ``(B, C, 1, 1)`` or ``(B, C, H, W)``.
+
+    Returns:
+        Pixels, then noise level, ``(B, 2 C, H, W)``.
+
+    """
     return torch.cat([pixels, level_at(sigma, pixels)], dim=1)
 
 
 def gated(residual: Tensor, sigma: Tensor) -> Tensor:
-    """``sigma / (sigma + FAINT) * residual`` in float32.
+    """Scale a residual by ``sigma / (sigma + FAINT)``, so that no noise gives a residual of zero.
 
-    Where sigma is zero the residual is exactly zero, and above faint noise the gate is open. A
-    plain product with sigma would leave the network a gain of one over sigma to learn, which it
-    does to a tenth only.
+    Above faint noise the gate is open. A product with sigma alone would leave the network to learn
+    a gain of one over sigma; in training it reaches only a tenth of that.
+
+    Args:
+        residual: output of the network's last layer ``(B, C, H, W)``.
+        sigma: noise level in model units, ``(B, C, 1, 1)`` or ``(B, C, H, W)``.
+
+    Returns:
+        Residual ``(B, C, H, W)``, float32.
+
     """
     return sigma / (sigma + FAINT) * residual.float()
 
 
 def by_rows(compute: Callable[[slice], Tensor], height: int, reach: int, at_once: int) -> Tensor:
-    """Compute ranges of rows one after another, to bound the memory of what lies between input and
-    result.
+    """Compute an output in bands of rows, one after the other, to bound the memory of inner layers.
 
     Args:
-        compute: gives the rows ``(B, C, rows, W)`` of a range. ``reach`` rows at either end of it
-            may be wrong, unless that is an end of the whole.
-        height: rows of the whole.
-        reach: rows.
-        at_once: rows of one range without its reach.
+        compute: computes the output ``(B, C, rows, W)`` for a range of rows. Its first and last
+            ``reach`` rows may be wrong unless they are the first or last rows of the whole output;
+            such rows are discarded.
+        height: rows of the whole output.
+        reach: rows by which ``compute`` looks beyond its range.
+        at_once: rows to keep of each range.
 
     Returns:
-        All rows, ``(B, C, height, W)``.
+        The whole output ``(B, C, height, W)``.
 
     """
     if height <= at_once:
@@ -95,9 +119,9 @@ def by_rows(compute: Callable[[slice], Tensor], height: int, reach: int, at_once
 class ResBlock(nn.Module):
     """``x + conv(activation(conv(x)))`` without normalisation (Lim et al., EDSR, CVPRW 2017).
 
-    Batch statistics would tie a pixel to its whole tile; without them the field stays finite. But
-    without them, plain ReLUs die in training: all those of the inner levels did, unnoticed by the
-    loss, hence the leak by default.
+    Batch statistics would make a pixel depend on its whole tile; without them the receptive field
+    stays finite. Without normalisation, however, plain ReLUs can die during training, and the loss
+    does not show it; leaky ReLUs, the default, do not die.
     """
 
     def __init__(self, width: int, activation: str = "leaky_relu") -> None:
@@ -111,5 +135,5 @@ class ResBlock(nn.Module):
             self.conv2.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, width, H, W)`` to the same shape."""
+        """Compute the block; ``x`` and the result are ``(B, width, H, W)``."""
         return self.conv2(self.activation(self.conv1(x))).add_(x)

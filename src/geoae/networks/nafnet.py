@@ -1,4 +1,4 @@
-"""A modern one: gated blocks without activations, behind a pixel-unshuffle stem."""
+"""NAFNet: gated blocks without activation functions, behind a pixel-unshuffle stem."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ EPSILON = 1e-6
 
 
 class ChannelNorm(nn.Module):
-    """Normalises the features of each pixel by themselves, so that no pixel depends on its tile."""
+    """Normalise each pixel over its features, so that no pixel depends on the rest of its tile."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -22,16 +22,16 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, width, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, width, H, W)`` to the same shape."""
+        """Normalise ``x``, ``(B, width, H, W)``, over its second dimension."""
         variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=0)
         return (x - mean) / (variance + EPSILON).sqrt() * self.weight + self.bias
 
 
 class NAFBlock(nn.Module):
-    """Chen, Chu, Zhang and Sun, "Simple Baselines for Image Restoration", ECCV 2022.
+    """The block of Chen, Chu, Zhang and Sun, "Simple Baselines for Image Restoration", ECCV 2022.
 
-    Two gated branches with learnt strength that starts at zero. Their channel attention pools over
-    the whole image, which no finite field allows; it is left out.
+    Two gated branches, whose learnt strength starts at zero. The authors' channel attention is left
+    out: it pools over the whole image, so the receptive field would not be finite.
     """
 
     def __init__(self, width: int) -> None:
@@ -44,7 +44,7 @@ class NAFBlock(nn.Module):
         self.strength2 = nn.Parameter(torch.zeros(1, width, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, width, H, W)`` to the same shape."""
+        """Compute the block; ``x`` and the result are ``(B, width, H, W)``."""
         first, second = self.spatial(self.expand1(self.norm1(x))).chunk(2, dim=1)
         x = x + self.strength1 * self.reduce1(first * second)
         first, second = self.expand2(self.norm2(x)).chunk(2, dim=1)
@@ -52,8 +52,13 @@ class NAFBlock(nn.Module):
 
 
 class NAFNet(nn.Module):
-    """A U of ``NAFBlock``s: ``widths`` features at 1/2, 1/4, ... of the side, ``blocks`` on each
-    level from the encoder's first to the decoder's last; skips are added.
+    """A U-shaped network of ``NAFBlock``s with additive skips.
+
+    Args:
+        channels: components that the network takes at once.
+        widths: features at 1/2, 1/4, ... of the input's side.
+        blocks: blocks of each level, from the encoder's first to the decoder's last.
+
     """
 
     def __init__(
@@ -72,7 +77,7 @@ class NAFNet(nn.Module):
 
         pairs = list(itertools.pairwise(widths))
         self.channels, self.multiple = channels, 2**depth
-        # One convolution with neighbours a block, stem and head, and the grid's phase.
+        # One spatial convolution a block, stem and head, and the position on the grid.
         sides = [2 ** (min(index, 2 * depth - 2 - index) + 1) for index in range(len(blocks))]
         self.field = (
             4
@@ -97,9 +102,16 @@ class NAFNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
-        """Residual ``(B, C, H, W)`` of ``pixels``.
+        """Predict the noise.
 
-        ``sigma``: ``(B, C, 1, 1)`` or a map ``(B, C, H, W)``; H and W divisible by ``multiple``.
+        Args:
+            pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
+            sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
+                W)``.
+
+        Returns:
+            Residual ``(B, C, H, W)`` in model units, float32.
+
         """
         folded = nn.functional.pixel_unshuffle(pixels, 2)
         x = self.stem(torch.cat([folded, level_at(sigma, pixels, 2)], dim=1))

@@ -1,5 +1,5 @@
-"""The residual convolutional autoencoder with skips, by default with a bottleneck at 1/8 of the
-input's side.
+"""The residual convolutional autoencoder with skips; by default its bottleneck is at 1/8 of the
+side.
 """
 
 import itertools
@@ -14,20 +14,25 @@ from geoae.networks.layers import UPSAMPLINGS, ResBlock, by_rows, gated, level_a
 
 __all__ = ["ResCAE"]
 
-# Rows of a level that a CPU computes at a time: their features take a fraction of the tile's, and
-# fit its cache better.
+# Rows of a level that a CPU computes at a time: their features need a fraction of the memory of a
+# whole tile's, and fit the cache better.
 ROWS = 256
 
 
 class ResCAE(nn.Module):
-    """Residual autoencoder on ``channels`` components at once, told the noise level of each.
+    """Residual autoencoder with skips, which takes the noise level of each component as input.
 
     A pixel-unshuffle stem works at half the side (Shi et al., CVPR 2016; FFDNet, Zhang et al., TIP
-    2018), strided convolutions lead to the bottleneck at ``1 / 2**len(widths)``, up-sampling back;
-    the encoder's outputs are concatenated to the decoder (Ronneberger et al., 2015).
+    2018). Strided convolutions lead to the bottleneck at ``1 / 2**len(widths)``, up-sampling leads
+    back; the encoder's outputs are concatenated to the decoder's (Ronneberger et al., 2015).
 
-    ``widths``: feature channels at 1/2, 1/4, ...; ``blocks``: residual blocks on each level from
-    the encoder's first to the decoder's last; ``upsampling``, ``activation``: names in ``layers``.
+    Args:
+        channels: components that the network takes at once.
+        widths: features at 1/2, 1/4, ... of the input's side.
+        blocks: residual blocks of each level, from the encoder's first to the decoder's last.
+        upsampling: key of ``UPSAMPLINGS``.
+        activation: key of ``ACTIVATIONS``.
+
     """
 
     def __init__(
@@ -65,10 +70,16 @@ class ResCAE(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
-        """Residual ``(B, C, H, W)`` of ``pixels`` ``(B, C, H, W)`` in model units.
+        """Predict the noise.
 
-        ``sigma``: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or a map
-        ``(B, C, H, W)``; H and W divisible by ``multiple``.
+        Args:
+            pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
+            sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
+                W)``.
+
+        Returns:
+            Residual ``(B, C, H, W)`` in model units, float32.
+
         """
         x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), level_at(sigma, pixels, 2)], dim=1)
         if not self.down:
@@ -94,13 +105,15 @@ class ResCAE(nn.Module):
         return gated(nn.functional.pixel_shuffle(x, 2), sigma)
 
     def _encode(self, x: Tensor, level: int, rows: slice) -> Tensor:
-        """``rows`` of the skip of a level, whose input is ``x``."""
+        """Compute ``rows`` of the skip of a level from the level's input ``x``."""
         x = x[:, :, rows]
         return cast(Tensor, self.encoder[level](self.stem(x) if level == 0 else x))
 
     def _decode(self, inner: Tensor, skip: Tensor, level: int, rows: slice) -> Tensor:
-        """``rows`` of a level's result, from that of the level below it and the skip; of the
-        network's at level 0.
+        """Compute ``rows`` of a level's output from the output ``inner`` of the level below and the
+        skip.
+
+        At level 0 this is the output of the network before the last pixel shuffle.
         """
         x = self.up[level](inner[:, :, rows.start // 2 : rows.stop // 2])
         x = self.merge[level](torch.cat([x, skip[:, :, rows]], dim=1))
@@ -110,8 +123,9 @@ class ResCAE(nn.Module):
         return cast(Tensor, self.head(x) if level == 0 else x)
 
     def _reach(self, level: int) -> int:
-        """Rows that either half of a level looks beyond its own: two a block, one each for stem,
-        head and up-sampling.
+        """Return the rows by which one half of a level looks beyond its own.
+
+        Two for each block, and one each for stem, head and up-sampling.
         """
         blocks = max(
             len(cast(nn.Sequential, stage[level])) for stage in (self.encoder, self.decoder)
@@ -120,8 +134,9 @@ class ResCAE(nn.Module):
 
 
 def _field(blocks: Sequence[int], upsampling: str) -> int:
-    """Half receptive field in pixels: two convolutions a block, stem, head, and the grid's
-    phase.
+    """Return the half receptive field in pixels.
+
+    It adds up two convolutions a block, stem, head, and the position on the network's grid.
     """
     depth = len(blocks) // 2 + 1
     field = 4 + 2**depth - 1

@@ -1,4 +1,4 @@
-"""The convolutional autoencoder with skip connections: the article's second example."""
+"""The convolutional autoencoder with skips, the second example of the article."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,11 +12,15 @@ __all__ = ["SkipCAE"]
 
 
 class SkipCAE(nn.Module):
-    """``CAE`` whose encoder's outputs are kept and concatenated to the decoder.
+    """``CAE`` whose encoder's outputs are concatenated to the decoder's.
 
-    ``widths``: features at full side, 1/2, 1/4, ...; the last is the bottleneck. ``image``: the
-    decoder draws the image, as in the article, and not the noise. ``upsampling``, ``activation``:
-    names in ``layers``.
+    Args:
+        channels: components that the network takes at once.
+        widths: features at full side, 1/2, 1/4, ...; the last is the bottleneck.
+        image: whether the decoder predicts the image, as in the article, rather than the noise.
+        upsampling: key of ``UPSAMPLINGS``.
+        activation: key of ``ACTIVATIONS``.
+
     """
 
     def __init__(
@@ -30,7 +34,7 @@ class SkipCAE(nn.Module):
         super().__init__()
         self.channels, self.multiple, self.image = channels, 2 ** (len(widths) - 1), image
         # A convolution down and one up at each level (and one more of nearest up-sampling), the
-        # bottleneck's, the head, and the grid's phase.
+        # bottleneck's, the head, and the position on the grid.
         convolutions = 3 if upsampling == "nearest" else 2
         self.field = (
             convolutions * (self.multiple - 1) + self.multiple + 1 + 2 * (self.multiple - 1)
@@ -52,9 +56,16 @@ class SkipCAE(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
-        """Residual ``(B, C, H, W)`` of ``pixels``.
+        """Predict the noise.
 
-        ``sigma``: ``(B, C, 1, 1)`` or a map ``(B, C, H, W)``; H and W divisible by ``multiple``.
+        Args:
+            pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
+            sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
+                W)``.
+
+        Returns:
+            Residual ``(B, C, H, W)`` in model units, float32.
+
         """
         skips = [self.encoder[0](with_level(pixels, sigma))]
         for encode in self.encoder[1:]:

@@ -19,10 +19,17 @@ class SMP(nn.Module):
     """Any ``decoder`` over any ``encoder`` that the library knows by name, for any number of
     channels.
 
-    Needs the extra ``train``. ``depth``: times the encoder halves the side; ``multiple`` follows.
-    Those that look at the whole image at once (pooling to one pixel, attention, normalisation over
-    the tile) have no finite field, which ``field`` says: unet, unetplusplus and linknet over
-    resnet, vgg and the like have one. Trained from scratch: no weights are fetched.
+    Needs the extra ``train``. Trained from scratch: no weights are downloaded. Networks that look
+    at the whole image at once (global pooling, attention, normalisation over the tile) have no
+    finite receptive field, and ``field`` raises ``ValueError``. Unet, unetplusplus and linknet over
+    encoders such as resnet and vgg have one.
+
+    Args:
+        channels: components that the network takes at once.
+        decoder: name of the decoder.
+        encoder: name of the encoder.
+        depth: how many times the encoder halves the side; ``multiple`` is ``2**depth``.
+
     """
 
     def __init__(
@@ -53,21 +60,26 @@ class SMP(nn.Module):
 
     @cached_property
     def field(self) -> int:
-        """Half receptive field in pixels, measured; raises ``ValueError`` where it is not
-        finite.
-        """
+        """Half receptive field in pixels, measured. ``ValueError`` where it is not finite."""
         return measure_field(self, self.channels, self.multiple)
 
     def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
-        """Residual ``(B, C, H, W)`` of ``pixels``.
+        """Predict the noise.
 
-        ``sigma``: ``(B, C, 1, 1)`` or a map ``(B, C, H, W)``; H and W divisible by ``multiple``.
+        Args:
+            pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
+            sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
+                W)``.
+
+        Returns:
+            Residual ``(B, C, H, W)`` in model units, float32.
+
         """
         return gated(self.body(with_level(pixels, sigma)), sigma)
 
 
 def _drop_idle(body: nn.Module, channels: int, multiple: int) -> None:
-    """Remove layers that no forward pass reaches: encoders build those below their depth too."""
+    """Remove layers that no forward pass uses: encoders also build those below their depth."""
     reached: set[nn.Module] = set()
     hooks = [
         module.register_forward_hook(lambda module, *_: reached.add(module))

@@ -1,4 +1,4 @@
-"""The variational autoencoder: a bottleneck of distributions, whose spread is an uncertainty."""
+"""The variational autoencoder: latent distributions, whose spread gives an uncertainty."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,23 @@ from geoae.networks.layers import LEAK, ResBlock, gated, with_level
 
 __all__ = ["VariationalCAE"]
 
-# exp(x / 2) of a logarithm of variance beyond these neither vanishes nor overflows.
+# Limits of the logarithm of a variance x, so that exp(x / 2) neither vanishes nor overflows.
 LOG_VARIANCE = (-12.0, 4.0)
 
 
 class VariationalCAE(nn.Module):
-    """Encoder to a mean and a variance of each latent feature, decoder that draws the image.
+    """Encoder to a mean and a variance of each latent feature; the decoder predicts the image.
 
-    Kingma and Welling, ICLR 2014. In training mode a latent is drawn, and ``divergence`` holds the
-    Kullback-Leibler divergence from the unit Gaussian, per latent value, for the loss to weigh. In
-    evaluation mode the mean is decoded, so a restoration is deterministic; ``spread`` draws.
+    Kingma and Welling, ICLR 2014. In training mode the latents are sampled, and ``divergence``
+    holds the Kullback-Leibler divergence from the unit Gaussian, per latent value, for the loss. In
+    evaluation mode the mean is decoded, so a restoration is deterministic; ``spread`` samples.
 
-    ``widths``: features at 1/2, 1/4, ... of the side; ``latent``: features of the bottleneck;
-    ``beta``: weight of the divergence in the loss (Higgins et al., ICLR 2017).
+    Args:
+        channels: components that the network takes at once.
+        widths: features at 1/2, 1/4, ... of the input's side.
+        latent: features of the bottleneck.
+        beta: weight of the divergence in the loss (Higgins et al., ICLR 2017).
+
     """
 
     def __init__(
@@ -33,8 +37,8 @@ class VariationalCAE(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.multiple, self.beta = channels, 2 ** len(widths), beta
-        # A block and a resampling convolution of two pixels at each level, both ways, and the
-        # grid's phase.
+        # A block and a resampling convolution of two pixels at each level, down and up, and the
+        # position on the grid.
         self.field = 4 * sum(2 ** (level + 1) for level in range(len(widths))) + 4 * self.multiple
         encoder: list[nn.Module] = []
         inner = 2 * channels
@@ -55,8 +59,16 @@ class VariationalCAE(nn.Module):
         self.divergence = torch.zeros(())
 
     def encode(self, pixels: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation ``(B, latent, H / multiple, W / multiple)`` of the
-        latents.
+        """Compute the distribution of the latents.
+
+        Args:
+            pixels: noisy pixels ``(B, C, H, W)`` in model units.
+            sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
+                W)``.
+
+        Returns:
+            Mean and standard deviation, ``(B, latent, H / multiple, W / multiple)`` each.
+
         """
         mean, log_variance = self.moments(self.encoder(with_level(pixels, sigma))).chunk(2, dim=1)
         log_variance = log_variance.clamp(*LOG_VARIANCE)
@@ -65,13 +77,22 @@ class VariationalCAE(nn.Module):
         return mean, (0.5 * log_variance).exp()
 
     def decode(self, latent: Tensor) -> Tensor:
-        """The image of ``latent``, ``(B, C, H, W)``."""
+        """Predict the image ``(B, C, H, W)`` from the latents ``(B, latent, H / multiple, W /
+        multiple)``.
+        """
         return self.head(self.decoder(latent))
 
     def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
-        """Residual ``(B, C, H, W)`` of ``pixels``: what they differ by from the image drawn.
+        """Predict the noise: the pixels less the image that the decoder predicts.
 
-        ``sigma``: ``(B, C, 1, 1)`` or a map ``(B, C, H, W)``; H and W divisible by ``multiple``.
+        Args:
+            pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
+            sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
+                W)``.
+
+        Returns:
+            Residual ``(B, C, H, W)`` in model units, float32.
+
         """
         mean, deviation = self.encode(pixels, sigma)
         latent = mean + deviation * torch.randn_like(deviation) if self.training else mean
@@ -81,11 +102,20 @@ class VariationalCAE(nn.Module):
     def spread(
         self, pixels: Tensor, sigma: Tensor, draws: int, generator: torch.Generator
     ) -> Tensor:
-        """Standard deviation of the image over ``draws`` latents (two or more), ``(B, C, H, W)`` in
-        model units.
+        """Estimate the uncertainty of each pixel: the deviation of the image over sampled latents.
 
-        How far the decoder's answer would move within what the encoder leaves open: a per-pixel
-        uncertainty. Arguments as for ``forward``, in evaluation mode.
+        Call it in evaluation mode.
+
+        Args:
+            pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
+            sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
+                W)``.
+            draws: number of samples, two or more.
+            generator: source of random numbers, on the device of ``pixels``.
+
+        Returns:
+            Standard deviation ``(B, C, H, W)`` in model units.
+
         """
         mean, deviation = self.encode(pixels, sigma)
         images = []

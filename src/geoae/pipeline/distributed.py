@@ -1,4 +1,4 @@
-"""Slabs over the workers of a Dask cluster, where one is active."""
+"""Restore slabs on the workers of a Dask cluster, where one is active."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -34,10 +34,16 @@ ANSWER_SECONDS = 30
 
 @contextmanager
 def connected(address: str, on_warning: Callable[[str], None]) -> Iterator[None]:
-    """The Dask cluster whose scheduler is at ``address`` takes the slabs of what runs in the block.
+    """Use a Dask cluster for the slabs of all restorations inside the block.
 
-    ``on_warning`` hears of a cluster without workers, whose first one is waited for. Raises
-    ``ClusterError`` where nobody answers.
+    Args:
+        address: address of the cluster's scheduler.
+        on_warning: called if the cluster has no workers yet; the scene then waits for the first
+            one.
+
+    Raises:
+        ClusterError: no scheduler answers.
+
     """
     require_extra("distributed", "distributed")
     from distributed import Client
@@ -63,8 +69,9 @@ def connected(address: str, on_warning: Callable[[str], None]) -> Iterator[None]
 
 
 def active_client() -> "Client | None":
-    """The ``dask.distributed.Client`` of this process, if it has one: the whole switch from a
-    laptop to a cluster.
+    """Return the ``dask.distributed.Client`` of this process, if there is one.
+
+    This is the only switch between one machine and a cluster.
     """
     if "distributed" not in sys.modules:
         return None
@@ -83,10 +90,20 @@ def restore_spread(
     runs: Sequence[Sequence[Slab]],
     on_tile: Callable[[bool], None],
 ) -> None:
-    """Restore ``runs`` of consecutive slabs on the workers, which write their parts to ``store``.
+    """Restore slabs on the workers, which write their parts to the store.
 
-    Every worker must see the source and the store's folder under the same names. Raises
-    ``ClusterError`` where the cluster is lost; slabs that were finished stay.
+    Every worker must see the source and the store's folder under the same names.
+
+    Args:
+        client: client of the cluster.
+        prepared: the job.
+        store: store of the parts.
+        runs: runs of consecutive slabs.
+        on_tile: called for each tile; True if it was computed, False if it has no valid pixel.
+
+    Raises:
+        ClusterError: the cluster was lost; finished slabs stay in the store.
+
     """
     from dask import delayed
     from distributed import as_completed

@@ -1,4 +1,4 @@
-"""The only loop: tiles through the network, blended, and out as finished pixels."""
+"""The loop of a restoration: tiles through the network, blended, and written as finished pixels."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,17 +24,22 @@ __all__ = ["Work", "restore_slabs"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Work:
-    """All that a slab needs besides its pixels. ``nodata`` of each band in DN, or None."""
+    """All that a slab needs besides its pixels."""
 
     plan: TilePlan
+    """Tiles of the scene."""
     scale: Scale
+    """Map from DN to model units."""
     restorer: Restorer
+    """The model."""
     nodata: Sequence[Nodata]
+    """Nodata values of each band in DN."""
     ramp: str = "smooth"
+    """Shape of the blend: key of ``RAMPS``."""
 
     @property
     def groups(self) -> int:
-        """Samples that the network sees for one tile."""
+        """Samples that the network gets for one tile."""
         return len(self.scale.sigma) // self.restorer.channels
 
     @property
@@ -51,12 +56,18 @@ def restore_slabs(
     sink: Callable[[Slab], AbstractContextManager[Sink]],
     on_tile: Callable[[bool], None] = lambda computed: None,
 ) -> None:
-    """Restore consecutive ``slabs`` of ``work.plan`` and hand their pixels to ``sink(slab)``.
+    """Restore consecutive slabs of a scene.
 
     Where the first slab is not the scene's first, the row of tiles above it is computed too, so
-    that its border gets what the whole plan would give it. ``read`` is called from one other
-    thread, ahead of the network; sinks are used in a third, behind it. ``on_tile`` hears of each
-    tile whether it was computed (False: it has no valid pixel).
+    that its border equals that of the whole scene.
+
+    Args:
+        work: plan, map and model.
+        read: reads a window of the scene; called from one other thread, ahead of the network.
+        slabs: slabs of ``work.plan``.
+        sink: opens the target of a slab; used in a third thread, behind the network.
+        on_tile: called for each tile; True if it was computed, False if it has no valid pixel.
+
     """
     plan = work.plan
     first, stop = slabs[0].first, slabs[-1].stop
@@ -82,8 +93,9 @@ def _restore_batch(
     first: int,
     on_tile: Callable[[bool], None],
 ) -> None:
-    """Restore ``batch`` and hand what it completes to ``behind``. A function, so that nothing of it
-    stays.
+    """Restore ``batch`` and submit what it completes.
+
+    This is a function of its own so that its arrays are freed before the next batch.
     """
     for tile, residual in zip(batch, _predict(work, batch), strict=True):
         final = mosaic.add(tile.row, tile.col, residual)
@@ -93,7 +105,7 @@ def _restore_batch(
 
 
 def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]:
-    """Residual ``(component, H, W)`` of each tile; zeros where it has no valid pixel."""
+    """Yield the residual ``(component, H, W)`` of each tile; zeros where it has no valid pixel."""
     plan, scale, restorer = work.plan, work.scale, work.restorer
     side, components = (plan.rows.tile, plan.cols.tile), len(scale.sigma)
     given = [tile for tile in batch if not tile.empty]
@@ -119,7 +131,7 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
 
 
 class _WriteBehind:
-    """Finishes and writes tiles in order on one thread, at most ``depth`` behind the network."""
+    """Writes finished tiles in order on one thread, at most ``depth`` tiles behind the network."""
 
     def __init__(
         self,
@@ -150,19 +162,19 @@ class _WriteBehind:
         self._close(error)
 
     def _close(self, error: BaseException | None) -> None:
-        """Close the open part on its own thread, as complete only where nothing failed."""
+        """Close the open part on its own thread; it is complete only if nothing failed."""
         self._pool.submit(self._open.__exit__, type(error) if error else None, error, None).result()
         self._pool.shutdown()
 
     def submit(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
-        """Queue the pixels that ``tile`` completes; waits where writing lags too far behind."""
+        """Queue the pixels that ``tile`` completes; wait where writing lags too far behind."""
         self._running.append(self._pool.submit(self._finish, work, tile, residual))
         if len(self._running) > self._depth:
             self._running.pop(0).result()
 
     def _finish(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
-        """One tile; after a failure none of those queued behind it, which would complete
-        its part.
+        """Write one tile; after a failure write none of those queued, which would complete its
+        part.
         """
         if self._broken:
             return
@@ -192,8 +204,8 @@ class _WriteBehind:
 def _subtracted(
     work: Work, pixels: NDArray[Any], residual: NDArray[np.float32], mask: NDArray[np.bool_] | None
 ) -> NDArray[Any]:
-    """``pixels`` (band, H, W) less the ``residual`` (component, H, W), which is in model units;
-    strip by strip.
+    """Subtract a residual (component, H, W) in model units from ``pixels`` (band, H, W), by
+    strips.
     """
     restored = np.empty_like(pixels)
     for top in range(0, pixels.shape[1], STRIP):

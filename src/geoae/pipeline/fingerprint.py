@@ -21,9 +21,20 @@ FIRST_OPTIONS = ("bands", "overlap", "profile", "ramp", "sigma", "tile", "tta")
 
 
 def order_of(options: Recipe, scene: Scene, restorer: Restorer, precision: str) -> str:
-    """Digest of input, model and the resolved ``options``. It decides the result of a local file,
-    whose identity tells of its size and time of change; of a remote one it does not, since pixels
-    may change unseen.
+    """Compute the digest of a request: scene, model and resolved options.
+
+    For a local file it decides the result, since the scene's identity covers size and time of
+    change. For a remote source it does not: its pixels may change without a sign.
+
+    Args:
+        options: resolved options.
+        scene: the source.
+        restorer: the model.
+        precision: precision that was asked for.
+
+    Returns:
+        SHA-256, hexadecimal.
+
     """
     network = (restorer.digest, restorer.multiple, restorer.halo, restorer.tile)
     decided = (ALGORITHM, scene.identity, scene.bands, network, _set_options(options), precision)
@@ -31,24 +42,25 @@ def order_of(options: Recipe, scene: Scene, restorer: Restorer, precision: str) 
 
 
 def hash_texts(*texts: str) -> str:
-    """Digest of facts in the words of geoae 0.1, which wrote a tuple's ``repr``.
+    """Compute the digest of facts in the form of geoae 0.1, which hashed the ``repr`` of a tuple.
 
-    Only plain values (numbers, strings, lists and tuples of them) may be given as their ``repr``:
-    that of an object changes with the names of its class and fields.
+    Only plain values (numbers, strings, lists and tuples of them) may be given as their ``repr``.
+    The ``repr`` of an object changes with the names of its class and fields.
     """
     return hashlib.sha256(f"({', '.join(texts)})".encode()).hexdigest()
 
 
 def _set_options(options: Recipe) -> list[tuple[str, object]]:
-    """Options by name, of those later than geoae 0.1 only the ones that are set: a new option that
-    nobody uses leaves every digest as it is.
+    """Return the options by name. Options newer than geoae 0.1 count only where they are set.
+
+    So a new option that nobody uses changes no digest.
     """
     given = options.model_dump(exclude={"description", "model"}, exclude_defaults=True)
     return sorted((dict.fromkeys(FIRST_OPTIONS) | given).items())
 
 
 def plan_text(plan: TilePlan) -> str:
-    """The numbers of ``plan`` in the words of geoae 0.1, whatever its classes and fields are named
+    """Format the numbers of ``plan`` as geoae 0.1 did, whatever its classes and fields are named
     today.
     """
     rows, cols = (
@@ -60,7 +72,7 @@ def plan_text(plan: TilePlan) -> str:
 
 
 def fingerprint_of(target: str) -> str | None:
-    """The fingerprint in ``target``; empty where it has none, None where nothing is there."""
+    """Read the fingerprint in ``target``; empty where it has none, None where there is no file."""
     if is_local(target) and not Path(target).exists():
         return None
     tags = noted(target)

@@ -1,4 +1,4 @@
-"""What a scene is and what restoring it would take, without writing anything."""
+"""Describe a scene and what restoring it would take, without writing anything."""
 
 import time
 
@@ -17,7 +17,7 @@ COPIES = 5
 
 
 class BandFacts(BaseModel):
-    """One band; figures in DN, None where the band is not restored."""
+    """One band. Figures are in DN, and None where the band is not restored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,7 +51,7 @@ class PlanFacts(BaseModel):
 
 
 class Inspection(BaseModel):
-    """Everything ``geoae inspect`` shows."""
+    """Everything that ``geoae inspect`` shows."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,7 +76,7 @@ class Inspection(BaseModel):
 
 
 def inspect(job: Job) -> Inspection:
-    """Look at ``job.source`` as a run would. Raises a ``GeoaeError``."""
+    """Describe the source of a job as a run would see it; raise a ``GeoaeError``."""
     prepared = prepare(job)
     scene = prepared.scene
     with scene.reader() as reader:
@@ -153,8 +153,10 @@ def _plan(prepared: Prepared) -> PlanFacts:
 
 
 def _peak_bytes(prepared: Prepared) -> int:
-    """What this process has taken at most, sample, estimate and one forward pass included, or what
-    the loop over the tiles adds to what it holds now, whichever is more.
+    """Estimate the peak memory of this process, were it to restore the scene.
+
+    It is the peak so far (sample, estimate of the noise, one forward pass), or the memory held now
+    plus what the loop over the tiles needs, whichever is more.
     """
     scene, work = prepared.scene, prepared.work
     plan, bands = work.plan, len(scene.bands)
@@ -169,7 +171,9 @@ def _peak_bytes(prepared: Prepared) -> int:
 
 
 def _seconds(prepared: Prepared) -> float:
-    """Time of one tile through the network, times the tiles."""
+    """Estimate the time of the run: that of one tile through the network, times the number of
+    tiles.
+    """
     work = prepared.work
     if not prepared.scene.bands:
         return 0.0

@@ -1,4 +1,4 @@
-"""One scene to restore, as strings and numbers."""
+"""The description of one restoration, as strings and numbers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,9 @@ DEFAULT_MODEL = "res-cae"
 
 
 class Job(BaseModel):
-    """One scene to restore. Everything is a string or a number, so it travels to any worker."""
+    """One scene to restore. All fields are strings or numbers, so a job can be sent to any
+    worker.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,7 +54,7 @@ class Job(BaseModel):
 
     @classmethod
     def checked(cls, **options: object) -> Self:
-        """A job from options of people; raises ``RecipeError`` with the first that is wrong."""
+        """Build a job from options of users; raise ``RecipeError`` with the first error."""
         try:
             return cls.model_validate(options)
         except ValidationError as error:
@@ -61,26 +63,33 @@ class Job(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Which model computes, and how: all that any worker needs to load it.
-
-    ``model`` is a shipped name or the path of a model folder; the other fields are those of
-    ``Job``.
-    """
+    """The model and how it computes: all that a worker needs to load it."""
 
     model: str
+    """Shipped name, or path of a model folder."""
     tta: bool = False
+    """Whether to average over eight rotations and flips."""
     device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
     precision: str = "auto"
+    """auto, fp32 or bf16."""
     batch_size: int | None = None
+    """Samples of one forward pass; None for what suits the device."""
 
     @classmethod
     def of(cls, job: Job, options: Recipe) -> Self:
-        """The model of the resolved ``options``, computing as ``job`` says."""
+        """Return the model of a job.
+
+        Args:
+            job: the job.
+            options: its resolved options.
+
+        """
         return cls(str(options.model), bool(options.tta), job.device, job.precision, job.batch_size)
 
 
 def target_of(job: Job) -> str:
-    """Where the result of ``job`` goes."""
+    """Return the path of the output of ``job``."""
     return job.target or _default_target(job.source)
 
 
@@ -96,8 +105,12 @@ def _default_target(source: str) -> str:
 
 
 def merged(job: Job) -> Recipe:
-    """The recipe with the job's own options over it and the defaults under it; raises
-    ``RecipeError``.
+    """Resolve the options of a job: its own come before those of its recipe, and these before
+    defaults.
+
+    Raises:
+        RecipeError: the recipe cannot be read, or options contradict each other.
+
     """
     recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
     asked = job.model_dump(

@@ -40,17 +40,25 @@ class Prepared:
     """
 
     job: Job
+    """The job."""
     options: Recipe
+    """Its resolved options. The recipe is not read again, so a run keeps the options it began
+    with.
+    """
     scene: Scene
+    """The source."""
     facts: Facts
+    """Statistics of the source."""
     work: Work
+    """Plan, map and model."""
     history: list[dict[str, str]]
+    """The restorations that made the source, if it is an output of geoae."""
     fill: FillValue | None = None
     unchanged: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
-        """What whoever gave the order ought to hear before the work begins."""
+        """What the user should know before the work begins."""
         warning = remark(self.job.source, self.history)
         return [*self.notes, *([warning] if warning else [])]
 
@@ -62,12 +70,12 @@ class Prepared:
 
     @property
     def target(self) -> str:
-        """Where the result goes."""
+        """Path of the output."""
         return target_of(self.job)
 
     @property
     def order(self) -> str:
-        """Digest of all that was known before a pixel was read."""
+        """Digest of all that is known before a pixel is read."""
         return order_of(self.options, self.scene, self.work.restorer, self.job.precision)
 
     @property
@@ -82,11 +90,14 @@ class Prepared:
 
 
 def prepare(job: Job, options: Recipe | None = None) -> Prepared:
-    """Read what ``job`` names and decide everything; touches no output.
+    """Read the scene of a job and decide everything; no output is touched.
 
     Args:
-        job: what is asked for.
-        options: what ``merged(job)`` gave, where the caller has resolved the options before.
+        job: the job.
+        options: its resolved options, where the caller has resolved them before.
+
+    Returns:
+        The job with all decisions.
 
     Raises:
         GeoaeError: the scene, the model or an option cannot be used.
@@ -153,9 +164,7 @@ def _name_bands(scene: Scene, indices: NDArray[np.intp]) -> str:
 
 
 def load_restorer(spec: ModelSpec) -> Restorer:
-    """The model that ``spec`` names, on the device it names. Raises ``ModelError``,
-    ``DeviceError``.
-    """
+    """Load the model of ``spec`` on its device; raise ``ModelError`` or ``DeviceError``."""
     if spec.model == "identity":
         return Identity()
     from geoae.models.folder import load  # torch loads only where a network runs
@@ -183,8 +192,24 @@ def build_work(options: Recipe, restorer: Restorer, source: Source, scale: Scale
 
 
 def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:
-    """The plan of a scene: the asked or the model's tile, less where many bands would make it
-    heavy.
+    """Plan the tiles of a scene.
+
+    The largest tile is that of the options or else of the model, smaller where many bands would
+    need too much memory.
+
+    Args:
+        options: resolved options.
+        restorer: the model.
+        height: rows of the scene.
+        width: columns of the scene.
+        bands: number of bands to restore.
+
+    Returns:
+        The plan.
+
+    Raises:
+        RecipeError: tile or overlap is too small for the model's halo.
+
     """
     heaviest = int((TILE_BYTES / (12 * max(bands, 1))) ** 0.5)
     least = 4 * (restorer.halo + restorer.multiple)

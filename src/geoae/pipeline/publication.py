@@ -1,6 +1,4 @@
-"""The last step of a restoration: the parts become a file, which is checked, and only then gets its
-name.
-"""
+"""The last step of a restoration: assemble the parts, check the file, and give it its name."""
 
 import uuid
 from contextlib import suppress
@@ -29,19 +27,30 @@ __all__ = ["Checked", "check", "publish_result"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Checked:
-    """What an output that passed its check shows: noise ``sigma`` and ``bias`` of each restored
-    band, in DN.
-    """
+    """Figures of an output that passed its check."""
 
     sigma: list[float]
+    """Noise of each restored band in DN."""
     bias: list[float]
+    """Change of the mean of each restored band in DN."""
 
 
 def publish_result(prepared: Prepared, store: PartStore) -> Checked:
-    """Assemble the parts, check the result, and let it appear under the target's name.
+    """Assemble the parts, check the result, and rename it to the target.
 
-    Raises ``RejectedError`` where the result fails the check: it is kept as ``TARGET.rejected``, or
-    in the folder for temporary files where the target is remote, and no part is kept.
+    Args:
+        prepared: the job.
+        store: store of the finished parts.
+
+    Returns:
+        Figures of the output.
+
+    Raises:
+        RejectedError: the result fails the check. It is kept as ``TARGET.rejected``, or in the
+            folder for temporary files where the target is remote; the parts are removed.
+        InputError: the source has changed meanwhile.
+        OutputError: the result cannot be written.
+
     """
     scene, target = prepared.scene, prepared.target
     local = Path(target) if is_local(target) else store.folder / Path(target).name
@@ -94,11 +103,21 @@ def _refuse_changed(scene: Scene) -> None:
 
 
 def check(prepared: Prepared, written: str) -> Checked:
-    """Hold what was ``written`` against the source, and estimate its noise as if it were constant
-    and not clipped, which takes half the time.
+    """Compare an output with its source, and estimate its noise.
 
-    Raises ``RejectedError`` where more than the noise has changed, ``OutputError`` where it cannot
-    be read.
+    The noise is estimated as if it were constant and not clipped, which takes half the time.
+
+    Args:
+        prepared: the job.
+        written: the output, under its final or a temporary name.
+
+    Returns:
+        Figures of the output.
+
+    Raises:
+        RejectedError: more than the noise has changed.
+        OutputError: the output cannot be read.
+
     """
     found = compare(prepared.scene, written, prepared.target)
     found.refuse_bias(prepared.facts.sigma)
@@ -111,7 +130,7 @@ def check(prepared: Prepared, written: str) -> Checked:
 
 
 def _tags(prepared: Prepared) -> dict[str, str]:
-    """Provenance, kept in the output's metadata domain GEOAE."""
+    """Return the provenance for the output's metadata domain GEOAE."""
     restorer = prepared.work.restorer
     options = prepared.options.model_dump_json(exclude={"description", "model"}, exclude_none=True)
     tags = {

@@ -1,6 +1,4 @@
-"""How scenes of a kind are tiled and restored, as TOML; what a recipe leaves out, the card
-decides.
-"""
+"""Options for scenes of one kind, as TOML."""
 
 import math
 import re
@@ -26,9 +24,7 @@ RANGE = re.compile(r"\s*([0-9]{1,6})\s*(?:-\s*([0-9]{1,6})\s*)?")
 
 
 def _bands(value: Any) -> Any:
-    """Bands as people write them, ``"1-3,7"``, ``7`` or a list with such ranges in it, as a list of
-    numbers.
-    """
+    """Parse bands, ``"1-3,7"``, ``7`` or a list with such ranges, into a list of numbers."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     parts = value.split(",") if isinstance(value, str) else [value] if whole else value
     if not isinstance(parts, list):
@@ -42,7 +38,7 @@ def _bands(value: Any) -> Any:
 
 
 def _range(text: str) -> Sequence[int]:
-    """The bands of ``"3"`` or ``"1-3"``."""
+    """Parse the bands of ``"3"`` or ``"1-3"``."""
     match = RANGE.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is no band; give numbers and ranges like 1-3,7")
@@ -59,9 +55,7 @@ def _once(bands: list[int]) -> list[int]:
 
 
 def _sigma(value: Any) -> Any:
-    """Noise as people write it: ``"auto"``, ``"12.5"``, or one for each restored band,
-    ``"3.2,4,5.1"``.
-    """
+    """Parse noise: ``"auto"``, ``"12.5"``, or one value for each restored band, ``"3.2,4,5.1"``."""
     if isinstance(value, bool):
         raise ValueError(
             "a yes or no is no noise; give auto, DN like 12.5, or DN of each restored band like"
@@ -80,8 +74,9 @@ def _sigma(value: Any) -> Any:
 
 
 def _fill(value: Any) -> Any:
-    """A nodata value as people write it, as a whole number where it is one; NaN and infinity never
-    are measurements.
+    """Parse a nodata value, as an integer where it is one. NaN and infinity give None.
+
+    They are never measurements, so they need not be declared.
     """
     if value is None:
         return None
@@ -127,7 +122,9 @@ FILL = (
 
 
 class Recipe(BaseModel):
-    """Options shared by scenes of one kind. A flag beats a recipe, a recipe beats the card."""
+    """Options shared by scenes of one kind. A flag has priority over a recipe, a recipe over the
+    card.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -151,11 +148,19 @@ class Recipe(BaseModel):
     )
 
     def known_sigma(self, source: str, restored: Sequence[int]) -> list[float] | None:
-        """Noise of each of the ``restored`` bands (1-based) of ``source`` in DN where it was given,
-        None where it is to be estimated. One for each is in the order of ``bands`` where there are
-        any.
+        """Return the noise of each restored band where the user gives it.
 
-        Raises ``RecipeError`` where there is not one for each.
+        Args:
+            source: name of the scene, for the message.
+            restored: 1-based bands that are restored. Several values of ``sigma`` follow the order
+                of ``bands`` where these are given.
+
+        Returns:
+            Standard deviation in DN of each restored band; None where it is to be estimated.
+
+        Raises:
+            RecipeError: there is not one value for each band.
+
         """
         if self.sigma is None or self.sigma == "auto":
             return None
@@ -172,7 +177,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def read(cls, name: str) -> Self:
-        """The recipe of a shipped name or of a TOML file; raises ``RecipeError``."""
+        """Read the recipe of a shipped name or of a TOML file; raise ``RecipeError``."""
         inside = shipped("tiles") / f"{name}.toml"
         path = inside if inside.exists() else Path(name)
         if not path.exists():

@@ -1,4 +1,4 @@
-"""What a run did, in figures."""
+"""The report of a run."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Carry out a job: compute what is missing, publish it whole, report it."""
+"""Carry out a job: compute what is missing, publish the whole, report it."""
 
 import hashlib
 import shutil
@@ -32,11 +32,14 @@ __all__ = ["Progress", "run"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: ``done`` of ``total`` tiles, ``resumed`` of them from an earlier run."""
+    """How far a run has come."""
 
     done: int
+    """Tiles that are done."""
     total: int
+    """All tiles of the scene."""
     resumed: int
+    """Tiles of ``done`` that an earlier run has computed."""
 
 
 def run(
@@ -44,13 +47,24 @@ def run(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_warning: Callable[[str], None] = lambda warning: None,
 ) -> RestoreReport:
-    """Restore one scene as ``job`` says.
+    """Restore one scene.
 
-    The target appears under its name only when it is complete and has been checked to be its source
-    but for the noise; what fails the check is kept as ``TARGET.rejected``. A run that was killed
-    goes on from its finished slabs. A target that already is this very result is left alone.
-    ``on_warning`` hears before the work begins of what the report will warn of. Raises a
-    ``GeoaeError``: ``RejectedError`` where the check fails.
+    The target gets its name only when it is complete and has been checked against its source. A
+    result that fails the check is kept as ``TARGET.rejected``. A run that was killed continues from
+    its finished slabs. A target that already is this very result is left as it is.
+
+    Args:
+        job: the job.
+        on_progress: called after each tile.
+        on_warning: called before the work begins, with each warning of the report.
+
+    Returns:
+        What the run did, in figures.
+
+    Raises:
+        RejectedError: the result fails its check.
+        GeoaeError: the base of this and all other errors of geoae.
+
     """
     started = time.monotonic()
     prepared = prepare(job)
@@ -80,8 +94,14 @@ def run(
 
 
 def _done(prepared: Prepared) -> Checked | None:
-    """What the target shows where it already is this very result and still passes its check; None
-    where it is to be made. Raises ``OutputError`` where it must not be replaced.
+    """Check whether the target already is this very result.
+
+    Returns:
+        Its figures; None where it must be computed.
+
+    Raises:
+        OutputError: the target is another result and must not be replaced.
+
     """
     job, target = prepared.job, prepared.target
     finished = fingerprint_of(target)
@@ -113,9 +133,7 @@ def _done(prepared: Prepared) -> Checked | None:
 
 
 def _refuse_without_room(prepared: Prepared) -> None:
-    """Raise ``OutputError`` where the parts alone, which are not compressed, would fill the
-    disk.
-    """
+    """Raise ``OutputError`` where the uncompressed parts would fill the disk."""
     scene, folder = prepared.scene, _folder(prepared.target)
     size = scene.height * scene.width * len(scene.bands) * np.dtype(scene.dtype).itemsize
     if not folder.parent.is_dir():
@@ -139,8 +157,8 @@ def _gib(size: int) -> str:
 
 
 def _folder(target: str) -> Path:
-    """Where the parts of ``target`` are: beside it, or in a work folder of this machine for a
-    remote one.
+    """Return the folder of the parts: beside a local target, else in the folder for temporary
+    files.
     """
     if is_local(target):
         return Path(target).with_name(f".{Path(target).name}.geoae")
@@ -154,7 +172,7 @@ def _folder(target: str) -> Path:
 
 
 def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
-    """The folder of parts, and the order whose parts they are."""
+    """Return the folder of the parts, and the note that says which job they belong to."""
     setting, state = prepared.work.restorer.setting, prepared.scene.state
     order: dict[str, object] = {
         "fingerprint": prepared.fingerprint,
@@ -166,7 +184,7 @@ def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
 
 @contextmanager
 def _parts(prepared: Prepared) -> Iterator[PartStore]:
-    """The part store of this order, held for this process."""
+    """Open the part store of this job, for this process alone."""
     folder, order = _place(prepared)
     if not folder.parent.is_dir():
         raise OutputError(f"{folder.parent}: no such folder; create it or choose another -o")
@@ -183,7 +201,9 @@ def _compute(
     done: Sequence[Slab],
     on_progress: Callable[[Progress], None],
 ) -> dict[bool, int]:
-    """Restore the slabs that are not ``done``; how many tiles were computed and how many empty."""
+    """Restore the slabs that are not ``done``; count tiles that were computed and that were
+    empty.
+    """
     counts = {True: 0, False: 0}
     if not prepared.scene.bands:
         return counts

@@ -1,6 +1,4 @@
-"""Tiles on their way to the network: read and hole-filled a little ahead of it, then brought to
-model units.
-"""
+"""Read tiles ahead of the network, fill their holes, and map them to model units."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,25 +25,42 @@ R = TypeVar("R")
 
 @dataclass(eq=False, slots=True)
 class Tile:
-    """Tile (``row``, ``col``): ``pixels`` (band, H, W) in DN and ``mask`` of the same shape, or
-    None where all are valid; ``empty``: none is.
-
-    ``signal``: the same pixels, holes filled, with ``margin`` more on each side; None where the
-    tile is empty or already in model units.
-    """
+    """One tile of a scene."""
 
     row: int
+    """Its row in the plan."""
     col: int
+    """Its column in the plan."""
     pixels: NDArray[Any]
+    """Pixels ``(band, H, W)`` in DN."""
     mask: NDArray[np.bool_] | None
+    """Mask of that shape, True where valid; None where all pixels are."""
     empty: bool
+    """Whether no pixel is valid."""
     signal: NDArray[Any] | None
+    """The pixels with holes filled and ``margin`` more on each side; None if empty or already
+    mapped.
+    """
     margin: int = 0
+    """Pixels by which ``signal`` is larger on each side."""
 
 
 def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> Tile:
-    """Read one tile of ``plan``. Its holes are filled from valid pixels up to a halo away, which
-    may lie outside the tile: every tile that sees a hole sees the same filling.
+    """Read one tile and fill its holes.
+
+    Holes are filled from valid pixels up to a halo away, which may lie outside the tile, so all
+    tiles that contain a hole see the same filling.
+
+    Args:
+        read: reads a window of the scene.
+        plan: tiles of the scene.
+        scale: map from DN to model units.
+        row: row of the tile.
+        col: column of the tile.
+
+    Returns:
+        The tile.
+
     """
     window = plan.window(row, col)
     if not scale.varies:  # then most tiles need no more than themselves
@@ -74,9 +89,15 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
 def to_model(
     tile: Tile, scale: Scale, model: NDArray[np.float32], level: NDArray[np.float32] | None
 ) -> None:
-    """Write ``tile`` (component, H, W) in model units into ``model``, and the level of its noise
-    into ``level`` where one is given. Strip by strip, and the tile's ``signal`` is let go: both
-    bound the memory.
+    """Map a tile to model units, strip by strip, and drop its ``signal``; both bound the memory.
+
+    Args:
+        tile: a tile with a ``signal``.
+        scale: map from DN to model units.
+        model: written: pixels ``(component, H, W)`` in model units.
+        level: written: noise level ``(component, H, W)`` in model units; None where noise is
+            constant.
+
     """
     assert tile.signal is not None
     for top in range(0, model.shape[1], STRIP):
@@ -89,13 +110,19 @@ def to_model(
 
 
 def _without(pixels: NDArray[Any], margin: int) -> NDArray[Any]:
-    """``pixels`` (band, H, W) without ``margin`` of them on each side."""
+    """Cut ``margin`` off each side of ``pixels`` (band, H, W)."""
     height, width = pixels.shape[1:]
     return pixels[:, margin : height - margin, margin : width - margin]
 
 
 def in_groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
-    """Lists of ``size`` items, the last perhaps shorter."""
+    """Yield lists of consecutive items.
+
+    Args:
+        items: any items.
+        size: length of a list; the last may be shorter.
+
+    """
     group: list[T] = []
     for item in items:
         group.append(item)
@@ -109,7 +136,15 @@ def in_groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
 def ahead(
     executor: Executor, function: Callable[[T], R], items: Iterable[T], depth: int
 ) -> Iterator[R]:
-    """``map(function, items)`` in order, with up to ``depth`` calls under way in ``executor``."""
+    """Yield ``map(function, items)`` in order, computed ahead.
+
+    Args:
+        executor: computes the calls.
+        function: called with each item.
+        items: arguments of the calls.
+        depth: most calls that run or wait at a time.
+
+    """
     running: deque[Future[R]] = deque()
     try:
         for item in items:

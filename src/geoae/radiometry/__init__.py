@@ -1,1 +1,1 @@
-"""Digital numbers to model units and back; nodata; the residual."""
+"""Digital numbers to model units and back, nodata, and subtraction of the residual."""

@@ -1,4 +1,4 @@
-"""Fill holes before the network, from valid neighbours."""
+"""Fill invalid pixels from valid neighbours, for the network's input."""
 
 from typing import Any
 
@@ -16,8 +16,10 @@ LOCAL = 3
 
 
 def local_mean(pixels: Pixels) -> Pixels:
-    """Means of ``pixels`` (band, row, col) over boxes of ``2 LOCAL + 1`` px, reflected at the
-    sides; float64 for 32-bit and wider types, float32 otherwise.
+    """Average ``pixels`` (band, row, col) over boxes of ``2 LOCAL + 1`` px, reflected at the
+    border.
+
+    The result is float64 for 32-bit and wider types, float32 otherwise.
     """
     side = 2 * LOCAL + 1
     mean: Pixels = ndimage.uniform_filter(pixels, (0, side, side), output=_exact(pixels))
@@ -29,12 +31,20 @@ def _exact(pixels: Pixels) -> type[np.floating[Any]]:
 
 
 def fill(pixels: Pixels, mask: Mask, reach: int, rest: NDArray[np.float64]) -> Pixels:
-    """Replace invalid pixels by means of valid neighbours, so that no hole has an edge.
+    """Replace invalid pixels by means of valid neighbours, so that holes have no edge.
 
-    Normalised averaging (Knutsson and Westin, CVPR 1993) over boxes of doubling side up to
-    ``2 reach + 1``: each invalid pixel takes the mean of the valid ones in the smallest box that
-    holds any; farther than ``reach`` from all, the band's ``rest`` value. ``pixels`` and ``mask``
-    (band, row, col); returns float64 for 32-bit and wider types, float32 otherwise.
+    Normalised averaging (Knutsson and Westin, CVPR 1993) over boxes of doubling side: each invalid
+    pixel takes the mean of the valid pixels in the smallest box that holds any.
+
+    Args:
+        pixels: ``(band, row, col)`` in DN.
+        mask: of the same shape, True where valid.
+        reach: half side of the largest box in pixels.
+        rest: value of each band farther than ``reach`` from all valid pixels, ``(band,)``.
+
+    Returns:
+        Filled pixels ``(band, row, col)``: float64 for 32-bit and wider types, float32 otherwise.
+
     """
     filled = np.where(mask, pixels, 0).astype(_exact(pixels))
     same = bool((mask == mask[:1]).all())
@@ -58,7 +68,7 @@ def fill(pixels: Pixels, mask: Mask, reach: int, rest: NDArray[np.float64]) -> P
 
 
 def _sides(reach: int) -> list[int]:
-    """Odd sides 3, 5, 9, .. and finally ``2 reach + 1``."""
+    """Return the odd sides 3, 5, 9, .. and finally ``2 reach + 1``."""
     halves = [1]
     while halves[-1] * 2 < reach:
         halves.append(halves[-1] * 2)

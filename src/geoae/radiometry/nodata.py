@@ -1,8 +1,6 @@
-"""Values that fill a scene where nothing was measured: those that people give, and those that
-nobody declares.
+"""Values that fill a scene where nothing was measured: declared, given by a user, or suspected.
 
-Nothing is guessed: a value that looks like fill is reported. It counts as nodata only if somebody
-says so.
+A suspected value is only reported. It counts as nodata only if the file or a user says so.
 """
 
 from collections.abc import Callable
@@ -38,27 +36,34 @@ TOGETHER = 0.9
 BESIDE, NEAR = 0.1, 0.05
 # Side of the windows that look at the border, in pixels.
 SIDE = 64
-# Bands that are looked at for values close to fill: all of hundreds would take gigabytes.
+# Bands that are searched for values close to fill: hundreds of them would take gigabytes.
 FEW_BANDS = 4
 
-# The value, or the values, of pixels that hold no measurement; None where there is none.
+# The value or values that mark pixels without a measurement; None where there is none.
 Nodata = float | int | tuple[float | int, ...] | None
-# No DN is beyond this, whatever its unit: these are nodata that nobody declared, and float32 would
+# No measurement is beyond this in any unit: larger values are undeclared nodata, and float32 would
 # overflow.
 BEYOND = 1e30
 
 
 def is_value(pixels: Pixels) -> Mask:
-    """Which of ``pixels`` may be DN of a measurement: not NaN, and not beyond what float32 can
-    reckon with.
-    """
+    """Which of ``pixels`` may be measurements: not NaN, and small enough for float32 arithmetic."""
     return (
         np.abs(pixels) <= BEYOND if pixels.dtype.kind == "f" else np.ones(pixels.shape, dtype=bool)
     )
 
 
 def is_measured(pixels: Pixels, nodata: Nodata) -> Mask:
-    """Which of ``pixels`` are values, and none of those of ``nodata``."""
+    """Which pixels are measurements.
+
+    Args:
+        pixels: pixels of any shape in DN.
+        nodata: values that mark pixels without a measurement.
+
+    Returns:
+        Mask of the shape of ``pixels``.
+
+    """
     mask = is_value(pixels)
     for value in nodata_values(nodata):
         mask &= pixels != value
@@ -66,7 +71,13 @@ def is_measured(pixels: Pixels, nodata: Nodata) -> Mask:
 
 
 def can_hold(dtype: str, value: float | int) -> bool:
-    """Whether a pixel of ``dtype`` can be ``value``, to the precision of the type."""
+    """Whether a pixel can have a value, to the precision of its type.
+
+    Args:
+        dtype: type of the pixel.
+        value: the value.
+
+    """
     kind = np.dtype(dtype)
     if kind.kind == "f":
         with np.errstate(over="ignore"):
@@ -75,28 +86,24 @@ def can_hold(dtype: str, value: float | int) -> bool:
 
 
 def nodata_values(nodata: Nodata) -> tuple[float | int, ...]:
-    """The values of ``nodata`` that a pixel can equal."""
+    """Return the values of ``nodata`` that a pixel can equal, which excludes NaN."""
     given = nodata if isinstance(nodata, tuple) else () if nodata is None else (nodata,)
     return tuple(value for value in given if not np.isnan(value))
 
 
 @dataclass(frozen=True, slots=True)
 class FillValue:
-    """A value that looks like fill.
-
-    Attributes:
-        value: in DN, the same in all bands.
-        share: of the sampled pixels of ``place``.
-        place: the scene, or its border.
-
-    """
+    """A value that looks like fill."""
 
     value: float | int
+    """The value in DN, the same in all bands."""
     share: float
+    """Its share of the sampled pixels of ``place``."""
     place: str
+    """The scene, or its border."""
 
     def note(self, source: str) -> str:
-        """One line on it for whoever restores ``source``."""
+        """Return one line about it for the user who restores ``source``."""
         return (
             f"{source}: {self.value:.15g} fills {self.share:.0%} of {self.place} and is restored"
             " like a measurement; if it stands for pixels that were not measured, give --nodata"
@@ -105,14 +112,33 @@ class FillValue:
 
 
 def both(declared: float | int | None, fill: float | int | None) -> Nodata:
-    """The nodata values of a band: that which its file declares, and that which a person gives."""
+    """Combine the nodata values of a band.
+
+    Args:
+        declared: the value that the file declares, or None.
+        fill: the value that the user gives, or None.
+
+    Returns:
+        The value, both values where they differ, or None.
+
+    """
     if declared is None or fill is None or declared == fill:
         return declared if fill is None else fill
     return (declared, fill)
 
 
 def refuse_foreign_fill(source: str, dtype: str, fill: float | int | None) -> None:
-    """Raise ``InputError`` for a ``fill`` that no pixel of ``dtype`` can hold."""
+    """Raise ``InputError`` for a value that no pixel can have.
+
+    Args:
+        source: name of the scene, for the message.
+        dtype: type of the pixels.
+        fill: the nodata value that the user gives, or None.
+
+    Raises:
+        InputError: ``dtype`` cannot hold ``fill``.
+
+    """
     if fill is not None and not can_hold(dtype, fill):
         raise InputError(f"{source}: pixels of {dtype} cannot be {fill}; correct --nodata")
 
@@ -120,11 +146,15 @@ def refuse_foreign_fill(source: str, dtype: str, fill: float | int | None) -> No
 def border(
     read: Callable[[Window], tuple[Pixels, Mask | None]], height: int, width: int
 ) -> Samples:
-    """The parts of the outermost rows and columns that lie in the corners and in the middles of the
-    sides.
+    """Read the parts of the outermost rows and columns at the corners and the middles of the sides.
+
+    Args:
+        read: reads a window of the scene.
+        height: rows of the scene.
+        width: columns of the scene.
 
     Returns:
-        Of each, pixels ``(band, row, col)`` and their mask, True where valid.
+        For each part pixels ``(band, row, col)`` and their mask, True where valid.
 
     """
     rows, cols = (min(SIDE, size) for size in (height, width))
@@ -140,7 +170,7 @@ def border(
 
 
 def _edges(window: Window, height: int, width: int) -> list[Window]:
-    """The rows and columns of ``window`` that are a scene's outermost."""
+    """Return the rows and columns of ``window`` that are outermost in the scene."""
     top, left, rows, cols = window.row, window.col, window.height, window.width
     lines = [Window(row, left, 1, cols) for row in {0, height - 1} if top <= row < top + rows]
     return lines + [
@@ -149,12 +179,15 @@ def _edges(window: Window, height: int, width: int) -> list[Window]:
 
 
 def find_fill(samples: Samples, edges: Samples) -> FillValue | None:
-    """Find a value that fills much of a scene or of its border, apart from all others.
+    """Find a value that fills much of a scene or of its border, and is far from all other values.
 
     Args:
         samples: pixels ``(band, row, col)`` of windows all over the scene with their masks, True
             where valid.
         edges: the same of its outermost rows and columns.
+
+    Returns:
+        The value, or None where there is none.
 
     """
     for places, place, least in (
@@ -168,7 +201,7 @@ def find_fill(samples: Samples, edges: Samples) -> FillValue | None:
 
 
 def _most_frequent(samples: Samples) -> tuple[Any, float]:
-    """The value that most pixels have in all bands, and their share of the pixels."""
+    """Return the value that most pixels have in all bands, and their share of the pixels."""
     alike = [pixels[0][_alike(pixels, mask)] for pixels, mask in samples]
     values, counts = np.unique(np.concatenate(alike), return_counts=True)
     if not counts.size or counts.max() < LEAST:
@@ -178,13 +211,13 @@ def _most_frequent(samples: Samples) -> tuple[Any, float]:
 
 
 def _alike(pixels: Pixels, mask: Mask) -> Mask:
-    """Where all bands are valid and of one value, ``(row, col)``."""
+    """Return where all bands are valid and have the same value, ``(row, col)``."""
     alike: Mask = mask.all(axis=0) & (pixels == pixels[:1]).all(axis=0)
     return alike
 
 
 def _is_apart(value: Any, samples: Samples) -> bool:
-    """Whether pixels of ``value`` lie together, and no others are close to it in DN."""
+    """Whether pixels of ``value`` are contiguous, and few other pixels are close to it in DN."""
     filled = [_alike(pixels, mask) & (pixels[0] == value) for pixels, mask in samples]
     pairs = sum(int((there[:, :-1] & there[:, 1:]).sum()) for there in filled)
     inner = sum(int(there[:, :-1].sum()) for there in filled)

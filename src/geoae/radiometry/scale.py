@@ -1,4 +1,4 @@
-"""DN to model units and back: one affine map a scene, fixed before the first tile."""
+"""DN to model units and back (maximum noise fraction): one affine map a scene, fixed in advance."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,9 +16,9 @@ SPREAD = 4.0
 # A band whose noise is below this part of its own spread is whitened as if it had that much:
 # keeps the map finite for noiseless and for constant bands.
 LEAST_NOISE = 1e-3
-# Where the signal is faintest, this part of a band's noise variance is left.
+# Least share of a band's noise variance, which holds where the signal is faintest.
 LEAST_VARIANCE = 0.05
-# Below this, in DN, a band is as good as constant: its gain would not fit into float32.
+# A band whose noise is below this, in DN, counts as constant: its gain would overflow float32.
 LEAST_WHITE = 1e-30
 
 
@@ -26,19 +26,22 @@ LEAST_WHITE = 1e-30
 class Scale:
     """``model = forward @ (DN - offset)``; the residual returns as ``inverse @ residual``.
 
-    ``offset`` (band,) in DN; ``forward`` (component, band); ``inverse`` (band, component);
-    ``sigma`` (component,) noise of each component in model units, at the bands' means; ``noise``
-    (band,) the bands' own, in DN, and ``slope`` (band,) how its variance grows with the signal, in
-    DN. The number of components is a multiple of the group the network takes at once; those past
-    the bands are zero.
+    The number of components is a multiple of the group that the network takes at once; components
+    beyond the number of bands are zero.
     """
 
     offset: Floats
+    """Mean of each band in DN, ``(band,)``."""
     forward: Floats
+    """DN to model units, ``(component, band)``."""
     inverse: Floats
+    """Model units to DN, ``(band, component)``."""
     sigma: Floats
+    """Noise of each component in model units where the bands have their means, ``(component,)``."""
     noise: Floats
+    """Noise of each band in DN where it has its mean, ``(band,)``."""
     slope: Floats
+    """Growth of each band's noise variance with its signal in DN, ``(band,)``."""
 
     @classmethod
     def principal(
@@ -49,14 +52,22 @@ class Scale:
         group: int,
         slope: Floats | None = None,
     ) -> Self:
-        """Principal components of the noise-whitened scene, in groups of ``group``.
+        """Compute the principal components of the noise-whitened scene (maximum noise fraction).
 
-        Maximum noise fraction ordering (Green et al., IEEE TGRS 26(1), 1988): with
-        ``D = diag(sigma)`` the eigenvectors of ``D^-1 covariance D^-1`` are orthogonal, so white
-        noise that is independent from band to band stays so, of equal strength in every component,
-        while what the bands share gathers in the first ones. ``mean`` (band,), ``covariance``
-        (band, band) of the noisy scene, ``sigma`` and ``slope`` (band,), all in DN. Each group
-        shares one gain, which brings its leading component to ``1 / SPREAD`` standard deviation.
+        Green et al., IEEE TGRS 26(1), 1988. With ``D = diag(sigma)``, the eigenvectors of ``D^-1
+        covariance D^-1`` are orthogonal. So white noise that is independent from band to band stays
+        white and independent, with equal strength in every component, while the signal that bands
+        share gathers in the first components. Each group of components has one gain, which scales
+        its leading component to a standard deviation of ``1 / SPREAD``.
+
+        Args:
+            mean: ``(band,)`` in DN.
+            covariance: of the noisy scene, ``(band, band)`` in DN squared.
+            sigma: noise of each band in DN, ``(band,)``.
+            group: components that the network takes at once.
+            slope: growth of the noise variance with the signal in DN, ``(band,)``; None for
+                constant noise.
+
         """
         bands = len(mean)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
@@ -65,7 +76,7 @@ class Scale:
         variances, vectors = np.linalg.eigh(covariance / np.outer(white, white))
         order = np.argsort(variances)[::-1]
         variances, vectors = variances[order], _fix_signs(vectors[:, order])
-        # No component can hold less than its noise; one that seems to is not blown up.
+        # No component has less variance than its noise; one that seems to is not amplified.
         lead = np.sqrt(np.maximum(variances[np.arange(bands) // group * group], 1.0))
         gain = 1.0 / (SPREAD * lead)
         components = -(-bands // group) * group
@@ -82,18 +93,17 @@ class Scale:
         return bool(self.slope.any())
 
     def variance(self, signal: NDArray[Any]) -> NDArray[np.float64]:
-        """Noise variance ``(band, row, col)`` in DN squared where the signal is ``signal``,
-        in DN.
-        """
+        """Compute the noise variance ``(band, row, col)`` in DN squared for a ``signal`` in DN."""
         noise, slope, mean = (
             value[:, None, None] for value in (self.noise**2, self.slope, self.offset)
         )
         return np.maximum(noise + slope * (signal - mean), LEAST_VARIANCE * noise)
 
     def to_model(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """``(band, row, col)`` in DN to ``(component, row, col)`` float32 in model units.
+        """Map pixels ``(band, row, col)`` in DN to ``(component, row, col)`` in model units,
+        float32.
 
-        Invalid pixels must have been filled: everything here is finite arithmetic.
+        Invalid pixels must have been filled: all values must be finite.
         """
         # float32 holds 16-bit DN exactly; wider types are centred in float64 first.
         exact = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
@@ -105,8 +115,10 @@ class Scale:
         return model.reshape(-1, *pixels.shape[1:])
 
     def level(self, variance: NDArray[Any]) -> NDArray[np.float32]:
-        """Noise deviation ``(component, row, col)`` in model units of bands whose noise has
-        ``variance`` ``(band, row, col)`` in DN squared and is independent from band to band.
+        """Map noise variance ``(band, row, col)`` in DN squared to deviation ``(component, row,
+        col)``.
+
+        The deviation is in model units. The noise must be independent from band to band.
         """
         # In float64: squares of DN need not fit into float32.
         flat = variance.reshape(len(variance), -1).astype(np.float64, copy=False)
@@ -114,13 +126,15 @@ class Scale:
         return level.reshape(-1, *variance.shape[1:])
 
     def to_native(self, residual: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``(component, row, col)`` residual in model units to ``(band, row, col)`` in DN."""
+        """Map a residual ``(component, row, col)`` in model units to ``(band, row, col)`` in DN."""
         native = self.inverse.astype(np.float32) @ residual.reshape(len(residual), -1)
         return native.reshape(-1, *residual.shape[1:])
 
 
 def _fix_signs(vectors: Floats) -> Floats:
-    """An eigenvector's sign is arbitrary: make its largest entry positive, on every machine."""
+    """Make the largest entry of each eigenvector positive, since its sign differs between
+    machines.
+    """
     if not vectors.size:
         return vectors
     largest = np.abs(vectors).argmax(axis=0)

@@ -1,4 +1,4 @@
-"""Subtract the residual: round, saturate, and leave invalid pixels untouched."""
+"""Subtract the residual: round, saturate, and leave invalid pixels unchanged."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,22 @@ __all__ = ["subtract"]
 def subtract(
     pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None, nodata: Nodata
 ) -> Pixels:
-    """``pixels - residual`` in the dtype of ``pixels``: rounded, saturating, invalid bits
-    untouched.
+    """Subtract a residual from pixels and keep their dtype.
 
-    ``pixels`` (row, col) in DN, ``residual`` (row, col) in DN, ``mask`` True where valid (None: all
-    are). A valid pixel that would land on ``nodata`` takes the next value on the side it came from.
-    Where the residual is zero the result is the same bits for every dtype.
+    The result is rounded and saturates. A valid pixel that would become ``nodata`` takes the next
+    value on the side it came from. Where the residual is zero the result has the same bits for
+    every dtype.
+
+    Args:
+        pixels: ``(row, col)`` in DN.
+        residual: ``(row, col)`` in DN.
+        mask: ``(row, col)``, True where valid; None where all pixels are. Invalid pixels keep their
+            bits.
+        nodata: nodata values of the band.
+
+    Returns:
+        Restored pixels ``(row, col)`` in the dtype of ``pixels``.
+
     """
     kind = pixels.dtype
     if np.issubdtype(kind, np.floating):
@@ -33,13 +43,13 @@ def subtract(
             np.rint(exactly, out=exactly), limits.min, limits.max, out=exactly
         ).astype(kind)
     values = nodata_values(nodata)
-    for value in values * len(values):  # beside the one may lie the other
+    for value in values * len(values):  # the neighbour of one nodata value may be the other
         restored = _beside(pixels, restored, residual, value)
     return restored if mask is None else np.where(mask, restored, pixels)
 
 
 def _subtract_wide(pixels: Pixels, residual: NDArray[np.float32]) -> Pixels:
-    """64-bit integers: float64 cannot hold them, so the rounded residual is subtracted as one."""
+    """Subtract from 64-bit integers, which float64 cannot hold: the residual is rounded first."""
     limits = np.iinfo(pixels.dtype)
     whole = np.clip(np.rint(residual.astype(np.float64)), -(2.0**62), 2.0**62).astype(np.int64)
     down = np.maximum(whole, 0).astype(pixels.dtype)
@@ -51,10 +61,9 @@ def _subtract_wide(pixels: Pixels, residual: NDArray[np.float32]) -> Pixels:
 def _beside(
     pixels: Pixels, restored: Pixels, residual: NDArray[np.float32], nodata: float | int
 ) -> Pixels:
-    """Move values that have become ``nodata`` one step back towards where the residual took them
-    from.
+    """Move values that have become ``nodata`` by one step, towards their value before.
 
-    A mask beside the nodata value may declare pixels valid that hold it; those stay.
+    Pixels that a mask declares valid although they hold the nodata value stay.
     """
     hit = (restored == nodata) & (pixels != nodata)
     if not hit.any():

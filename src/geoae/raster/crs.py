@@ -1,9 +1,8 @@
-"""Coordinate reference systems in GeoTIFF keys: what GDAL would write, and how to keep what it
-would lose.
+"""Coordinate reference systems in GeoTIFF keys: what GDAL writes, and how to keep what it loses.
 
 GDAL writes some kinds of CRS (projected 3D, vertical, derived, without a GeoTIFF code for their
-projection) into a sidecar only, and others without a part of what they say. Their GeoKeys are
-written under another name here, and put right in the finished file, whose layout stays as it is.
+projection) into a sidecar only, and others incompletely. Here their GeoKeys are written under
+another name and corrected in the finished file, whose layout stays as it is.
 """
 
 import io
@@ -49,30 +48,32 @@ Key = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How a CRS gets into a GeoTIFF.
-
-    Attributes:
-        text: WKT to give to GDAL.
-        change: the GeoKey to replace in the written file, and the one to put there; None where GDAL
-            writes the CRS as it is.
-
-    """
+    """How a CRS is written into a GeoTIFF."""
 
     text: str
+    """WKT for GDAL."""
     change: tuple[Key, Key] | None = None
+    """The GeoKey to replace in the written file, and its replacement; None where GDAL writes the
+    CRS as it is.
+    """
 
     @property
     def options(self) -> dict[str, str]:
-        """Creation options: GDAL ignores heights in the keys of GeoTIFF 1.0."""
+        """Creation options: with the keys of GeoTIFF 1.0, GDAL ignores heights."""
         return {"GEOTIFF_VERSION": "1.1"} if self.change else {}
 
 
 def same_crs(old: CRS | None, new: CRS | None) -> bool:
-    """Whether two CRS place pixels alike.
+    """Whether two CRS give pixels the same place.
 
-    Names and codes may differ, and so may the order of the axes: in a GeoTIFF it follows from the
-    kind of CRS, and GDAL gives easting or longitude first in any case. Kind, datum, projection,
-    units, heights and the directions of the axes must be the same.
+    Names and codes may differ. So may the order of the axes: in a GeoTIFF it follows from the kind
+    of CRS, and GDAL gives easting or longitude first in any case. Kind, datum, projection, units,
+    heights and the directions of the axes must be the same.
+
+    Args:
+        old: a CRS, or None.
+        new: another CRS, or None.
+
     """
     if not old or not new:
         return not old and not new
@@ -88,7 +89,7 @@ def stored(text: str, epoch: float | None = None) -> Stored | None:
         epoch: its coordinate epoch, a decimal year.
 
     Returns:
-        None where no way was found that gives the same CRS.
+        How to write it; None where no way gives the same CRS.
 
     """
     found = None
@@ -111,7 +112,16 @@ def stored(text: str, epoch: float | None = None) -> Stored | None:
 
 
 def change_keys(file: Path, way: Stored) -> None:
-    """Put the GeoKeys of a written ``file`` right; raise ``OSError`` where they are not there."""
+    """Correct the GeoKeys of a written file.
+
+    Args:
+        file: the file.
+        way: how its CRS was written.
+
+    Raises:
+        OSError: the keys to replace are not there.
+
+    """
     if way.change is None:
         return
     with file.open("r+b") as opened:
@@ -128,7 +138,7 @@ def _change(file: BinaryIO, change: tuple[Key, Key]) -> None:
 
 
 def _standard(text: str, crs: CRS) -> Iterator[Stored]:
-    """Ways that every reader of GeoTIFF understands."""
+    """Yield encodings that every reader of GeoTIFF understands."""
     yield Stored(text)
     code = _code(crs)
     if code:
@@ -144,8 +154,8 @@ def _standard(text: str, crs: CRS) -> Iterator[Stored]:
 
 
 def _flat(text: str) -> tuple[int, int] | None:
-    """EPSG codes of a projected 3D CRS: the projected 2D one, and the geographic 3D one that has
-    its heights.
+    """Return EPSG codes of a projected 3D CRS: of its 2D part, and of the geographic 3D CRS below
+    it.
 
     Source: OGC 19-008r4 (GeoTIFF 1.1), VerticalGeoKey: the code of a vertical or a geographic 3D
     CRS.
@@ -160,8 +170,10 @@ def _flat(text: str) -> tuple[int, int] | None:
 
 
 def _in_words(text: str, crs: CRS, epoch: float | None) -> Iterator[Stored]:
-    """Ways that GDAL alone understands. An epoch is left out where PROJ says that it has no
-    meaning: of a static CRS.
+    """Yield encodings that only GDAL understands. Without an epoch where PROJ says it has no
+    meaning.
+
+    An epoch has no meaning for a static CRS.
     """
     texts = [text]
     for version in ("WKT2_2019", "WKT2_2015"):
@@ -176,7 +188,7 @@ def _in_words(text: str, crs: CRS, epoch: float | None) -> Iterator[Stored]:
 
 
 def _read(way: Stored, epoch: float | None = None) -> tuple[CRS | None, float | None]:
-    """CRS and epoch of a GeoTIFF that is written this ``way``; None where it cannot be."""
+    """Write a GeoTIFF this ``way`` and read CRS and epoch back; None where that fails."""
     attribute = f' coordinateEpoch="{epoch:.17g}"' if epoch else ""
     recipe = SMALLEST.format(attribute, escape(way.text)).encode()
     with suppress(RasterioError, CPLE_BaseError, CRSError, OSError, struct.error):
@@ -191,7 +203,7 @@ def _read(way: Stored, epoch: float | None = None) -> tuple[CRS | None, float | 
 
 
 def _epoch(dataset: rasterio.DatasetReader) -> float | None:
-    """A decimal year, which rasterio does not know."""
+    """Return the coordinate epoch, a decimal year, to which rasterio gives no access."""
     with MemoryFile(ext=".vrt") as memory:
         rasterio.shutil.copy(dataset, memory.name, driver="VRT")
         found = re.search(rb'coordinateEpoch="([^"]*)"', bytes(memory.getbuffer()))
@@ -199,7 +211,7 @@ def _epoch(dataset: rasterio.DatasetReader) -> float | None:
 
 
 def _code(crs: CRS | None) -> int | None:
-    """The EPSG code that a CRS gives itself: of the whole, not of its parts."""
+    """Return the EPSG code of a whole CRS, not of its parts."""
     found = re.search(r'(?:AUTHORITY|ID)\["EPSG","?(\d+)"?\]\]$', crs.to_wkt()) if crs else None
     return int(found[1]) if found else None
 

@@ -1,4 +1,4 @@
-"""Open rasters so that what is damaged is an error, and nothing but geoae speaks of it."""
+"""Open rasters so that damage is an error, and only geoae reports it."""
 
 import os
 import re
@@ -54,8 +54,8 @@ def open_raster(name: str) -> Iterator[DatasetReader]:
     """Open ``name`` with GDAL's strict settings.
 
     Raises:
-        InputError: a name that GDAL cannot be given, or a pipe.
-        RasterioError: whatever rasterio says of what cannot be opened.
+        InputError: a name that GDAL cannot open, or a pipe.
+        RasterioError: rasterio's own error where the file cannot be opened.
 
     """
     refuse_what_is_no_file(name)
@@ -64,15 +64,15 @@ def open_raster(name: str) -> Iterator[DatasetReader]:
 
 
 def line(error: BaseException) -> str:
-    """The innermost message of an error chain, on one line."""
+    """Return the innermost message of a chain of errors, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split()).rstrip(".")
 
 
 def refuse_what_is_no_file(source: str) -> None:
-    """Raise ``InputError`` for names that GDAL cannot be given, and for pipes, which it would wait
-    for.
+    """Raise ``InputError`` for names that GDAL cannot take, and for pipes, on which it would
+    wait.
     """
     try:
         source.encode()
@@ -89,7 +89,7 @@ def refuse_what_is_no_file(source: str) -> None:
 
 
 def nothing_there(source: str) -> str | None:
-    """Why GDAL makes nothing of ``source``, where that is plain to see."""
+    """Say why GDAL cannot open ``source`` where that is obvious; else None."""
     with suppress(OSError, ValueError):
         path = Path(source)
         if path.is_dir():
@@ -100,8 +100,15 @@ def nothing_there(source: str) -> str | None:
 
 
 def no_codec(source: str, why: str) -> InputError | None:
-    """The error of a file that this GDAL cannot decode, from what GDAL says; None where it says
-    something else.
+    """Return the error for a file whose codec this GDAL lacks.
+
+    Args:
+        source: name of the file.
+        why: GDAL's message.
+
+    Returns:
+        The error; None where the message has another cause.
+
     """
     match = NO_CODEC.search(why)
     if not match:
@@ -117,7 +124,7 @@ def no_codec(source: str, why: str) -> InputError | None:
 
 @contextmanager
 def open_source(source: str) -> Iterator[rasterio.DatasetReader]:
-    """``source`` as a dataset; whatever goes wrong becomes an ``InputError``."""
+    """Open ``source``; turn any error into an ``InputError``."""
     with ExitStack() as stack:
         try:
             dataset = stack.enter_context(open_raster(source))
@@ -131,8 +138,9 @@ def open_source(source: str) -> Iterator[rasterio.DatasetReader]:
 
 @contextmanager
 def refuse_damaged_description(source: str) -> Iterator[None]:
-    """Raise ``InputError`` where the description of ``source`` is damaged: keys that contradict
-    each other, or text in no encoding.
+    """Raise ``InputError`` where the metadata of ``source`` is damaged.
+
+    Keys contradict each other, for example, or text has an unknown encoding.
     """
     try:
         yield
@@ -144,8 +152,9 @@ def refuse_damaged_description(source: str) -> Iterator[None]:
 
 
 def on_disk(name: str) -> str | None:
-    """The file behind a name that GDAL or rasterio opens, such as the archive in
-    ``/vsizip//data/scene.zip/inside.tif``.
+    """Return the file behind a name that GDAL or rasterio opens.
+
+    For ``/vsizip//data/scene.zip/inside.tif`` this is the archive.
     """
     path = Path(re.sub(r"^([\w+]+://)?(/vsi\w+/)*", "", name))
     return next(
@@ -159,7 +168,7 @@ def on_disk(name: str) -> str | None:
 
 
 def stat_file(name: str) -> os.stat_result | None:
-    """Size and times of the file ``name``; None where there is none."""
+    """Return size and times of the file ``name``; None where there is none."""
     try:
         return Path(name).stat()
     except (OSError, ValueError):  # ValueError: no name that a file can have

@@ -1,6 +1,6 @@
-"""Parts and source become one file in which nothing but the restored pixels changed.
+"""Assemble parts and source into one file in which only the restored pixels have changed.
 
-GDAL copies the two, as ``raster/vrt.py`` describes them, in one multi-threaded pass.
+GDAL copies both, described as ``raster/vrt.py`` does, in one multi-threaded pass.
 """
 
 import os
@@ -40,8 +40,15 @@ LARGEST_BLOCK = 32 << 20
 
 
 def refuse_target(source: str, target: str | Path) -> None:
-    """Raise ``OutputError`` where writing ``target`` would destroy the input or something that is
-    no raster file, or where it is named as another format.
+    """Refuse a target that must not be written.
+
+    Args:
+        source: the scene.
+        target: the output.
+
+    Raises:
+        OutputError: the target is the input, no regular file, or has the suffix of another format.
+
     """
     path = Path(target)
     try:
@@ -69,9 +76,7 @@ def refuse_target(source: str, target: str | Path) -> None:
 
 
 def _files_of(source: str) -> list[Path]:
-    """The files of this machine that ``source`` consists of: sidecars, parts of a VRT, the archive
-    around it.
-    """
+    """List the local files of ``source``: sidecars, parts of a VRT, the archive around it."""
     names = [source]
     with suppress(RasterioError), open_raster(source) as dataset:
         names += dataset.files
@@ -89,11 +94,23 @@ def assemble(
     domain: str = "GEOAE",
     mistagged: Collection[int] = (),
 ) -> None:
-    """Write ``source`` with ``bands`` (1-based) taken from ``parts`` to ``target``, losslessly.
+    """Write a source with restored bands to a file, losslessly.
 
-    ``profile`` is a key of ``WRITERS``; ``tags`` go into the metadata ``domain``; ``mistagged``
-    bands are alpha by their tag alone, which they keep, and hide no pixel from overviews. Raises
-    ``OutputError`` where the target cannot be written in full; what was written of it is removed.
+    Args:
+        source: the scene.
+        parts: finished slabs of the restored bands.
+        bands: restored bands, 1-based.
+        target: file to write.
+        profile: key of ``WRITERS``.
+        tags: tags for the metadata ``domain``.
+        domain: name of the metadata domain.
+        mistagged: bands that are tagged as alpha but are measurements. They keep the tag, and hide
+            no pixel from overviews.
+
+    Raises:
+        InputError: the source cannot be read any more.
+        OutputError: the target cannot be written in full; what was written is removed.
+
     """
     marker = f"geoae-{uuid.uuid4().hex}"
     with ExitStack() as stack:
@@ -132,9 +149,7 @@ def assemble(
 
 
 def _interruptible(work: Callable[[], None]) -> None:
-    """GDAL's copy cannot be stopped. On a thread that dies with the process, Ctrl-C need not wait
-    for it.
-    """
+    """Run ``work`` on a daemon thread, so that Ctrl-C need not wait for GDAL's copy to end."""
     if threading.current_thread() is not threading.main_thread():
         work()  # signals arrive at the main thread alone
         return
@@ -160,18 +175,17 @@ def _copy(recipe: str, target: Path, bands: Sequence[int], options: Mapping[str,
 
 
 def _blame(source: str, dataset: DatasetReader, error: BaseException) -> None:
-    """Raise ``ReadError`` where it is the source that will not read, rather than the target be
-    written.
-    """
+    """Raise ``ReadError`` where reading the source failed rather than writing the target."""
     whole = Window(0, 0, dataset.height, dataset.width)
     if damage(dataset, whole):
         raise read_error(source, dataset, whole, error) from error
 
 
 def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
-    """Decode every block: a full disk makes GDAL complain on stderr and return as if all were well.
-    What it could not write may read as zeros; so restored ``bands``, or all where none is, are
-    compared. Bands share their blocks, so the others are there where these are.
+    """Decode every block of the target: on a full disk GDAL reports nothing to its caller.
+
+    Blocks that it could not write may read as zeros. So restored ``bands``, or all where none is,
+    are compared with the source; other bands share the blocks of these.
     """
     with open_raster(recipe) as wanted, open_raster(str(target)) as dataset:
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
@@ -197,7 +211,9 @@ def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
 
 
 def _largest(dataset: DatasetReader) -> Any:
-    """The largest value that a file can hold; None where it rounds floating point to fewer bits."""
+    """Return the largest value that a file can hold; None where it rounds floating point to fewer
+    bits.
+    """
     bits, kind = _bits(dataset)[0], np.dtype(dataset.dtypes[0])
     if kind.kind == "f":
         return None if bits else kind.type(np.inf)
@@ -232,7 +248,9 @@ WRITERS: dict[str, Callable[[DatasetReader], dict[str, str]]] = {
 
 
 def _common(dataset: DatasetReader) -> dict[str, str]:
-    """A predictor, or the source's packing of bits, for which libtiff has no predictor."""
+    """Return creation options: a predictor, or the source's bit depth, for which libtiff has
+    none.
+    """
     # In the VRT, NBITS would round floating point to integers. JPEG 2000 is not packed: there it is
     # a precision.
     threads = STRICT.get("GDAL_NUM_THREADS", "ALL_CPUS")
@@ -260,7 +278,7 @@ def _blocksize(dataset: DatasetReader, side: int) -> int:
 
 
 def _has_classes(dataset: DatasetReader) -> bool:
-    """Whether an average of neighbours would be a value that means something else."""
+    """Whether the average of neighbours would be a value with another meaning."""
     names = " / ".join(filter(None, dataset.descriptions)).lower().replace("_", " ")
     return (
         "1" in _bits(dataset)

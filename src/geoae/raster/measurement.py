@@ -1,9 +1,8 @@
-"""Decide whether a band is a measurement: what its file claims of it, held against its values where
-they may tell.
+"""Decide whether a band is a measurement, from its metadata and, where needed, its values.
 
-GDAL calls the fourth band of any 8-bit file of four bands alpha unless it is told otherwise, so
-that near infrared often bears the tag. A claim by tag or name is therefore not a fact, and what a
-person asks for outweighs it.
+GDAL tags the fourth band of any 8-bit file of four bands as alpha unless it is told otherwise, so
+near infrared often has this tag. So tags and names are claims rather than facts, and the user's
+choice has priority over them.
 """
 
 import re
@@ -45,20 +44,16 @@ Values = Sequence[NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a file says of a band.
-
-    Attributes:
-        colour: its colour interpretation.
-        name: its description.
-        bits: of each pixel, where the file says so (``NBITS``).
-        restored: whether geoae has restored it before, as a measurement.
-
-    """
+    """What a file states about a band."""
 
     colour: ColorInterp
+    """Colour interpretation."""
     name: str = ""
+    """Description."""
     bits: str | None = None
+    """Bits of each pixel, where the file states them (``NBITS``)."""
     restored: bool = False
+    """Whether geoae has restored the band before, as a measurement."""
 
     @property
     def words(self) -> str:
@@ -67,7 +62,7 @@ class Claims:
 
     @property
     def kind(self) -> str | None:
-        """What the band is other than a measurement, by the claims alone; None where it is one."""
+        """What the band is by these claims, other than a measurement; None where it is one."""
         if self.colour is ColorInterp.palette:
             return "palette"
         if self.colour is ColorInterp.alpha:
@@ -79,26 +74,25 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a band is.
-
-    Attributes:
-        kind: what it is other than a measurement; None where it is one.
-        against: the claim that was found to be wrong, or that was overruled.
-
-    """
+    """The decision on a band."""
 
     kind: str | None
+    """What the band is, other than a measurement; None where it is one."""
     against: str | None = None
+    """The claim that was wrong, or that the user has overruled."""
 
 
 def judge(claims: Claims, values: Values = (), *, asked: bool = False) -> Verdict:
     """Decide what a band is.
 
     Args:
-        claims: what its file says.
+        claims: what its file states.
         values: windows ``(row, col)`` of it in DN, without invalid pixels if these are known;
             needed only where ``claims.kind`` is "alpha".
-        asked: whether a person has named the band as one to restore, which outweighs all else.
+        asked: whether the user has named the band to be restored, which has priority.
+
+    Returns:
+        The decision.
 
     """
     kind = claims.kind
@@ -118,13 +112,14 @@ def judge(claims: Claims, values: Values = (), *, asked: bool = False) -> Verdic
 
 
 def is_alpha(values: Values, infrared: bool = False) -> bool:
-    """Whether values are those of an alpha: two at most, mostly opaque where not transparent, or
+    """Whether values are those of an alpha band.
+
+    An alpha band has two values at most, or is mostly opaque where it is not transparent, or has
     ramps between the two.
 
     Args:
         values: windows ``(row, col)`` of a band in DN.
-        infrared: whether its name is that of a measurement, so that two values at most pass for an
-            alpha.
+        infrared: whether its name is that of a measurement; then only two values at most count.
 
     """
     windows = [np.asarray(window, np.float64) for window in values]
@@ -154,10 +149,12 @@ def is_alpha(values: Values, infrared: bool = False) -> bool:
 
 
 def _bends(windows: Sequence[NDArray[np.float64]], low: float, high: float) -> tuple[float, float]:
-    """How much values between ``low`` and ``high`` bend along rows: of half and of nine tenths of
-    them at most.
+    """Measure second differences along rows of values between ``low`` and ``high``.
 
-    As a share of their spread; infinity where there are none.
+    Returns:
+        Their median and 90th percentile, as shares of the spread of these values; infinity where
+        there are none.
+
     """
     bends, levels = [], []
     for window in windows:

@@ -82,18 +82,26 @@ class ArraySource:
 
 @dataclass(frozen=True, slots=True)
 class ArraySink:
-    """A sink that keeps pixels in an array, whose first row is ``row`` of the scene."""
+    """A sink that writes into an array."""
 
     pixels: Pixels
+    """The array ``(band, row, col)`` to write into."""
     row: int = 0
+    """Row of the scene that its first row is."""
 
     def write(self, window: Window, pixels: Pixels) -> None:
-        """``pixels`` (band, height, width) in the dtype of the array."""
+        """Write finished pixels.
+
+        Args:
+            window: their place in scene coordinates.
+            pixels: ``(band, height, width)`` in the dtype of the array.
+
+        """
         self.pixels[(slice(None), *window.slices(self.row))] = pixels
 
 
 def write_into(array: ArraySink) -> Callable[[Slab], AbstractContextManager[ArraySink]]:
-    """Where the engine writes its slabs, all of them into ``array``."""
+    """Return the sink of the engine that writes all slabs into ``array``."""
 
     @contextmanager
     def sink(_: Slab) -> Iterator[ArraySink]:

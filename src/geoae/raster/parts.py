@@ -1,4 +1,4 @@
-"""Part files: finished slabs on disk, from which a killed run goes on."""
+"""Part files: finished slabs on disk, from which a run that was killed continues."""
 
 import errno
 import json
@@ -35,25 +35,35 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A finished slab on disk: full rows of the scene from ``row`` on, restored bands only."""
+    """A finished slab on disk: full-width rows of the scene, restored bands only."""
 
     path: Path
+    """Its file."""
     row: int
+    """First row in the scene."""
     height: int
+    """Number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartWriter:
-    """Takes windows of one slab, in scene coordinates; ``written`` are their places and
-    checksums.
-    """
+    """Writes windows of one slab."""
 
     slab: Slab
+    """The slab."""
     dataset: rasterio.io.DatasetWriter
+    """The open file."""
     written: list[tuple[RasterWindow, int]] = field(default_factory=list)
+    """Place and checksum of each window that was written."""
 
     def write(self, window: Window, pixels: NDArray[Any]) -> None:
-        """``pixels`` (band, height, width) in the source's dtype."""
+        """Write finished pixels.
+
+        Args:
+            window: their place in scene coordinates.
+            pixels: ``(band, height, width)`` in the source's dtype.
+
+        """
         area = RasterWindow(
             window.col, window.row - self.slab.window.row, window.width, window.height
         )
@@ -61,8 +71,8 @@ class PartWriter:
         self.written.append((area, _checksum(pixels)))
 
     def reads_as_written(self, draft: Path) -> bool:
-        """Whether the closed file holds all of it: on a full disk GDAL returns as if all
-        were well.
+        """Whether the closed file holds all that was written: on a full disk GDAL reports
+        nothing.
         """
         with SILENCE, rasterio.open(draft) as dataset:
             return all(
@@ -72,26 +82,44 @@ class PartWriter:
 
 @dataclass(frozen=True, slots=True)
 class PartStore:
-    """A folder of slabs of one order. A part under its final name is complete.
+    """A folder of slabs of one job. A part under its final name is complete.
 
-    The name ends in a checksum of the part's bytes, its slab and its order (``seed``), so a part
-    that was damaged, exchanged or made for something else is not taken for a finished one.
+    The name ends in a checksum of the part's bytes, its slab and its job (``seed``), so a part that
+    was damaged, exchanged or made for another job does not count as finished.
     """
 
     folder: Path
+    """The folder."""
     bands: int
+    """Number of restored bands."""
     dtype: str
+    """Type of their pixels."""
     seed: int
+    """Checksum of the note that identifies the job."""
 
     @classmethod
     @contextmanager
     def opened(
         cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool
     ) -> Iterator[Self]:
-        """Hold ``folder`` for this process; parts of another ``order`` (or all, if ``fresh``) go,
-        and so do those that are not as they were written.
+        """Open a folder of parts, held for this process while the block runs.
 
-        Raises ``BusyError`` while another run holds it, ``OutputError`` where it cannot be made.
+        Parts of another job, and parts that are damaged, are removed.
+
+        Args:
+            folder: the folder, made where it is missing.
+            order: facts that identify the job.
+            bands: number of restored bands.
+            dtype: type of their pixels.
+            fresh: whether to remove all parts.
+
+        Yields:
+            The store.
+
+        Raises:
+            BusyError: another run holds the folder.
+            OutputError: the folder cannot be made or written.
+
         """
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise OutputError(
@@ -118,8 +146,8 @@ class PartStore:
     def _begun(
         cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool
     ) -> Self:
-        """The store in ``folder``, which is held, with those of its parts that are whole and of
-        this ``order``.
+        """Return the store in ``folder``, which is held, after removing parts that are of no
+        use.
         """
         note, text = folder / NOTE, _text(order)
         store = cls(folder, bands, dtype, zlib.crc32(text.encode()))
@@ -130,7 +158,13 @@ class PartStore:
 
     @staticmethod
     def sweep(folder: Path, order: dict[str, object]) -> None:
-        """Remove what a run of this very ``order`` left that was killed after it had published."""
+        """Remove what a run left that was killed after it had published its output.
+
+        Args:
+            folder: folder of the parts.
+            order: facts that identify the job; parts of another job stay.
+
+        """
         if folder.is_dir() and (
             not (folder / NOTE).exists() or _reads(folder / NOTE, _text(order))
         ):
@@ -138,7 +172,7 @@ class PartStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _tidy(self, keep: bool) -> None:
-        """Remove what a killed run was about to write, and all but whole parts (or those too)."""
+        """Remove drafts and, unless ``keep``, also whole parts."""
         kept = lock_files(self.folder / LOCK)
         if keep:
             kept |= {self.folder / NOTE} | {
@@ -159,16 +193,16 @@ class PartStore:
                 yield int(index), path
 
     def finished(self) -> dict[int, Path]:
-        """Parts under their final names, by the index of their slab."""
+        """Return finished parts by the index of their slab."""
         return dict(self._named())
 
     def parts(self, slabs: Sequence[Slab]) -> list[Part]:
-        """``slabs``, all of them finished, as the writer wants them."""
+        """Return ``slabs``, all of them finished, as parts for the writer."""
         paths = self.finished()
         return [Part(paths[slab.index], slab.window.row, slab.window.height) for slab in slabs]
 
     def _name(self, index: int, written: Path) -> str:
-        """The final name of slab ``index`` whose part is ``written``."""
+        """Return the final name of slab ``index``, whose part is ``written``."""
         checksum = zlib.crc32(f"{index}".encode(), self.seed)
         with written.open("rb") as file:
             while chunk := file.read(CHUNK):
@@ -177,7 +211,7 @@ class PartStore:
 
     @contextmanager
     def writer(self, slab: Slab) -> Iterator[PartWriter]:
-        """A part that takes its name only when the block ends without an error."""
+        """Open a part, which takes its final name only when the block ends without an error."""
         # A name of its own: a worker of a cluster that was given up may still be writing the same
         # slab.
         draft = self.folder / f"slab-{slab.index:05d}.{uuid.uuid4().hex}.tmp"
@@ -230,7 +264,7 @@ def _text(order: dict[str, object]) -> str:
 
 
 def _reads(note: Path, text: str) -> bool:
-    """Whether ``note`` says exactly ``text``, whatever may be there instead."""
+    """Whether ``note`` exists and holds exactly ``text``."""
     try:
         return note.read_text() == text
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The raster: what it is, which of its bands are measurements, and windows of its pixels."""
+"""A raster to restore: its description, which bands are measurements, and windows of its pixels."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -59,45 +59,62 @@ CLAIMS = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A raster as far as restoring it is concerned.
-
-    ``bands``: 1-based bands that are restored; ``copied``: the others, each with the reason;
-    ``nodata`` of each restored band; ``masked``: whether any pixel may be invalid; ``identity``: a
-    digest of structure, metadata, what sidecars add and, for local files, size and time of change;
-    ``files``: those of this machine that the pixels come from, and ``state``: what tells whether
-    they have changed since; ``mistagged``: bands that are tagged as alpha but are measurements;
-    ``notes``: lines for people on bands that are not what the file says; ``fill``: the value that a
-    person says is nodata too, or None.
-    """
+    """The description of a raster, as far as restoring it needs."""
 
     source: str
+    """The raster, as GDAL opens it."""
     height: int
+    """Number of rows."""
     width: int
+    """Number of columns."""
     count: int
+    """Number of bands."""
     dtype: str
+    """Type of the pixels."""
     bands: tuple[int, ...]
+    """Bands that are restored, 1-based."""
     copied: dict[int, str]
+    """The other bands, each with the reason."""
     nodata: tuple[Nodata, ...]
+    """Nodata values of each restored band."""
     masked: bool
+    """Whether any pixel may be invalid."""
     driver: str
+    """GDAL's driver."""
     crs: str
+    """Name of the coordinate reference system."""
     pixel_size: tuple[float, float] | None
+    """Width and height of a pixel in units of the CRS; None without a georeference."""
     identity: str
+    """Digest of structure, metadata, what sidecars add and, for local files, size and time of
+    change.
+    """
     files: tuple[str, ...]
+    """Local files that the pixels come from."""
     state: str
+    """Digest of size and times of these files, which shows whether they have changed."""
     mistagged: tuple[int, ...]
+    """Bands that are tagged as alpha but are measurements."""
     notes: tuple[str, ...]
+    """Lines for the user on bands that are not what the file states."""
     fill: float | int | None = None
+    """The nodata value that the user gives, or None."""
 
     @classmethod
     def open(
         cls, source: str, only: tuple[int, ...] | None = None, fill: float | int | None = None
     ) -> Self:
-        """Describe ``source``; restore ``only`` these bands, copy the others. Pixels of the value
-        ``fill`` are not measured, whatever the file declares.
+        """Describe a raster.
 
-        Raises ``InputError`` for what cannot be opened or restored (complex data, mixed types, no
-        bands, bands that do not exist, a ``fill`` that the type cannot hold).
+        Args:
+            source: anything GDAL opens by name.
+            only: 1-based bands to restore, others are copied; None for all measurements.
+            fill: value of pixels that are not measured, whatever the file declares.
+
+        Raises:
+            InputError: the raster cannot be opened or restored (complex data, mixed types, no
+                bands, bands that do not exist, a ``fill`` that the type cannot hold).
+
         """
         with open_source(source) as dataset, refuse_damaged_description(source):
             if dataset.count == 0:
@@ -143,30 +160,36 @@ class Scene:
             )
 
     def changed(self) -> bool:
-        """Whether the local files have been written to, replaced or removed since the scene was
+        """Whether the local files were written to, replaced or removed since the scene was
         opened.
         """
         return _state(self.files) != self.state
 
     @contextmanager
     def reader(self) -> Iterator["Reader"]:
-        """A handle of its own: GDAL datasets must not be shared between threads."""
+        """Open a reader with a handle of its own, since threads must not share a GDAL dataset."""
         with open_source(self.source) as dataset:
             yield Reader(self, dataset)
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Windows of a scene's restored bands, in DN, through one GDAL handle."""
+    """Reads windows of a scene's restored bands through one GDAL handle."""
 
     scene: Scene
+    """The scene."""
     dataset: rasterio.DatasetReader
+    """The open dataset."""
 
     def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """Pixels ``(band, height, width)`` and their mask (None: all valid).
+        """Read a window, which may reach beyond the scene; the scene is continued by reflection.
 
-        A window may reach beyond the scene, which continues as its own reflection. Raises
-        ``ReadError`` with the window that would not read.
+        Returns:
+            Pixels ``(band, height, width)`` in DN and their mask, None where all are valid.
+
+        Raises:
+            ReadError: the window cannot be read.
+
         """
         scene = self.scene
         rows = reflect(window.row, window.height, scene.height)
@@ -216,7 +239,9 @@ def _one_dtype(source: str, dataset: rasterio.DatasetReader) -> str:
 def _verdicts(
     source: str, dataset: DatasetReader, only: tuple[int, ...] | None
 ) -> dict[int, Verdict]:
-    """What each band is; those that ``only`` names are measurements whatever the file says."""
+    """Decide what each band is; those that ``only`` names are measurements whatever the file
+    states.
+    """
     missing = sorted(set(only or ()) - set(dataset.indexes))
     if missing:
         raise InputError(
@@ -238,7 +263,7 @@ def _verdicts(
 
 
 def _values(source: str, dataset: DatasetReader, band: int) -> list[NDArray[np.float64]]:
-    """A few windows of a band in DN, NaN where they hold the nodata value."""
+    """Read a few windows of a band in DN, with NaN in place of the nodata value."""
     found: list[NDArray[np.float64]] = []
     for grid in grids():
         found = []
@@ -255,16 +280,14 @@ def _values(source: str, dataset: DatasetReader, band: int) -> list[NDArray[np.f
 
 
 def _copied(verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None) -> dict[int, str]:
-    """Bands that are not restored, with the reason."""
+    """Return the bands that are not restored, with the reason."""
     others = {} if only is None else dict.fromkeys(set(verdicts) - set(only), "not among --bands")
     kinds = {band: verdict.kind for band, verdict in verdicts.items() if verdict.kind}
     return dict(sorted((others | kinds).items()))
 
 
 def _masks_others(dataset: DatasetReader) -> bool:
-    """Whether GDAL takes an alpha for the mask of the other bands: it has to be the last of two or
-    four.
-    """
+    """Whether GDAL uses an alpha band as mask of the others: it must be the last of two or four."""
     return any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
 
 
@@ -286,7 +309,7 @@ def _notes(
     verdicts: Mapping[int, Verdict],
     only: tuple[int, ...] | None,
 ) -> Iterator[str]:
-    """One line for each band of which the file says what it is not."""
+    """Yield one line for each band about which the file is wrong."""
     for band, verdict in verdicts.items():
         if verdict.against is None:
             continue
@@ -315,16 +338,14 @@ def _crs_name(dataset: rasterio.DatasetReader) -> str:
 
 
 def _local_files(source: str, dataset: rasterio.DatasetReader) -> tuple[str, ...]:
-    """Files of this machine that pixels and masks come from: a mosaic's, an archive; no overviews
-    or statistics.
-    """
+    """List local files of pixels and masks (a mosaic's, an archive); no overviews or statistics."""
     names = [source, *dataset.files]
     found = {on_disk(name) for name in names if not name.endswith((".ovr", ".aux.xml"))}
     return tuple(sorted(path for path in found if path))
 
 
 def _state(files: tuple[str, ...]) -> str:
-    """Size and times of ``files``. The time of the inode too, which nobody can set back."""
+    """Hash size and times of ``files``, the inode's time too, which nobody can set back."""
     facts = [
         (now.st_size, now.st_mtime_ns, now.st_ctime_ns) if (now := stat_file(name)) else None
         for name in files

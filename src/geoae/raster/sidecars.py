@@ -1,4 +1,4 @@
-"""Files beside a raster that GDAL reads with it: masks, overviews, world files, ``.aux.xml``."""
+"""Sidecars, files that GDAL reads with a raster: masks, overviews, world files, ``.aux.xml``."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,8 +24,8 @@ KNOWN = {"Description", "NoDataValue"}
 
 
 def sidecars_of(target: str) -> list[str]:
-    """The files that GDAL reads together with the GeoTIFF ``target``, as it lists them; none where
-    there is no such.
+    """List the files that GDAL reads with the GeoTIFF ``target``; none where there is no such
+    file.
     """
     with suppress(InputError, *DAMAGED), open_raster(target) as dataset:
         # The first is the raster itself. What other formats list may be rasters in their own right.
@@ -34,10 +34,18 @@ def sidecars_of(target: str) -> list[str]:
 
 
 def remove_sidecars(target: Path, kept: Sequence[str]) -> None:
-    """Remove what GDAL would read with a GeoTIFF that is about to take the name ``target``.
+    """Remove files that GDAL would read with a GeoTIFF that is about to take a name.
 
-    GDAL's own writers do so, too. Files that other rasters share, such as Landsat's ``_MTL.txt``,
-    stay, and those that are ``kept``. Raises ``OutputError`` where one cannot be removed.
+    GDAL's own writers do so too. Files that other rasters share, such as Landsat's ``_MTL.txt``,
+    stay.
+
+    Args:
+        target: the name.
+        kept: files to keep.
+
+    Raises:
+        OutputError: a file cannot be removed.
+
     """
     named = {target.with_name(target.name + end) for end in AFTER} | {
         target.with_suffix(end) for end in INSTEAD
@@ -65,11 +73,17 @@ def _is_named_after(target: Path, path: Path) -> bool:
 
 
 def described_beside(source: str, dataset: DatasetReader) -> list[str]:
-    """What an ``.aux.xml`` adds to what ``source``, which is open as ``dataset``, says of its bands
-    and control points.
+    """Return what an ``.aux.xml`` adds to the description of bands and control points.
 
-    Statistics and histograms do not count, as they appear when somebody looks at a scene. Empty
-    where it adds nothing.
+    Statistics and histograms do not count, since programs add them when they display a scene.
+
+    Args:
+        source: the raster.
+        dataset: the same raster, open.
+
+    Returns:
+        XML of each fact; empty where the file adds nothing.
+
     """
     if not any(name.endswith(".aux.xml") for name in dataset.files):
         return []
@@ -85,7 +99,9 @@ def described_beside(source: str, dataset: DatasetReader) -> list[str]:
 
 
 def _facts(dataset: DatasetReader) -> list[str]:
-    """Control points, and of each band what an output would say of it other than the ``KNOWN``."""
+    """Return control points, and the facts of each band that an output would state, without
+    ``KNOWN``.
+    """
     root = described(dataset, dataset.name, (), dataset.indexes)
     points = [tostring(node, "unicode") for node in root.findall("GCPList")]
     bands = [(band.get("band"), fact) for band in root.findall("VRTRasterBand") for fact in band]
@@ -99,10 +115,19 @@ def _facts(dataset: DatasetReader) -> list[str]:
 
 
 def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
-    """Let ``draft`` take its name, not before its bytes are on the disk.
+    """Rename a finished file once its bytes are on disk.
 
-    What GDAL reads with the file of that name goes first, except files that are ``kept``, such as
-    the source's.
+    Files that GDAL would read with it are removed first.
+
+    Args:
+        draft: the file.
+        final: its new name.
+        kept: files to keep, such as the source's.
+
+    Raises:
+        OutputError: a sidecar cannot be removed.
+        OSError: the file cannot be renamed.
+
     """
     flush(draft)
     remove_sidecars(final, kept)

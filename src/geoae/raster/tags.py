@@ -1,4 +1,4 @@
-"""What an output says of its making, and of the makings before it: the metadata domain GEOAE."""
+"""Provenance of an output and of the restorations before it: the metadata domain GEOAE."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ Step = dict[str, str]
 
 
 def noted(name: str) -> Step | None:
-    """What geoae noted in the raster ``name``; empty where it noted nothing, None where no raster
-    opens.
+    """Read geoae's tags of the raster ``name``; empty where it has none, None where it cannot be
+    opened.
     """
     try:
         refuse_what_is_no_file(name)
@@ -31,9 +31,10 @@ def noted(name: str) -> Step | None:
 
 
 def history(source: str) -> list[Step]:
-    """The restorations that made ``source``, oldest first; none where it is no output of geoae.
+    """List the restorations that made ``source``, oldest first; none where it is no output of
+    geoae.
 
-    A source that will not open has none either: whoever restores it is told so elsewhere.
+    A source that cannot be opened has none either; other code reports that.
     """
     tags = noted(source) or {}
     if "FINGERPRINT" not in tags:
@@ -43,7 +44,7 @@ def history(source: str) -> list[Step]:
 
 
 def _parsed(text: str) -> list[Step]:
-    """Steps of a tag, which anyone may have edited: what is not one is left out."""
+    """Parse the steps of a tag, which anyone may have edited: what is not a step is left out."""
     try:
         steps = json.loads(text)
     except ValueError:
@@ -58,12 +59,30 @@ def _parsed(text: str) -> list[Step]:
 
 
 def with_history(tags: Mapping[str, str], earlier: Sequence[Step]) -> Step:
-    """``tags`` of a new output, made of a source that ``earlier`` steps made."""
+    """Add the history of the source to the tags of a new output.
+
+    Args:
+        tags: tags of the output.
+        earlier: restorations that made its source, oldest first.
+
+    Returns:
+        Tags with history.
+
+    """
     return dict(tags) | ({EARLIER: json.dumps(earlier)} if earlier else {})
 
 
 def remark(source: str, steps: Sequence[Step]) -> str | None:
-    """One line for whoever restores an output of geoae once more; None where ``source`` is none."""
+    """Warn the user who restores an output of geoae once more.
+
+    Args:
+        source: name of the scene.
+        steps: restorations that made it, oldest first.
+
+    Returns:
+        One line; None where there are no steps.
+
+    """
     if not steps:
         return None
     last, first = steps[-1], steps[0]

@@ -1,5 +1,6 @@
-"""Files cut short of formats whose drivers read zeros from behind their end: they say how long they
-are.
+"""Detect truncated files of formats whose GDAL drivers return zeros instead of failing.
+
+The headers of these formats state or imply the length of the file.
 """
 
 import re
@@ -25,8 +26,15 @@ PCIDSK = (1, 2, 2, 4, 4, 4, 8)
 
 
 def refuse_cut_short(source: str, files: tuple[str, ...]) -> None:
-    """Raise ``InputError`` where one of the ``files`` of ``source`` ends before what it says that
-    it holds.
+    """Refuse a scene of which a file is shorter than its header says.
+
+    Args:
+        source: name of the scene.
+        files: its local files.
+
+    Raises:
+        InputError: a file is cut short.
+
     """
     for name in files:
         there = Path(name).stat().st_size
@@ -39,8 +47,8 @@ def refuse_cut_short(source: str, files: tuple[str, ...]) -> None:
 
 
 def _said(path: Path) -> int:
-    """The least number of bytes that the file says it has; 0 where it says nothing, or nothing that
-    makes sense.
+    """Return the least number of bytes that the header implies; 0 where it implies nothing
+    sensible.
     """
     with suppress(ValueError, IndexError, OSError, RasterioError), path.open("rb") as file:
         magic = file.read(16)
@@ -53,8 +61,9 @@ def _said(path: Path) -> int:
 
 
 def _pcidsk(file: BinaryIO) -> int:
-    """Channels by lines or by pixels, whose place the file header states in blocks of 512; others
-    may have holes.
+    """Compute the end of the channels of a PCIDSK file, interleaved by bands or by pixels.
+
+    The file header states their place in blocks of 512 bytes. Other kinds may have holes.
     """
     header = file.read(512)
 
@@ -75,8 +84,9 @@ def _pcidsk(file: BinaryIO) -> int:
 
 
 def _sqlite(file: BinaryIO) -> int:
-    """GeoPackages and MBTiles: size of a page times pages, where whoever wrote last knew of that
-    field, and nothing waits in a log beside the file.
+    """Multiply page size and number of pages of a GeoPackage or MBTiles.
+
+    Only where the last writer has updated that number, and no write-ahead log is pending.
     """
     log = Path(f"{file.name}-wal")
     if log.is_file() and log.stat().st_size:
@@ -88,7 +98,7 @@ def _sqlite(file: BinaryIO) -> int:
 
 
 def _netcdf(file: BinaryIO) -> int:
-    """Where the last variable of a classic netCDF file ends."""
+    """Compute where the last variable of a classic netCDF file ends."""
     offset = 4 if file.read(4)[3] == 1 else 8
 
     def number(size: int = 4) -> int:
@@ -133,7 +143,7 @@ def _netcdf(file: BinaryIO) -> int:
 
 
 def _envi(path: Path) -> int:
-    """Pixels of an ENVI file as GDAL counts them, behind the offset that the header beside them
+    """Compute the size of an ENVI file: its pixels, after the offset that the header file
     states.
     """
     if not any(
@@ -160,8 +170,10 @@ def _envi(path: Path) -> int:
 
 
 def _spilled(file: BinaryIO) -> int:
-    """Blocks of an ERDAS Imagine file too large for itself, all of them, and what is before them:
-    the file's magic, one stack's description, and for each band a bit for each block.
+    """Compute the size of an ERDAS Imagine spill file, which holds the blocks of a large ``.img``.
+
+    Before the blocks it has the file's magic, the description of one stack, and for each band a bit
+    for each block.
     """
     path = Path(file.name)
     if path.suffix.lower() != ".ige":  # overviews

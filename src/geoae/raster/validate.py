@@ -1,6 +1,4 @@
-"""What is refused before any work: no file, absurd sizes, what a GeoTIFF cannot hold; and damage,
-located.
-"""
+"""Refuse scenes before any work (absurd sizes, what a GeoTIFF cannot hold), and locate damage."""
 
 from contextlib import suppress
 from math import ceil
@@ -43,8 +41,15 @@ MOST_BANDS = 512
 
 
 def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
-    """Raise ``InputError`` where a few bytes declare what no memory could hold, or nothing
-    at all.
+    """Refuse a small file that declares more pixels than any memory holds, or that is empty.
+
+    Args:
+        source: name of the scene.
+        dataset: the same scene, open.
+
+    Raises:
+        InputError: its blocks are too large, or the file is far too small for its pixels.
+
     """
     pixel = np.dtype(dataset.dtypes[0]).itemsize
     together = (
@@ -71,7 +76,16 @@ def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
 
 
 def refuse_too_many(source: str, bands: int) -> None:
-    """Raise ``InputError`` for more measured bands than can be restored at once."""
+    """Refuse more measured bands than can be restored at once.
+
+    Args:
+        source: name of the scene.
+        bands: number of measured bands.
+
+    Raises:
+        InputError: there are too many.
+
+    """
     if bands > MOST_BANDS:
         raise InputError(
             f"{source}: has {bands} bands, of which at most {MOST_BANDS} can be restored at once;"
@@ -80,8 +94,15 @@ def refuse_too_many(source: str, bands: int) -> None:
 
 
 def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) -> None:
-    """Raise ``InputError`` for a CRS that a GeoTIFF cannot hold, and for masks and nodata that
-    differ from band to band: a GeoTIFF has one for all.
+    """Refuse a scene whose description does not fit into a GeoTIFF.
+
+    Args:
+        source: name of the scene.
+        dataset: the same scene, open.
+
+    Raises:
+        InputError: a CRS without a GeoTIFF encoding, or masks or nodata that differ between bands.
+
     """
     for crs in filter(None, (dataset.crs, dataset.gcps[1])):
         if stored(crs.to_wkt()) is None:
@@ -114,8 +135,17 @@ def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) ->
 def read_error(
     source: str, dataset: rasterio.DatasetReader, window: Window, error: BaseException
 ) -> InputError:
-    """The error of a ``window`` that would not read, which names the block at fault, or the codec
-    that is missing.
+    """Return the error for a window that cannot be read.
+
+    Args:
+        source: name of the scene.
+        dataset: the same scene, open.
+        window: the window.
+        error: GDAL's error.
+
+    Returns:
+        An error that names the first damaged block, or the codec that is missing.
+
     """
     found = damage(dataset, window)
     block, why = found or (window, line(error))
@@ -131,7 +161,16 @@ def read_error(
 
 
 def damage(dataset: rasterio.DatasetReader, inside: Window) -> tuple[Window, str] | None:
-    """The first block within ``inside`` that will not read, and why; None where all will."""
+    """Find the first block that cannot be read.
+
+    Args:
+        dataset: the raster, open.
+        inside: the window to search.
+
+    Returns:
+        The block and GDAL's message; None where all blocks can be read.
+
+    """
     height, width = dataset.block_shapes[0]
     for top in range(inside.row // height * height, inside.stop_row, height):
         for left in range(inside.col // width * width, inside.stop_col, width):
@@ -149,10 +188,14 @@ def damage(dataset: rasterio.DatasetReader, inside: Window) -> tuple[Window, str
 
 
 def reads_whole(name: str, most: int | None = None) -> bool:
-    """Whether the raster ``name`` can be decoded, every block of it, its masks and overviews.
+    """Whether a raster can be decoded: its blocks, masks and overviews.
 
-    With ``most``, only about so many blocks of each resolution are tried, spread over the file and
-    the last one among them: that finds files cut short, and most of those with a hole.
+    Args:
+        name: the raster.
+        most: about how many blocks of each resolution to try, spread over the file, the last one
+            included; this finds truncated files, and most of those with a hole. None for all
+            blocks.
+
     """
     with suppress(*DAMAGED), SILENCE, rasterio.Env(**STRICT):
         with rasterio.open(name) as dataset:

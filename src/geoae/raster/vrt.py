@@ -1,4 +1,4 @@
-"""A source with restored bands as a VRT: what GDAL is to copy.
+"""Describe a source with restored bands as a VRT, for GDAL to copy.
 
 GDAL describes the source itself. The description is rewritten so that restored bands read from the
 parts and everything else from the source.
@@ -57,9 +57,18 @@ def described(
     bands: Sequence[int],
     mistagged: Collection[int] = (),
 ) -> Element:
-    """A VRT with the source's facts; ``bands`` read from ``parts``, the others from ``source``.
+    """Build a VRT with the facts of the source and the pixels of parts and source.
 
-    GDAL shall not take ``mistagged`` bands for alpha while it makes overviews.
+    Args:
+        dataset: the source, open.
+        source: name of the source.
+        parts: finished slabs.
+        bands: 1-based bands that read from the parts; the others read from the source.
+        mistagged: bands that GDAL must not use as alpha while it makes overviews.
+
+    Returns:
+        Root element of the VRT.
+
     """
     given = _gdal_description(dataset)
     # rasterio's own URIs (zip://, s3://) mean nothing to GDAL; all other names are GDAL's own, to
@@ -74,17 +83,8 @@ def described(
     area = dataset.tags().get(AREA)
     if area and not dataset.crs:  # else GDAL keeps it, among the keys of the CRS
         root.append(metadata(HIDDEN, {AREA: area}))
-    # GDAL rounds control points in a VRT to four decimals of a pixel, and scales to 16 digits; give
-    # all.
-    for node, point in zip(root.findall("GCPList/GCP"), dataset.gcps[0], strict=True):
-        for key, value in (
-            ("Pixel", point.col),
-            ("Line", point.row),
-            ("X", point.x),
-            ("Y", point.y),
-            ("Z", point.z),
-        ):
-            node.set(key, repr(value or 0.0))
+    _write_exact_points(root, dataset)
+    # GDAL rounds scales and offsets in a VRT to 16 digits.
     exact = {"Scale": dataset.scales, "Offset": dataset.offsets}
     places = {band: str(place) for place, band in enumerate(bands, start=1)}
     for band, old in zip(dataset.indexes, given.findall("VRTRasterBand"), strict=True):
@@ -107,9 +107,22 @@ def described(
     return root
 
 
+def _write_exact_points(root: Element, dataset: DatasetReader) -> None:
+    """Write all digits of the control points, which GDAL rounds to four decimals of a pixel."""
+    for node, point in zip(root.findall("GCPList/GCP"), dataset.gcps[0], strict=True):
+        for key, value in (
+            ("Pixel", point.col),
+            ("Line", point.row),
+            ("X", point.x),
+            ("Y", point.y),
+            ("Z", point.z),
+        ):
+            node.set(key, repr(value or 0.0))
+
+
 def store_crs(root: Element) -> Stored | None:
-    """Rewrite the CRS so that it comes back from a GeoTIFF; say how. None where there is none, or
-    no way.
+    """Rewrite the CRS so that a GeoTIFF can hold it; return how, or None where there is none or no
+    way.
     """
     for node in (*root.findall("SRS"), *root.findall("GCPList[@Projection]")):
         text = node.text if node.tag == "SRS" else node.get("Projection")
@@ -128,7 +141,7 @@ def store_crs(root: Element) -> Stored | None:
 
 
 def _band(dataset: DatasetReader, band: int, given: Element, mistagged: bool) -> Element:
-    """What the source says of a ``band``, without its pixels."""
+    """Return what the source states about a ``band``, without its pixels."""
     node = Element("VRTRasterBand", dataType=given.get("dataType", "Byte"), band=str(band))
     node.extend(
         fact for fact in given if fact.tag in BAND_FACTS and fact.get("domain") not in FILE_DOMAINS
@@ -148,7 +161,7 @@ def _band(dataset: DatasetReader, band: int, given: Element, mistagged: bool) ->
 
 
 def _forget_statistics(band: Element) -> None:
-    """Drop what is said of pixels that have changed."""
+    """Remove statistics, which describe the pixels before restoration."""
     for node in band.findall("Metadata"):
         node[:] = [item for item in node if not item.get("key", "").startswith("STATISTICS_")]
 
@@ -171,7 +184,9 @@ def _gdal_description(dataset: DatasetReader) -> Element:
 
 
 def _pixels(name: str, band: str, row: int, size: tuple[int, int]) -> Element:
-    """All of ``name``, ``size`` (height, width), placed from scene row ``row`` on."""
+    """Return an element that reads all of ``name``, of ``size`` (height, width), from ``row``
+    on.
+    """
     node = Element("SimpleSource")
     SubElement(node, "SourceFilename", relativeToVRT="0").text = name
     SubElement(node, "SourceBand").text = band
@@ -181,7 +196,13 @@ def _pixels(name: str, band: str, row: int, size: tuple[int, int]) -> Element:
 
 
 def metadata(domain: str, tags: Mapping[str, str]) -> Element:
-    """``tags`` of a metadata ``domain``."""
+    """Build the element of a metadata domain.
+
+    Args:
+        domain: name of the domain.
+        tags: its tags.
+
+    """
     node = Element("Metadata", domain=domain)
     for key, value in tags.items():
         SubElement(node, "MDI", key=key).text = value
@@ -195,7 +216,13 @@ def metadata(domain: str, tags: Mapping[str, str]) -> Element:
 
 
 def disguise(root: Element, marker: str) -> None:
-    """Rename what GDAL would not write as it is."""
+    """Rename metadata that GDAL would not write as it is.
+
+    Args:
+        root: the VRT, which is changed.
+        marker: prefix of the new names.
+
+    """
     for node in root.findall("VRTRasterBand/Metadata") + root.findall("Metadata"):
         if node.get("domain") in (HIDDEN, COLOUR, "IMD") or (
             node.get("domain") is None and node not in root
@@ -210,7 +237,14 @@ def disguise(root: Element, marker: str) -> None:
 
 
 def undisguise(target: Path, marker: str, span: int) -> None:
-    """Put the names right; they lie within ``span`` bytes of each other."""
+    """Restore the names that ``disguise`` has changed.
+
+    Args:
+        target: the written file.
+        marker: prefix of the names.
+        span: all names lie within so many bytes.
+
+    """
     real = {b"": b"", HIDDEN.encode(): b"", COLOUR.encode(): b' role="colorinterp"'}
 
     def bare(found: re.Match[bytes]) -> bytes:

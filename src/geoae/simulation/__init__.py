@@ -1,6 +1,6 @@
-"""Known damage for clean scenes: what training, tests and ``geoae degrade`` do to them.
+"""Known degradations of clean scenes, for training, tests and ``geoae degrade``.
 
-A new one is a frozen data class in one of the files here and a line in ``DEGRADATIONS``.
+A new degradation is a frozen data class in one of the files here and a line in ``DEGRADATIONS``.
 """
 
 import math
@@ -36,15 +36,22 @@ __all__ = [
 
 
 class Degradation(Protocol):
-    """``(band, row, col)`` float64 in DN to the same, one random draw of ``rng`` a call."""
+    """A degradation of pixels ``(band, row, col)`` in DN, float64; each call is one random
+    realisation.
+    """
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """Degraded ``pixels``, which stay as they were; raises ``RecipeError``."""
+        """Return degraded ``pixels``; the input stays unchanged.
+
+        Raises:
+            RecipeError: the parameters do not fit the number of bands.
+
+        """
         ...
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """Mean and variance of the result for each of ``pixels``: what the contract test holds it
-        to.
+        """Return mean and variance of the result for each of ``pixels``, which a contract test
+        verifies.
         """
         ...
 
@@ -64,7 +71,19 @@ DEGRADATIONS: dict[str, type[Degradation]] = {
 
 
 def build(kind: str, parameters: Mapping[str, Any]) -> Degradation:
-    """The degradation that a config names; lists are one value a band. Raises ``RecipeError``."""
+    """Build a degradation from a config.
+
+    Args:
+        kind: key of ``DEGRADATIONS``.
+        parameters: arguments of that class; a list gives one value for each band.
+
+    Returns:
+        The degradation.
+
+    Raises:
+        RecipeError: the kind or a parameter is unknown, or a value is not valid.
+
+    """
     if kind not in DEGRADATIONS:
         raise RecipeError(f"no degradation {kind}; {_nearest(kind, list(DEGRADATIONS))}")
     known = [field.name for field in fields(DEGRADATIONS[kind])]  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Synthetic scenes: dead leaves, whose truth is free of noise, as no real scene's is.
+"""Synthetic scenes without any noise of their own, which real scenes always have.
 
-Flat ground that is exactly flat and edges that are exactly sharp: what a network must see to smooth
-the one and keep the other, and what scenes with a noise floor of their own cannot teach.
+They hold ground that is exactly flat and edges that are exactly sharp. A network needs both to
+learn to smooth the one and to keep the other.
 """
 
 import numpy as np
@@ -16,12 +16,22 @@ UNCOVERED = 0.002
 
 
 def dead_leaves(rng: np.random.Generator, bands: int, side: int) -> NDArray[np.float32]:
-    """A scene (band, row, col) of ``side`` px: opaque leaves that hide each other.
+    """Draw a scene of opaque shapes that occlude each other (the dead leaves model).
 
-    Sizes follow the power law of exponent -3 that makes the statistics of natural images (Lee,
-    Mumford and Huang, IJCV 41, 2001); that such scenes teach denoisers: Achddou, Gousseau and
-    Ladjal, SSVM 2021. Leaves are ellipses and rectangles, mostly along two directions as in a town;
-    each has a colour, half of them a slope, half a texture. Blurred by a random amount.
+    Sizes follow the power law of exponent -3 that gives the statistics of natural images (Lee,
+    Mumford and Huang, IJCV 41, 2001). Achddou, Gousseau and Ladjal (SSVM 2021) train denoisers on
+    such scenes. The shapes are ellipses and rectangles, mostly along two directions as in a town.
+    Each has a colour; half of them have a slope, half a texture. The scene is blurred by a random
+    amount.
+
+    Args:
+        rng: source of random numbers.
+        bands: number of bands.
+        side: height and width in pixels.
+
+    Returns:
+        Pixels ``(band, row, col)``, in no unit, all positive.
+
     """
     fine = FINE * side
     scene = np.zeros((bands, fine, fine), dtype=np.float32)
@@ -49,7 +59,7 @@ def _paint(
     texture: NDArray[np.float32],
     style: tuple[float, float, float],
 ) -> None:
-    """Paint one leaf where ``scene`` is still ``free``."""
+    """Paint one shape where ``scene`` is still ``free``."""
     least, contrast, heading = style
     fine = len(free)
     half = (least**-2 - rng.random() * (least**-2 - (fine / 3) ** -2)) ** -0.5
@@ -82,7 +92,7 @@ def _paint(
 
 
 def _texture(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
-    """Noise of unit variance whose spectrum falls with a random power of frequency."""
+    """Draw noise of unit variance whose spectrum falls with a random power of frequency."""
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     frequency[0, 0] = 1.0
     spectrum = np.fft.rfft2(rng.standard_normal((side, side))) * frequency ** -rng.uniform(0.8, 1.8)

@@ -1,4 +1,4 @@
-"""Known damage done to a file, so that a restoration can be measured against the original."""
+"""Degrade a raster file in a known way, so that a restoration can be compared with the original."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +25,8 @@ __all__ = ["DegradeConfig", "degrade", "degraded"]
 
 
 class Step(BaseModel):
-    """One degradation: ``kind``, and that kind's parameters in DN, one for all bands or a list of
-    one each.
+    """One degradation: its ``kind`` and its parameters, in DN, one for all bands or a list of one
+    each.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -42,12 +42,12 @@ class Step(BaseModel):
         return self
 
     def built(self) -> Degradation:
-        """The degradation itself."""
+        """Build the degradation."""
         return build(self.kind, self.model_extra or {})
 
 
 class DegradeConfig(BaseModel):
-    """What is done to a scene, in this order; the same seed does the same."""
+    """Degradations of a scene, in their order. The same seed gives the same result."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,7 +56,7 @@ class DegradeConfig(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read TOML from ``path``; raises ``RecipeError`` with the first thing that is wrong."""
+        """Read a TOML file; raise ``RecipeError`` with the first error in it."""
         return read_toml(path, cls, RecipeError)
 
 
@@ -67,10 +67,24 @@ def degraded(
     steps: list[Degradation],
     rng: np.random.Generator,
 ) -> NDArray[Any]:
-    """``pixels`` (band, row, col) after ``steps``, in their own dtype: rounded, saturating.
+    """Apply degradations to pixels, and keep their dtype: the result is rounded and saturates.
 
-    ``mask`` of the same shape, True where valid; invalid pixels stay, and neither see nor touch the
-    others: to the steps they are at the mean of their band.
+    Invalid pixels keep their value and do not influence others: the degradations see the mean of
+    the band in their place.
+
+    Args:
+        pixels: ``(band, row, col)`` in DN.
+        mask: of the same shape, True where valid; None where all pixels are.
+        nodata: nodata values of each band, which no valid pixel may take.
+        steps: degradations, in their order.
+        rng: source of random numbers.
+
+    Returns:
+        Degraded pixels ``(band, row, col)`` in the dtype of ``pixels``.
+
+    Raises:
+        RecipeError: parameters do not fit the number of bands.
+
     """
     valid = np.ones(pixels.shape, dtype=bool) if mask is None else mask
     values = pixels.astype(np.float64)
@@ -94,12 +108,24 @@ def degrade(
     overwrite: bool = False,
     nodata: float | int | None = None,
 ) -> None:
-    """Write ``source`` to ``target`` with its measured bands degraded and everything else as it
-    was, pixels of the value ``nodata`` too.
+    """Write a degraded copy of a raster: measured bands are degraded, everything else stays as it
+    is.
 
-    The whole scene is held in memory, some 40 bytes a pixel and band. Raises a ``GeoaeError``:
-    ``RejectedError`` where more than the pixels of those bands has changed, of which no file is
-    kept.
+    The whole scene is held in memory, some 40 bytes per pixel and band.
+
+    Args:
+        source: raster to degrade: anything GDAL opens by name.
+        config: degradations and seed.
+        target: GeoTIFF to write.
+        overwrite: whether to replace a target that exists.
+        nodata: value of pixels that stay unchanged although the file does not declare them invalid.
+
+    Raises:
+        InputError: the source cannot be read or has no measured band.
+        OutputError: the target exists or cannot be written.
+        RejectedError: more than the pixels of the measured bands has changed; no file is kept.
+        RecipeError: parameters do not fit the scene.
+
     """
     refuse_target(source, target)
     if target.exists() and not overwrite:
@@ -118,7 +144,7 @@ def degrade(
     steps = [step.built() for step in config.degradations]
     pixels = degraded(pixels, mask, scene.nodata, steps, np.random.default_rng(config.seed))
     tags = {"DEGRADATIONS": config.model_dump_json()}
-    # What a killed run leaves goes with the next one for this target.
+    # The next run for this target removes what a killed run leaves here.
     folder = target.with_name(f".{target.name}.degrade")
     with PartStore.opened(
         folder, {"degraded": tags}, bands=len(pixels), dtype=scene.dtype, fresh=True

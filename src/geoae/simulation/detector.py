@@ -1,4 +1,4 @@
-"""What single detectors do: stripes, dead lines, dead pixels."""
+"""Faults of single detectors: stripes, dead lines, dead pixels."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,20 +15,23 @@ Axis = Literal["column", "row"]
 
 @dataclass(frozen=True, slots=True)
 class Stripes:
-    """Detectors that answer differently: ``y = (1 + g_d) x + o_d``, ``g_d ~ N(0, gain**2)``, ``o_d
-    ~ N(0, sigma**2)``.
+    """Detectors of unequal response: ``y = (1 + g_d) x + o_d``, ``g_d ~ N(0, gain**2)``, ``o_d ~
+    N(0, sigma**2)``.
 
     The linear response of push-broom detectors (Carfantan and Idier, IEEE TGRS 48(4), 2010). Bias
-    0, variance ``sigma**2 + (gain * x)**2``, the same draw along each line. ``axis``: the lines
-    that share a detector, columns of a push-broom or rows of a whisk-broom; ``detectors``: their
-    number, after which the pattern repeats (16 for Landsat's scanner), by default one each.
-    ``sigma``: DN.
+    0, variance ``sigma**2 + (gain * x)**2``, the same realisation along each line.
     """
 
     sigma: PerBand
+    """Standard deviation of the offset in DN, one for all bands or one for each."""
     gain: PerBand = 0.0
+    """Standard deviation of the relative gain, one for all bands or one for each."""
     axis: Axis = "column"
+    """Lines that share a detector: columns of a push-broom or rows of a whisk-broom scanner."""
     detectors: int | None = None
+    """Number of detectors, after which the pattern repeats (16 for Landsat's scanner); by default
+    one for each line.
+    """
 
     def __post_init__(self) -> None:
         for name in ("sigma", "gain"):
@@ -48,7 +51,7 @@ class Stripes:
         )
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """Striped ``pixels``."""
+        """Return striped ``pixels`` ``(band, row, col)``."""
         lines = pixels.shape[_dimension(self.axis)]
         number = self.detectors or lines
         of_line = np.arange(lines) % number
@@ -60,58 +63,62 @@ class Stripes:
         return pixels + spread * gain * pixels + sigma * offset
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """The signal itself, and the variance above."""
+        """Return the signal itself, and the variance given above."""
         sigma, gain = per_band("sigma", self.sigma, pixels), per_band("gain", self.gain, pixels)
         return pixels, sigma**2 + (gain * pixels) ** 2
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLines:
-    """Lines lost: each of a band's lines reads ``value`` with probability ``share``.
+    """Lost lines: each line of a band reads ``value`` with probability ``share``.
 
-    Detectors that died, or packets that never came (Landsat 7 Science Data Users Handbook, dropped
+    Detectors that failed, or packets that were lost (Landsat 7 Science Data Users Handbook, dropped
     lines). Mean ``(1 - share) x + share * value``, variance ``share (1 - share) (x - value)**2``.
-    ``axis``: columns or rows; ``value``: DN.
     """
 
     share: float
+    """Probability that a line is lost."""
     value: float = 0.0
+    """Value of lost lines in DN."""
     axis: Axis = "row"
+    """Direction of the lines."""
 
     def __post_init__(self) -> None:
         _check_share(self.share)
         _check_axis(self.axis)
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """``pixels`` with lines at ``value``."""
+        """Return ``pixels`` ``(band, row, col)`` with lost lines."""
         lines = (len(pixels), pixels.shape[_dimension(self.axis)])
         return np.where(_along(self.axis, rng.random(lines) < self.share), self.value, pixels)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """Mean and variance above."""
+        """Return the mean and the variance given above."""
         return _of_lost(pixels, self.share, self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadPixels:
-    """Single pixels lost: each reads ``value`` with probability ``share``; impulse noise.
+    """Lost pixels (impulse noise): each reads ``value`` with probability ``share``.
 
-    Gonzalez and Woods, Digital Image Processing, section 5.2. Mean and variance as of
+    Gonzalez and Woods, Digital Image Processing, section 5.2. Mean and variance as for
     ``DeadLines``.
     """
 
     share: float
+    """Probability that a pixel is lost."""
     value: float = 0.0
+    """Value of lost pixels in DN."""
 
     def __post_init__(self) -> None:
         _check_share(self.share)
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """``pixels``, some at ``value``."""
+        """Return ``pixels`` ``(band, row, col)``, some of them lost."""
         return np.where(rng.random(pixels.shape) < self.share, self.value, pixels)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """Mean and variance above."""
+        """Return the mean and the variance given at ``DeadLines``."""
         return _of_lost(pixels, self.share, self.value)
 
 
@@ -124,12 +131,12 @@ def _check_axis(axis: str) -> None:
 
 
 def _dimension(axis: str) -> int:
-    """The dimension of ``(band, row, col)`` that counts the lines."""
+    """Return the dimension of ``(band, row, col)`` along which lines are counted."""
     return 2 if axis == "column" else 1
 
 
 def _along(axis: str, lines: np.ndarray) -> np.ndarray:
-    """``lines`` (band, line) shaped to meet ``(band, row, col)``."""
+    """Reshape ``lines`` (band, line) so that they broadcast over ``(band, row, col)``."""
     return lines[:, None, :] if axis == "column" else lines[:, :, None]
 
 

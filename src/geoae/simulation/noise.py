@@ -18,22 +18,22 @@ DECIBEL = 10 / np.log(10)
 class Gaussian:
     """Additive white Gaussian noise: ``y = x + sigma * n`` with ``n ~ N(0, 1)``.
 
-    Bias 0, variance ``sigma**2`` whatever the signal: the read-out noise of a sensor, or the model
-    after variance stabilisation (Foi et al., IEEE TIP 17(10), 2008, with gain 0). ``sigma``: DN,
-    one for all bands or one for each.
+    Bias 0, variance ``sigma**2`` for every signal: the read-out noise of a sensor, or the model
+    after variance stabilisation (Foi et al., IEEE TIP 17(10), 2008, with gain 0).
     """
 
     sigma: PerBand
+    """Standard deviation in DN, one for all bands or one for each."""
 
     def __post_init__(self) -> None:
         _refuse_negative("sigma", self.sigma)
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """Noisy ``pixels``."""
+        """Return noisy ``pixels`` ``(band, row, col)``."""
         return pixels + per_band("sigma", self.sigma, pixels) * rng.standard_normal(pixels.shape)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """The signal itself, and ``sigma**2`` everywhere."""
+        """Return the signal itself, and ``sigma**2`` everywhere."""
         sigma = per_band("sigma", self.sigma, pixels)
         return pixels, np.broadcast_to(sigma**2, pixels.shape)
 
@@ -45,24 +45,25 @@ class PoissonGaussian:
     Bias 0, variance ``gain * max(x, 0) + sigma**2``. Foi, Trimeche, Katkovnik and Egiazarian,
     "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP
     17(10), 2008: their heteroskedastic normal approximation of the Poisson part, with ``a = gain``
-    and ``b = sigma**2``. ``gain``: DN per electron; ``sigma``: DN; one for all bands or one for
-    each.
+    and ``b = sigma**2``.
     """
 
     gain: PerBand
+    """DN per electron, one for all bands or one for each."""
     sigma: PerBand
+    """Standard deviation of the read-out noise in DN, one for all bands or one for each."""
 
     def __post_init__(self) -> None:
         _refuse_negative("gain", self.gain)
         _refuse_negative("sigma", self.sigma)
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """Noisy ``pixels``."""
+        """Return noisy ``pixels`` ``(band, row, col)``."""
         mean, variance = self.moments(pixels)
         return mean + np.sqrt(variance) * rng.standard_normal(pixels.shape)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """The signal itself, and the variance above."""
+        """Return the signal itself, and the variance given above."""
         gain, sigma = per_band("gain", self.gain, pixels), per_band("sigma", self.sigma, pixels)
         return pixels, gain * np.maximum(pixels, 0.0) + sigma**2
 
@@ -73,13 +74,15 @@ class Speckle:
     looks)``.
 
     Bias 0, variance ``x**2 / looks`` (Goodman, J. Opt. Soc. Am. 66(11), 1976). With ``decibel`` the
-    pixels are in dB and speckle is added, ``y = x + 10 log10 u``: bias ``10 / ln 10 * (psi(looks) -
-    ln looks)``, variance ``(10 / ln 10)**2 * psi_1(looks)`` whatever the signal (psi, psi_1:
-    digamma and trigamma; Xie, Pierce and Ulaby, IEEE TGRS 40(3), 2002). ``looks``: more than 0.
+    pixels are in dB and speckle is additive, ``y = x + 10 log10 u``: bias ``10 / ln 10 *
+    (psi(looks) - ln looks)``, variance ``(10 / ln 10)**2 * psi_1(looks)`` for every signal (psi,
+    psi_1: digamma and trigamma; Xie, Pierce and Ulaby, IEEE TGRS 40(3), 2002).
     """
 
     looks: float
+    """Number of looks, more than 0."""
     decibel: bool = False
+    """Whether pixels are in dB."""
 
     def __post_init__(self) -> None:
         require(
@@ -90,12 +93,12 @@ class Speckle:
         )
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """Speckled ``pixels``."""
+        """Return speckled ``pixels`` ``(band, row, col)``."""
         factor = rng.gamma(self.looks, 1 / self.looks, pixels.shape)
         return pixels + DECIBEL * np.log(factor) if self.decibel else pixels * factor
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """Mean and variance above."""
+        """Return the mean and the variance given above."""
         if not self.decibel:
             return pixels, pixels**2 / self.looks
         bias = DECIBEL * (special.digamma(self.looks) - np.log(self.looks))
@@ -106,23 +109,23 @@ class Speckle:
 class Quantisation:
     """Rounding to steps: ``y = step * round(x / step)``.
 
-    Deterministic; over values spread across many steps the error is uniform, of variance
-    ``step**2 / 12`` (Bennett, Bell System Technical Journal 27(3), 1948). ``step``: DN, more than
-    0, one for all bands or one for each.
+    Deterministic. Over values spread across many steps the error is uniform, of variance ``step**2
+    / 12`` (Bennett, Bell System Technical Journal 27(3), 1948).
     """
 
     step: PerBand
+    """Step in DN, more than 0, one for all bands or one for each."""
 
     def __post_init__(self) -> None:
         require("step", self.step, np.all(np.asarray(self.step) > 0), "give more than 0, in DN")
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """Rounded ``pixels``."""
+        """Return rounded ``pixels`` ``(band, row, col)``."""
         step = per_band("step", self.step, pixels)
         return step * np.round(pixels / step)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """The rounded signal, and no variance: nothing is drawn."""
+        """Return the rounded signal and a variance of 0: the result is not random."""
         return self(pixels, np.random.default_rng(0)), np.zeros(pixels.shape)
 
 

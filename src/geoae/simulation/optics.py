@@ -1,4 +1,4 @@
-"""What lies between ground and detector: blur, low contrast, haze."""
+"""Effects between ground and detector: blur, low contrast, haze."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,18 @@ __all__ = ["Blur", "Haze", "LowContrast"]
 
 @dataclass(frozen=True, slots=True)
 class Blur:
-    """A sensor's modulation transfer function, as the Gaussian that has ``mtf`` at the Nyquist
-    frequency.
+    """A sensor's modulation transfer function: the Gaussian with ``mtf`` at the Nyquist frequency.
 
     ``MTF(f) = mtf ** (2 f)**2``, f in cycles per pixel, along rows and along columns (Aiazzi,
-    Alparone, Baronti, Garzelli and Selva, "MTF-tailored multiscale fusion", PE&RS 72(5), 2006).
-    Applied to the cosine transform, since a kernel this narrow, sampled at pixels, would have twice
-    the ``mtf`` there. Deterministic; keeps the mean. ``mtf``: between 0 and 1, exclusive; 0.3 is
-    usual, one for all bands or one for each.
+    Alparone, Baronti, Garzelli and Selva, "MTF-tailored multiscale fusion", PE&RS 72(5), 2006). It
+    is applied to the cosine transform, since a kernel this narrow, sampled at pixels, would have
+    twice the ``mtf`` there. Deterministic; keeps the mean.
     """
 
     mtf: PerBand
+    """MTF at Nyquist, between 0 and 1, exclusive, one for all bands or one for each; 0.3 is
+    usual.
+    """
 
     def __post_init__(self) -> None:
         value = np.asarray(self.mtf)
@@ -35,26 +36,27 @@ class Blur:
         )
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """Blurred ``pixels``, continued by reflection."""
+        """Return blurred ``pixels`` ``(band, row, col)``; the scene is continued by reflection."""
         # A cosine of index k has k / (2 n) cycles per pixel.
         rows, cols = (np.arange(length) / length for length in pixels.shape[1:])
         passed = per_band("mtf", self.mtf, pixels) ** (rows[:, None] ** 2 + cols**2)
         return fft.idctn(passed * fft.dctn(pixels, axes=(1, 2)), axes=(1, 2))
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """The blurred signal, and no variance: nothing is drawn."""
+        """Return the blurred signal and a variance of 0: the result is not random."""
         return self(pixels, np.random.default_rng(0)), np.zeros(pixels.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class LowContrast:
-    """Contrast shrunk about the band's mean: ``y = m + factor (x - m)``.
+    """Contrast reduced about the band's mean: ``y = m + factor (x - m)``.
 
-    The linear part of radiometric enhancement, undone (Richards, Remote Sensing Digital Image
-    Analysis, chapter 4). Deterministic; keeps the mean. ``factor``: between 0 and 1.
+    The inverse of a linear contrast stretch (Richards, Remote Sensing Digital Image Analysis,
+    chapter 4). Deterministic; keeps the mean.
     """
 
     factor: PerBand
+    """More than 0, at most 1, one for all bands or one for each."""
 
     def __post_init__(self) -> None:
         value = np.asarray(self.factor)
@@ -63,12 +65,12 @@ class LowContrast:
         )
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """Duller ``pixels``."""
+        """Return ``pixels`` ``(band, row, col)`` with less contrast."""
         mean = pixels.mean(axis=(1, 2), keepdims=True)
         return mean + per_band("factor", self.factor, pixels) * (pixels - mean)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """The duller signal, and no variance: nothing is drawn."""
+        """Return the signal with less contrast and a variance of 0: the result is not random."""
         return self(pixels, np.random.default_rng(0)), np.zeros(pixels.shape)
 
 
@@ -77,15 +79,17 @@ class Haze:
     """Thin haze: ``y = t x + (1 - t) airlight`` with transmission ``t = 1 - density * f``.
 
     Koschmieder's law as He, Sun and Tang use it (CVPR 2009). ``f`` in 0..1 is one smooth wave over
-    the scene, the same for all bands, of random direction and phase: mean 1/2, variance 1/8. So
-    mean ``x + density (airlight - x) / 2``, variance ``(density (airlight - x))**2 / 8``.
-    ``density``: 0..1, greatest in the blue; ``airlight``: DN of opaque haze; ``wavelength``:
-    pixels.
+    the scene, the same for all bands, of random direction and phase: mean 1/2, variance 1/8. So the
+    result has mean ``x + density (airlight - x) / 2`` and variance ``(density (airlight - x))**2 /
+    8``.
     """
 
     density: PerBand
+    """Density in 0..1, one for all bands or one for each; greatest in the blue."""
     airlight: PerBand
+    """DN of opaque haze, one for all bands or one for each."""
     wavelength: float = 512.0
+    """Length of the wave in pixels."""
 
     def __post_init__(self) -> None:
         value = np.asarray(self.density)
@@ -95,7 +99,7 @@ class Haze:
         require("wavelength", self.wavelength, self.wavelength > 0, "give more than 0, in pixels")
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """Hazy ``pixels``."""
+        """Return hazy ``pixels`` ``(band, row, col)``."""
         heading, phase = rng.uniform(0, 2 * np.pi, 2)
         rows, cols = np.mgrid[: pixels.shape[1], : pixels.shape[2]]
         along = rows * np.sin(heading) + cols * np.cos(heading)
@@ -103,12 +107,12 @@ class Haze:
         return pixels + wave * self._veil(pixels)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
-        """Mean and variance above."""
+        """Return the mean and the variance given above."""
         veil = self._veil(pixels)
         return pixels + veil / 2, veil**2 / 8
 
     def _veil(self, pixels: Floats) -> Floats:
-        """What the densest haze adds."""
+        """Return what the densest haze adds to each pixel."""
         return per_band("density", self.density, pixels) * (
             per_band("airlight", self.airlight, pixels) - pixels
         )

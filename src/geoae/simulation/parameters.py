@@ -1,4 +1,4 @@
-"""Parameters of degradations: one for all bands or one for each, checked in words."""
+"""Parameters of degradations: one value for all bands or one for each, and checks of them."""
 
 import numpy as np
 
@@ -11,13 +11,37 @@ PerBand = float | tuple[float, ...]
 
 
 def require(name: str, value: object, fits: bool | np.bool_, cure: str) -> None:
-    """Raise ``RecipeError`` unless ``fits``."""
+    """Raise ``RecipeError`` unless a condition holds.
+
+    Args:
+        name: name of the parameter.
+        value: value of the parameter, for the message.
+        fits: the condition.
+        cure: what to do, for the message.
+
+    Raises:
+        RecipeError: the condition does not hold.
+
+    """
     if not fits:
         raise RecipeError(f"{name} = {value}: {cure}")
 
 
 def per_band(name: str, value: PerBand, pixels: Floats) -> Floats:
-    """``value`` shaped to meet ``(band, row, col)``; raises ``RecipeError``."""
+    """Reshape a parameter so that it broadcasts over pixels.
+
+    Args:
+        name: name of the parameter, for the message.
+        value: one value for all bands or one for each.
+        pixels: ``(band, row, col)``.
+
+    Returns:
+        Values ``(1 or band, 1, 1)``.
+
+    Raises:
+        RecipeError: the number of values is neither 1 nor that of the bands.
+
+    """
     values = np.atleast_1d(np.asarray(value, dtype=np.float64))
     fits = len(values) in (1, len(pixels))
     require(

@@ -1,1 +1,1 @@
-"""The operating system and this process: durable files, locks, forks, memory and warnings."""
+"""Operating system and process: durable files, locks, forks, memory and warnings."""

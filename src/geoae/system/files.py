@@ -1,4 +1,4 @@
-"""Files that are on the disk before they take their name, on storage of any kind."""
+"""Files that are safely on disk before they take their name, on storage of any kind."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 __all__ = ["file_name", "find_bytes", "flush", "flush_folder", "is_local", "rename"]
 
-# How shares and FUSE say that they flush nothing.
+# Errors by which network shares and FUSE say that they cannot flush.
 NO_FLUSH = {
     errno.EINVAL,
     errno.ENOSYS,
@@ -22,9 +22,17 @@ CHUNK = 1 << 20  # bytes
 
 
 def find_bytes(file: BinaryIO, word: bytes) -> int | None:
-    """Find where ``word`` begins in ``file`` for the first time; None where it is not there.
+    """Find the first occurrence of a word in a file.
 
-    Reads instead of mapping the file into memory, which many network file systems cannot.
+    It reads the file, since many network file systems cannot map it into memory.
+
+    Args:
+        file: an open file, at the place where the search begins.
+        word: bytes to find.
+
+    Returns:
+        Position of the word; None where it does not occur.
+
     """
     before, rest = 0, b""
     while chunk := file.read(CHUNK):
@@ -36,9 +44,7 @@ def find_bytes(file: BinaryIO, word: bytes) -> int | None:
 
 
 def flush(path: Path) -> None:
-    """Bring the bytes of ``path`` to the disk, as far as its file system can be asked to. Raises
-    ``OSError``.
-    """
+    """Write the bytes of ``path`` to disk, as far as its file system allows; raise ``OSError``."""
     with path.open("r+b") as file:
         try:
             os.fsync(file.fileno())
@@ -48,7 +54,7 @@ def flush(path: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Bring the names in ``folder`` to the disk, where its file system can be asked to."""
+    """Write the names in ``folder`` to disk, where its file system allows."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -58,21 +64,30 @@ def flush_folder(folder: Path) -> None:
 
 
 def rename(draft: Path, final: Path) -> None:
-    """Let ``draft`` take the name ``final``, replacing what has it. Raises ``OSError``."""
+    """Rename a file, and replace the file that has the name.
+
+    Args:
+        draft: file to rename.
+        final: its new name.
+
+    Raises:
+        OSError: the file cannot be renamed.
+
+    """
     there = draft.stat()
     try:
         draft.replace(final)
     except FileNotFoundError:
-        # NFS asks again where an answer was lost, and then finds nothing to rename.
+        # NFS repeats a request whose answer was lost, and then finds nothing left to rename.
         if not (final.exists() and os.path.samestat(final.stat(), there)):
             raise
 
 
 def is_local(name: str) -> bool:
-    """Whether ``name`` is a path of this machine rather than something only GDAL knows to open."""
+    """Whether ``name`` is a path of this machine rather than a name that only GDAL can open."""
     return not name.startswith("/vsi") and "://" not in name
 
 
 def file_name(name: str) -> str:
-    """The last part of a path or address: folders and signatures of a URL are nobody's business."""
+    """Return the last part of a path or URL. Folders and signatures of a URL are private."""
     return name.split("?")[0].rstrip("/").replace("\\", "/").split("/")[-1]

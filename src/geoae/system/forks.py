@@ -1,5 +1,6 @@
-"""Processes forked from one that has computed: the threads of libraries do not come along, and
-libraries wait for them.
+"""Forked processes: they lack the threads of libraries that the parent process used.
+
+Such a library would wait for its threads for ever.
 """
 
 import os
@@ -16,10 +17,15 @@ os.register_at_fork(
 
 
 def use_one_thread(library: str, limit: Callable[[], None]) -> None:
-    """Call ``limit``, which keeps ``library`` to one thread, in processes that lack its other ones.
+    """Restrict a library to one thread in processes that lack its other threads.
 
-    Those are this process, if it was forked from one that had loaded ``library``, and all that are
-    forked from it. Processes that are spawned have threads of their own.
+    Those are this process, if it was forked from one that had loaded the library, and all processes
+    forked from this one. Spawned processes start threads of their own.
+
+    Args:
+        library: name of the module.
+        limit: restricts it to one thread.
+
     """
     if library in _loaded_before:
         limit()

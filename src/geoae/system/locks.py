@@ -1,4 +1,4 @@
-"""Locks that keep two runs apart, on file systems without locks too."""
+"""Locks that keep two runs apart, also on file systems that cannot lock files."""
 
 import errno
 import shutil
@@ -12,12 +12,12 @@ from geoae.errors import BusyError
 
 __all__ = ["hold", "hold_folder", "lock_files"]
 
-# How NFS without its lock daemon, Lustre, 9p, CIFS and FUSE say that they lock nothing.
+# Errors by which NFS without its lock daemon, Lustre, 9p, CIFS and FUSE say that they cannot lock.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
 def lock_files(path: Path) -> set[Path]:
-    """The files by which the lock ``path`` may be held."""
+    """Return the files that may hold the lock ``path``."""
     return {path, _soft(path)}
 
 
@@ -29,8 +29,8 @@ def _soft(path: Path) -> Path:
 def hold(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` for this process while the block runs.
 
-    Where the file system locks nothing, a file beside it that names this process is the lock. A run
-    on the same machine sees whether that process has ended; one on another machine cannot.
+    Where the file system cannot lock files, a file beside it that names this process is the lock. A
+    run on the same machine notices when that process has ended; a run on another machine cannot.
 
     Raises:
         BusyError: another process holds the lock.
@@ -48,7 +48,7 @@ def hold(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # What the block did stands, and the lock ends with the process at the latest.
+        # The work of the block is done; the lock ends with the process at the latest.
         with suppress(OSError):
             lock.release()
 
@@ -67,10 +67,18 @@ def _acquired(path: Path) -> FileLock | SoftFileLock:
 
 @contextmanager
 def hold_folder(folder: Path, name: str) -> Iterator[None]:
-    """Hold ``folder``, which is made where it is missing, by the lock file ``name`` in it; as
-    ``hold``.
+    """Hold a folder by a lock file in it while the block runs; see ``hold``.
 
-    A folder in which the block leaves nothing but the lock is removed.
+    The folder is made where it is missing. It is removed if the block leaves nothing but the lock.
+
+    Args:
+        folder: folder to hold.
+        name: name of the lock file.
+
+    Raises:
+        BusyError: another process holds the folder.
+        OSError: the folder or the lock file cannot be made.
+
     """
     folder.mkdir(parents=True, exist_ok=True)
     empty = False
@@ -81,13 +89,13 @@ def hold_folder(folder: Path, name: str) -> Iterator[None]:
             finally:
                 empty = _is_empty(folder, name)
     finally:
-        if empty:  # CIFS and NFS remove no file that is open, and a lock is
+        if empty:  # not inside: CIFS and NFS do not remove an open file, such as the lock
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_empty(folder: Path, name: str) -> bool:
-    """Whether nothing but the lock is in ``folder``, perhaps under the name that NFS gives to a
-    removed open file.
+    """Whether ``folder`` holds nothing but the lock, or a removed open file, which NFS keeps as
+    ``.nfs*``.
     """
     with suppress(OSError):
         return all(

@@ -1,4 +1,4 @@
-"""Memory of this process: what it has taken, and how glibc keeps what is free."""
+"""Memory of this process: its peak, and how glibc's allocator treats freed memory."""
 
 import ctypes
 import resource
@@ -9,23 +9,24 @@ from pathlib import Path
 
 __all__ = ["CACHE_MIB", "allocate_small_pieces", "keep_large_arrays", "peak_rss", "release_memory"]
 
-# Memory for GDAL's blocks, in MB.
+# Size of GDAL's block cache in MB.
 CACHE_MIB = 48
 
-# Parameters of glibc's mallopt: M_MMAP_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD. The second are
-# glibc's own.
+# Parameters of glibc's mallopt: -4 M_MMAP_MAX, -3 M_MMAP_THRESHOLD, -1 M_TRIM_THRESHOLD.
+# SMALL_PIECES are glibc's defaults.
 LARGE_ARRAYS = {-4: 0, -1: 512 << 20}
 SMALL_PIECES = {-4: 65_536, -3: 128 << 10, -1: 128 << 10}
 _tuned = False
 
 
 def keep_large_arrays() -> None:
-    """Let glibc keep freed memory for the next activations of a network. For a process of our own
-    only.
+    """Make glibc keep freed memory for the next activations of a network.
+
+    Call it only in a process that geoae owns, such as the command's.
     """
     global _tuned
     _tuned = True
-    # M_ARENA_MAX: other threads' arenas keep nothing of this size
+    # -8 M_ARENA_MAX: arenas of other threads keep no arrays of this size
     _set_allocator({-8: 1} | LARGE_ARRAYS)
 
 
@@ -38,11 +39,11 @@ def _set_allocator(values: Mapping[int, int]) -> None:
 
 @contextmanager
 def allocate_small_pieces() -> Iterator[None]:
-    """Give free memory back, and keep none within the block, where a network is done and GDAL
-    copies blocks.
+    """Return freed memory to the system, and keep none inside the block.
 
-    What suits a network's activations would leave GDAL's blocks in pieces: 60 MiB more at 16384 px.
-    Only in a process that ``keep_large_arrays`` has tuned.
+    Use it where the network has finished and GDAL copies blocks: the settings that suit activations
+    would fragment GDAL's memory, by 60 MiB at 16384 px. Without ``keep_large_arrays`` before, only
+    the freed memory is returned.
     """
     release_memory()
     if _tuned:
@@ -55,18 +56,18 @@ def allocate_small_pieces() -> Iterator[None]:
 
 
 def release_memory() -> None:
-    """Give freed memory back to the system: what one stage of a run left in pieces does not fit the
-    next one's arrays.
+    """Return freed memory to the system. Fragments of one stage do not fit the arrays of the
+    next.
     """
     with suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def peak_rss() -> int:
-    """Most memory in bytes that this process has held.
+    """Return the peak memory of this process in bytes.
 
-    Where the system does not say so for this process alone, it is what ``getrusage`` gives, which
-    begins with the peak of the process that started this one.
+    Where the system does not state it, ``getrusage`` gives a figure that includes the peak of the
+    parent process.
     """
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Rasterio's warnings, which geoae says in its own words, never reach the user."""
+"""Suppress rasterio's warnings; geoae reports what matters in its own messages."""
 
 import threading
 import warnings
@@ -8,7 +8,7 @@ import rasterio.errors
 
 __all__ = ["SILENCE"]
 
-# All that rasterio may warn of: geoae says in its own words what a user should know.
+# All of rasterio's warnings.
 WARNINGS = tuple(
     found
     for found in vars(rasterio.errors).values()
@@ -17,10 +17,11 @@ WARNINGS = tuple(
 
 
 class _Silence:
-    """Ignores rasterio's warnings while any thread is within.
+    """A context manager that ignores rasterio's warnings while any thread is inside it.
 
-    Python's filters belong to the process. Were each thread to save and restore them by itself, the
-    last to leave could bring back those of another, or leave its own behind.
+    Python has one list of warning filters per process. If each thread saved and restored it, one
+    thread could restore the filters of another. So the first thread to enter changes the filters,
+    and the last one to leave restores them.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Overlap-add of tiles whose weights sum to one by construction."""
+"""Overlap-add of tiles, with weights that sum to one by construction."""
 
 from collections.abc import Callable
 
@@ -14,16 +14,16 @@ Ramp = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def linear(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``t``."""
+    """Return ``t``."""
     return t
 
 
 def smooth(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``3 t^2 - 2 t^3``, flat at both ends (smoothstep)."""
+    """Return ``3 t^2 - 2 t^3`` (smoothstep), which is flat at both ends."""
     return t * t * (3.0 - 2.0 * t)
 
 
-# f on 0..1, monotone, f(t) + f(1 - t) = 1.
+# Functions on 0..1, monotone, with f(t) + f(1 - t) = 1.
 RAMPS: dict[str, Ramp] = {
     "linear": linear,
     "smooth": smooth,
@@ -31,11 +31,22 @@ RAMPS: dict[str, Ramp] = {
 
 
 def weights(axis: Axis, index: int, halo: int, ramp: str) -> Array:
-    """Weights ``(tile,)`` of one tile along an axis.
+    """Compute the weights of one tile along an axis.
 
-    Beside a neighbour: zero over the first ``halo`` pixels, where the network misses context, then
-    the ramp, one from there on. At the scene's border: one. A falling edge is one minus the
-    neighbour's rising edge, so any two sum to one in float32 too, up to one rounding.
+    Beside a neighbour they are zero over the first ``halo`` pixels, where the network lacks
+    context; then they follow the ramp up to one. At the scene's border they are one. A falling edge
+    is one minus the neighbour's rising edge, so the two sum to one in float32 too, up to one
+    rounding.
+
+    Args:
+        axis: the tiles along the axis.
+        index: number of the tile.
+        halo: halo of the network in pixels.
+        ramp: key of ``RAMPS``.
+
+    Returns:
+        Weights ``(tile,)``.
+
     """
     inner = axis.overlap - 2 * halo
     rising = np.zeros(axis.overlap, dtype=np.float32)
@@ -50,11 +61,17 @@ def weights(axis: Axis, index: int, halo: int, ramp: str) -> Array:
 
 
 class Mosaic:
-    """Takes tiles in reading order and gives back the pixels that each completes.
+    """Blends tiles that arrive row by row, and returns the pixels that each one completes.
 
-    Of an overlap, only the pixels where both tiles have a weight wait for the second one: some rows
+    Of an overlap, only pixels where both tiles have a weight wait for the second tile: some rows
     over the full width, and some columns of the tile to the left. With the least overlap that the
-    halo allows they are a few, so that memory hardly depends on the width and never on the height.
+    halo allows these are few, so memory hardly depends on the width and never on the height.
+
+    Args:
+        plan: tiles of the scene.
+        components: components of each tile.
+        ramp: key of ``RAMPS``.
+
     """
 
     def __init__(self, plan: TilePlan, components: int, ramp: str) -> None:
@@ -66,10 +83,18 @@ class Mosaic:
         self._left = np.zeros((components, rows.tile, across), dtype=np.float32)
 
     def add(self, row: int, col: int, tile: Array) -> Array:
-        """Blend in tile (``row``, ``col``), ``(component, tile, tile)``, which is overwritten.
+        """Blend in one tile. The first one may belong to any row; what that row completes is then
+        wrong.
 
-        Returns ``(component, height, width)`` of ``plan.completed(row, col)``, a view of ``tile``.
-        A mosaic may begin at any row of tiles; what its first row completes is then not to be used.
+        Args:
+            row: row of the tile in the plan.
+            col: column of the tile in the plan.
+            tile: its residual ``(component, tile, tile)``, which is overwritten.
+
+        Returns:
+            Residual ``(component, height, width)`` of ``plan.completed(row, col)``, a view of
+            ``tile``.
+
         """
         rows, cols = self._plan.rows, self._plan.cols
         top, left = self._plan.settled(rows), self._plan.settled(cols)

@@ -1,4 +1,4 @@
-"""Which tiles a scene is cut into, and which pixels each of them completes: arithmetic alone."""
+"""The tiles of a scene, and the pixels that each of them completes, as pure arithmetic."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,24 +16,36 @@ def _up(value: int, multiple: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Tiles along one axis of ``size`` pixels: ``count`` tiles of ``tile`` pixels, one ``stride``.
+    """Tiles along one axis; neighbours overlap.
 
-    Tile ``i`` covers ``start(i) .. start(i) + tile``, where the first begins ``pad`` pixels before
-    the scene. What lies outside the scene is its reflection. Neighbours share ``overlap`` pixels.
+    Tile ``i`` covers ``start(i) .. start(i) + tile``. Pixels outside the scene are its reflection.
     """
 
     size: int
+    """Length of the scene in pixels."""
     tile: int
+    """Length of a tile in pixels."""
     overlap: int
+    """Pixels that neighbours share."""
     pad: int
+    """Pixels by which the first tile begins before the scene."""
     count: int
+    """Number of tiles."""
 
     @classmethod
     def fitted(cls, size: int, tile: int, overlap: int, pad: int, multiple: int) -> Self:
-        """The least number of tiles of at most ``tile`` pixels, each then as small as can be.
+        """Plan the least number of tiles, and then make them as small as possible.
 
-        The stride stays a multiple of ``multiple`` and no less than the overlap, so at most two
-        tiles meet along an axis and the last overhang is below ``count * multiple``.
+        The stride is a multiple of ``multiple`` and at least the overlap, so no more than two tiles
+        meet along an axis, and the last overhang is below ``count * multiple``.
+
+        Args:
+            size: length of the scene in pixels.
+            tile: largest length of a tile in pixels.
+            overlap: pixels that neighbours share, a multiple of ``multiple``.
+            pad: pixels by which tiles reach beyond the scene.
+            multiple: divisor of the lengths of tiles.
+
         """
         span = size + 2 * pad
         if span <= _up(tile, multiple):
@@ -45,17 +57,23 @@ class Axis:
 
     @property
     def stride(self) -> int:
-        """Distance from tile to tile."""
+        """Distance between neighbours in pixels."""
         return self.tile - self.overlap
 
     def start(self, index: int) -> int:
-        """First pixel of a tile in scene coordinates; negative for the first."""
+        """Return the first pixel of a tile in scene coordinates; negative for the first tile."""
         return index * self.stride - self.pad
 
     def completed(self, index: int, settled: int) -> tuple[int, int]:
-        """Start and stop of the scene's pixels that are final once tile ``index`` is in.
+        """Return the pixels of the scene that are final once a tile has been added.
 
-        ``settled``: how many pixels of an overlap need no more than the first of its two tiles.
+        Args:
+            index: number of the tile.
+            settled: pixels of an overlap that need only the first of its two tiles.
+
+        Returns:
+            Start and stop.
+
         """
         begins, ends = self.start(index) + settled, self.start(index + 1) + settled
         start = 0 if index == 0 else min(max(begins, 0), self.size)
@@ -65,22 +83,30 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Slab:
-    """Tile rows ``first .. stop`` and the full-width rows of the scene they complete."""
+    """Consecutive rows of tiles, and the full-width rows of the scene that they complete."""
 
     index: int
+    """Number of the slab."""
     first: int
+    """First row of tiles."""
     stop: int
+    """Row of tiles after the last one."""
     window: Window
+    """Rows of the scene."""
 
 
 @dataclass(frozen=True, slots=True)
 class TilePlan:
-    """The one global cut of a scene: ``rows`` x ``cols`` tiles on the network's grid."""
+    """The tiles of a scene, on the network's grid."""
 
     rows: Axis
+    """Tiles along the height."""
     cols: Axis
+    """Tiles along the width."""
     halo: int
+    """Halo of the network in pixels."""
     multiple: int
+    """Grid of the network in pixels."""
 
     @classmethod
     def fitted(
@@ -93,10 +119,20 @@ class TilePlan:
         halo: int,
         multiple: int,
     ) -> Self:
-        """Plan ``height`` x ``width`` pixels in tiles of at most ``tile`` pixels a side.
+        """Plan the tiles of a scene.
 
-        ``overlap``: least number of pixels that neighbours share; by default just what the halo
-        asks for. Raises ``RecipeError`` where tiled could not equal whole.
+        Args:
+            height: rows of the scene.
+            width: columns of the scene.
+            tile: largest side of a tile in pixels.
+            overlap: least overlap of neighbours in pixels; by default what the halo needs.
+            halo: halo of the network in pixels.
+            multiple: divisor of tile sides.
+
+        Raises:
+            RecipeError: tile or overlap is so small that a tiled result would differ from a whole
+                one.
+
         """
         needed = _up(2 * halo + 1, multiple)
         overlap = needed if overlap is None else _up(overlap, multiple)
@@ -115,27 +151,39 @@ class TilePlan:
         return cls(rows, cols, halo, multiple)
 
     def window(self, row: int, col: int) -> Window:
-        """What tile (``row``, ``col``) covers, in scene coordinates; may reach beyond the scene."""
+        """Return the window of a tile in scene coordinates, which may reach beyond the scene.
+
+        Args:
+            row: row of the tile.
+            col: column of the tile.
+
+        """
         return Window(self.rows.start(row), self.cols.start(col), self.rows.tile, self.cols.tile)
 
     def settled(self, axis: Axis) -> int:
-        """Pixels of an overlap, from its start, that its first tile completes: the second gives
-        them no weight.
+        """Return the pixels of an overlap, from its start, to which the second tile gives no
+        weight.
 
-        At most the halo, and so few that the last tile always has something to complete.
+        The first tile completes them. They are at most the halo, and so few that the last tile
+        always completes some pixels.
         """
         return min(self.halo, axis.overlap - axis.pad)
 
     def completed(self, row: int, col: int) -> Window:
-        """The scene's pixels that tile (``row``, ``col``) completes; together they cover it
+        """Return the window of the scene that a tile completes; together these cover it exactly
         once.
+
+        Args:
+            row: row of the tile.
+            col: column of the tile.
+
         """
         top, bottom = self.rows.completed(row, self.settled(self.rows))
         left, right = self.cols.completed(col, self.settled(self.cols))
         return Window(top, left, bottom - top, right - left)
 
     def slabs(self, tile_rows: int = 1) -> Iterator[Slab]:
-        """Slabs of ``tile_rows`` rows of tiles each, the last perhaps fewer."""
+        """Yield slabs of ``tile_rows`` rows of tiles each; the last may have fewer."""
         for index, first in enumerate(range(0, self.rows.count, tile_rows)):
             stop = min(first + tile_rows, self.rows.count)
             top, bottom = self.completed(first, 0).row, self.completed(stop - 1, 0).stop_row

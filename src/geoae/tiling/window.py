@@ -1,6 +1,4 @@
-"""Rectangles of pixels, the few that are looked through for a sample, and the reflection beyond a
-border.
-"""
+"""Windows of pixels, those that are sampled, and reflection beyond the border."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,18 +12,22 @@ __all__ = ["FEW", "GRID", "SIDE", "Read", "Window", "grids", "reflect", "windows
 
 SIDE = 192
 GRID = 4
-# Where the first windows hold almost no valid pixel, finer grids of smaller ones look for some.
+# If the first windows hold fewer valid pixels than this, a finer grid of smaller ones is sampled.
 FEW = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """``height`` x ``width`` pixels from (``row``, ``col``); row always before col."""
+    """A rectangle of pixels; rows always come before columns."""
 
     row: int
+    """First row."""
     col: int
+    """First column."""
     height: int
+    """Number of rows."""
     width: int
+    """Number of columns."""
 
     @property
     def stop_row(self) -> int:
@@ -38,13 +40,19 @@ class Window:
         return self.col + self.width
 
     def grown(self, margin: int) -> Self:
-        """The window with ``margin`` pixels more on every side."""
+        """Return the window with ``margin`` more pixels on every side."""
         return type(self)(
             self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin
         )
 
     def clipped(self, height: int, width: int) -> Self:
-        """The part inside a raster of ``height`` x ``width``; empty where there is none."""
+        """Return the part of the window inside a raster; empty where there is none.
+
+        Args:
+            height: rows of the raster.
+            width: columns of the raster.
+
+        """
         row, col = min(max(self.row, 0), height), min(max(self.col, 0), width)
         stop_row, stop_col = (
             min(max(self.stop_row, row), height),
@@ -53,17 +61,32 @@ class Window:
         return type(self)(row, col, stop_row - row, stop_col - col)
 
     def slices(self, row: int = 0, col: int = 0) -> tuple[slice, slice]:
-        """Slices of this window in an array whose first pixel is (``row``, ``col``)."""
+        """Return the slices of the window in an array.
+
+        Args:
+            row: row of the array's first pixel.
+            col: column of the array's first pixel.
+
+        """
         return slice(self.row - row, self.stop_row - row), slice(
             self.col - col, self.stop_col - col
         )
 
 
 def reflect(start: int, length: int, size: int) -> NDArray[np.intp]:
-    """Indices into an axis of ``size`` pixels for positions ``start .. start + length``.
+    """Map positions along an axis to indices into it.
 
-    Positions outside 0 .. size are mirrored about the border pixels, which are not repeated, as
-    often as it takes: any length is served by any size from 1 up.
+    Positions beyond the ends are mirrored about the border pixels, which are not repeated, as often
+    as necessary: any length works with any size from 1 up.
+
+    Args:
+        start: first position, which may be negative.
+        length: number of positions.
+        size: number of pixels along the axis.
+
+    Returns:
+        Indices ``(length,)`` in ``0 .. size - 1``.
+
     """
     if size == 1:
         return np.zeros(length, dtype=np.intp)
@@ -73,9 +96,17 @@ def reflect(start: int, length: int, size: int) -> NDArray[np.intp]:
 
 
 def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list[Window]:
-    """At most ``grid`` x ``grid`` windows of at most ``side`` px, evenly spread over the scene.
+    """Choose windows evenly spread over a scene. A small scene is covered whole.
 
-    A scene no larger than they are together is covered whole.
+    Args:
+        height: rows of the scene.
+        width: columns of the scene.
+        side: largest side of a window in pixels.
+        grid: most windows along each axis.
+
+    Returns:
+        The windows, row by row.
+
     """
 
     def starts(size: int) -> list[tuple[int, int]]:
@@ -91,7 +122,9 @@ def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list
 
 
 def grids() -> list[tuple[int, int]]:
-    """Side and count of the windows to look through, the next where the last were nearly empty."""
+    """Return side and count of the windows to sample; the second pair is for nearly empty
+    scenes.
+    """
     return [(SIDE, GRID), (SIDE // 4, GRID * 4)]
 
 

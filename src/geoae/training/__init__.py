@@ -1,1 +1,1 @@
-"""Making models: chips from real scenes, a Lightning module, a finished model folder at the end."""
+"""Train models: from chips of real scenes to a finished model folder."""

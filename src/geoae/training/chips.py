@@ -1,4 +1,4 @@
-"""Training samples: clean chips in model units, cut at random from real scenes held in memory."""
+"""Training samples: random chips of clean scenes held in memory, degraded, in model units."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,21 +31,30 @@ GREYS = 255
 
 @dataclass(frozen=True, eq=False)
 class TrainingScene:
-    """One clean scene: ``pixels`` (band, row, col) float32, ``valid`` (row, col) bool in all bands,
-    ``low`` and ``spread`` (band,) of its 0.5..99.5 percentile range, mean and covariance over valid
-    pixels.
-    """
+    """One clean scene with its statistics over valid pixels."""
 
     pixels: NDArray[np.float32]
+    """Pixels ``(band, row, col)`` in DN; invalid ones hold the mean of their band."""
     valid: NDArray[np.bool_]
+    """``(row, col)``, True where all bands are valid."""
     low: NDArray[np.float64]
+    """0.5th percentile in DN, ``(band,)``."""
     spread: NDArray[np.float64]
+    """Range from the 0.5th to the 99.5th percentile in DN, ``(band,)``."""
     mean: NDArray[np.float64]
+    """Mean in DN, ``(band,)``."""
     covariance: NDArray[np.float64]
+    """Covariance in DN squared, ``(band, band)``."""
 
     @classmethod
     def from_pixels(cls, pixels: NDArray[np.float32], valid: NDArray[np.bool_]) -> Self:
-        """Statistics of ``pixels`` (band, row, col) over ``valid`` (row, col)."""
+        """Compute the statistics of a scene.
+
+        Args:
+            pixels: ``(band, row, col)`` in DN.
+            valid: ``(row, col)``, True where all bands are valid.
+
+        """
         values = pixels[:, valid].astype(np.float64)
         low, high = np.percentile(values, [0.5, 99.5], axis=1)
         filled = np.where(valid, pixels, values.mean(axis=1, dtype=np.float64)[:, None, None])
@@ -56,8 +65,15 @@ class TrainingScene:
 
     @classmethod
     def read(cls, path: Path, size: int) -> Self:
-        """Read the measured bands of ``path``; raises ``TrainingError`` where it will not, or is
-        smaller than ``size`` px.
+        """Read the measured bands of a raster.
+
+        Args:
+            path: raster to read.
+            size: side of the chips in pixels, for which the scene must have room.
+
+        Raises:
+            TrainingError: the raster cannot be read, has no measured band, or is too small.
+
         """
         try:
             scene = Scene.open(str(path))
@@ -80,11 +96,11 @@ class TrainingScene:
         return cls.from_pixels(pixels, valid)
 
     def can_be_halved(self, size: int) -> bool:
-        """Whether half of it still has room for chips of ``size`` px."""
+        """Whether the scene at half its resolution still has room for chips of ``size`` px."""
         return min(self.valid.shape) >= 2 * size and bool(_halved_mask(self.valid).any())
 
     def halved(self) -> "TrainingScene":
-        """The scene in means of 2 x 2 pixels: half the scene's own noise, new texture."""
+        """Average blocks of 2 x 2 pixels: half the scene's own noise, and new texture."""
         bands, height, width = self.pixels.shape
         even = self.pixels[:, : height // 2 * 2, : width // 2 * 2]
         means = even.reshape(bands, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
@@ -98,15 +114,27 @@ def _halved_mask(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 class Chips(IterableDataset[Sample]):
-    """Endless ``(noisy, clean, sigma)``, each ``(C, size, size)`` in model units.
+    """Endless stream of ``(noisy, clean, sigma)``, each ``(C, size, size)`` in model units.
 
-    A sample draws a scene by weight, a subset of its bands, a window, the degradations, the
-    principal components that their noise would give the scene, and one group of them, as
-    ``Scale.principal`` does when restoring. ``sigma`` has the root mean square of what the
-    degradations did, spread over the chip as their noise depends on the signal, which is known as
-    little as when restoring: from the local mean of the noisy chip. Each sample has a generator of
-    its own, so that a run resumed at sample ``start`` goes on as it would have, and each process
-    (``rank``) of a run has its own.
+    A sample draws at random: a scene by weight, some of its bands, a window, the degradations, and
+    one group of principal components. The components are those that ``Scale.principal`` computes
+    when a scene with this noise is restored. ``sigma`` has the root mean square of what the
+    degradations did. Where their noise depends on the signal, ``sigma`` varies over the chip; as in
+    a restoration, the signal is taken from the local mean of the noisy chip.
+
+    Each sample has a random generator of its own, so a run that is resumed at sample ``start``
+    continues with the samples that it would have had. Each process of a run has other samples.
+
+    Args:
+        scenes: clean scenes.
+        weights: probability of each scene, up to a common factor.
+        degradations: degradations, in their order.
+        size: side of a chip in pixels.
+        group: components that the network takes at once.
+        seed: seed of all samples.
+        start: number of the first sample.
+        rank: number of this process.
+
     """
 
     def __init__(
@@ -129,7 +157,7 @@ class Chips(IterableDataset[Sample]):
             yield self.draw(np.random.default_rng([self.seed, self.rank, index]))
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """One sample."""
+        """Draw one sample."""
         scene = self.scenes[rng.choice(len(self.scenes), p=self.share)]
         bands = _some_bands(len(scene.pixels), rng)
         clean = scene.pixels[:, *self._window(scene, rng)][bands].astype(np.float64)
@@ -150,9 +178,19 @@ class Chips(IterableDataset[Sample]):
     def _degraded(
         self, clean: Floats, low: Floats, spread: Floats, rng: np.random.Generator
     ) -> tuple[Floats, Floats, Floats]:
-        """``clean`` (band, row, col) after this sample's degradations, the root mean square (band,)
-        of what they did, and how its square is spread over the chip (band, row, col), of mean 1;
-        the first two in DN, though degradations see 255ths of the spread.
+        """Degrade a chip with random degradations.
+
+        Args:
+            clean: pixels ``(band, row, col)`` in DN.
+            low: 0.5th percentile of each band of the scene in DN, ``(band,)``.
+            spread: percentile range of each band in DN, ``(band,)``; degradations see 255ths of it.
+            rng: source of random numbers.
+
+        Returns:
+            Degraded pixels ``(band, row, col)`` in DN; root mean square of the change in DN,
+            ``(band,)``; the variance of the noise over the chip, relative to its mean, ``(band,
+            row, col)``.
+
         """
         unit = np.where(spread > 0, spread, 1.0)[:, None, None] / GREYS
         start = noisy = (clean - low[:, None, None]) / unit
@@ -165,7 +203,9 @@ class Chips(IterableDataset[Sample]):
         return noisy * unit + low[:, None, None], sigma * unit[:, 0, 0], _spread(drawn, noisy)
 
     def _window(self, scene: TrainingScene, rng: np.random.Generator) -> tuple[slice, slice]:
-        """A window, at best wholly valid (the best of eight tries)."""
+        """Draw a window: the first of eight that is wholly valid, or the one with most valid
+        pixels.
+        """
         height, width = scene.valid.shape
         best, window = -1.0, (slice(0), slice(0))
         for _ in range(8):
@@ -181,7 +221,7 @@ class Chips(IterableDataset[Sample]):
 
 
 def _spread(drawn: Sequence[Degradation], noisy: Floats) -> Floats:
-    """Variance that ``drawn`` have at each pixel, over its mean (band, row, col)."""
+    """Return the noise variance of ``drawn`` at each pixel over its mean, ``(band, row, col)``."""
     if all(isinstance(degrade, Gaussian) for degrade in drawn):
         return np.ones(noisy.shape)
     local = local_mean(noisy)
@@ -191,7 +231,9 @@ def _spread(drawn: Sequence[Degradation], noisy: Floats) -> Floats:
 
 
 def _some_bands(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """A single band, all bands, or any number between: scenes of every band count must do well."""
+    """Choose one band, all bands, or any number between, so that the model learns every band
+    count.
+    """
     kind = rng.random()
     number = (
         1 if count == 1 or kind < 0.2 else count if kind < 0.7 else int(rng.integers(2, count + 1))
@@ -200,7 +242,7 @@ def _some_bands(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
 
 
 def _turn(rng: np.random.Generator) -> Callable[[NDArray[np.float32]], Tensor]:
-    """One of the eight turns and flips, the same for every array given."""
+    """Choose one of the eight rotations and flips, the same for every array of a sample."""
     quarter, flip = int(rng.integers(4)), rng.random() < 0.5
 
     def turn(pixels: NDArray[np.float32]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a training run is told, as TOML."""
+"""The configuration of a training run, as TOML."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -23,7 +23,7 @@ VARIATION = 0.3
 
 
 class SceneGroup(BaseModel):
-    """Scenes that share a share of the samples, so that no sensor or landscape dominates."""
+    """A group of scenes with a common sampling weight, so that no sensor or landscape dominates."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,7 +35,7 @@ class SceneGroup(BaseModel):
 
 
 class Leaves(BaseModel):
-    """Synthetic scenes without noise of their own, beside the real ones."""
+    """Synthetic scenes without noise of their own, in addition to the real ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,10 +46,10 @@ class Leaves(BaseModel):
 
 
 class Drawn(BaseModel):
-    """A degradation of which each sample draws its own: ``kind``, and that kind's parameters.
+    """A degradation with random parameters: its ``kind``, and a value or a range of each parameter.
 
-    Units of 255ths of a band's 0.5..99.5 percentile range, as if the scene were 8-bit; a pair of
-    numbers is a range to draw from.
+    Parameters are in 255ths of a band's 0.5..99.5 percentile range, as if the scene were 8-bit. A
+    pair of numbers is a range from which each sample draws.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -71,7 +71,7 @@ class Drawn(BaseModel):
         return self.model_extra or {}
 
     def _at(self, shares: dict[str, float]) -> dict[str, Any]:
-        """Each parameter at its share of its range; counts are whole."""
+        """Return each parameter at its share of its range; counts are rounded."""
         drawn = {name: _between(value, shares[name]) for name, value in self._parameters.items()}
         degradation = DEGRADATIONS.get(self.kind)
         kinds = {f.name: f.type for f in fields(degradation)} if degradation else {}  # type: ignore[arg-type]
@@ -81,7 +81,16 @@ class Drawn(BaseModel):
         }
 
     def draw(self, rng: np.random.Generator, bands: int) -> Degradation | None:
-        """The degradation of a sample of ``bands`` bands, or None where it gets none."""
+        """Draw the degradation of one sample.
+
+        Args:
+            rng: source of random numbers.
+            bands: number of bands of the sample.
+
+        Returns:
+            The degradation, or None where this sample has none.
+
+        """
         if rng.random() >= self.probability:
             return None
         per_band = {f.name for f in fields(DEGRADATIONS[self.kind]) if f.type is PerBand}  # type: ignore[arg-type]
@@ -93,7 +102,8 @@ class Drawn(BaseModel):
                 low, high = self._parameters[name]
                 varied = drawn[name] * np.exp(rng.normal(0.0, VARIATION, bands))
                 drawn[name] = tuple(np.clip(varied, low, high).tolist())
-        return DEGRADATIONS[self.kind](**drawn)  # valid at both ends, so between
+        # Both ends of each range were checked, so what lies between them is valid.
+        return DEGRADATIONS[self.kind](**drawn)
 
 
 def _is_range(value: Any) -> bool:
@@ -101,7 +111,12 @@ def _is_range(value: Any) -> bool:
 
 
 def _between(value: Any, share: float) -> Any:
-    """A value of a range, or what is none; raises ``RecipeError`` for lists that are no range."""
+    """Return a value of a range, or a single value as it is.
+
+    Raises:
+        RecipeError: a list that is not a range.
+
+    """
     if not _is_range(value):
         return value
     if [_is_number(end) for end in value] != [True, True] or not value[0] <= value[1]:
@@ -114,7 +129,7 @@ def _is_number(value: Any) -> bool:
 
 
 class TrainConfig(BaseModel):
-    """A training run. Same config, same seed, same model."""
+    """A training run. The same config and the same seed give the same model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -178,7 +193,7 @@ class TrainConfig(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read ``path``; raises ``TrainingError`` with the first thing that is wrong."""
+        """Read a TOML file; raise ``TrainingError`` with the first error in it."""
         return read_toml(path, cls, TrainingError)
 
 

@@ -1,4 +1,4 @@
-"""The network in training: loss, rate, and the figure that says how good it is."""
+"""The network in training: loss, learning rate, and validation figure."""
 
 from typing import Any
 
@@ -14,14 +14,16 @@ from geoae.training.losses import LOSSES
 
 __all__ = ["Denoiser"]
 
-# A loss this many times the first one will not come back.
+# Training has diverged where the loss is this many times the first one.
 DIVERGED = 1e3
 
 
 class Denoiser(lightning.LightningModule):
     """Supervised restoration of chips whose clean version is known.
 
-    Raises ``TrainingError`` where the loss is no number any more, or a thousand times the first.
+    Raises:
+        TrainingError: the loss is NaN, or a thousand times the first one.
+
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -38,11 +40,20 @@ class Denoiser(lightning.LightningModule):
         self.first = float("nan")
 
     def setup(self, stage: str) -> None:
-        """Channels last is the layout of the fast convolutions."""
+        """Store the weights channels last, the layout of the fast convolutions."""
         self.network.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
-        """``batch``: noisy and clean chips and sigma, each (B, C, H, W)."""
+        """Compute the loss of a batch; Lightning calls this.
+
+        Args:
+            batch: noisy chips, clean chips and sigma, each ``(B, C, H, W)`` in model units.
+            index: number of the batch.
+
+        Returns:
+            The loss, a scalar.
+
+        """
         noisy, clean, sigma = batch
         noisy = noisy.contiguous(memory_format=torch.channels_last)
         loss = self.loss(noisy - self.network(noisy, sigma), clean, sigma)
@@ -62,16 +73,22 @@ class Denoiser(lightning.LightningModule):
             )
 
     def validation_step(self, batch: Sample, index: int) -> None:
-        """Mean gain in dB over the noisy chips."""
+        """Log the mean gain in dB over the noisy chips; Lightning calls this.
+
+        Args:
+            batch: noisy chips, clean chips and sigma, each ``(B, C, H, W)`` in model units.
+            index: number of the batch.
+
+        """
         noisy, clean, sigma = batch
         error = noisy - self.network(noisy, sigma) - clean
         ratio = ((noisy - clean) ** 2).mean(dim=(1, 2, 3)) / (error**2).mean(dim=(1, 2, 3))
         self.log("gain_db", 10 * torch.log10(ratio[torch.isfinite(ratio)]).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm restarts, so that a run that ended goes on where another cycle is added.
+        """Return AdamW with warm restarts, so that a finished run can continue with another cycle.
 
-        Each cycle warms up, and falls to zero: linearly over its second half (Zhai et al., Scaling
+        Each cycle warms up, then falls to zero: linearly over its second half (Zhai et al., Scaling
         Vision Transformers, CVPR 2022), or as a cosine (restarts and cosine: Loshchilov and Hutter,
         SGDR, ICLR 2017).
         """
@@ -92,7 +109,7 @@ class Denoiser(lightning.LightningModule):
 
 
 def _fall(schedule: str, done: float) -> float:
-    """Share of the full rate at ``done`` of a cycle."""
+    """Return the share of the full learning rate when a share ``done`` of a cycle is over."""
     if schedule == "cosine":
         return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * done))))
     return min(1.0, 2 * (1 - done))

@@ -36,20 +36,36 @@ NOTE = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Lightning's own flags: on what a run computes, and in how many processes."""
+    """Lightning's own flags: where a run computes, and in how many processes."""
 
     accelerator: str = "auto"
+    """Kind of device, such as auto, cpu or gpu."""
     devices: str = "auto"
+    """Number of devices, or auto."""
     strategy: str = "auto"
+    """How several devices share the work, such as auto or ddp."""
 
 
 def train(
     config: TrainConfig, scenes: Path, work: Path, folder: Path, hardware: Hardware | None = None
 ) -> Card:
-    """Train as ``config`` says on ``scenes`` and write the model ``folder``.
+    """Train a model and write its folder.
 
-    ``work`` keeps checkpoints and logs, from which a killed run goes on, and gets ``curve.png`` and
-    ``examples.png``. Raises ``TrainingError``, or ``ModelError`` where ``config.start`` has none.
+    Args:
+        config: the training run.
+        scenes: folder of the scenes.
+        work: folder of checkpoints and logs, from which a run that was killed continues. It also
+            gets ``curve.png`` and ``examples.png``.
+        folder: model folder to write.
+        hardware: where to compute.
+
+    Returns:
+        The card of the model.
+
+    Raises:
+        TrainingError: a scene or a setting cannot be used, or the loss diverges.
+        ModelError: the model that ``config.start`` names does not exist.
+
     """
     try:  # before hours of work, not after
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,9 +86,21 @@ def train(
 
 
 def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None = None) -> Path:
-    """Train as ``config`` says and return the path of the last checkpoint.
+    """Train, or continue from ``work/last.ckpt`` where that exists.
 
-    Resumes from ``work/last.ckpt`` where that exists. Raises as ``train`` does.
+    Args:
+        config: the training run.
+        scenes: folder of the scenes.
+        work: folder of checkpoints and logs.
+        hardware: where to compute.
+
+    Returns:
+        Path of the last checkpoint.
+
+    Raises:
+        TrainingError: a scene or a setting cannot be used, or the loss diverges.
+        ModelError: the model that ``config.start`` names does not exist.
+
     """
     lightning.seed_everything(config.seed, verbose=False)
     module = Denoiser(config)
@@ -83,7 +111,7 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     done = _steps_done(last)
     trainer = _trainer(config, work, hardware or Hardware())
     chips = chips_of(config, scenes, done * config.batch_size, rank_zero_only.rank or 0)
-    # One worker, ahead of the network: several would each draw the same stream.
+    # One worker, which works ahead of the network; several would all draw the same samples.
     loader = DataLoader(chips, batch_size=config.batch_size, num_workers=1, prefetch_factor=8)
     kept = _validation_samples(config, scenes)
     validation: DataLoader[Sample] = DataLoader(kept, batch_size=config.batch_size)  # type: ignore[arg-type]
@@ -96,13 +124,13 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
             weights_only=False,
         )
     except SystemExit as error:
-        # Lightning's answer to Ctrl-C, after it has closed its loaders and logs.
+        # Lightning raises this on Ctrl-C, after it has closed its loaders and logs.
         raise KeyboardInterrupt from error
     return last
 
 
 def _steps_done(last: Path) -> int:
-    """The step of a checkpoint; raises ``TrainingError`` where it will not read."""
+    """Return the step of a checkpoint; raise ``TrainingError`` where it cannot be read."""
     if not last.exists():
         return 0
     try:
@@ -112,8 +140,20 @@ def _steps_done(last: Path) -> int:
 
 
 def chips_of(config: TrainConfig, scenes: Path, start: int = 0, rank: int = 0) -> Chips:
-    """The samples of process ``rank`` of a run, from number ``start`` on; raises
-    ``TrainingError``.
+    """Read the scenes of a run and return its samples.
+
+    Args:
+        config: the training run.
+        scenes: folder of the scenes.
+        start: number of the first sample.
+        rank: number of the process, which has samples of its own.
+
+    Returns:
+        The samples.
+
+    Raises:
+        TrainingError: a scene cannot be used.
+
     """
     members, weights = _load(config, scenes)
     return Chips(
@@ -129,7 +169,17 @@ def chips_of(config: TrainConfig, scenes: Path, start: int = 0, rank: int = 0) -
 
 
 def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
-    """Write the averaged weights of ``checkpoint`` as a model ``folder``: card and safetensors."""
+    """Write the averaged weights of a checkpoint as a model folder.
+
+    Args:
+        config: the training run.
+        checkpoint: checkpoint of that run.
+        folder: model folder to write.
+
+    Returns:
+        The card of the model.
+
+    """
     state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
     network = ARCHITECTURES[config.architecture](**config.network)
     network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
@@ -151,9 +201,10 @@ def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
 
 
 def _claim(config: TrainConfig, work: Path) -> None:
-    """Make ``work`` the folder of ``config``; raises ``TrainingError`` where it is another's.
+    """Mark ``work`` as the folder of ``config``; raise ``TrainingError`` where it belongs to
+    another.
 
-    More or longer cycles are the same run going on.
+    A config with more or longer cycles continues the same run.
     """
     note = work / NOTE
     text = config.model_dump_json(indent=1, exclude={"cycles", "patience"})
@@ -212,7 +263,9 @@ def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
 
 
 def _files(folder: Path, group: SceneGroup, left_out: set[Path]) -> list[Path]:
-    """The scenes of ``group`` below ``folder``, less those left out; raises ``TrainingError``."""
+    """List the scenes of ``group`` below ``folder``, without ``left_out``; raise
+    ``TrainingError``.
+    """
     files = sorted({path for pattern in group.files for path in folder.glob(pattern)} - left_out)
     if not files:
         raise TrainingError(
@@ -222,7 +275,9 @@ def _files(folder: Path, group: SceneGroup, left_out: set[Path]) -> list[Path]:
 
 
 def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[float]]:
-    """Training scenes and their weights; a group's weight is spread by the root of the area."""
+    """Read the training scenes and their weights; in a group, weights follow the root of the
+    area.
+    """
     if not folder.is_dir():
         raise TrainingError(
             f"{folder}: no such folder; give --scenes the folder that the config's patterns search"
@@ -248,9 +303,7 @@ def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[
 
 
 def _start(config: TrainConfig) -> dict[str, Tensor]:
-    """The weights of the model that ``config.start`` names; raises ``ModelError``,
-    ``TrainingError``.
-    """
+    """Read the weights that ``config.start`` names; raise ``ModelError`` or ``TrainingError``."""
     assert config.start is not None
     folder = model_folder(config.start)
     card = Card.read(folder)
@@ -263,7 +316,7 @@ def _start(config: TrainConfig) -> dict[str, Tensor]:
 
 
 def _validation_samples(config: TrainConfig, folder: Path) -> list[Sample]:
-    """A fixed set of chips of the scenes kept out."""
+    """Draw a fixed set of chips of the validation scenes."""
     scenes = [TrainingScene.read(folder / name, config.chip) for name in config.validation]
     chips = Chips(
         scenes, [1.0] * len(scenes), config.degradations, config.chip, config.channels, seed=0

@@ -1,4 +1,4 @@
-"""What training makes small."""
+"""Loss functions: restored and clean chips and noise level ``(B, C, H, W)`` to a scalar."""
 
 from collections.abc import Callable
 
@@ -17,11 +17,11 @@ CORNER = 1e-3
 
 
 def relative(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
-    """Root mean square of error over sigma, of each sample, averaged.
+    """Root mean square of the error over sigma of each sample, averaged over the batch.
 
-    Faint and strong noise, smooth and rough ground weigh alike. The squares keep the mean: their
-    optimum is the conditional mean, where that of absolute values shifts skewed scenes towards
-    their median. Components past a scene's bands are empty and do not count.
+    Faint and strong noise, smooth and rough ground have equal weight. The optimum of squares is the
+    conditional mean; that of absolute values would shift skewed scenes towards their median. Empty
+    components, which pad a scene's bands to a full group, do not count.
     """
     level = sigma.square().mean(dim=(2, 3)).sqrt()
     present = (level > 0).float()
@@ -41,14 +41,14 @@ def mse(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
 
 
 def charbonnier(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
-    """Mean of ``sqrt(error**2 + CORNER**2)`` (Charbonnier et al., ICIP 1994): L1 with a round
-    corner.
+    """Mean of ``sqrt(error**2 + CORNER**2)``, an L1 loss with a round corner (Charbonnier et al.,
+    ICIP 1994).
     """
     return torch.sqrt((restored - clean) ** 2 + CORNER**2).mean()
 
 
 def ssim(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
-    """``1 - SSIM`` (Wang et al., IEEE TIP 13(4), 2004), a model unit being the span."""
+    """``1 - SSIM`` (Wang et al., IEEE TIP 13(4), 2004) for a range of values of one model unit."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     return 1 - structural_similarity_index_measure(restored, clean, data_range=1.0)

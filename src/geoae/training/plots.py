@@ -1,4 +1,4 @@
-"""What a run looks like at its end: its curve, and a sheet of examples."""
+"""Plots of a finished training run: its curve, and a sheet of examples."""
 
 import csv
 from pathlib import Path
@@ -16,7 +16,13 @@ EXAMPLES = 6
 
 
 def draw_curve(logs: Path, target: Path) -> None:
-    """Loss and validation gain over steps, from the CSV logs of all versions below ``logs``."""
+    """Plot training loss and validation gain over steps.
+
+    Args:
+        logs: folder of the CSV logs of all versions of the run.
+        target: image to write.
+
+    """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     gains = axes.twinx()
@@ -39,7 +45,14 @@ def draw_curve(logs: Path, target: Path) -> None:
 
 @torch.inference_mode()
 def draw_examples(network: nn.Module, samples: list[Sample], target: Path) -> None:
-    """First components of ``samples``: noisy, restored, clean, each row in one stretch."""
+    """Draw the first component of some samples: noisy, restored, clean, each row in one stretch.
+
+    Args:
+        network: the trained network.
+        samples: noisy chip, clean chip and sigma, each ``(C, H, W)`` in model units.
+        target: image to write.
+
+    """
     network = network.float().eval()
     shown = samples[:EXAMPLES]
     figure = Figure(figsize=(7.5, 2.5 * len(shown)), layout="constrained")

@@ -1,4 +1,4 @@
-"""A newer model from recent scenes: what it is trained on, and how."""
+"""Train a newer model from recent scenes: which scenes, and with which config."""
 
 import shutil
 from collections.abc import Sequence
@@ -13,12 +13,23 @@ __all__ = ["gathered", "renewed", "training_config"]
 
 
 def gathered(recent: Sequence[Found], fixed: Path, folder: Path) -> list[str]:
-    """Link ``recent`` scenes and the ``fixed`` set into ``folder``; the names of the fixed set
-    below it.
+    """Link the scenes of a training run into a folder.
 
-    A folder that is there already is left as it is, so that a run goes on with the scenes it began
-    with. A recent scene that is one of the fixed set is left out. Raises ``TrainingError``,
-    ``InputError``.
+    A folder that exists is left as it is, so that a run continues with the scenes it began with. A
+    recent scene that belongs to the fixed set is left out.
+
+    Args:
+        recent: scenes to train on.
+        fixed: folder of the scenes that models are measured on.
+        folder: folder to make, with ``recent`` and ``fixed`` below it.
+
+    Returns:
+        Names of the fixed scenes below ``folder``.
+
+    Raises:
+        TrainingError: no recent scene lies outside the fixed set.
+        InputError: ``fixed`` holds no scene.
+
     """
     kept = scenes_below([fixed])
     if not folder.exists():
@@ -44,7 +55,19 @@ def gathered(recent: Sequence[Found], fixed: Path, folder: Path) -> list[str]:
 def renewed(
     base: TrainConfig, name: str, start: str, validation: list[str], steps: int | None
 ) -> TrainConfig:
-    """``base`` on the scenes that ``gathered`` linked, beginning with the weights of ``start``."""
+    """Adapt a training config to the scenes that ``gathered`` linked.
+
+    Args:
+        base: config to start from.
+        name: name of the new model.
+        start: model whose weights the training starts with.
+        validation: names of the fixed scenes.
+        steps: training steps; None keeps the cycles of ``base``.
+
+    Returns:
+        The config of the new model.
+
+    """
     changed = {
         "name": name,
         "start": start,
@@ -58,6 +81,8 @@ def renewed(
 
 
 def training_config(name: str) -> TrainConfig:
-    """The config of a shipped model's name or of a TOML file; raises ``TrainingError``."""
+    """Read the training config of a shipped model's name or of a TOML file; raise
+    ``TrainingError``.
+    """
     inside = shipped("models") / name / "train.toml"
     return TrainConfig.read(inside if inside.exists() else Path(name))

@@ -1,1 +1,1 @@
-"""The promises of the pipeline and of a model, each measured: ``geoae verify``."""
+"""``geoae verify``: each promise of the pipeline and of a model, measured."""

@@ -1,4 +1,4 @@
-"""Where a model is put to the test: a scene in memory, and the engine's loop over it."""
+"""The test bench of a model: a scene in memory, and the engine's loop over it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,37 +24,45 @@ from geoae.verification.candidate import Subject
 __all__ = ["WHOLE", "Bench", "overlap", "restored", "unscaled"]
 
 
-# A tile that no scene here fills.
+# A tile side that exceeds every scene here: the scene is one tile.
 WHOLE = 1 << 20
 SYNTHETIC = "synthetic"
-# Bands of a scene at most, unless the model takes more at once.
+# Most bands of a scene, unless the model takes more at once.
 BANDS = 3
-# The side of a scene at least, for means that are worth something.
+# Least side of a scene in pixels, so that means are meaningful.
 SIDE = 256
-# Noise in model units that a model is told of at least, where its own work is looked at.
+# Least noise level in model units that is given to a model in checks of its own output.
 LEVEL = 0.1
-# Noise added to the synthetic scene, of its range.
+# Noise added to the synthetic scene, as a share of its range.
 NOISE = 25 / 255
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A ``subject`` and a scene to try it on: ``pixels`` (band, row, col) float32 in DN, all valid.
-
-    ``scale`` takes them to model units; ``scene`` says what they are.
-    """
+    """A model and a scene to test it on."""
 
     subject: Subject
+    """The model."""
     pixels: NDArray[np.float32]
+    """Pixels ``(band, row, col)`` in DN, all valid."""
     scale: Scale
+    """The map from DN to model units."""
     scene: str
+    """Name of the scene, for the report."""
 
     @classmethod
     def of(cls, subject: Subject, scene: str | None) -> "Bench":
-        """The middle of the raster ``scene``, or a synthetic scene, always the same.
+        """Read the middle of a raster, or make the synthetic scene, which is always the same.
 
-        Large enough for several tiles each way. Raises ``InputError`` where the raster has nothing
-        to restore there.
+        The scene is large enough for several tiles in each direction.
+
+        Args:
+            subject: the model.
+            scene: raster to read; None for the synthetic scene.
+
+        Raises:
+            InputError: the raster cannot be read, or there is nothing to restore in its middle.
+
         """
         common = overlap(subject.restorer)
         height, width = max(SIDE, 3 * common) + 13, max(SIDE, 2 * common) + 6
@@ -70,32 +78,35 @@ class Bench:
 
     @cached_property
     def units(self) -> NDArray[np.float32]:
-        """The scene (component, row, col) in model units."""
+        """The scene ``(component, row, col)`` in model units."""
         return self.scale.to_model(self.pixels)
 
     @cached_property
     def leading(self) -> tuple[NDArray[np.float32], Scale]:
-        """The first components that the model takes at once, and a map that leaves them as they
-        are.
+        """The first components, as many as the model takes at once, and a map that leaves them as
+        they are.
 
-        It tells of noise enough for the model to do something, or a clean scene would show nothing.
+        The map declares enough noise for the model to change something; with the noise of a clean
+        scene the checks would show nothing.
         """
         channels = self.restorer.channels
         return self.units[:channels], unscaled(np.maximum(self.scale.sigma[:channels], LEVEL))
 
     @cached_property
     def whole(self) -> NDArray[np.float32]:
-        """``leading`` restored as one tile."""
+        """``leading``, restored as one tile."""
         return restored(self.restorer, *self.leading)
 
 
 def overlap(restorer: Restorer) -> int:
-    """The least overlap of tiles that the halo allows; two of them are the least tile."""
+    """Return the least overlap of tiles that the halo allows; a tile must be at least twice as
+    large.
+    """
     return -(-(2 * restorer.halo + 1) // restorer.multiple) * restorer.multiple
 
 
 def unscaled(sigma: NDArray[np.float64]) -> Scale:
-    """A map for pixels that already are in model units, with noise ``sigma`` (component,)."""
+    """Return the identity map, for pixels in model units, with noise ``sigma`` (component,)."""
     eye = np.eye(len(sigma))
     return Scale(np.zeros(len(sigma)), eye, eye, sigma, sigma, np.zeros(len(sigma)))
 
@@ -119,7 +130,7 @@ def restored(
 
 
 def _synthetic(bands: int, height: int, width: int) -> NDArray[np.float32]:
-    """Dead leaves under noise of ``NOISE`` of their range, around some thousands of DN."""
+    """Make dead leaves of some thousands of DN, with noise of ``NOISE`` of their range."""
     rng = np.random.default_rng(0)
     scene = dead_leaves(rng, bands, max(height, width))[:, :height, :width]
     low, high = np.percentile(scene, (0.5, 99.5))
@@ -128,7 +139,9 @@ def _synthetic(bands: int, height: int, width: int) -> NDArray[np.float32]:
 
 
 def _middle(source: str, bands: int, height: int, width: int) -> NDArray[np.float32]:
-    """The middle of a raster's first measured bands; a smaller one continues as its reflection."""
+    """Read the middle of a raster's first measured bands; a smaller raster is continued by
+    reflection.
+    """
     scene = Scene.open(source)
     if not scene.bands:
         raise InputError(f"{source}: has no measured band to verify a model on; name another scene")

@@ -1,4 +1,4 @@
-"""What is verified: a model of geoae's, or any callable, as a restorer that the engine can run."""
+"""The model to verify, as a restorer that the engine can run: a model of geoae, or any callable."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,14 +30,14 @@ from geoae.types import Array, Samples
 
 __all__ = ["Called", "Claims", "Model", "Subject", "subject_of"]
 
-# A name or folder, or a callable: pixels (B, C, H, W) to as many.
+# A name or folder, or a callable from pixels (B, C, H, W) to pixels of that shape.
 Model = str | Path | Callable[[Any], Any]
-# Of a band's values, what becomes ``span``.
+# Percentiles of a band's values that are mapped to the ends of ``span``.
 PERCENTILES = (0.5, 99.5)
 
 
 class Claims(BaseModel):
-    """What its owner says of a callable; a model folder's card says it of the others."""
+    """What a caller states of a callable. For models of geoae the card states it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,7 +52,7 @@ class Claims(BaseModel):
 
     @classmethod
     def checked(cls, **claims: object) -> Self:
-        """Claims of people; raises ``RecipeError`` with the first that is wrong or missing."""
+        """Build the claims from keyword arguments; raise ``RecipeError`` with the first error."""
         try:
             found = cls.model_validate(claims)
         except ValidationError as error:
@@ -66,38 +66,62 @@ class Claims(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Called:
-    """A callable as the engine wants it. Model units: 0 and 1 are the ends of the claimed span."""
+    """A callable as a restorer. In model units, 0 and 1 are the ends of the claimed span."""
 
     function: Callable[[Any], Any]
+    """The callable, on numpy arrays or torch tensors."""
     claims: Claims
+    """What its caller states of it."""
     name: str
+    """Its name, for the report."""
     channels: int
+    """Bands that one sample holds."""
     multiple: int
+    """Divisor of tile sides."""
     halo: int
+    """Distance in pixels up to which an input changes an output."""
     tile: int = 1024
+    """Largest tile side in pixels."""
     digest: str = "callable"
+    """In place of a digest of weights."""
     setting: str = "as called"
+    """Runtime, for the report."""
 
     @classmethod
     def of(cls, function: Callable[[Any], Any], claims: Claims) -> Self:
-        """``function`` under its own name."""
+        """Wrap a callable.
+
+        Args:
+            function: the callable; its ``__name__`` is used in reports.
+            claims: what the caller states of it.
+
+        """
         name = getattr(function, "__name__", type(function).__name__)
         return cls(function, claims, name, claims.channels, claims.multiple, claims.halo)
 
     def batch(self, height: int, width: int) -> int:
-        """One tile a call, which any callable has room for."""
+        """Return 1: any callable has room for one tile.
+
+        Args:
+            height: height of a sample in pixels.
+            width: width of a sample in pixels.
+
+        """
         return 1
 
     def __call__(self, pixels: Array, sigma: Array) -> Array:
-        """Noise of ``pixels`` (B, C, H, W) in model units; ``sigma`` is not told.
+        """Return the noise of ``pixels`` ``(B, C, H, W)`` in model units; the callable does not get
+        ``sigma``.
 
-        Raises ``ModelError`` where the callable fails or returns another shape.
+        Raises:
+            ModelError: the callable fails or returns another shape.
+
         """
         low, high = self.claims.span
         given = (pixels * (high - low) + low).astype(np.float32)
         try:
             found = self._call(given.copy())
-        except Exception as error:  # whatever another's code raises
+        except Exception as error:  # a callable may raise anything
             reason = " ".join(str(error).split())
             raise ModelError(
                 f"{self.name}: fails on pixels of shape {given.shape} ({type(error).__name__}:"
@@ -123,23 +147,38 @@ class Called:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A ``restorer``; the same in float32 on the CPU, where ``exact`` figures are measured; how a
-    sample becomes its map to model units; and whether it is ``told`` the noise.
-    """
+    """A model, ready to be verified."""
 
     restorer: Restorer
+    """The model as it runs on this machine."""
     exact: Restorer
+    """The same model on the CPU in float32."""
     scale_of: Callable[[Samples], Scale]
+    """Computes the map to model units from a sample of a scene."""
     told: bool
+    """Whether the model takes the noise level as input."""
 
 
 @contextmanager
 def subject_of(
     model: Model, device: str, precision: str, claims: dict[str, Any]
 ) -> Iterator[Subject]:
-    """``model``, ready to run; a torch module is in evaluation mode meanwhile.
+    """Make a model ready to be verified. A torch module is in evaluation mode inside the block.
 
-    Raises ``ModelError``, ``DeviceError``, or ``RecipeError`` for ``claims`` that do not fit.
+    Args:
+        model: a shipped name, a model folder, or a callable.
+        device: auto, cpu, cuda or cuda:N; of a model of geoae.
+        precision: auto, fp32 or bf16; of a model of geoae.
+        claims: fields of ``Claims``, for a callable.
+
+    Yields:
+        The model.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+        DeviceError: the device cannot be used.
+        RecipeError: ``claims`` are wrong, or were given for a model of geoae.
+
     """
     if not isinstance(model, str | Path):
         called = Called.of(model, Claims.checked(**claims))
@@ -159,7 +198,7 @@ def subject_of(
 
 
 def _named(name: str, device: str, precision: str) -> tuple[Restorer, Restorer]:
-    """The model as it would run, and in float32 on the CPU."""
+    """Load the model as it runs on this machine, and on the CPU in float32."""
     if name == "identity":
         Job.checked(source=name, device=device, precision=precision)
         return Identity(), Identity()
@@ -173,7 +212,9 @@ def _named(name: str, device: str, precision: str) -> tuple[Restorer, Restorer]:
 
 @contextmanager
 def _evaluating(model: Callable[[Any], Any]) -> Iterator[None]:
-    """Without dropout and running means, for a torch module; each part gets its mode back."""
+    """Put a torch module into evaluation mode inside the block; afterwards each part has its mode
+    again.
+    """
     modes = (
         {part: part.training for part in model.modules()}
         if isinstance(model, torch.nn.Module)
@@ -189,7 +230,7 @@ def _evaluating(model: Callable[[Any], Any]) -> Iterator[None]:
 
 
 def _spanned(samples: Samples, group: int) -> Scale:
-    """Each band by itself, its darkest and brightest values to 0 and 1."""
+    """Map each band by itself: its darkest and brightest values to 0 and 1."""
     bands = len(samples[0][0])
     valid = [np.concatenate([pixels[b][mask[b]] for pixels, mask in samples]) for b in range(bands)]
     low, high = np.array(

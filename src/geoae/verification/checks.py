@@ -1,4 +1,4 @@
-"""Each promise as a function from a bench to a figure and its limit."""
+"""The checks: each is a function of the test bench that measures one figure with a limit."""
 
 import tempfile
 from collections.abc import Callable
@@ -29,19 +29,19 @@ __all__ = ["CHECKS", "Finding"]
 
 # Model units: four standard deviations of a scene's leading component are one.
 TOLERANCE = 1e-4
-# In bf16 sums are rounded to eight bits on the way, in an order that depends on the tile's shape.
+# In bf16, sums are rounded to eight bits in an order that depends on the tile's shape.
 TOLERANCE_BF16 = 2e-2
-# Sums of two float32 weights along each axis.
+# Rounding of sums of two float32 weights along each axis.
 ROUNDING = 1e-6
-# Of a band's range; noise itself has a mean, some hundredths of a percent on scenes of this size.
+# Percent of a band's range. The noise itself has a mean of some hundredths of a percent here.
 BIAS = 0.1
-# Noise variance that is added per model unit of signal, of the variance at the mean.
+# Growth of the noise variance per model unit of signal, relative to the variance at the mean.
 GROWTH = 2.0
 FILLS = (0.0, 65535.0, float("nan"))
 
 
 class Finding(BaseModel):
-    """What a check found; it holds where the ``figure`` is no more than the ``limit``."""
+    """The result of a check, which passes where ``figure`` is at most ``limit``."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
@@ -54,12 +54,12 @@ class Finding(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
-        """Whether the promise is kept; a figure that is no number keeps none."""
+        """Whether the promise is kept; a figure of NaN does not pass."""
         return bool(self.figure <= self.limit)
 
 
 def identity(bench: Bench) -> Finding:
-    """The engine's loop with this model's geometry and a residual of zero."""
+    """A residual of zero changes no pixel in the engine's loop with this model's geometry."""
     model, common = bench.restorer, overlap(bench.restorer)
     nothing = Identity(channels=model.channels, multiple=model.multiple, halo=model.halo)
     scale = unscaled(np.full(model.channels, 0.1))
@@ -77,7 +77,7 @@ def identity(bench: Bench) -> Finding:
 
 
 def files(bench: Bench) -> Finding:
-    """The same from GeoTIFF to GeoTIFF, with this machine's GDAL."""
+    """A residual of zero changes no pixel from GeoTIFF to GeoTIFF with this machine's GDAL."""
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="geoae-verify-") as folder:
         source, target = Path(folder) / "in.tif", Path(folder) / "out.tif"
@@ -112,14 +112,14 @@ def files(bench: Bench) -> Finding:
 
 @dataclass(frozen=True)
 class _Ones(Identity):
-    """A residual of one everywhere."""
+    """A model whose residual is one everywhere."""
 
     def __call__(self, pixels: Array, sigma: Array) -> Array:
         return np.ones_like(pixels)
 
 
 def weights(bench: Bench) -> Finding:
-    """A residual of one must come out of the blend as one, at every pixel."""
+    """A residual of one comes out of the blend as one at every pixel."""
     model, common = bench.restorer, overlap(bench.restorer)
     ones = _Ones(channels=1, multiple=model.multiple, halo=model.halo)
     worst = 0.0
@@ -135,7 +135,7 @@ def weights(bench: Bench) -> Finding:
 
 
 def clean(bench: Bench) -> Finding | None:
-    """Told that there is no noise, a model must find none."""
+    """With a noise level of zero the model finds no noise."""
     if not bench.subject.told:
         return None
     pixels = _windows(bench, 1)
@@ -145,7 +145,7 @@ def clean(bench: Bench) -> Finding | None:
 
 
 def tiled(bench: Bench) -> Finding:
-    """Tiles as small as the halo allows against one tile."""
+    """Restoring in the smallest tiles that the halo allows equals restoring in one tile."""
     units, scale = bench.leading
     side = 2 * overlap(bench.restorer)
     tiles = restored(bench.restorer, units, scale, tile=side)
@@ -159,7 +159,7 @@ def tiled(bench: Bench) -> Finding:
 
 
 def varying(bench: Bench) -> Finding | None:
-    """As ``tiled``, where the model is told a map of noise whose variance grows with the signal."""
+    """As ``tiled``, with a map of noise whose variance grows with the signal."""
     if not bench.subject.told:
         return None
     units, scale = bench.leading
@@ -172,7 +172,7 @@ def varying(bench: Bench) -> Finding | None:
 
 
 def shift(bench: Bench) -> Finding:
-    """A crop that starts elsewhere on the network's grid, beyond the halo of its border."""
+    """A crop that starts elsewhere on the network's grid gives the same result beyond the halo."""
     step = bench.restorer.multiple
     note = ""
     if step > 1:
@@ -200,7 +200,7 @@ def _shifted(bench: Bench, row: int, col: int) -> NDArray[np.float32]:
 
 
 def nodata(bench: Bench) -> Finding:
-    """From noise estimate to the last pixel, whatever stands in the holes."""
+    """The values of invalid pixels change no other pixel, from the noise estimate to the output."""
     restorer, common = bench.restorer, overlap(bench.restorer)
     whole = bench.pixels[:, : max(2 * common, 128), : max(common, 128)]
     _, height, width = whole.shape
@@ -223,12 +223,12 @@ def nodata(bench: Bench) -> Finding:
 
 
 class _Network(torch.nn.Module):
-    """A restorer as ``measure_halo`` wants it."""
+    """A restorer as the network that ``measure_halo`` expects."""
 
     def __init__(self, restorer: Restorer) -> None:
         super().__init__()
         self.restorer = restorer
-        # Look well beyond what is declared.
+        # Measure well beyond the declared halo.
         self.field = restorer.halo + 64
 
     def forward(self, pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -238,8 +238,8 @@ class _Network(torch.nn.Module):
 
 
 def halo(bench: Bench) -> Finding:
-    """The declared halo measured again as it was when the model was saved: on the CPU, in
-    float32.
+    """The halo, measured on the CPU in float32 as when the model was saved, is at most the declared
+    one.
     """
     restorer = bench.subject.exact
     measured = measure_halo(_Network(restorer), restorer.channels, restorer.multiple)
@@ -250,7 +250,7 @@ def halo(bench: Bench) -> Finding:
 
 
 def bias(bench: Bench) -> Finding:
-    """What is taken away must have no mean, in any band; the noise is estimated, as in a run."""
+    """The residual has no mean in any band; the noise is estimated, as in a run."""
     result = restored(bench.restorer, bench.units, unscaled(bench.scale.sigma))
     moved = np.abs(bench.scale.inverse @ (bench.units - result).mean(axis=(1, 2), dtype=np.float64))
     low, high = np.percentile(bench.pixels, (0.5, 99.5), axis=(1, 2))
@@ -261,7 +261,7 @@ def bias(bench: Bench) -> Finding:
 
 
 def determinism(bench: Bench) -> Finding:
-    """Twice the same."""
+    """Restoring twice gives the same bits."""
     units, scale = bench.leading
     again = restored(bench.restorer, units, scale)
     figure = _differing(again, bench.whole)
@@ -271,7 +271,7 @@ def determinism(bench: Bench) -> Finding:
 
 
 def company(bench: Bench) -> Finding:
-    """A tile's residual must not depend on the tiles beside it in the batch."""
+    """The residual of a tile does not depend on the other tiles of its batch."""
     pixels = _windows(bench, 3)
     sigma = np.tile(bench.leading[1].sigma.astype(np.float32), (len(pixels), 1))
     together = bench.restorer(pixels, sigma)
@@ -308,7 +308,9 @@ CHECKS: dict[str, Callable[[Bench], Finding | None]] = {
 
 
 def _windows(bench: Bench, count: int) -> NDArray[np.float32]:
-    """Windows (count, channels, H, W) of the leading components, each another part of the scene."""
+    """Cut windows (count, channels, H, W) of the leading components from different parts of the
+    scene.
+    """
     units, step = bench.units[: bench.restorer.channels], bench.restorer.multiple
     side = -(-96 // step) * step
     return np.stack(
@@ -317,7 +319,7 @@ def _windows(bench: Bench, count: int) -> NDArray[np.float32]:
 
 
 def _any_pixels(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Values from all over a type, its extremes among them."""
+    """Draw values from the whole range of a type, its extremes included."""
     rng, kind = np.random.default_rng(0), np.dtype(dtype)
     if kind.kind == "f":
         pixels = rng.normal(0, 1000, shape).astype(kind)
@@ -331,7 +333,7 @@ def _any_pixels(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def _differing(found: NDArray[Any], expected: NDArray[Any]) -> int:
-    """Values whose bits differ."""
+    """Count values whose bits differ."""
     size = expected.dtype.itemsize
     one, other = (
         np.ascontiguousarray(array).view(np.uint8).reshape(-1, size) for array in (found, expected)
@@ -340,5 +342,5 @@ def _differing(found: NDArray[Any], expected: NDArray[Any]) -> int:
 
 
 def _largest(difference: NDArray[np.float32]) -> float:
-    """Largest absolute value; not a number where any is none."""
+    """Return the largest absolute value; NaN where there is one."""
     return float(np.abs(difference).max())

@@ -1,4 +1,4 @@
-"""Running the checks, and what becomes of their figures."""
+"""Run the checks, report their figures, and write them into a model's card."""
 
 import time
 from importlib.metadata import version
@@ -16,7 +16,7 @@ __all__ = ["VerifyReport", "into_card", "verify"]
 
 
 class VerifyReport(BaseModel):
-    """All figures of one verification; ``--report`` writes it as JSON."""
+    """The figures of one verification; ``--report`` writes it as JSON."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
@@ -35,7 +35,7 @@ class VerifyReport(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
-        """Whether every promise is kept."""
+        """Whether every check passed."""
         return not self.failed
 
     @property
@@ -44,7 +44,7 @@ class VerifyReport(BaseModel):
         return [name for name, finding in self.checks.items() if not finding.passed]
 
     def require(self) -> None:
-        """Raise ``ModelError`` with the first check that failed, if any did."""
+        """Raise ``ModelError`` with the first check that failed, if there is one."""
         if self.passed:
             return
         first = self.checks[self.failed[0]]
@@ -64,8 +64,21 @@ def verify(
     precision: str = "auto",
     **claims: Any,
 ) -> VerifyReport:
-    """Measure every promise in ``CHECKS`` on ``model``; see ``geoae.verify``. Raises a
-    ``GeoaeError``.
+    """Measure each promise in ``CHECKS`` on a model; see ``geoae.verify``.
+
+    Args:
+        model: a shipped name, a model folder, or a callable.
+        scene: raster whose middle is used; None for the synthetic scene.
+        device: auto, cpu, cuda or cuda:N; of a model of geoae.
+        precision: auto, fp32 or bf16; of a model of geoae.
+        **claims: fields of ``Claims``, for a callable.
+
+    Returns:
+        The figures of all checks.
+
+    Raises:
+        GeoaeError: a check could not be run at all.
+
     """
     started = time.monotonic()
     with subject_of(model, device, precision, claims) as subject:
@@ -92,10 +105,19 @@ def verify(
 
 
 def into_card(name: str, report: VerifyReport) -> Path:
-    """Write the figures of ``report`` into the card of the model ``name``; returns its path.
+    """Write the figures of a verification into the model's card.
 
-    Only where every check passed, and the report is of the weights that the card describes. Raises
-    ``ModelError`` or ``OutputError``; the card then stays as it was.
+    Args:
+        name: shipped name or path of the model.
+        report: a report in which every check passed.
+
+    Returns:
+        Path of the card.
+
+    Raises:
+        ModelError: a check failed, the model has no card, or its weights have changed since.
+        OutputError: the card cannot be written; it stays as it was.
+
     """
     from geoae.models.card import CARD, Card, model_folder
 
