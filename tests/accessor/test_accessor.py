@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import dask
 import dask.array
 import numpy as np
@@ -10,9 +8,6 @@ import xarray
 import geoae
 import geoae.accessor
 from geoae.errors import InputError, RecipeError
-from geoae.models.folder import save
-from geoae.networks import ResCAE
-from tests.support.doubles import randomised
 from tests.support.rasters import noise, read, texture, write
 
 
@@ -21,28 +16,6 @@ def scene(tmp_path):
     pixels = (texture(3, 300, 260) + noise((3, 300, 260), 25)).astype(np.uint16)
     pixels[:, 100:140, 50:90] = 0
     return write(tmp_path / "in.tif", pixels, nodata=0)
-
-
-@pytest.fixture
-def model(tmp_path):
-    return small(tmp_path / "model")
-
-
-def small(folder: Path, head: float = 0.003) -> str:
-    """A small network. Its residual has no mean to speak of, unless its ``head`` is larger: such an
-    output is rejected.
-    """
-    network = randomised(ResCAE(channels=1, widths=(4, 6, 8), blocks=(1, 0, 0, 0, 0)), head=head)
-    save(
-        folder,
-        network,
-        name="small",
-        description="a test's",
-        architecture="res_cae",
-        network={"channels": 1, "widths": [4, 6, 8], "blocks": [1, 0, 0, 0, 0]},
-        tile=128,
-    )
-    return str(folder)
 
 
 def lazily(scene) -> xarray.DataArray:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from geoae.cli.app import cli
 from geoae.cli.main import main
+from tests.support.networks import save_small_network
 from tests.support.rasters import noise, read, texture, write
 
 RESTORE_OPTIONS = [
@@ -384,20 +385,7 @@ def test_cuda_that_is_not_there(geoae, scene):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    from geoae.models.folder import save
-    from geoae.networks import ResCAE
-
-    network = ResCAE(channels=1, widths=(2, 2, 2))
-    arguments = {"channels": 1, "widths": (2, 2, 2)}
-    save(
-        Path("small"),
-        network,
-        name="small",
-        description="",
-        architecture="res_cae",
-        network=arguments,
-        tile=256,
-    )
+    save_small_network(Path("small"))
     for device in ("cuda", "cuda:1"):
         code, _, err = geoae("restore", "s.tif", "--model", "small", "--device", device)
         assert (code, len(err)) == (1, 1)

@@ -9,38 +9,11 @@ from torch import nn
 
 from geoae.errors import DeviceError, ModelError
 from geoae.models.card import CARD, WEIGHTS, Card, shipped_models
-from geoae.models.folder import _digest, load, save
+from geoae.models.folder import _digest, load
 from geoae.models.torch_restorer import TorchRestorer
 from geoae.networks import ARCHITECTURES
-from tests.support.doubles import randomised
 
 SMALL = {"channels": 2, "widths": (4, 6, 8), "blocks": (1, 0, 0, 0, 0)}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A model folder with random weights, made once."""
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    network = randomised(ARCHITECTURES["res_cae"](**SMALL))
-    save(
-        folder,
-        network,
-        name="small",
-        description="random",
-        architecture="res_cae",
-        network=SMALL,
-        tile=64,
-    )
-    return folder, network
-
-
-@pytest.fixture
-def folder(made, tmp_path):
-    """A copy to spoil."""
-    for file in made[0].iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    return tmp_path
 
 
 def batch(samples: int = 5, side: int = 32, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -3,21 +3,18 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage
 
 import geoae
 from geoae.errors import ModelError
 from geoae.models.card import CARD, Card, shipped_models
-from geoae.models.folder import load, save
-from geoae.networks import ARCHITECTURES
+from geoae.models.folder import load
 from geoae.verification import run
 from geoae.verification.checks import CHECKS
 from geoae.verification.run import into_card, verify
-from tests.support.doubles import randomised
+from tests.support.networks import save_small_network
 
 QUICK = ("clean", "tiled", "determinism")
-SMALL = {"channels": 1, "widths": (2, 2, 2)}
 
 
 @pytest.fixture
@@ -29,17 +26,7 @@ def quick(monkeypatch):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    network = randomised(ARCHITECTURES["res_cae"](**SMALL))
-    save(
-        folder,
-        network,
-        name="small",
-        description="random",
-        architecture="res_cae",
-        network=SMALL,
-        tile=512,
-    )
+    save_small_network(folder, tile=512)
     return folder
 
 
