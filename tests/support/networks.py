@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -51,3 +52,10 @@ def noisy(
 def level(network: nn.Module, batch: int = 1, value: float = LEVEL) -> torch.Tensor:
     """One noise level for all pixels."""
     return torch.full((batch, network.channels, 1, 1), value)
+
+
+def random_batch(samples: int = 5, side: int = 32, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels ``(B, 2, side, side)`` in model units and their noise levels, for a restorer."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.random((samples, 2, side, side), np.float32)
+    return pixels, rng.uniform(0.05, 0.2, (samples, 2)).astype(np.float32)
