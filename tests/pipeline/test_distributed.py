@@ -9,6 +9,7 @@ from distributed import Client, LocalCluster
 import geoae
 from geoae.diagnosis.statistics import Facts
 from geoae.errors import ClusterError, GeoaeError, ModelError
+from geoae.pipeline import distributed
 from geoae.pipeline.distributed import RemoteWork, active_client, connected
 from geoae.pipeline.job import Job, ModelSpec
 from geoae.pipeline.prepare import load_restorer
@@ -80,7 +81,7 @@ def test_a_failure_on_a_worker_is_one_line(client, tmp_path):
 
 @pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:8786", "tcp://127.0.0.1:1"])
 def test_a_scheduler_that_is_none_is_told_in_one_line(address, monkeypatch):
-    monkeypatch.setattr("geoae.pipeline.distributed.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(distributed, "ANSWER_SECONDS", 0.5)
     with (
         pytest.raises(ClusterError, match=f"{address}: no Dask scheduler answers") as caught,
         connected(address, print),

@@ -25,6 +25,7 @@ import geoae
 from geoae.archive.triage import is_done
 from geoae.errors import InputError, OutputError, RecipeError
 from geoae.models.restorer import Identity
+from geoae.pipeline import prepare as pipeline_prepare
 from geoae.pipeline.job import Job, merged
 from geoae.pipeline.prepare import prepare
 from geoae.pipeline.run import Progress, run
@@ -270,7 +271,7 @@ class Dimmer:
 
 @pytest.fixture
 def dimmer(monkeypatch):
-    monkeypatch.setattr("geoae.pipeline.prepare.load_restorer", lambda job: Dimmer())
+    monkeypatch.setattr(pipeline_prepare, "load_restorer", lambda job: Dimmer())
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])

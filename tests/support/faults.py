@@ -3,11 +3,11 @@ chosen call.
 """
 
 import contextlib
-import importlib
 import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -15,6 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from geoae.models.restorer import Identity
+from geoae.raster import geotiff
+from geoae.raster.parts import PartStore, PartWriter
+from geoae.raster.scene import Reader
 
 __all__ = ["Doomed", "Fault", "SlowCopy", "die", "die_soon", "parts_of"]
 
@@ -29,18 +34,18 @@ CONTEXT.set_forkserver_preload(
     ]
 )
 
-# Calls at which a run can be hit: module, and name in it.
+# Calls at which a run can be hit: module or class, and name in it.
 CALLS = {
-    "read": ("geoae.raster.scene", "Reader._read_inside"),
-    "compute": ("geoae.models.restorer", "Identity.__call__"),
-    "write": ("geoae.raster.parts", "PartWriter.write"),
-    "flush": ("os", "fsync"),
-    "rename": ("os", "replace"),
-    "copy": ("geoae.raster.geotiff", "_copy"),
-    "read back": ("geoae.raster.geotiff", "_read_back"),
-    "hold": ("geoae.raster.parts", "PartStore.opened"),
-    "unlink": ("os", "unlink"),
-    "remove": ("shutil", "rmtree"),
+    "read": (Reader, "_read_inside"),
+    "compute": (Identity, "__call__"),
+    "write": (PartWriter, "write"),
+    "flush": (os, "fsync"),
+    "rename": (os, "replace"),
+    "copy": (geotiff, "_copy"),
+    "read back": (geotiff, "_read_back"),
+    "hold": (PartStore, "opened"),
+    "unlink": (os, "unlink"),
+    "remove": (shutil, "rmtree"),
 }
 
 
@@ -55,12 +60,8 @@ class Fault:
 
     def install(self) -> None:
         """From here on calls are counted."""
-        name, path = CALLS[self.call]
-        *outer, last = path.split(".")
-        owner = importlib.import_module(name)
-        for part in outer:
-            owner = getattr(owner, part)
-        real, count = getattr(owner, last), iter(range(1, sys.maxsize))
+        owner, name = CALLS[self.call]
+        real, count = getattr(owner, name), iter(range(1, sys.maxsize))
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             due = next(count) == self.nth
@@ -71,7 +72,7 @@ class Fault:
                 self.act()
             return result
 
-        setattr(owner, last, counted)
+        setattr(owner, name, counted)
 
 
 def die() -> None:
