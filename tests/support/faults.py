@@ -16,12 +16,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from geoae.models.restorer import Identity
 from geoae.raster import geotiff
 from geoae.raster.parts import PartStore, PartWriter
 from geoae.raster.scene import Reader
+from tests.support.rasters import read
 
-__all__ = ["Doomed", "Fault", "SlowCopy", "die", "die_soon", "parts_of"]
+__all__ = [
+    "RESUMES",
+    "Doomed",
+    "Fault",
+    "SlowCopy",
+    "die",
+    "die_soon",
+    "goes_on",
+    "hit",
+    "parts_of",
+    "words",
+]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -34,6 +48,9 @@ CONTEXT.set_forkserver_preload(
     ]
 )
 
+# What an interrupted command says, and the files that a finished one leaves.
+RESUMES = "; what is finished is kept, run the same command again to go on"
+LEFT = ["out.tif", "report.json", "stderr", "stdout"]
 # Calls at which a run can be hit: module or class, and name in it.
 CALLS = {
     "read": (Reader, "_read_inside"),
@@ -160,3 +177,40 @@ def _become(
         resource.setrlimit(kind, (limit, limit))
     sys.argv = ["geoae", *words]
     main()
+
+
+def words(source: Path | str, *more: str, model: str = "identity", tile: int = 64) -> list[str]:
+    """The words of a command that restores ``source`` to ``out.tif``."""
+    options = [
+        "-o",
+        "out.tif",
+        "--model",
+        model,
+        "--tile",
+        str(tile),
+        "--report",
+        "report.json",
+        "--device",
+        "cpu",
+    ]
+    return ["restore", str(source), *options, *more]
+
+
+def hit(
+    folder: Path, source: Path | str, *faults: Fault, limits: dict[int, int] | None = None
+) -> Doomed:
+    """Restore ``source`` in ``folder``, and meet the faults."""
+    return Doomed(folder, *words(source), faults=faults, limits=limits)
+
+
+def goes_on(folder: Path, order: list[str], truth: np.ndarray, resumed: int | None = None) -> None:
+    """The same command again: what is finished stays, the result is right, nothing else is left."""
+    finished, published = parts_of(folder), (folder / "out.tif").exists()
+    run = Doomed(folder, *order)
+    assert run.ended() == 0, run.said
+    if published:
+        assert run.report["status"] == "skipped"
+    else:
+        assert run.report["slabs_resumed"] == (len(finished) if resumed is None else resumed)
+    assert np.array_equal(read(folder / "out.tif"), truth)
+    assert sorted(path.name for path in folder.iterdir()) == LEFT
