@@ -145,7 +145,7 @@ def test_a_recipe_names_nodata_of_all_variables(model, tmp_path):
         dataset.geoae.restore(model=model, nodata=-1)
 
 
-def test_undeclared_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path):
+def test_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path):
     pixels = texture(1, 90, 100).astype(np.float32)
     pixels[:, 40:50, 40:50] = 3.4e38
     source = write(tmp_path / "in.tif", pixels)

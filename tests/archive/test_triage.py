@@ -148,7 +148,7 @@ def test_an_order_to_begin_anew_is_never_done(scene):
     assert not is_done(asked.model_copy(update={"fresh": True}))
 
 
-def test_a_scene_that_failed_is_tried_again_once_its_recipe_is_edited(scene, tmp_path):
+def test_an_edited_recipe_tries_again_what_failed(scene, tmp_path):
     recipe = tmp_path / "r.toml"
     orders = []
     for band in (5, 1):

@@ -394,7 +394,7 @@ def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
     assert (code, out, len(err)) == (1, [], 1)
 
 
-def test_evaluate_takes_only_the_scenes_that_a_training_kept_out(geoae, tmp_path, monkeypatch):
+def test_evaluate_takes_only_scenes_that_a_training_kept_out(geoae, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("train.toml").write_text(
         'name = "a"\ncycles = [1]\nvalidation = ["kept.tif"]\n[[groups]]\nfiles = ["*.tif"]\n'
@@ -406,7 +406,7 @@ def test_evaluate_takes_only_the_scenes_that_a_training_kept_out(geoae, tmp_path
     assert kept_out == [["kept.tif"], None]
 
 
-def test_a_band_that_is_not_what_its_tag_says_is_told_in_one_line(geoae, infrared):
+def test_a_band_unlike_its_tag_is_told_in_one_line(geoae, infrared):
     code, _, err = geoae("restore", "i.tif", "--model", "identity")
     assert (code, err) == (0, [f"geoae: warning: {infrared}"])
     code, out, err = geoae("inspect", "i.tif", "--model", "identity")
@@ -416,7 +416,7 @@ def test_a_band_that_is_not_what_its_tag_says_is_told_in_one_line(geoae, infrare
     assert json.loads("\n".join(out))["notes"] == [infrared]
 
 
-def test_a_band_that_is_copied_for_its_tag_is_told_with_the_cure(geoae, scene, tmp_path):
+def test_a_band_copied_for_its_tag_is_told_with_the_cure(geoae, scene, tmp_path):
     pixels = (texture(4, 90, 130) / 8).astype(np.uint8)
     pixels[3] = 255
     write(tmp_path / "a.tif", pixels, nodata=0, photometric="RGB", alpha="yes")

@@ -28,7 +28,7 @@ def test_a_command_has_them_in_this_order(name):
     assert [each for each in names if each in SHARED] == SHARED
 
 
-def test_what_is_not_given_leaves_the_choice_to_recipe_and_defaults():
+def test_what_is_not_given_is_left_to_recipe_and_defaults():
     given = command.make_context("any", []).params
     assert {name: value for name, value in given.items() if value is not None} == {
         "device": "auto",

@@ -82,13 +82,13 @@ class Bomb:
 @pytest.mark.parametrize(
     "content", [pickle.dumps(Bomb()), b"", b"\0" * 64], ids=["pickle", "empty", "zeros"]
 )
-def test_weights_that_are_no_safetensors_are_refused_even_under_their_own_digest(folder, content):
+def test_weights_that_are_no_safetensors_are_refused(folder, content):
     (folder / WEIGHTS).write_bytes(content)
     edit(folder, digest=_digest(folder / WEIGHTS))
     refused(folder, "does not fit")
 
 
-def test_an_unknown_architecture_is_refused_with_those_there_are(folder):
+def test_an_unknown_architecture_names_the_known_ones(folder):
     edit(folder, architecture="transformer")
     refused(folder, "transformer", *ARCHITECTURES)
 

@@ -25,7 +25,7 @@ def test_a_range_of_rows_is_asked_for_with_its_reach():
 
 
 @pytest.mark.parametrize("sigma", [0.0, FAINT, 1.0])
-def test_the_gate_is_shut_without_noise_and_half_open_at_faint_noise(sigma):
+def test_the_gate_opens_with_the_noise(sigma):
     residual = torch.full((1, 1, 2, 2), 3.0, dtype=torch.bfloat16)
     found = gated(residual, torch.full((1, 1, 1, 1), sigma))
     assert found.dtype == torch.float32

@@ -113,7 +113,7 @@ def test_measured_halo_is_within_the_field(network):
 
 
 @torch.inference_mode()
-def test_shifted_input_gives_shifted_output_in_steps_of_multiple(network):
+def test_shifted_input_gives_shifted_output(network):
     step, field = network.multiple, network.field
     side = -(-(2 * field + 6 * step) // step) * step
     pixels, sigma = noisy(network, side + step, side + step), level(network)

@@ -89,7 +89,7 @@ def test_digests_are_those_that_outputs_hold(tmp_path, name, options, bands):
     assert {"order": found.order, "fingerprint": found.fingerprint} == PINS[name]
 
 
-def test_a_new_option_that_nobody_uses_leaves_digests_as_they_are():
+def test_a_new_option_that_nobody_uses_changes_no_digest():
     class Later(Recipe):
         novelty: float | None = None
 

@@ -91,7 +91,7 @@ def test_an_ensemble_is_loaded_where_it_is_asked_for(model):
     assert isinstance(load_restorer(ModelSpec("identity", tta=True)), Identity)
 
 
-def test_tiles_of_many_bands_are_smaller_but_never_below_four_halos():
+def test_tiles_of_many_bands_are_smaller_within_limits():
     def tile(bands: int, **options: object) -> int:
         plan = plan_for(Recipe(**options), Identity(tile=1024), 9000, 9000, bands)
         return plan.rows.tile

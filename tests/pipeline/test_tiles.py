@@ -126,7 +126,7 @@ def test_ahead_raises_what_a_call_raised_and_starts_no_more():
     assert len(started) <= 6
 
 
-def test_a_tile_without_holes_is_read_once_and_brought_to_model_units():
+def test_a_tile_without_holes_is_read_once():
     pixels, _ = scene()
     read, windows = counted(ArraySource(pixels).read)
     scale = unscaled(2)

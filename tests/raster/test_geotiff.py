@@ -355,7 +355,7 @@ def test_sources_that_are_no_plain_file(where, tmp_path):
         "file:{}/a.tif",
     ],
 )
-def test_copied_bands_and_masks_come_from_the_view_that_the_name_opens(where, tmp_path):
+def test_copied_bands_and_masks_come_from_the_opened_view(where, tmp_path):
     """Of each name all bands but the first are copied, read by GDAL under the name that it
     knows.
     """

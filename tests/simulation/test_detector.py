@@ -28,7 +28,7 @@ def test_a_dead_line_is_dead_along_its_axis_in_one_band(axis, along):
     assert (whole[0] != whole[1]).any()
 
 
-def test_detectors_of_one_gain_differ_in_proportion_to_the_signal():
+def test_gains_differ_in_proportion_to_the_signal():
     dark, bright = (
         Stripes(0.0, 0.1)(np.full((1, 4, 30), value), np.random.default_rng(0)) - value
         for value in (10.0, 1000.0)

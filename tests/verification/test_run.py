@@ -62,7 +62,7 @@ def test_a_broken_promise_is_an_error_with_its_figure(quick):
     assert "\n" not in str(caught.value)
 
 
-def test_figures_go_into_the_card_and_nothing_else_of_it_changes(folder, quick):
+def test_figures_go_into_the_card_and_nothing_else_does(folder, quick):
     before = Card.read(folder)
     assert not before.is_verified
     path = into_card(str(folder), verify(str(folder), device="cpu", precision="fp32"))
@@ -95,7 +95,7 @@ def test_a_failed_report_or_other_weights_leave_the_card(folder, quick, monkeypa
 
 
 @pytest.mark.parametrize("card", shipped_models(), ids=lambda card: card.name)
-def test_every_shipped_card_carries_the_figures_of_its_own_weights(card):
+def test_every_shipped_card_has_the_figures_of_its_weights(card):
     cure = f"run: geoae verify {card.name} --device cpu --precision fp32 --into-card"
     assert card.is_verified, cure
     checks = card.verified["checks"]
