@@ -18,9 +18,7 @@ def test_a_parameter_meets_the_pixels(value, shape):
 
 @pytest.mark.parametrize("value", [(1.0, 2.0), (1.0, 2.0, 3.0, 4.0), ()])
 def test_another_number_of_values_than_bands_is_refused(value):
-    with pytest.raises(
-        RecipeError, match=rf"^sigma = .*: {len(value)} values for 3 bands"
-    ):
+    with pytest.raises(RecipeError, match=rf"^sigma = .*: {len(value)} values for 3 bands"):
         per_band("sigma", value, PIXELS)
 
 
