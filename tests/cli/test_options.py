@@ -14,7 +14,7 @@ def command(**options) -> None:
     """Stands for a command."""
 
 
-SHARED = [option.name for option in command.params]
+SHARED = [option(lambda: None).__click_params__[0].name for option in OPTIONS]
 
 
 def test_each_is_a_field_of_a_job():

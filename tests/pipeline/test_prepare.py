@@ -87,8 +87,14 @@ def test_noise_that_cannot_be_estimated_is_asked_for(scene, monkeypatch):
 
 def test_an_ensemble_is_loaded_where_it_is_asked_for(model):
     assert isinstance(load_restorer(ModelSpec(model, tta=True)), SelfEnsemble)
-    assert load_restorer(ModelSpec(model, device="cpu", precision="bf16")).precision == "bf16"
     assert isinstance(load_restorer(ModelSpec("identity", tta=True)), Identity)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_model_computes_as_it_is_asked_to(model, precision):
+    spec = ModelSpec(model, device="cpu", precision=precision, batch_size=3)
+    assert load_restorer(spec).setting.startswith(f"cpu {precision} ")
+    assert load_restorer(spec).setting.endswith("batch 3")
 
 
 def test_tiles_of_many_bands_are_smaller_within_limits():
