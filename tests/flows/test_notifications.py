@@ -89,11 +89,20 @@ def test_what_is_left_to_another_run_alarms_nobody(told):
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("setting", ["", "told/nobody"])
-def test_no_block_or_one_that_fails_hides_nothing(told, monkeypatch, setting):
+def test_without_a_setting_no_block_is_looked_for(monkeypatch):
     from prefect.states import Failed
 
-    monkeypatch.setenv("GEOAE_NOTIFY", setting)
+    from flows import notifications
+
+    monkeypatch.setattr(notifications, "Block", SimpleNamespace(load=pytest.fail))
+    monkeypatch.delenv("GEOAE_NOTIFY", raising=False)
+    end(Failed(data=InputError("s.tif: is broken")))
+
+
+def test_a_block_that_is_not_there_hides_no_failure(told, monkeypatch):
+    from prefect.states import Failed
+
+    monkeypatch.setenv("GEOAE_NOTIFY", "told/nobody")
     end(Failed(data=InputError("s.tif: is broken")))
     assert not told
 

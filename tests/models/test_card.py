@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -41,9 +42,11 @@ def test_an_unknown_model_is_refused_with_those_there_are():
         model_folder("no-such-model")
 
 
-def test_a_model_is_a_shipped_name_or_a_folder(folder):
+def test_a_model_is_a_shipped_name_or_a_folder(folder, monkeypatch):
     assert model_folder("res-cae") == shipped("models") / "res-cae"
     assert model_folder(str(folder)) == folder
+    monkeypatch.chdir(folder.parent)
+    assert model_folder(folder.name) == Path(folder.name)
 
 
 @pytest.mark.parametrize(("bands", "groups"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)])

@@ -57,7 +57,7 @@ def test_up_sampling_doubles_both_sides(name):
 def test_a_block_adds_to_its_input(name):
     block, x = ResBlock(4, name), torch.rand(1, 4, 6, 6)
     given = x.clone()
-    for parameter in block.conv2.parameters():
-        torch.nn.init.zeros_(parameter)
-    assert torch.equal(block(x), given)
+    torch.nn.init.zeros_(block.conv2.weight)
+    torch.nn.init.ones_(block.conv2.bias)
+    assert torch.equal(block(x), given + 1)
     assert torch.equal(x, given), "the input may be a skip"
