@@ -150,7 +150,7 @@ def test_the_network_of_the_contributing_page_works():
     assert 0 < measure_field(network, 2, network.multiple) <= network.field
 
 
-def test_the_degradation_of_the_contributing_page_does_as_stated():
+def test_the_degradation_of_the_contributing_page_works():
     wave = example(2, "Interference")()
     pixels, rng = np.full((2, 16, 3), 100.0), np.random.default_rng(0)
     draws = np.stack([wave(pixels, rng) for _ in range(2000)])

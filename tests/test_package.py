@@ -18,8 +18,8 @@ IMPORT = """
 import time, sys
 began = time.process_time()
 import geoae
-heavy = [name for name in ("torch", "prefect", "xarray", "rasterio") if name in sys.modules]
-print(time.process_time() - began, *heavy)
+heavy = {"torch", "prefect", "xarray", "rasterio", "dask", "scipy"}
+print(time.process_time() - began, *heavy & sys.modules.keys())
 """
 
 
@@ -52,6 +52,25 @@ def test_the_version_is_that_of_the_package():
     assert geoae.__version__ == version("geoae")
     with pytest.raises(AttributeError, match="vrsion"):
         _ = geoae.vrsion
+
+
+# Private parts of other packages, each used in one file, whose own tests say when it breaks.
+PRIVATE = {
+    "atexit._run_exitfuncs": {"cli/signals.py"},
+    "rasterio._base": {"cli/process.py"},
+    "rasterio._err": {"system/gdal_errors.py"},
+    "rasterio._path": {"raster/vrt.py"},
+    "torch.cpu._is_avx512_bf16_supported": {"models/torch_restorer.py"},
+}
+
+
+def test_private_parts_of_other_packages_are_used_in_one_file():
+    package, used = ROOT / "src" / "geoae", {}
+    for path in package.rglob("*.py"):
+        modules = r"(?:atexit|dask|distributed|numpy|pydantic|rasterio|scipy|torch|xarray)"
+        for name in re.findall(rf"\b{modules}(?:\.\w+)*\._(?!_)\w+", path.read_text()):
+            used.setdefault(name, set()).add(str(path.relative_to(package)))
+    assert used == PRIVATE
 
 
 @pytest.fixture(scope="module")

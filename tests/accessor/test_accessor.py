@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import dask
 import dask.array
 import numpy as np
@@ -10,9 +8,6 @@ import xarray
 import geoae
 import geoae.accessor
 from geoae.errors import InputError, RecipeError
-from geoae.models.folder import save
-from geoae.networks import ResCAE
-from tests.support.doubles import randomised
 from tests.support.rasters import noise, read, texture, write
 
 
@@ -21,28 +16,6 @@ def scene(tmp_path):
     pixels = (texture(3, 300, 260) + noise((3, 300, 260), 25)).astype(np.uint16)
     pixels[:, 100:140, 50:90] = 0
     return write(tmp_path / "in.tif", pixels, nodata=0)
-
-
-@pytest.fixture
-def model(tmp_path):
-    return small(tmp_path / "model")
-
-
-def small(folder: Path, head: float = 0.003) -> str:
-    """A small network. Its residual has no mean to speak of, unless its ``head`` is larger: such an
-    output is rejected.
-    """
-    network = randomised(ResCAE(channels=1, widths=(4, 6, 8), blocks=(1, 0, 0, 0, 0)), head=head)
-    save(
-        folder,
-        network,
-        name="small",
-        description="a test's",
-        architecture="res_cae",
-        network={"channels": 1, "widths": [4, 6, 8], "blocks": [1, 0, 0, 0, 0]},
-        tile=128,
-    )
-    return str(folder)
 
 
 def lazily(scene) -> xarray.DataArray:
@@ -65,24 +38,6 @@ def test_it_is_the_same_array_otherwise(scene):
     assert restored.rio.crs == array.rio.crs
     assert restored.rio.nodata == array.rio.nodata
     assert restored.rio.transform() == array.rio.transform()
-
-
-def test_nothing_is_computed_before_it_is_asked_for(model):
-    blocks = []
-
-    def block(block_id):
-        blocks.append(block_id)
-        return np.full((1, 100, 100), 500, np.uint16)
-
-    pixels = dask.array.map_blocks(
-        block, chunks=((1,), (100,) * 20, (100,) * 2), meta=np.empty((0, 0, 0), np.uint16)
-    )
-    array = xarray.DataArray(pixels, dims=("band", "y", "x"))
-    restored = array.geoae.restore(model=model, tile=128)
-    assert isinstance(restored.data, dask.array.Array)
-    assert not blocks
-    restored[:, :10].compute(scheduler="synchronous")
-    assert (0, 0, 0) in blocks
 
 
 def test_two_dimensions_and_some_bands(scene):
@@ -190,7 +145,7 @@ def test_a_recipe_names_nodata_of_all_variables(model, tmp_path):
         dataset.geoae.restore(model=model, nodata=-1)
 
 
-def test_undeclared_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path):
+def test_nodata_beyond_float32_reaches_no_valid_pixel(model, tmp_path):
     pixels = texture(1, 90, 100).astype(np.float32)
     pixels[:, 40:50, 40:50] = 3.4e38
     source = write(tmp_path / "in.tif", pixels)
@@ -213,32 +168,6 @@ def test_dates_are_restored_each_by_itself(scene, model):
         alone = days[..., day].transpose("band", "y", "x").geoae.restore(model=model, tile=128)
         alone = alone.compute(scheduler="synchronous")
         assert np.array_equal(restored[..., day].transpose("band", "y", "x").values, alone.values)
-
-
-@pytest.mark.parametrize("dtype", [">f4", ">u2", ">i4", ">f8"])
-def test_byte_order_changes_nothing(dtype, model):
-    pixels = np.round(texture(2, 90, 100) + noise((2, 90, 100), 25))
-    swapped = xarray.DataArray(pixels.astype(dtype), dims=("band", "y", "x"))
-    native = xarray.DataArray(pixels.astype(dtype[1:]), dims=("band", "y", "x"))
-    found = swapped.geoae.restore(model=model).compute(scheduler="synchronous")
-    wanted = native.geoae.restore(model=model).compute(scheduler="synchronous")
-    assert found.dtype == np.dtype(dtype)
-    assert np.array_equal(found.values, wanted.values)
-    assert (wanted.values != native.values).mean() > 0.5
-
-
-def test_half_floats_are_restored_and_their_infinities_stay(model):
-    pixels = ((texture(2, 90, 100) + noise((2, 90, 100), 25)) / 1000).astype(np.float16)
-    pixels[:, :, :5], pixels[:, 40, 40] = np.inf, np.nan
-    array = xarray.DataArray(pixels, dims=("band", "y", "x"))
-    found = array.geoae.restore(model=model).compute(scheduler="synchronous").values
-    valid = np.isfinite(pixels)
-    assert found.dtype == np.float16
-    assert np.array_equal(found[~valid].view(np.uint16), pixels[~valid].view(np.uint16))
-    assert np.isfinite(found[valid]).all()
-    assert (found[valid] != pixels[valid]).mean() > 0.5
-    same = array.geoae.restore(model="identity").compute(scheduler="synchronous").values
-    assert np.array_equal(same.view(np.uint16), pixels.view(np.uint16))
 
 
 def test_notes_that_are_no_longer_true_are_left_out(scene):

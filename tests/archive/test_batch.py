@@ -1,5 +1,6 @@
 import pytest
 
+from geoae.archive import failures as archive_failures
 from geoae.archive.batch import restore_each
 from geoae.archive.failures import Failures
 from geoae.catalog.sources import scenes
@@ -73,9 +74,9 @@ def test_what_is_put_off_is_tried_again_in_time(todo, failures, monkeypatch):
     restore_each(todo, failures, ORDER, restore_but({"a.tif": ReadError("does not read")}))
     found = todo[0][0]
     until = failures.known(found, ORDER).until
-    monkeypatch.setattr("geoae.archive.failures.time.time", lambda: until - 1)
+    monkeypatch.setattr(archive_failures.time, "time", lambda: until - 1)
     assert failures.known(found, ORDER)
-    monkeypatch.setattr("geoae.archive.failures.time.time", lambda: until + 1)
+    monkeypatch.setattr(archive_failures.time, "time", lambda: until + 1)
     assert failures.known(found, ORDER) is None
 
 

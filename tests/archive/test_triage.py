@@ -8,7 +8,7 @@ from geoae.archive import triage as archive_triage
 from geoae.archive.failures import Failures
 from geoae.archive.triage import Outcome, count, settled, tally, too_many_failed, triage
 from geoae.catalog.sources import Found, scenes
-from geoae.errors import ModelError, OutputError
+from geoae.errors import ModelError
 from geoae.pipeline import prepare
 from geoae.pipeline.fingerprint import ALGORITHM, is_ours
 from geoae.pipeline.job import Job, ModelSpec, merged
@@ -128,27 +128,6 @@ def test_a_model_that_is_not_there_fails_at_once(scene, tmp_path):
         )
 
 
-def test_failures_are_forgotten_when_the_scene_changes_or_works(scene, tmp_path):
-    failures, found = Failures.below(str(tmp_path / "out")), Found(str(scene), "s.tif")
-    assert failures.known(found, "order") is None
-    failures.note(found, "order", "why")
-    assert failures.known(found, "order").reason == "why"
-    assert failures.known(found, "another") is None
-    os.utime(scene, (1, 1))
-    assert failures.known(found, "order") is None
-    failures.note(found, "order", "why")
-    failures.forget(found)
-    assert failures.known(found, "order") is None
-
-
-def test_a_failure_that_may_pass_is_tried_again_after_a_while(scene, tmp_path):
-    failures, found = Failures.below(str(tmp_path)), Found(str(scene), "s.tif")
-    failures.note(found, "order", "why", seconds=60)
-    assert failures.known(found, "order")
-    failures.note(found, "order", "why", seconds=-1)
-    assert failures.known(found, "order") is None
-
-
 def test_counting():
     outcomes = [
         Outcome("s", "t", status)
@@ -169,12 +148,7 @@ def test_an_order_to_begin_anew_is_never_done(scene):
     assert not is_done(asked.model_copy(update={"fresh": True}))
 
 
-def test_failures_are_kept_on_this_machine(tmp_path):
-    with pytest.raises(OutputError, match="no folder of this machine"):
-        Failures.below("s3://bucket/out")
-
-
-def test_a_scene_that_failed_is_tried_again_once_its_recipe_is_edited(scene, tmp_path):
+def test_an_edited_recipe_tries_again_what_failed(scene, tmp_path):
     recipe = tmp_path / "r.toml"
     orders = []
     for band in (5, 1):

@@ -99,7 +99,7 @@ def test_a_stamp_tells_of_growth(inbox):
     assert Found("/vsis3/bucket/x.tif", "x.tif").stamp == ""
 
 
-def test_outputs_among_the_scenes_are_left_out_and_scenes_among_the_outputs_are_said(inbox):
+def test_outputs_among_scenes_are_left_out_the_reverse_is_said(inbox):
     assert names(scenes(str(inbox), beside=str(inbox / "day"))) == ["a.tif", "c.tif"]
     for target in (inbox, inbox.parent):
         with pytest.raises(InputError, match="holds the scenes themselves"):

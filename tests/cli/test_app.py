@@ -1,7 +1,4 @@
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +7,11 @@ import rasterio
 from click.testing import CliRunner
 
 from geoae.cli.app import cli
-from geoae.cli.main import main
+from geoae.evaluation import run as evaluation_run
+from geoae.pipeline import job as pipeline_job
+from geoae.verification import run as verification_run
+from tests.support.commands import run_python
+from tests.support.networks import save_small_network
 from tests.support.rasters import noise, read, texture, write
 
 RESTORE_OPTIONS = [
@@ -37,39 +38,6 @@ RESTORE_OPTIONS = [
 
 
 @pytest.fixture
-def scene(tmp_path, monkeypatch):
-    """A noisy scene ``s.tif`` in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    pixels = texture(3, 90, 130) + noise((3, 90, 130), 20)
-    return write(tmp_path / "s.tif", pixels.astype(np.uint16))
-
-
-@pytest.fixture
-def geoae(monkeypatch, capsys):
-    """The command in this process: exit code, lines of standard output, lines of standard error."""
-    monkeypatch.setattr("geoae.cli.main.tune_process", lambda: None)  # would outlive the test
-    for hook in ("excepthook", "unraisablehook"):
-        monkeypatch.setattr(sys, hook, getattr(sys, hook))
-    before = {
-        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-
-    def call(*words: str) -> tuple[int, list[str], list[str]]:
-        monkeypatch.setattr(sys, "argv", ["geoae", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), err.splitlines()
-
-    yield call
-    for each, handler in before.items():
-        signal.signal(each, handler)
-
-
-@pytest.fixture
 def restore(geoae, scene):
     """``geoae restore s.tif --model identity`` and more words."""
     return lambda *words: geoae("restore", "s.tif", "--model", "identity", *words)
@@ -84,58 +52,6 @@ def infrared(tmp_path, scene):
         "i.tif: band 4 is tagged as alpha, but holds a measurement, so it is restored; to copy it,"
         " name the others in --bands"
     )
-
-
-def process(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False
-    )
-
-
-# --- as a program -------------------------------------------------------------------------------
-
-
-def test_program_restores_and_says_so_in_one_line(scene, tmp_path):
-    done = process("-m", "geoae", "restore", "s.tif", "--model", "identity", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("s_restored.tif: 90 rows x 130 columns x 3 bands, 1 tile, ")
-    assert done.stdout.count("\n") == 1
-    assert (read("s_restored.tif") == read(scene)).all()
-
-
-def test_program_fails_in_one_line_without_traceback(tmp_path):
-    done = process("-m", "geoae", "restore", "missing.tif", "--model", "identity", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("geoae: missing.tif: ")
-    assert done.stderr.count("\n") == 1
-
-
-def test_program_knows_wrong_usage(tmp_path):
-    done = process("-m", "geoae", "restore", "--tyle", "3", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "geoae: restore: no such option '--tyle'; did you mean --tile?\n"
-
-
-def test_import_is_light(tmp_path):
-    heavy = (
-        "import sys, geoae; print([m for m in ('torch', 'prefect', 'rasterio', 'dask', 'scipy') if"
-        " m in sys.modules])"
-    )
-    assert process("-c", heavy, cwd=tmp_path).stdout.strip() == "[]"
-    # Of the process's own time, so that a busy machine does not count.
-    took = "import time; t = time.process_time(); import geoae; print(time.process_time() - t)"
-    assert float(process("-c", took, cwd=tmp_path).stdout) < 1.0
-
-
-def test_command_line_loads_no_torch_for_help(tmp_path):
-    look = (
-        "import sys\nfrom geoae.cli.main import main\nsys.argv = ['geoae', 'restore', '--help']\n"
-    )
-    look += (
-        "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules, 'rasterio' in"
-        " sys.modules)"
-    )
-    assert process("-c", look, cwd=tmp_path).stdout.splitlines()[-1] == "False False"
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -166,49 +82,6 @@ def test_no_words_show_the_help(geoae):
     assert (code, err) == (0, [])
     assert out[0].startswith("Usage: geoae ")
     assert any(line.strip().startswith("restore ") for line in out)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["restore"], "geoae: restore: missing argument 'INPUT'; see geoae restore --help"),
-        (["polish", "s.tif"], "geoae: no such command 'polish'; see geoae --help"),
-        (["restor", "s.tif"], "geoae: no such command 'restor'; did you mean restore?"),
-        (
-            ["restore", "s.tif", "--sigm", "5"],
-            "geoae: restore: no such option '--sigm'; did you mean --sigma?",
-        ),
-        (
-            ["restore", "s.tif", "--xyz"],
-            "geoae: restore: no such option '--xyz'; see geoae restore --help",
-        ),
-        (
-            ["restore", "s.tif", "--tile"],
-            "geoae: option '--tile' requires an argument; see geoae --help",
-        ),
-        (
-            ["restore", "s.tif", "--tile", "0"],
-            (
-                "geoae: restore: invalid value for '--tile': 0 is not in the range x>=1; see geoae"
-                " restore --help"
-            ),
-        ),
-        (["restore", "s.tif", "--overlap", "-3"], "-3 is not in the range"),
-        (["restore", "s.tif", "--batch-size", "many"], "'many' is not a valid"),
-        (["restore", "s.tif", "--profile", "png"], "'png' is not one of 'cog', 'gtiff'"),
-        (["restore", "s.tif", "--precision", "fp8"], "'fp8' is not one of 'auto', 'fp32', 'bf16'"),
-        (
-            ["restore", "s.tif", "t.tif"],
-            "geoae: restore: got unexpected extra argument (t.tif); see geoae restore --help",
-        ),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_wrong_words_are_one_line_with_the_cure(geoae, words, said):
-    code, out, err = geoae(*words)
-    assert (code, out, len(err)) == (1, [], 1)
-    assert err[0].startswith("geoae: ")
-    assert said in err[0]
 
 
 # --- restore ------------------------------------------------------------------------------------
@@ -384,20 +257,7 @@ def test_cuda_that_is_not_there(geoae, scene):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    from geoae.models.folder import save
-    from geoae.networks import ResCAE
-
-    network = ResCAE(channels=1, widths=(2, 2, 2))
-    arguments = {"channels": 1, "widths": (2, 2, 2)}
-    save(
-        Path("small"),
-        network,
-        name="small",
-        description="",
-        architecture="res_cae",
-        network=arguments,
-        tile=256,
-    )
+    save_small_network(Path("small"))
     for device in ("cuda", "cuda:1"):
         code, _, err = geoae("restore", "s.tif", "--model", "small", "--device", device)
         assert (code, len(err)) == (1, 1)
@@ -496,7 +356,7 @@ def test_verify_fails_where_a_promise_is_broken(geoae, monkeypatch, tmp_path):
     from geoae.verification.checks import Finding
 
     broken = Finding(measured="pixels that are wrong", figure=3, limit=0, unit="pixels")
-    monkeypatch.setattr("geoae.verification.run.CHECKS", {"tiled": lambda bench: broken})
+    monkeypatch.setattr(verification_run, "CHECKS", {"tiled": lambda bench: broken})
     code, out, err = geoae(
         "verify", "identity", "--into-card", "--report", str(tmp_path / "v.json")
     )
@@ -526,7 +386,7 @@ def test_verify_errors_are_one_line(geoae, words, said):
 
 
 def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
-    monkeypatch.setattr("geoae.pipeline.job.DEFAULT_MODEL", "identity")
+    monkeypatch.setattr(pipeline_job, "DEFAULT_MODEL", "identity")
     code, out, err = geoae("demo", "--out", "show", "--scene", "s.tif")
     assert (code, err) == (0, [])
     assert out[-1] == "show/demo.png: before and after"
@@ -534,48 +394,19 @@ def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
     assert (code, out, len(err)) == (1, [], 1)
 
 
-def test_evaluate_takes_only_the_scenes_that_a_training_kept_out(geoae, tmp_path, monkeypatch):
+def test_evaluate_takes_only_scenes_that_a_training_kept_out(geoae, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("train.toml").write_text(
         'name = "a"\ncycles = [1]\nvalidation = ["kept.tif"]\n[[groups]]\nfiles = ["*.tif"]\n'
     )
     kept_out = []
-    monkeypatch.setattr(
-        "geoae.evaluation.run.run_evaluation", lambda *terms: kept_out.append(terms[2])
-    )
+    monkeypatch.setattr(evaluation_run, "run_evaluation", lambda *terms: kept_out.append(terms[2]))
     assert geoae("evaluate", "--scenes", "scenes", "--kept-out-by", "train.toml")[0] == 0
     assert geoae("evaluate", "--scenes", "scenes")[0] == 0
     assert kept_out == [["kept.tif"], None]
 
 
-def test_a_file_that_cannot_be_used_is_named(geoae, monkeypatch):
-    def fail():
-        raise PermissionError(13, "Permission denied", "/opt/models")
-
-    monkeypatch.setattr("geoae.models.card.shipped_models", fail)
-    code, out, err = geoae("models")
-    assert (code, out, len(err)) == (1, [], 1)
-    assert err[0].startswith("geoae: /opt/models: cannot be used (Permission denied)")
-
-
-@pytest.mark.parametrize("arguments", [("--help",), ("inspect", "s.tif", "--model", "identity")])
-@pytest.mark.parametrize("closed", [False, True])
-def test_what_cannot_be_said_is_one_line_and_not_a_traceback(arguments, closed, tmp_path):
-    write(tmp_path / "s.tif", texture(1, 40, 40).astype(np.uint16))
-    line = f"exec {sys.executable} -m geoae {' '.join(arguments)} " + (
-        ">&-" if closed else "> /dev/full"
-    )
-    ended = subprocess.run(
-        ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    if closed:
-        assert (ended.returncode, ended.stderr) == (0, "")
-    else:
-        assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
-        assert "what it says cannot be written (No space left on device)" in ended.stderr
-
-
-def test_a_band_that_is_not_what_its_tag_says_is_told_in_one_line(geoae, infrared):
+def test_a_band_unlike_its_tag_is_told_in_one_line(geoae, infrared):
     code, _, err = geoae("restore", "i.tif", "--model", "identity")
     assert (code, err) == (0, [f"geoae: warning: {infrared}"])
     code, out, err = geoae("inspect", "i.tif", "--model", "identity")
@@ -585,7 +416,7 @@ def test_a_band_that_is_not_what_its_tag_says_is_told_in_one_line(geoae, infrare
     assert json.loads("\n".join(out))["notes"] == [infrared]
 
 
-def test_a_band_that_is_copied_for_its_tag_is_told_with_the_cure(geoae, scene, tmp_path):
+def test_a_band_copied_for_its_tag_is_told_with_the_cure(geoae, scene, tmp_path):
     pixels = (texture(4, 90, 130) / 8).astype(np.uint8)
     pixels[3] = 255
     write(tmp_path / "a.tif", pixels, nodata=0, photometric="RGB", alpha="yes")
@@ -602,7 +433,7 @@ def test_nothing_but_geoae_speaks(tmp_path, scene, infrared):
     """Warnings of rasterio, of GDAL's threads and of PROJ are no lines of the command."""
     with rasterio.open(tmp_path / "i.tif", "r+") as dataset:
         dataset.crs = "+proj=utm +zone=33 +units=km"
-    done = process(
+    done = run_python(
         "-W",
         "always",
         "-m",

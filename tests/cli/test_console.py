@@ -15,7 +15,7 @@ def clock(monkeypatch):
     return now
 
 
-def test_a_log_says_early_and_then_now_and_then_how_far_a_run_is(clock, capsys):
+def test_a_log_says_now_and_then_how_far_a_run_is(clock, capsys):
     with console.progress(quiet=False) as on_progress:
         for second, done in ((1, 11), (4, 14), (10, 20), (35, 45), (64, 74), (66, 76)):
             clock[0] = 100 + second

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from geoae.cli import deploy
 from geoae.cli.deploy import Setup, set_up
 from geoae.errors import GeoaeError
 
@@ -125,9 +126,7 @@ def test_no_server_is_started_where_none_is_wanted(said):
 
 def test_a_server_here_is_started(said, monkeypatch):
     started = []
-    monkeypatch.setattr(
-        "geoae.cli.deploy.start_server", lambda service: started.append(service.api)
-    )
+    monkeypatch.setattr(deploy, "start_server", lambda service: started.append(service.api))
     set_up(Setup(api="http://127.0.0.1:9/api", limit=2, worker=False), lambda line: None)
     assert started == ["http://127.0.0.1:9/api"]
     assert said()[:1] == SET_UP[:1]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from geoae import resources
 from geoae.cli.app import cli
 from geoae.errors import GeoaeError
 from geoae.models.card import CARD, WEIGHTS
@@ -316,7 +317,7 @@ def test_one_line_says_what_is_wrong_and_nothing_is_lost(words, said, run: Forks
 )
 def test_an_extra_that_is_not_installed_is_named(words, extra, place, monkeypatch):
     monkeypatch.chdir(place)
-    monkeypatch.setattr("geoae.resources.find_spec", lambda name: None)
+    monkeypatch.setattr(resources, "find_spec", lambda name: None)
     before = state(place)
     ended = CliRunner().invoke(cli, words)
     assert isinstance(ended.exception, GeoaeError)

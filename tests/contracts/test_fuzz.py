@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
-from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from geoae.system.gdal_errors import CPLE_BaseError
 from tests.support.commands import Ended, Forks, forks
 from tests.support.rasters import SHARED, UTM, noise, texture, write
 

@@ -245,9 +245,7 @@ def test_damage_far_in_keeps_no_output(run, here, out):
     assert not (out / "out.tif").exists()
 
 
-def test_a_scene_that_the_disk_cannot_hold_is_refused_before_anything_is_written(
-    run, here, out, monkeypatch
-):
+def test_a_scene_that_the_disk_cannot_hold_is_refused_at_once(run, here, out, monkeypatch):
     from geoae.errors import OutputError
     from geoae.pipeline.job import Job
     from geoae.pipeline.run import run as restore

@@ -12,7 +12,7 @@ from geoae.diagnosis.patches import (
 
 @pytest.mark.parametrize("bands", [1, 24, 60, 300])
 @pytest.mark.parametrize("side", [4, 60, 260])
-def test_patches_are_those_of_the_scene_and_of_many_bands_no_more_than_said(bands, side):
+def test_patches_are_of_the_scene_and_at_most_as_many_as_said(bands, side):
     pixels = np.arange(bands * side * side, dtype=np.float32).reshape(bands, side, side) % 9973
     mask = np.ones(pixels.shape, bool)
     mask[0, : side // 2] = False
@@ -31,7 +31,7 @@ def test_patches_are_those_of_the_scene_and_of_many_bands_no_more_than_said(band
     assert below <= every
 
 
-def test_noise_stays_below_its_energy_and_flat_patches_have_none():
+def test_noise_is_below_its_energy_and_flat_patches_have_none():
     noise = np.random.default_rng(0).normal(size=(20_000, SIDE * SIDE))
     assert 0.3 * pure_noise_energy() < gradient_energy(noise).max() < pure_noise_energy()
     assert not gradient_energy(np.full((3, SIDE * SIDE), 0.1)).any()

@@ -26,7 +26,7 @@ def test_noise_is_what_the_others_do_not_predict():
     assert [factor * rest.std() for _, rest, factor in found] == pytest.approx(NOISE, rel=0.02)
 
 
-def test_brightness_that_the_bands_do_not_share_does_not_hide_the_texture_that_they_share():
+def test_separate_brightness_does_not_hide_shared_texture():
     brightness = 500 * np.random.default_rng(2).normal(size=(4, COUNT, 1))
     found = subtract_predicted(Patches(patches().values + brightness), np.arange(4), NOISE)
     levels = [factor * (rest - rest.mean(axis=1, keepdims=True)).std() for _, rest, factor in found]
@@ -71,7 +71,7 @@ def test_what_clipping_took_from_the_predictors_is_given_back():
     np.testing.assert_allclose(found[COUNT // 10 :], blind[COUNT // 10 :])
 
 
-def test_each_predictor_takes_a_degree_of_freedom_where_patches_are_few():
+def test_each_predictor_takes_a_degree_of_freedom():
     rng = np.random.default_rng(1)
     bands, count = 60, 400
     values = NOISE[0] * rng.normal(size=(bands, count, SIDE * SIDE))

@@ -25,7 +25,7 @@ INSTRUCTIONS = {"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "USER", "HEALTHC
 STARTED = ["postgres", "server", "dask-scheduler", "dask-worker", "worker"]
 
 
-def test_there_is_no_command_in_a_place_that_these_tests_do_not_look_at():
+def test_these_tests_look_at_every_place_with_commands():
     assert {keyword for stage in stages().values() for keyword, _ in stage} == INSTRUCTIONS
     found = services()
     assert {key for service in found.values() for key in service} & UNUSED == set()
@@ -129,7 +129,7 @@ def test_the_api_refuses_who_does_not_know_the_password(prefect, user):
 
 
 @pytest.mark.slow
-def test_the_pages_are_served_from_where_a_read_only_image_can_put_them(prefect):
+def test_pages_are_served_from_a_read_only_image(prefect):
     url = prefect.local("http://server:4200/")
     with urllib.request.urlopen(url, timeout=30) as answer:
         assert b"Prefect" in answer.read()

@@ -49,7 +49,7 @@ def test_nothing_listens_beyond_loopback_unless_told():
     assert not any("network_mode" in service for service in services().values())
 
 
-def test_the_database_is_out_of_reach_of_everything_but_the_server():
+def test_only_the_server_reaches_the_database():
     inside = [
         name for name, service in services().items() if "database" in service.get("networks", [])
     ]
@@ -115,7 +115,7 @@ def test_everything_that_stays_up_has_a_health_check():
 
 
 @pytest.mark.parametrize("name", WITH_PIXELS)
-def test_who_computes_sees_the_same_folders_under_the_same_names(name):
+def test_workers_see_the_same_folders_under_the_same_names(name):
     *folders, scratch = services()[name]["volumes"]
     assert scratch == "scratch:/scratch"
     assert {

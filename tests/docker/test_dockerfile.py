@@ -68,7 +68,7 @@ def test_a_target_tells_nobody_anything(target):
     assert "DO_NOT_TRACK=1" in environment
 
 
-def test_packages_have_the_versions_of_the_constraints_and_extras_that_exist():
+def test_packages_have_pinned_versions_and_extras_that_exist():
     installs = [
         part
         for instructions in stages().values()

@@ -9,6 +9,7 @@ from geoae import resources
 from geoae.errors import GeoaeError, InputError, OutputError
 from geoae.evaluation import demo
 from geoae.evaluation.demo import run_demo
+from geoae.pipeline import job
 from tests.support.rasters import SHARED, masks, read, texture, write
 
 REAL = SHARED / "scenes/train/s2_rgb8_baviaanskloof_10m.tif"
@@ -18,7 +19,7 @@ OUTPUTS = ["demo.png", "noisy.tif", "restored.tif", "scene.tif"]
 @pytest.fixture(autouse=True)
 def _identity(monkeypatch):
     """The demo's own work is what is tested here: the model may be the one that changes nothing."""
-    monkeypatch.setattr("geoae.pipeline.job.DEFAULT_MODEL", "identity")
+    monkeypatch.setattr(job, "DEFAULT_MODEL", "identity")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from geoae.catalog.sources import scenes_below
 from geoae.errors import ModelError
 from geoae.evaluation import measure
 from geoae.evaluation.measure import evaluate
-from tests.accessor.test_accessor import model, small  # noqa: F401  the small network
+from tests.support.networks import save_small_network
 from tests.support.rasters import texture, write
 
 
@@ -21,7 +21,7 @@ def folder(tmp_path):
     return inside.parent
 
 
-def test_every_contender_meets_every_noise(folder, model, monkeypatch):  # noqa: F811
+def test_every_contender_meets_every_noise(folder, model, monkeypatch):
     monkeypatch.setitem(measure.PEERS, "half", lambda noisy, sigma: noisy * np.float32(0.5))
     rows = evaluate(["identity", model], scenes_below([folder]), [0, 25], peers=["half"], side=48)
     told = [(row.scene, row.sigma, row.contender) for row in rows]
@@ -41,7 +41,8 @@ def test_every_contender_meets_every_noise(folder, model, monkeypatch):  # noqa:
 
 
 def test_a_model_that_moves_the_means_is_measured_too(folder, tmp_path):
-    biased = small(tmp_path / "biased", head=1.0)
+    save_small_network(tmp_path / "biased", widths=(4, 6, 8), head=1.0)
+    biased = str(tmp_path / "biased")
     rows = evaluate([biased], scenes_below([folder / "one.TIF"]), [25], side=48)
     assert [row.contender for row in rows] == ["noisy", biased]
     assert rows[1].bias > 10

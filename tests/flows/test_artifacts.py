@@ -46,7 +46,7 @@ def test_progress_is_shown_every_few_seconds_and_in_the_end(shown):
     assert shown[-1] == (12.0, 100.0)
 
 
-def test_a_server_that_is_away_does_not_end_a_run_and_is_asked_again_later(shown):
+def test_a_server_that_is_away_is_asked_again_later(shown):
     from flows.artifacts import progress
 
     update = progress("scene.tif")

@@ -186,9 +186,7 @@ def test_a_cancelled_run_stops_and_is_resumed(environment, scene, record_propert
     assert as_by_hand(scene, target)
 
 
-def test_a_run_outlives_its_killed_worker_and_is_not_computed_twice(
-    environment, scene, record_property
-):
+def test_a_run_outlives_its_worker_and_is_not_computed_twice(environment, scene, record_property):
     """Nobody reads any more what it prints; while it lives, another run of the same scene leaves
     the scene to it.
     """

@@ -68,7 +68,7 @@ def test_a_pid_may_belong_to_another_process_by_now(process):
 
 
 @pytest.mark.parametrize("changed", ["state", "boot", "namespace"])
-def test_it_cannot_be_told_of_another_machine_boot_container_or_attempt(process, changed):
+def test_it_is_told_of_this_machine_boot_and_attempt_alone(process, changed):
     run = left_by(process.pid, **{changed: "another"})
     process.kill()
     process.wait()

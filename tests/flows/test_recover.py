@@ -127,9 +127,7 @@ def inside(client, run: UUID) -> UUID:
     ).id
 
 
-def test_a_run_of_this_machine_that_has_lost_its_process_starts_again(
-    client, running, recover, gone
-):
+def test_a_run_that_has_lost_its_process_starts_again(client, running, recover, gone):
     run = running(gone)
     inner = inside(client, run)
     said = recover()
@@ -177,7 +175,7 @@ def test_a_run_that_begins_meanwhile_is_left_alone(client, running, recover):
     assert states(client, run)[-1] == "Running"
 
 
-def test_a_run_that_was_started_three_times_is_not_started_again(client, running, recover, gone):
+def test_a_run_is_started_three_times_at_most(client, running, recover, gone):
     run = running(gone, starts=3)
     assert f"({run}) has lost its process; it is Crashed" in recover()
     assert states(client, run)[-1] == "Crashed"

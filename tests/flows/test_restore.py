@@ -1,12 +1,11 @@
 import json
 import time
-from uuid import uuid4
 
 import numpy as np
 import pytest
 import rasterio
 
-from geoae.errors import BusyError, GeoaeError, InputError, ReadError, RejectedError
+from geoae.errors import GeoaeError, InputError, RejectedError
 from geoae.pipeline import run as pipeline_run
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import Job
@@ -135,34 +134,6 @@ def test_a_broken_scene_fails_at_once_with_a_reason(tmp_path):
     assert len(task_runs(state.state_details.flow_run_id)) == 1
 
 
-def test_an_impossible_nodata_value_fails_before_anything_is_restored(tmp_path):
-    from flows.tasks import inspect
-
-    source = crop(tmp_path / "s.tif")
-    with pytest.raises(InputError, match="correct --nodata"):
-        inspect.fn("s.tif", Job(source=str(source), nodata=0.5))
-
-
-@pytest.mark.parametrize(("error", "tries"), [(ReadError, 2), (BusyError, 2), (InputError, 1)])
-def test_only_what_may_pass_is_tried_again(tmp_path, monkeypatch, error, tries):
-    from flows import tasks
-    from flows.restore import restore_scene
-
-    tried = []
-
-    def fail_once(*given):
-        tried.append(1)
-        if len(tried) == 1:
-            raise error("it did not work")
-        return run(*given)
-
-    monkeypatch.setattr(tasks, "run", fail_once)
-    monkeypatch.setattr(tasks, "restore", tasks.restore.with_options(retry_delay_seconds=0))
-    state = restore_scene(source=str(crop(tmp_path / "s.tif")), model="identity", return_state=True)
-    assert len(tried) == tries
-    assert state.is_completed() == (tries == 2)
-
-
 def test_an_output_that_differs_never_gets_its_name(tmp_path, monkeypatch):
     from flows.restore import restore_scene
     from geoae.pipeline import publication
@@ -186,24 +157,6 @@ def test_an_output_that_differs_never_gets_its_name(tmp_path, monkeypatch):
     assert steps == {"inspect s.tif": "Completed", "restore s.tif": "Failed"}, (
         "it is not tried again"
     )
-
-
-def test_an_output_that_another_run_has_written_is_told(tmp_path, monkeypatch):
-    from flows import tasks
-    from flows.restore import restore_scene
-
-    def overtaken(*given):
-        report = run(*given)
-        with rasterio.open(report.target, "r+") as dataset:
-            dataset.update_tags(ns="GEOAE", FINGERPRINT="another")
-        return report
-
-    monkeypatch.setattr(tasks, "run", overtaken)
-    options = {"model": "identity", "profile": "gtiff", "return_state": True}
-    state = restore_scene(
-        source=str(crop(tmp_path / "s.tif")), target=str(tmp_path / "t.tif"), **options
-    )
-    assert "holds the fingerprint another, not this run's" in state.message
 
 
 def test_a_cluster_gives_the_same_pixels(tmp_path):
@@ -267,40 +220,3 @@ def test_a_scene_cut_by_its_time_limit_is_resumed(tmp_path, monkeypatch):
     assert parts >= 1
     assert restore_scene(**given)["slabs_resumed"] == parts
     assert (read(target) == read(by_hand.target)).all()
-
-
-def test_people_are_told_through_a_block(tmp_path, monkeypatch):
-    from prefect.blocks.notifications import NotificationBlock
-    from prefect.client.schemas import FlowRun
-    from prefect.states import Failed
-
-    from flows.notifications import notify
-    from flows.restore import restore_scene
-
-    told = []
-
-    class Told(NotificationBlock):
-        """A notification block that remembers."""
-
-        _block_type_slug = "told"
-
-        def notify(self, body, subject=None):
-            told.append((subject, body))
-
-    Told().save("people", overwrite=True)
-    monkeypatch.setenv("GEOAE_NOTIFY", "told/people")
-    (tmp_path / "broken.tif").write_bytes(b"no raster")
-    restore_scene(source=str(tmp_path / "broken.tif"), return_state=True)
-    assert told[0][0] == "geoae: restore broken.tif is Failed"
-    assert "cannot be opened as a raster" in told[0][1]
-    monkeypatch.setenv("GEOAE_NOTIFY", "told/nobody")
-    assert restore_scene(source=str(tmp_path / "broken.tif"), return_state=True).is_failed()
-    assert len(told) == 1
-    monkeypatch.setenv("GEOAE_NOTIFY", "told/people")
-    notify(restore_scene, FlowRun(flow_id=uuid4()), Failed(data=InputError("s.tif: is broken")))
-    notify(
-        restore_scene,
-        FlowRun(flow_id=uuid4()),
-        Failed(data=BusyError("s.tif: another run is writing it")),
-    )
-    assert len(told) == 2, "what is left to another run alarms nobody"

@@ -129,7 +129,7 @@ class Deployed:
         return done
 
 
-def test_the_server_outlives_what_it_logs_and_a_watch_ends_as_its_run(service):
+def test_a_server_outlives_its_logs_and_a_watch_ends_as_its_run(service):
     """The server logs all that it does here; a broken scene makes one run fail, and the next is
     well.
     """

@@ -110,7 +110,7 @@ def test_an_inbox_from_look_to_look(inbox):
     assert {name for name in third if third[name] != second[name]} == {"day1/scene04.tif"}
 
 
-def test_another_model_redoes_all_and_the_old_ones_stay_meanwhile(inbox):
+def test_another_model_redoes_all_while_the_old_ones_stay(inbox):
     """Follows the test above, whose outputs it needs."""
     before = outputs(inbox)
     assert len(before) == 19

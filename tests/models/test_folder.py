@@ -1,53 +1,21 @@
 import json
 import pickle
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
-from geoae.errors import DeviceError, ModelError
-from geoae.models.card import CARD, WEIGHTS, Card, shipped_models
-from geoae.models.folder import _digest, load, save
-from geoae.models.torch_restorer import TorchRestorer
+from geoae.errors import ModelError, OutputError
+from geoae.models.card import CARD, WEIGHTS, Card, model_folder, shipped_models
+from geoae.models.folder import _digest, current_model, install, load
 from geoae.networks import ARCHITECTURES
-from tests.support.doubles import randomised
+from geoae.resources import shipped
+from tests.support.networks import random_batch
 
 SMALL = {"channels": 2, "widths": (4, 6, 8), "blocks": (1, 0, 0, 0, 0)}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A model folder with random weights, made once."""
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    network = randomised(ARCHITECTURES["res_cae"](**SMALL))
-    save(
-        folder,
-        network,
-        name="small",
-        description="random",
-        architecture="res_cae",
-        network=SMALL,
-        tile=64,
-    )
-    return folder, network
-
-
-@pytest.fixture
-def folder(made, tmp_path):
-    """A copy to spoil."""
-    for file in made[0].iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    return tmp_path
-
-
-def batch(samples: int = 5, side: int = 32, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return rng.random((samples, 2, side, side), np.float32), rng.uniform(
-        0.05, 0.2, (samples, 2)
-    ).astype(np.float32)
 
 
 def edit(folder, **facts):
@@ -67,7 +35,7 @@ def refused(folder, *words: str) -> str:
 def test_what_is_saved_comes_back(made):
     folder, network = made
     restorer = load(str(folder), device="cpu", precision="fp32")
-    pixels, sigma = batch()
+    pixels, sigma = random_batch()
     with torch.inference_mode():
         expected = network(
             torch.from_numpy(pixels), torch.from_numpy(sigma)[:, :, None, None]
@@ -114,13 +82,13 @@ class Bomb:
 @pytest.mark.parametrize(
     "content", [pickle.dumps(Bomb()), b"", b"\0" * 64], ids=["pickle", "empty", "zeros"]
 )
-def test_weights_that_are_no_safetensors_are_refused_even_under_their_own_digest(folder, content):
+def test_weights_that_are_no_safetensors_are_refused(folder, content):
     (folder / WEIGHTS).write_bytes(content)
     edit(folder, digest=_digest(folder / WEIGHTS))
     refused(folder, "does not fit")
 
 
-def test_an_unknown_architecture_is_refused_with_those_there_are(folder):
+def test_an_unknown_architecture_names_the_known_ones(folder):
     edit(folder, architecture="transformer")
     refused(folder, "transformer", *ARCHITECTURES)
 
@@ -147,141 +115,10 @@ def test_weights_under_other_names_are_refused(folder):
     refused(folder, "does not fit")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"name": "x"}', b"\xff\xfe"])
-def test_a_card_that_is_none_is_refused(folder, content):
-    (folder / CARD).write_bytes(content)
-    refused(folder, CARD)
-
-
-@pytest.mark.parametrize("facts", [{"halo": -1}, {"channels": 0}, {"surprise": 1}])
-def test_a_card_with_impossible_facts_is_refused(folder, facts):
-    edit(folder, **facts)
-    refused(folder, CARD, next(iter(facts)))
-
-
-def test_an_unknown_model_is_refused_with_those_there_are():
-    with pytest.raises(ModelError, match=r"no-such-model.*identity"):
-        load("no-such-model")
-
-
 @pytest.mark.parametrize("card", shipped_models(), ids=lambda card: card.name)
 def test_shipped_models_load(card):
     assert load(card.name, device="cpu").digest == card.digest
     assert 0 < card.halo <= card.field
-
-
-@pytest.mark.parametrize("size", [1, 2, 4, 8])
-def test_a_padded_batch_gives_the_bits_of_a_full_one(made, size):
-    """A sample's residual depends neither on its place nor on its company."""
-    restorer = load(str(made[0]), device="cpu", precision="fp32", batch_size=size)
-    pixels, sigma = batch(5)
-    together = restorer(pixels, sigma)
-    order = [3, 0, 4, 1, 2]
-    assert restorer(pixels[order], sigma[order]).tobytes() == together[order].tobytes()
-    for sample in range(5):
-        alone = slice(sample, sample + 1)
-        assert restorer(pixels[alone], sigma[alone]).tobytes() == together[alone].tobytes()
-
-
-class Greedy(nn.Module):
-    """Runs out of memory above ``most`` samples; keeps the sizes it was given."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most, self.sizes = most, []
-
-    def forward(self, pixels, sigma):
-        self.sizes.append(len(pixels))
-        if len(pixels) > self.most:
-            raise torch.OutOfMemoryError("out of memory")
-        return pixels * sigma
-
-
-def greedy(made, most: int) -> tuple[Greedy, TorchRestorer]:
-    network = Greedy(most)
-    return network, TorchRestorer(Card.read(made[0]), network, torch.device("cpu"), "fp32", 8)
-
-
-def test_a_batch_that_is_too_large_is_halved_and_the_run_goes_on(made):
-    network, restorer = greedy(made, 2)
-    pixels, sigma = batch(8)
-    np.testing.assert_array_equal(restorer(pixels, sigma), pixels * sigma[:, :, None, None])
-    assert network.sizes == [8, 4, 2, 2, 2, 2]
-    assert restorer.batch(32, 32) == 2
-    restorer(pixels, sigma)
-    assert network.sizes[6:] == [2, 2, 2, 2], "what did not fit is not tried again"
-
-
-def test_one_tile_that_is_too_large_is_an_error_with_a_cure(made):
-    network, restorer = greedy(made, 0)
-    with pytest.raises(DeviceError, match="32 x 32 px; give a smaller --tile") as caught:
-        restorer(*batch(8))
-    assert "\n" not in str(caught.value)
-    assert network.sizes == [8, 4, 2, 1]
-
-
-def test_bf16_agrees_with_fp32(made):
-    pixels, sigma = batch(2, 64)
-    full, half = (
-        load(str(made[0]), device="cpu", precision=p)(pixels, sigma) for p in ("fp32", "bf16")
-    )
-    assert half.dtype == np.float32
-    assert not np.array_equal(full, half)
-    assert np.std(half - full) < 0.02 * np.std(full)
-
-
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:99"])
-def test_a_gpu_that_is_not_there_is_refused(made, name):
-    if torch.cuda.is_available() and name != "cuda:99":
-        pytest.skip("there is a GPU")
-    with pytest.raises(DeviceError, match=rf"{name}: not on this machine.*--device"):
-        load(str(made[0]), device=name)
-
-
-def test_a_device_of_no_kind_is_refused(made):
-    with pytest.raises(DeviceError, match="abacus"):
-        load(str(made[0]), device="abacus")
-
-
-def test_auto_is_the_gpu_where_there_is_one(made):
-    assert load(str(made[0])).device.type == ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
-
-
-class TestOnGpu:
-    pytestmark = gpu
-
-    @pytest.mark.parametrize("batch_size", [None, 1, 3])
-    def test_fp32_agrees_with_the_cpu(self, made, batch_size):
-        pixels, sigma = batch(7, 64)
-        on_cpu = load(str(made[0]), device="cpu", precision="fp32")(pixels, sigma)
-        on_gpu = load(str(made[0]), device="cuda", precision="fp32", batch_size=batch_size)(
-            pixels, sigma
-        )
-        np.testing.assert_allclose(on_gpu, on_cpu, rtol=0, atol=1e-4)
-
-    def test_bf16_agrees_with_fp32(self, made):
-        pixels, sigma = batch(7, 64)
-        full, half = (
-            load(str(made[0]), device="cuda", precision=p)(pixels, sigma) for p in ("fp32", "bf16")
-        )
-        assert np.std(half - full) < 0.02 * np.std(full)
-
-    def test_a_padded_batch_gives_the_bits_of_a_full_one(self, made):
-        restorer = load(str(made[0]), device="cuda", precision="fp32", batch_size=4)
-        pixels, sigma = batch(5)
-        together = restorer(pixels, sigma)
-        assert restorer(pixels[:1], sigma[:1]).tobytes() == together[:1].tobytes()
-
-    def test_running_out_of_memory_halves_the_batch(self, made):
-        network = Greedy(2)
-        restorer = TorchRestorer(Card.read(made[0]), network, torch.device("cuda"), "fp32", 8)
-        pixels, sigma = batch(8)
-        np.testing.assert_allclose(
-            restorer(pixels, sigma), pixels * sigma[:, :, None, None], atol=1e-6
-        )
 
 
 def test_a_network_argument_that_nobody_knows_is_refused(folder):
@@ -292,9 +129,30 @@ def test_a_network_argument_that_nobody_knows_is_refused(folder):
     refused(folder, "does not fit")
 
 
-def test_a_network_that_gives_no_number_never_reaches_a_pixel(made):
-    restorer = load(str(made[0]), device="cpu")
-    pixels = np.zeros((1, 2, 32, 32), np.float32)
-    pixels[0, 0, 3, 3] = np.nan
-    with pytest.raises(ModelError, match="no numbers"):
-        restorer(pixels, np.full((1, 2), 0.1, np.float32))
+def test_the_better_model_is_put_in_place_and_the_old_one_stays(tmp_path):
+    models = tmp_path / "models"
+    assert current_model(models, "res-cae") == "res-cae"
+    shipped_one = shipped("models") / "res-cae"
+    first = install(shipped_one, models)
+    assert current_model(models, "res-cae") == str(models / "current")
+    assert (models / "current").resolve() == first
+    another = tmp_path / "another"
+    shutil.copytree(shipped_one, another)
+    card = another / "card.json"
+    digest = card.read_text().split('"digest": "')[1][:8]
+    card.write_text(card.read_text().replace(digest, "0" * 8))
+    second = install(another, models)
+    assert (models / "current").resolve() == second
+    assert model_folder(str(models / "current")) == models / "current"
+    assert sorted(path.name for path in models.iterdir()) == sorted(
+        ["current", first.name, second.name]
+    )
+    assert install(shipped_one, models) == first
+    assert (models / "current").resolve() == first
+
+
+def test_a_folder_is_not_replaced_by_a_link(tmp_path):
+    (tmp_path / "current").mkdir()
+    with pytest.raises(OutputError, match="no link"):
+        install(shipped("models") / "res-cae", tmp_path)
+    assert not Path(tmp_path / "current").is_symlink()

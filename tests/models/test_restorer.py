@@ -3,12 +3,9 @@ import pytest
 from click.testing import CliRunner
 
 from geoae.cli.app import cli
-from geoae.models.folder import save
 from geoae.models.restorer import Identity, SelfEnsemble
-from geoae.networks import ResCAE
-from geoae.pipeline.job import ModelSpec
-from geoae.pipeline.prepare import load_restorer
-from tests.support.doubles import Blur, randomised
+from tests.support.doubles import Blur
+from tests.support.networks import save_small_network
 from tests.support.rasters import read, texture, write
 
 
@@ -61,19 +58,7 @@ def test_the_ensemble_keeps_identity_and_says_that_it_is_one():
 
 
 def test_an_order_for_an_ensemble_is_another_result(tmp_path):
-    arguments = {"channels": 1, "widths": (2, 2, 2)}
-    network = randomised(ResCAE(**arguments), head=0.01)
-    save(
-        tmp_path / "m",
-        network,
-        name="m",
-        description="",
-        architecture="res_cae",
-        network=arguments,
-        tile=256,
-    )
-    assert isinstance(load_restorer(ModelSpec(str(tmp_path / "m"), tta=True)), SelfEnsemble)
-    assert isinstance(load_restorer(ModelSpec("identity", tta=True)), Identity)
+    save_small_network(tmp_path / "m", head=0.01)
     source = write(tmp_path / "in.tif", texture(1, 64, 72).astype(np.float32))
     order = [
         "restore",

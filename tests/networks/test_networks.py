@@ -4,29 +4,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geoae.networks import ARCHITECTURES, SMP, NAFNet, ResCAE, SkipCAE, res_cae
+from geoae.networks import ARCHITECTURES, NAFNet, ResCAE, SkipCAE
 from geoae.networks.halo import measure_field, measure_halo
-from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS, by_rows
+from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS
 from tests.support.doubles import randomised
+from tests.support.networks import level, noisy
 
 # Those that draw the image, as the article's do, and cannot draw one before they have learnt to.
 DRAWING = {"cae", "variational_cae"}
-LEVEL = 0.1
 
 
 @pytest.fixture(params=sorted(ARCHITECTURES))
 def network(request):
     torch.manual_seed(0)
     return randomised(ARCHITECTURES[request.param]())
-
-
-def noisy(network, height: int, width: int, batch: int = 1, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand((batch, network.channels, height, width), generator=generator)
-
-
-def level(network, batch: int = 1, value: float = LEVEL) -> torch.Tensor:
-    return torch.full((batch, network.channels, 1, 1), value)
 
 
 @pytest.mark.parametrize(("batch", "rows", "cols"), [(1, 1, 1), (2, 3, 1), (1, 5, 7), (3, 2, 9)])
@@ -122,7 +113,7 @@ def test_measured_halo_is_within_the_field(network):
 
 
 @torch.inference_mode()
-def test_shifted_input_gives_shifted_output_in_steps_of_multiple(network):
+def test_shifted_input_gives_shifted_output(network):
     step, field = network.multiple, network.field
     side = -(-(2 * field + 6 * step) // step) * step
     pixels, sigma = noisy(network, side + step, side + step), level(network)
@@ -158,87 +149,3 @@ def test_every_variant_keeps_shape_and_field(network):
     with torch.inference_mode():
         assert network(pixels, level(network)).shape == pixels.shape
     assert 0 < measure_field(network, 1, network.multiple) <= network.field
-
-
-@pytest.mark.parametrize("build", [ResCAE, NAFNet])
-def test_blocks_that_do_not_match_the_widths_are_refused(build):
-    with pytest.raises(ValueError, match="2 widths need 3"):
-        build(widths=(4, 8), blocks=(1, 1))
-
-
-class Lines(torch.nn.Module):
-    """Looks farther along rows than along columns."""
-
-    channels, multiple, field = 1, 1, 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = torch.nn.Conv2d(1, 1, (7, 3), padding=(3, 1))
-        torch.nn.init.constant_(self.conv.weight, 0.1)
-
-    def forward(self, pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        return self.conv(pixels)
-
-
-def test_field_and_halo_count_rows_as_well_as_columns():
-    assert measure_field(Lines(), 1, 1) == measure_halo(Lines(), 1, 1) == 3
-
-
-@pytest.mark.parametrize("decoder", ["linknet", "unetplusplus"])
-def test_other_decoders_serve_too(decoder):
-    network = SMP(channels=3, decoder=decoder, depth=2)
-    pixels = noisy(network, 32, 48)
-    with torch.inference_mode():
-        assert network.eval()(pixels, level(network)).shape == pixels.shape
-    assert network.multiple == 4
-
-
-def test_a_network_that_pools_over_the_whole_tile_is_refused():
-    with pytest.raises(ValueError, match="no finite field"):
-        _ = SMP(decoder="deeplabv3").field
-
-
-def test_a_variational_network_is_unsure_where_it_was_told_less():
-    network = randomised(ARCHITECTURES["variational_cae"]())
-    pixels = noisy(network, 32, 32)
-    with torch.inference_mode():
-        # What the encoder knows exactly, and what it does not know at all.
-        latent = network.moments.out_channels // 2
-        network.moments.weight[latent:] = 0
-        spreads = []
-        for log_variance in (-12.0, 0.0, 4.0):
-            network.moments.bias[latent:] = log_variance
-            generator = torch.Generator().manual_seed(0)
-            spreads.append(float(network.spread(pixels, level(network), 8, generator).mean()))
-        assert 0 < 10 * spreads[0] < spreads[1] < spreads[2]
-    network.train()
-    network(pixels, level(network))
-    assert network.divergence > 0
-
-
-@pytest.mark.parametrize(
-    "sizes",
-    [
-        {"widths": (8,), "blocks": (2,)},
-        {"widths": (8, 16), "blocks": (2, 1, 0), "upsampling": "nearest"},
-        {"widths": (8, 16, 16, 16), "blocks": (0, 1, 2, 1, 0, 3, 1)},
-    ],
-)
-def test_rows_computed_one_range_after_another_are_those_of_the_whole(sizes, monkeypatch):
-    network = randomised(ResCAE(**sizes))
-    pixels = noisy(network, 208, 48)
-    with torch.inference_mode():
-        whole = network(pixels, level(network))
-        monkeypatch.setattr(res_cae, "ROWS", 16)
-        assert torch.allclose(network(pixels, level(network)), whole, atol=1e-5)
-
-
-def test_a_range_of_rows_is_asked_for_with_its_reach():
-    asked = []
-
-    def compute(rows):
-        asked.append(rows)
-        return torch.arange(rows.start, rows.stop, dtype=torch.float32)[None, None, :, None]
-
-    assert by_rows(compute, 10, reach=1, at_once=4).flatten().tolist() == list(range(10))
-    assert asked == [slice(0, 5), slice(3, 9), slice(7, 10)]

@@ -9,13 +9,13 @@ from distributed import Client, LocalCluster
 import geoae
 from geoae.diagnosis.statistics import Facts
 from geoae.errors import ClusterError, GeoaeError, ModelError
+from geoae.pipeline import distributed
 from geoae.pipeline.distributed import RemoteWork, active_client, connected
 from geoae.pipeline.job import Job, ModelSpec
 from geoae.pipeline.prepare import load_restorer
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.run import run
 from geoae.raster.memory import ArraySource
-from tests.accessor.test_accessor import model  # noqa: F401  the small network
 from tests.support.rasters import noise, read, texture, write
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def scene(tmp_path) -> Path:
     return write(tmp_path / "in.tif", pixels)
 
 
-def test_a_cluster_gives_the_same_pixels(scene, model, tmp_path, request):  # noqa: F811
+def test_a_cluster_gives_the_same_pixels(scene, model, tmp_path, request):
     options = {"model": model, "precision": "fp32", "tile": 128}
     alone = geoae.restore(scene, tmp_path / "alone.tif", **options)
     request.getfixturevalue("client")
@@ -59,7 +59,7 @@ def test_work_is_done_by_the_workers(client, scene, tmp_path):
     assert all(count > 0 for count in told.values())
 
 
-def test_a_worker_that_knows_another_model_by_that_name_says_so(model):  # noqa: F811
+def test_a_worker_that_knows_another_model_by_that_name_says_so(model):
     spec, array = ModelSpec(model), ArraySource(texture(1, 64, 64))
     options, facts = Recipe(), Facts.of([(array.pixels, np.ones((1, 64, 64), bool))])
     digest = load_restorer(spec).digest
@@ -81,7 +81,7 @@ def test_a_failure_on_a_worker_is_one_line(client, tmp_path):
 
 @pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:8786", "tcp://127.0.0.1:1"])
 def test_a_scheduler_that_is_none_is_told_in_one_line(address, monkeypatch):
-    monkeypatch.setattr("geoae.pipeline.distributed.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(distributed, "ANSWER_SECONDS", 0.5)
     with (
         pytest.raises(ClusterError, match=f"{address}: no Dask scheduler answers") as caught,
         connected(address, print),

@@ -90,7 +90,7 @@ class Level(Blur):
         return np.broadcast_to(sigma[:, :, None, None], pixels.shape).copy()
 
 
-def test_each_component_is_restored_with_its_own_sigma_and_nodata():
+def test_each_component_has_its_own_sigma_and_nodata():
     pixels = np.full((4, 90, 60), 1000, np.uint16)
     work = work_on(pixels, Level(channels=2, samples=6), [None, 998, 998, None])
     work.scale.sigma[:] = [1, 2, 3, 4]
@@ -99,7 +99,7 @@ def test_each_component_is_restored_with_its_own_sigma_and_nodata():
         assert (found[band] == value).all()
 
 
-def test_empty_tiles_are_counted_but_never_given_to_the_restorer():
+def test_empty_tiles_are_counted_but_never_restored():
     pixels = scene()
     mask = holes(pixels)
     work = work_on(pixels)
@@ -185,7 +185,7 @@ def failing(function, count: int):
 
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("at", [0, 1, 5, 11, 19])
-def test_an_error_of_the_reader_comes_out_and_commits_nothing_unfinished(at, step):
+def test_an_error_of_the_reader_commits_nothing_unfinished(at, step):
     pixels = scene()
     parts = Parts(pixels.shape, pixels.dtype)
     run_into(work_on(pixels), failing(ArraySource(pixels).read, at), parts, step)
@@ -208,7 +208,7 @@ class Faulty(Blur):
 
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("at", [0, 1, 5, 11, 19])
-def test_an_error_of_the_restorer_comes_out_and_the_open_part_sees_it(at, step):
+def test_an_error_of_the_restorer_reaches_the_open_part(at, step):
     pixels = scene()
     parts = Parts(pixels.shape, pixels.dtype)
     run_into(work_on(pixels, Faulty(at=at)), ArraySource(pixels).read, parts, step)
@@ -256,7 +256,7 @@ class Told(Blur):
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_level_that_depends_on_the_signal_is_that_of_the_local_mean_in_tiles_as_in_the_whole(
+def test_a_level_by_signal_is_the_same_in_tiles_as_in_the_whole(
     channels,
 ):
     pixels = scene()
@@ -276,7 +276,7 @@ def test_a_level_that_depends_on_the_signal_is_that_of_the_local_mean_in_tiles_a
     np.testing.assert_allclose(pixels - found, np.sqrt(variance), atol=1e-3)
 
 
-def test_the_value_of_a_hole_does_not_change_a_level_that_depends_on_the_signal():
+def test_the_value_of_a_hole_does_not_change_a_level_by_signal():
     mask = holes(scene())
     work = work_on(scene(), Told())
     scale = replace(

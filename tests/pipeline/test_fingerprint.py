@@ -7,7 +7,7 @@ from geoae.diagnosis.statistics import Facts
 from geoae.models.restorer import Identity
 from geoae.pipeline.engine import Work
 from geoae.pipeline.fingerprint import ALGORITHM, order_of
-from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.job import Job, merged
 from geoae.pipeline.prepare import Prepared, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.raster.scene import Scene
@@ -89,7 +89,7 @@ def test_digests_are_those_that_outputs_hold(tmp_path, name, options, bands):
     assert {"order": found.order, "fingerprint": found.fingerprint} == PINS[name]
 
 
-def test_a_new_option_that_nobody_uses_leaves_digests_as_they_are():
+def test_a_new_option_that_nobody_uses_changes_no_digest():
     class Later(Recipe):
         novelty: float | None = None
 
@@ -120,16 +120,3 @@ def test_every_option_is_in_the_digest(options):
         prepared(Job(source="s.tif", **options), bands).order
         != prepared(Job(source="s.tif"), bands).order
     )
-
-
-def test_a_model_is_told_by_resolved_options(tmp_path):
-    recipe = tmp_path / "mine.toml"
-    recipe.write_text('model = "theirs"\ntta = true\n')
-    job = Job(source="s.tif", recipe=str(recipe), device="cpu", precision="fp32", batch_size=3)
-    options = merged(job)
-    recipe.unlink()
-    assert ModelSpec.of(job, options) == ModelSpec(
-        "theirs", tta=True, device="cpu", precision="fp32", batch_size=3
-    )
-    plain = Job(source="s.tif")
-    assert ModelSpec.of(plain, merged(plain)) == ModelSpec("res-cae")

@@ -10,7 +10,7 @@ import rasterio
 import geoae
 from geoae.errors import OutputError, RejectedError
 from geoae.models.restorer import Identity
-from geoae.pipeline import publication
+from geoae.pipeline import prepare, publication
 from tests.support.rasters import noise, read, texture, write
 
 
@@ -78,7 +78,7 @@ def test_an_older_output_keeps_its_name(source, tmp_path, monkeypatch):
 
 
 def test_a_model_that_moves_the_mean_is_refused(source, tmp_path, monkeypatch):
-    monkeypatch.setattr("geoae.pipeline.prepare.load_restorer", lambda spec: Biased())
+    monkeypatch.setattr(prepare, "load_restorer", lambda spec: Biased())
     with pytest.raises(
         RejectedError, match=r"the mean of band 1 moved by -?\d.* DN, .* choose another --model"
     ):
@@ -107,7 +107,7 @@ def test_what_fails_is_not_uploaded(source, tmp_path, monkeypatch):
 
 def test_the_report_says_how_means_moved(source, tmp_path, monkeypatch):
     assert identity(source, tmp_path / "same.tif").bias == [0.0, 0.0]
-    monkeypatch.setattr("geoae.pipeline.prepare.load_restorer", lambda spec: Biased())
+    monkeypatch.setattr(prepare, "load_restorer", lambda spec: Biased())
     report = geoae.restore(source, tmp_path / "out.tif", sigma=5.0)
     valid = read(source)[0] > 0
     moved = read(tmp_path / "out.tif")[:, valid].mean(axis=1) - read(source)[:, valid].mean(axis=1)

@@ -1,6 +1,4 @@
-import contextlib
 import json
-import math
 from types import SimpleNamespace
 
 import pytest
@@ -8,51 +6,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from geoae.errors import RecipeError
-from geoae.models.restorer import Identity
 from geoae.pipeline.job import Job, merged
 from geoae.pipeline.prepare import plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.resources import shipped
-
-
-@pytest.mark.parametrize(
-    ("given", "value"),
-    [
-        ("0", 0),
-        (" -9999 ", -9999),
-        ("-9999.0", -9999),
-        (1e4, 10000),
-        ("0.5", 0.5),
-        ("nan", None),
-        (math.inf, None),
-        (None, None),
-        ("18446744073709551615", 2**64 - 1),
-        ("-3.4028234663852886e+38", -3.4028234663852886e38),
-    ],
-)
-def test_nodata_is_a_number(given, value):
-    found = Job.checked(source="s.tif", nodata=given).nodata
-    assert found == value
-    assert type(found) in (int, float, type(None))
-    assert (
-        Job.model_validate_json(Job(source="s.tif", nodata=given).model_dump_json()).nodata == value
-    )
-
-
-@pytest.mark.parametrize("given", ["zero", "", "0,1", True, [0]])
-def test_what_is_no_number_is_no_nodata(given):
-    with pytest.raises(
-        RecipeError, match=r"nodata: .* is no nodata value; give a number like 0 or -9999"
-    ):
-        Job.checked(source="s.tif", nodata=given)
-
-
-def test_a_recipe_names_nodata_and_an_option_beats_it(tmp_path):
-    (tmp_path / "r.toml").write_text("nodata = 0\n")
-    assert merged(Job(source="s.tif", recipe=str(tmp_path / "r.toml"))).nodata == 0
-    assert merged(Job(source="s.tif", recipe=str(tmp_path / "r.toml"), nodata=7)).nodata == 7
-    assert merged(Job(source="s.tif")).nodata is None
-
+from tests.support.toml import VALUES, text, toml
 
 SHIPPED = sorted(path.stem for path in shipped("tiles").glob("*.toml"))
 
@@ -111,24 +69,6 @@ def test_a_wrong_recipe_is_one_line_that_names_the_key(tmp_path, text, words):
 def test_an_unknown_recipe_names_those_there_are():
     with pytest.raises(RecipeError, match="sentinel2-10m"):
         Recipe.read("sentinel-2")
-
-
-def test_a_flag_beats_the_recipe_and_the_recipe_the_default(tmp_path):
-    path = tmp_path / "mine.toml"
-    path.write_text('tile = 640\nprofile = "gtiff"\nsigma = 5.0\n')
-    options = merged(Job(source="scene.tif", recipe=str(path), tile=320))
-    assert (options.tile, options.profile, options.known_sigma("scene.tif", [1, 2])) == (
-        320,
-        "gtiff",
-        [5.0, 5.0],
-    )
-    assert (
-        merged(Job(source="scene.tif", recipe=str(path), sigma="auto")).known_sigma(
-            "scene.tif", [1]
-        )
-        is None
-    )
-    assert merged(Job(source="scene.tif")).profile == "cog"
 
 
 @pytest.mark.parametrize(
@@ -231,41 +171,7 @@ def test_noise_of_another_number_of_bands_is_refused(sigma, bands):
 
 # --- any TOML at all ----------------------------------------------------------------------------
 
-SCALARS = st.one_of(
-    st.booleans(),
-    st.integers(),
-    st.integers(1, 2000),
-    st.floats(),
-    st.floats(0, 100),
-    st.text(max_size=12),
-    st.sampled_from(["auto", "cog", "gtiff", "linear", "smooth", "identity"]),
-    st.dates(),
-    st.times(),
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
-    ),
-)
 KEYS = st.sampled_from([*Recipe.model_fields, "tiel", "Tile", ""]) | st.text(max_size=8)
-
-
-def toml(value: object) -> str:
-    """``value`` as TOML writes it."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{text(key)} = {toml(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else f"{'-' if value < 0 else ''}inf"
-    if isinstance(value, str):
-        return text(value)
-    return str(value).lower() if isinstance(value, bool | float) else str(value)
-
-
-def text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def read_or_refused(path) -> Recipe | None:
@@ -310,30 +216,3 @@ def test_any_toml_is_a_recipe_or_one_line(tmp_path, content):
             recipe.ramp,
             recipe.bands,
         )
-
-
-@given(st.dictionaries(st.sampled_from(sorted(Job.model_fields)), VALUES, max_size=4))
-def test_any_options_are_a_job_or_one_line(options):
-    job, said = None, ""
-    try:
-        job = Job.checked(**{"source": "scene.tif", **options})
-    except RecipeError as error:
-        said = str(error)
-    assert "\n" not in said
-    assert job is None or Job.model_validate_json(job.model_dump_json()) == job, (
-        "it travels to any worker"
-    )
-
-
-@given(
-    tile=st.none() | st.integers(1, 10**7),
-    overlap=st.none() | st.integers(1, 10**7),
-    height=st.integers(1, 10**6),
-    width=st.integers(1, 10**6),
-    bands=st.integers(0, 500),
-)
-def test_any_tile_and_overlap_are_a_plan_or_one_line(tile, overlap, height, width, bands):
-    with contextlib.suppress(RecipeError):
-        plan = plan_for(Recipe(tile=tile, overlap=overlap), Identity(), height, width, bands)
-        assert plan.tiles >= 1
-        assert plan.rows.tile <= max(tile or 0, 1024)

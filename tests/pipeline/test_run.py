@@ -23,8 +23,9 @@ from rasterio.transform import Affine
 
 import geoae
 from geoae.archive.triage import is_done
-from geoae.errors import InputError, OutputError, RecipeError
+from geoae.errors import InputError, OutputError
 from geoae.models.restorer import Identity
+from geoae.pipeline import prepare as pipeline_prepare
 from geoae.pipeline.job import Job, merged
 from geoae.pipeline.prepare import prepare
 from geoae.pipeline.run import Progress, run
@@ -270,7 +271,7 @@ class Dimmer:
 
 @pytest.fixture
 def dimmer(monkeypatch):
-    monkeypatch.setattr("geoae.pipeline.prepare.load_restorer", lambda job: Dimmer())
+    monkeypatch.setattr(pipeline_prepare, "load_restorer", lambda job: Dimmer())
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
@@ -520,16 +521,6 @@ def test_a_remote_target_gets_the_finished_file(tmp_path):
     assert identity(source, "/vsimem/geoae_remote.tif").status == "restored"
     assert np.array_equal(read("/vsimem/geoae_remote.tif"), read(source))
     assert identity(source, "/vsimem/geoae_remote.tif").status == "skipped"
-
-
-def test_a_name_within_a_file_has_no_folder_beside_it(tmp_path):
-    write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16))
-    with pytest.raises(RecipeError, match=r"is not a local file, .* name the output with -o"):
-        geoae.restore(f"GTIFF_DIR:1:{tmp_path}/in.tif", model="identity")
-    write(tmp_path / "10:30.tif", texture(1, 60, 60).astype(np.uint16))
-    assert geoae.restore(tmp_path / "10:30.tif", model="identity").target == str(
-        tmp_path / "10:30_restored.tif"
-    )
 
 
 def test_a_zipped_scene_is_restored(tmp_path):

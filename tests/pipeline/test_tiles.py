@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geoae.pipeline import tiles
 from geoae.pipeline.tiles import ahead, in_groups, read_tile, to_model
 from geoae.raster.memory import ArraySource
 from geoae.tiling.plan import TilePlan
@@ -59,7 +60,7 @@ def test_a_tile_in_strips_is_the_tile_at_once_bit_for_bit(holes, monkeypatch):
     scale = replace(unscaled(2), slope=np.ones(2), noise=np.full(2, 9.0), offset=np.full(2, 1000.0))
     found = []
     for strip in (7, 1000):
-        monkeypatch.setattr("geoae.pipeline.tiles.STRIP", strip)
+        monkeypatch.setattr(tiles, "STRIP", strip)
         tile, level = (
             read_tile(ArraySource(pixels, mask).read, PLAN, scale, 0, 1),
             np.empty((2, 40, 40), np.float32),
@@ -125,7 +126,7 @@ def test_ahead_raises_what_a_call_raised_and_starts_no_more():
     assert len(started) <= 6
 
 
-def test_a_tile_without_holes_is_read_once_and_brought_to_model_units():
+def test_a_tile_without_holes_is_read_once():
     pixels, _ = scene()
     read, windows = counted(ArraySource(pixels).read)
     scale = unscaled(2)

@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.errors import InputError
-from geoae.radiometry.nodata import FillValue, border, both, find_fill, refuse_foreign_fill
+from geoae.radiometry.nodata import (
+    FillValue,
+    border,
+    both,
+    find_fill,
+    is_value,
+    refuse_foreign_fill,
+)
 from geoae.tiling.window import Window
 from tests.support.rasters import noise, texture
 
@@ -151,3 +158,9 @@ def test_what_no_pixel_can_be_is_refused(dtype, value):
 )
 def test_the_limits_of_a_type_are_values(dtype, value):
     refuse_foreign_fill("s.tif", dtype, value)
+
+
+def test_what_float32_cannot_reckon_with_is_no_value():
+    pixels = np.array([0.0, -1e29, 3.4e38, -np.inf, np.nan])
+    assert is_value(pixels).tolist() == [True, True, False, False, False]
+    assert is_value(np.array([-1, 2])).all()

@@ -45,7 +45,7 @@ def test_the_way_there_and_back_loses_nothing(bands, group, sigma, seed):
 
 
 @given(bands=st.integers(1, 13), group=st.integers(1, 6))
-def test_components_come_in_whole_groups_and_those_past_the_bands_are_zero(bands, group):
+def test_components_fill_whole_groups_with_zeros(bands, group):
     pixels = scene(bands, 0, 20, side=16)
     scale = scale_of(pixels, 20, group)
     model = scale.to_model(pixels)
@@ -58,7 +58,7 @@ def test_components_come_in_whole_groups_and_those_past_the_bands_are_zero(bands
 
 @settings(max_examples=30)
 @given(bands=st.integers(1, 9), group=st.integers(1, 5), seed=st.integers(0, 99))
-def test_white_noise_stays_white_and_of_the_sigma_that_the_scale_states(bands, group, seed):
+def test_white_noise_stays_white_and_of_the_stated_sigma(bands, group, seed):
     rng = np.random.default_rng(seed)
     sigma = rng.uniform(5, 50, bands)
     scale = scale_of(scene(bands, seed, sigma), sigma, group)
@@ -73,7 +73,7 @@ def test_white_noise_stays_white_and_of_the_sigma_that_the_scale_states(bands, g
         )
 
 
-def test_what_the_bands_share_gathers_in_the_first_components_at_one_spread():
+def test_what_bands_share_gathers_in_the_first_components():
     pixels = scene(8, 3, 10.0)
     model = scale_of(pixels, 10.0, 4).to_model(pixels)
     spread = model.std(axis=(1, 2))
@@ -109,7 +109,7 @@ def test_constant_bands_stay_finite_and_in_place(constant, sigma):
     assert np.abs(back[constant]).max() < 0.05
 
 
-def test_noise_in_model_units_stays_in_the_range_networks_are_trained_for():
+def test_noise_in_model_units_stays_in_the_trained_range():
     """A component that holds less than the noise should be there is not blown up without bound."""
     pixels = scene(8, 0, 0.0)
     scale = scale_of(pixels, 5.0, 4)
@@ -137,7 +137,7 @@ def test_wide_types_are_centred_before_they_are_narrowed(dtype):
     np.testing.assert_array_equal(scale.to_model(pixels).ravel(), np.arange(6))
 
 
-def test_noise_that_grows_with_the_signal_is_that_of_the_components():
+def test_noise_by_signal_is_that_of_the_components():
     rng = np.random.default_rng(0)
     pixels = scene(3, 0, 5, side=200)
     mean = pixels.mean(axis=(1, 2))

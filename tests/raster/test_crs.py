@@ -152,7 +152,7 @@ def test_the_coordinate_epoch_comes_back(kind, pixels):
     assert 'coordinateEpoch="2021.25"' in srs(written(source))
 
 
-def test_the_coordinate_epoch_of_a_crs_that_is_written_in_words_is_among_them(pixels):
+def test_a_crs_that_is_written_in_words_keeps_its_epoch(pixels):
     source = described(pixels, KINDS["no projection of GeoTIFF's"], epoch=2021.25)
     assert b"EPOCH[2021.25]" in written(source).read_bytes()
 

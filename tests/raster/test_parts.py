@@ -60,7 +60,7 @@ def lossy(path: Path, mode: str = "r", *, real=rasterio.open, **profile):
 
 def test_a_part_that_does_not_read_as_written_does_not_count(tmp_path, monkeypatch):
     """As GDAL leaves it where a disk ran full and it swallowed the error."""
-    monkeypatch.setattr("geoae.raster.parts.rasterio.open", lossy)
+    monkeypatch.setattr(rasterio, "open", lossy)
     with opened(tmp_path / "parts") as store:
         with pytest.raises(OutputError, match="free disk space"):
             fill(store, 0)

@@ -110,7 +110,7 @@ CUT_OUT = np.where(np.mgrid[:90, :80][0] > 30, 255, 0)
 @pytest.mark.parametrize(
     "kinds", [{}, {"bands": 2}, {"bands": 5}, {"dtype": "uint16"}, {"nodata": 255}, {"name": "NIR"}]
 )
-def test_near_infrared_that_is_tagged_as_alpha_is_restored_and_masks_nothing(tmp_path, kinds):
+def test_infrared_tagged_as_alpha_is_restored_and_masks_nothing(tmp_path, kinds):
     band = 2 if kinds.get("bands") == 2 else 4
     source = four_bands(tmp_path / "in.tif", INFRARED, **kinds)
     scene = Scene.open(source)

@@ -174,7 +174,7 @@ STATISTICS = pam(
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_what_a_sidecar_of_the_source_says_is_part_of_its_identity(source, said):
+def test_a_sidecar_is_part_of_the_identity_of_its_source(source, said):
     sidecar = source.with_name("s.tif.aux.xml")
     bare = Scene.open(str(source)).identity
     sidecar.write_text(SAID[said])
@@ -205,7 +205,7 @@ def test_a_mask_beside_a_source_is_part_of_its_identity(source):
     assert Scene.open(str(source)).identity != bare
 
 
-def test_an_output_of_a_source_whose_sidecar_has_changed_is_another_result(source, tmp_path):
+def test_another_sidecar_of_the_source_is_another_result(source, tmp_path):
     target = tmp_path / "o.tif"
     geoae.restore(source, target, model="identity")
     source.with_name("s.tif.aux.xml").write_text(SAID["scale"])
@@ -217,7 +217,7 @@ def test_an_output_of_a_source_whose_sidecar_has_changed_is_another_result(sourc
 
 
 @pytest.mark.parametrize("sidecar", ["s.tif.aux.xml", "s.tif.msk"])
-def test_a_scene_that_failed_is_another_once_its_sidecar_changes(source, sidecar):
+def test_a_changed_sidecar_tries_again_what_failed(source, sidecar):
     before = Found(str(source), "s.tif").stamp
     source.with_name(sidecar).write_text("")
     assert Found(str(source), "s.tif").stamp not in (before, "gone")

@@ -62,18 +62,3 @@ def test_it_makes_the_same_work(source, tmp_path):
     work = build_work(prepared.options, prepared.work.restorer, source, prepared.work.scale)
     assert work.plan == prepared.work.plan
     assert list(work.nodata) == list(prepared.work.nodata)
-
-
-@pytest.mark.parametrize("changed", ["pixels", "mask", "nodata"])
-def test_the_identity_of_an_array_tells_whether_it_is_another(changed):
-    same = {"pixels": PIXELS, "mask": PIXELS != NODATA, "nodata": [NODATA] * 3}
-    others = {"pixels": PIXELS + 1, "mask": None, "nodata": [0] * 3}
-    identity = ArraySource(**same).identity
-    assert ArraySource(**same).identity == identity
-    assert ArraySource(**same | {changed: others[changed]}).identity != identity
-
-
-def test_some_rows_are_read_as_the_scene_is():
-    part = ArraySource(PIXELS[:, 20:45], row=20, rows=50)
-    pixels, _ = part.read(Window(22, -3, 20, 30))
-    np.testing.assert_array_equal(pixels, ArraySource(PIXELS).read(Window(22, -3, 20, 30))[0])

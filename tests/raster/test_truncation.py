@@ -123,7 +123,7 @@ def test_rubbish_says_nothing(magic, tmp_path):
             Scene.open(str(tmp_path / "a.bin"))
 
 
-def test_a_netcdf_header_that_claims_billions_of_entries_ends_soon(tmp_path):
+def test_a_netcdf_header_of_billions_of_entries_ends_soon(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"CDF\x01" + bytes(4) + b"\0\0\0\x0a" + b"\xff" * 4)
     assert _said(tmp_path / "a.bin") == 0
 

@@ -91,47 +91,6 @@ def test_bias_and_variance_are_as_stated(degrade):
     assert (np.abs(spread.mean(axis=0) - variance) <= tolerance).all()
 
 
-def test_stated_moments_are_the_formulas():
-    pixels = signal()
-    mean, variance = PoissonGaussian((0.1, 2.0, 0.0), (0.0, 5.0, 1.0)).moments(pixels)
-    assert (mean == pixels).all()
-    assert variance[1, 0].tolist() == pytest.approx([25.0, 25.0, 25.0 + 2e-6, 39.0, 535.0, 18025.0])
-    assert (variance[2] == 1.0).all()
-    _, variance = Gaussian((1.0, 20.0, 0.0)).moments(pixels)
-    assert variance[:, 0, 0].tolist() == [1.0, 400.0, 0.0]
-    _, variance = Speckle(4.0).moments(pixels)
-    assert variance[0, 0, 4] == 255.0**2 / 4
-    mean, variance = Speckle(1.0, decibel=True).moments(pixels)
-    # Single-look speckle in dB: bias -2.507 dB, deviation 5.570 dB.
-    assert (mean - pixels)[0, 0, 0] == pytest.approx(-2.507, abs=1e-3)
-    assert np.sqrt(variance[0, 0, 0]) == pytest.approx(5.570, abs=1e-3)
-
-
-def test_stripes_repeat_after_their_detectors_along_their_axis():
-    pixels = np.full((2, 40, 12), 100.0)
-    rows = Stripes(5.0, 0.1, "row", 16)(pixels, np.random.default_rng(0))
-    assert (rows == rows[:, :, :1]).all()
-    assert np.array_equal(rows[:, :16], rows[:, 16:32])
-    assert len(np.unique(rows[0, :, 0])) == 16
-    columns = Stripes(5.0)(pixels, np.random.default_rng(0))
-    assert (columns == columns[:, :1]).all()
-    assert len(np.unique(columns[0, 0])) == 12
-
-
-def test_a_blur_has_its_mtf_at_nyquist_and_keeps_the_mean():
-    rows = np.arange(64)
-    lines = np.broadcast_to(100 + 50 * (-1.0) ** rows, (1, 64, 64))
-    blurred = Blur(0.3)(lines, np.random.default_rng(0))
-    assert np.ptp(blurred[0, 20:40, 20:40]) / 100 == pytest.approx(0.3, abs=0.01)
-    assert blurred.mean() == pytest.approx(100, abs=1e-6)
-
-
-def test_many_values_lose_a_twelfth_of_a_step_squared():
-    values = np.random.default_rng(0).uniform(0, 1000, (1, 200, 200))
-    error = Quantisation(6.0)(values, np.random.default_rng(0)) - values
-    assert error.var() == pytest.approx(3.0, rel=0.02)
-
-
 WRONG = {
     "gaussian": (lambda: Gaussian(-1.0), "cannot be negative"),
     "nan": (lambda: Gaussian(float("nan")), "cannot be negative"),

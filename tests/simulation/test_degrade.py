@@ -10,6 +10,7 @@ from filelock import FileLock
 from geoae.errors import BusyError, InputError, OutputError, RecipeError, RejectedError
 from geoae.raster.geotiff import assemble
 from geoae.simulation import DeadPixels, Gaussian
+from geoae.simulation import degrade as simulation_degrade
 from geoae.simulation.degrade import DegradeConfig, degrade, degraded
 from tests.support.faults import Doomed, Fault, die
 from tests.support.rasters import SHARED, read, texture, write
@@ -104,7 +105,7 @@ def test_an_output_that_lost_more_than_quality_is_refused(scene, tmp_path, monke
         with rasterio.open(target, "r+") as dataset:
             dataset.nodata = 7
 
-    monkeypatch.setattr("geoae.simulation.degrade.assemble", spoiled)
+    monkeypatch.setattr(simulation_degrade, "assemble", spoiled)
     with pytest.raises(RejectedError, match=r"out\.tif: differs from its source in nodata"):
         degrade(str(scene), config(), tmp_path / "out.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]

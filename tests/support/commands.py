@@ -21,6 +21,12 @@ LIGHT = ("geoae.cli.console", "geoae.pipeline.inspection", "geoae.pipeline.run")
 STDOUT, STDERR = "stdout.txt", "stderr.txt"
 
 
+def run_python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a new Python in ``cwd``."""
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended: exit ``code`` (negative: by that signal), what it said, what it took."""

@@ -3,11 +3,11 @@ chosen call.
 """
 
 import contextlib
-import importlib
 import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -16,7 +16,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["Doomed", "Fault", "SlowCopy", "die", "die_soon", "parts_of"]
+import numpy as np
+
+from geoae.models.restorer import Identity
+from geoae.raster import geotiff
+from geoae.raster.parts import PartStore, PartWriter
+from geoae.raster.scene import Reader
+from tests.support.rasters import read
+
+__all__ = [
+    "RESUMES",
+    "Doomed",
+    "Fault",
+    "SlowCopy",
+    "die",
+    "die_soon",
+    "goes_on",
+    "hit",
+    "parts_of",
+    "words",
+]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -29,18 +48,21 @@ CONTEXT.set_forkserver_preload(
     ]
 )
 
-# Calls at which a run can be hit: module, and name in it.
+# What an interrupted command says, and the files that a finished one leaves.
+RESUMES = "; what is finished is kept, run the same command again to go on"
+LEFT = ["out.tif", "report.json", "stderr", "stdout"]
+# Calls at which a run can be hit: module or class, and name in it.
 CALLS = {
-    "read": ("geoae.raster.scene", "Reader._read_inside"),
-    "compute": ("geoae.models.restorer", "Identity.__call__"),
-    "write": ("geoae.raster.parts", "PartWriter.write"),
-    "flush": ("os", "fsync"),
-    "rename": ("os", "replace"),
-    "copy": ("geoae.raster.geotiff", "_copy"),
-    "read back": ("geoae.raster.geotiff", "_read_back"),
-    "hold": ("geoae.raster.parts", "PartStore.opened"),
-    "unlink": ("os", "unlink"),
-    "remove": ("shutil", "rmtree"),
+    "read": (Reader, "_read_inside"),
+    "compute": (Identity, "__call__"),
+    "write": (PartWriter, "write"),
+    "flush": (os, "fsync"),
+    "rename": (os, "replace"),
+    "copy": (geotiff, "_copy"),
+    "read back": (geotiff, "_read_back"),
+    "hold": (PartStore, "opened"),
+    "unlink": (os, "unlink"),
+    "remove": (shutil, "rmtree"),
 }
 
 
@@ -55,12 +77,8 @@ class Fault:
 
     def install(self) -> None:
         """From here on calls are counted."""
-        name, path = CALLS[self.call]
-        *outer, last = path.split(".")
-        owner = importlib.import_module(name)
-        for part in outer:
-            owner = getattr(owner, part)
-        real, count = getattr(owner, last), iter(range(1, sys.maxsize))
+        owner, name = CALLS[self.call]
+        real, count = getattr(owner, name), iter(range(1, sys.maxsize))
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             due = next(count) == self.nth
@@ -71,7 +89,7 @@ class Fault:
                 self.act()
             return result
 
-        setattr(owner, last, counted)
+        setattr(owner, name, counted)
 
 
 def die() -> None:
@@ -159,3 +177,40 @@ def _become(
         resource.setrlimit(kind, (limit, limit))
     sys.argv = ["geoae", *words]
     main()
+
+
+def words(source: Path | str, *more: str, model: str = "identity", tile: int = 64) -> list[str]:
+    """The words of a command that restores ``source`` to ``out.tif``."""
+    options = [
+        "-o",
+        "out.tif",
+        "--model",
+        model,
+        "--tile",
+        str(tile),
+        "--report",
+        "report.json",
+        "--device",
+        "cpu",
+    ]
+    return ["restore", str(source), *options, *more]
+
+
+def hit(
+    folder: Path, source: Path | str, *faults: Fault, limits: dict[int, int] | None = None
+) -> Doomed:
+    """Restore ``source`` in ``folder``, and meet the faults."""
+    return Doomed(folder, *words(source), faults=faults, limits=limits)
+
+
+def goes_on(folder: Path, order: list[str], truth: np.ndarray, resumed: int | None = None) -> None:
+    """The same command again: what is finished stays, the result is right, nothing else is left."""
+    finished, published = parts_of(folder), (folder / "out.tif").exists()
+    run = Doomed(folder, *order)
+    assert run.ended() == 0, run.said
+    if published:
+        assert run.report["status"] == "skipped"
+    else:
+        assert run.report["slabs_resumed"] == (len(finished) if resumed is None else resumed)
+    assert np.array_equal(read(folder / "out.tif"), truth)
+    assert sorted(path.name for path in folder.iterdir()) == LEFT

@@ -32,9 +32,7 @@ def test_a_file_that_cannot_be_flushed_is_written_nevertheless(draft, monkeypatc
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_bytes_that_do_not_reach_the_disk_are_an_error_and_names_are_none(
-    draft, monkeypatch, number
-):
+def test_bytes_that_do_not_reach_the_disk_are_an_error(draft, monkeypatch, number):
     monkeypatch.setattr(os, "fsync", failing(number))
     with pytest.raises(OSError, match=os.strerror(number)):
         flush(draft)
@@ -46,7 +44,7 @@ def test_a_folder_that_cannot_be_opened_is_not_flushed(draft, monkeypatch):
     flush_folder(draft.parent)
 
 
-def test_a_name_that_was_given_before_the_answer_was_lost_is_given(draft, monkeypatch):
+def test_a_rename_whose_answer_was_lost_is_done(draft, monkeypatch):
     real = os.replace
 
     def twice(old, new):

@@ -58,13 +58,13 @@ def forked(folder: Path, side: int, first: str, model: str, **environment: str) 
 
 
 @pytest.mark.parametrize("first", ["restore", "torch"])
-def test_a_network_runs_in_a_fork_of_a_process_that_has_computed(tmp_path, first):
+def test_a_network_runs_in_a_fork_of_one_that_has_computed(tmp_path, first):
     restored = forked(tmp_path, 96, first, "res-cae")
     assert (restored != read(tmp_path / "in.tif")).any()
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_gdal_copies_in_a_fork_of_a_process_in_which_it_has_copied(tmp_path, threads):
+def test_gdal_copies_in_a_fork_of_a_process_that_has_copied(tmp_path, threads):
     """More than one block of the output, or GDAL would start no threads; with 2, it reads with
     threads too.
     """

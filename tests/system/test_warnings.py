@@ -4,7 +4,7 @@ import warnings
 from geoae.system.warnings import SILENCE
 
 
-def test_threads_that_come_and_go_leave_the_filters_as_they_were():
+def test_threads_leave_the_filters_as_they_were():
     """The first to come is the first to go: what it restores must not be what the second still
     needs, nor stay.
     """

@@ -117,7 +117,7 @@ def test_an_overlap_that_does_not_exceed_two_halos_is_refused(halo, multiple, ov
 
 
 @given(st.integers(0, 60), st.sampled_from([1, 2, 8]), st.integers(1, 300))
-def test_a_tile_below_two_overlaps_is_refused_and_the_cure_works(halo, multiple, tile):
+def test_a_tile_below_two_overlaps_is_refused_with_a_cure(halo, multiple, tile):
     least = 2 * up(2 * halo + 1, multiple)
     assume(tile < least)
     with pytest.raises(RecipeError, match=rf"tile of {tile} px.*--tile {least}"):
@@ -133,7 +133,7 @@ def test_a_scene_that_fits_is_one_tile_no_larger_than_it_needs():
 
 @settings(max_examples=200)
 @given(requests(largest=10**7))
-def test_scenes_of_any_size_are_completed_from_the_first_pixel_to_the_last(request):
+def test_scenes_of_any_size_are_completed(request):
     """Too many pixels to count: what tiles complete begins where the last one's ends."""
     plan = TilePlan.fitted(**request)
     axis, settled = plan.rows, plan.settled(plan.rows)

@@ -164,7 +164,7 @@ def test_every_degradation_serves_in_training(name):
         assert torch.equal(noisy, clean) or sigma.max() > 0
 
 
-def test_each_process_of_a_run_has_samples_of_its_own_and_a_resumed_one_those_it_would_have_had():
+def test_each_process_and_a_resumed_run_have_their_own_samples():
     def stream(start: int, rank: int) -> list[bytes]:
         chips = Chips([scene(1)], [1], WHITE, 16, 1, seed=0, start=start, rank=rank)
         return [noisy.numpy().tobytes() for noisy, _, _ in islice(chips, 6)]

@@ -63,7 +63,7 @@ def test_a_wrong_degradation_is_refused_before_training(parameters, words):
         Drawn.model_validate(parameters)
 
 
-def test_a_pair_is_a_range_and_varies_from_band_to_band_now_and_then():
+def test_a_pair_is_a_range_that_may_vary_by_band():
     rng = np.random.default_rng(0)
     drawn = [Drawn(kind="gaussian", sigma=[10, 20]).draw(rng, 3) for _ in range(200)]
     assert all(isinstance(degrade, Gaussian) for degrade in drawn)

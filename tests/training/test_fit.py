@@ -80,9 +80,7 @@ def gains(work) -> list[float]:
 
 
 @pytest.mark.slow
-def test_the_same_config_gives_the_same_model_and_so_does_a_resumed_run(
-    scenes, tmp_path, monkeypatch
-):
+def test_one_config_gives_one_model_resumed_or_not(scenes, tmp_path, monkeypatch):
     whole = config(cycles=[40], validate_every=20)
     for name in ("one", "two"):
         fit(whole, scenes, tmp_path / name)

@@ -18,7 +18,7 @@ def residual(function, **claims) -> np.ndarray:
     return Called.of(function, Claims.checked(**CLAIMS, **claims))(*units())
 
 
-def test_restored_pixels_and_residual_are_two_ways_to_say_the_same():
+def test_restored_pixels_and_residual_say_the_same():
     expected = units()[0] * 0.25
     np.testing.assert_allclose(residual(lambda pixels: pixels * 0.75), expected, atol=1e-7)
     np.testing.assert_allclose(

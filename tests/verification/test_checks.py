@@ -94,7 +94,7 @@ def failed(place: Bench, names: set[str]) -> set[str]:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("toy", TOYS)
-def test_each_check_fails_what_breaks_its_promise_and_nothing_else(toy):
+def test_each_check_fails_only_what_breaks_its_promise(toy):
     function, broken = TOYS[toy]
     assert failed(called(function), set(CHECKS) - MACHINE) == broken
 
@@ -138,7 +138,7 @@ class Levelled(Told):
         return (level * (pixels - smooth(pixels))).astype(np.float32)
 
 
-def test_a_map_of_levels_must_do_in_tiles_what_it_does_in_the_whole():
+def test_a_map_of_levels_does_the_same_in_tiles_and_whole():
     with subject_of("identity", "cpu", "fp32", {}) as subject:
         place = bench(replace(subject, restorer=Levelled(), exact=Levelled()))
     assert failed(place, set(CHECKS) - MACHINE) == {"varying"}

@@ -3,21 +3,18 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage
 
 import geoae
 from geoae.errors import ModelError
 from geoae.models.card import CARD, Card, shipped_models
-from geoae.models.folder import load, save
-from geoae.networks import ARCHITECTURES
+from geoae.models.folder import load
 from geoae.verification import run
 from geoae.verification.checks import CHECKS
 from geoae.verification.run import into_card, verify
-from tests.support.doubles import randomised
+from tests.support.networks import save_small_network
 
 QUICK = ("clean", "tiled", "determinism")
-SMALL = {"channels": 1, "widths": (2, 2, 2)}
 
 
 @pytest.fixture
@@ -29,17 +26,7 @@ def quick(monkeypatch):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    network = randomised(ARCHITECTURES["res_cae"](**SMALL))
-    save(
-        folder,
-        network,
-        name="small",
-        description="random",
-        architecture="res_cae",
-        network=SMALL,
-        tile=512,
-    )
+    save_small_network(folder, tile=512)
     return folder
 
 
@@ -75,7 +62,7 @@ def test_a_broken_promise_is_an_error_with_its_figure(quick):
     assert "\n" not in str(caught.value)
 
 
-def test_figures_go_into_the_card_and_nothing_else_of_it_changes(folder, quick):
+def test_figures_go_into_the_card_and_nothing_else_does(folder, quick):
     before = Card.read(folder)
     assert not before.is_verified
     path = into_card(str(folder), verify(str(folder), device="cpu", precision="fp32"))
@@ -108,7 +95,7 @@ def test_a_failed_report_or_other_weights_leave_the_card(folder, quick, monkeypa
 
 
 @pytest.mark.parametrize("card", shipped_models(), ids=lambda card: card.name)
-def test_every_shipped_card_carries_the_figures_of_its_own_weights(card):
+def test_every_shipped_card_has_the_figures_of_its_weights(card):
     cure = f"run: geoae verify {card.name} --device cpu --precision fp32 --into-card"
     assert card.is_verified, cure
     checks = card.verified["checks"]

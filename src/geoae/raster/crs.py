@@ -18,12 +18,12 @@ from xml.sax.saxutils import escape
 
 import rasterio
 import rasterio.shutil
-from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
 from geoae.system.files import find_bytes
+from geoae.system.gdal_errors import CPLE_BaseError
 
 __all__ = ["Stored", "change_keys", "same_crs", "stored"]
 

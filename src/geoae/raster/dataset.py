@@ -9,12 +9,12 @@ from pathlib import Path
 from xml.parsers.expat import ExpatError
 
 import rasterio
-from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 
 from geoae.errors import InputError
 from geoae.system.forks import use_one_thread
+from geoae.system.gdal_errors import CPLE_BaseError
 from geoae.system.warnings import SILENCE
 
 __all__ = [

@@ -18,7 +18,6 @@ from xml.parsers import expat
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio._err import CPLE_BaseError
 from rasterio.drivers import driver_from_extension
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
@@ -31,6 +30,7 @@ from geoae.raster.measurement import CLASSES
 from geoae.raster.parts import Part
 from geoae.raster.validate import damage, read_error
 from geoae.raster.vrt import described, disguise, metadata, store_crs, undisguise
+from geoae.system.gdal_errors import CPLE_BaseError
 from geoae.tiling.window import Window
 
 __all__ = ["WRITERS", "assemble", "refuse_target"]

@@ -1,0 +1,41 @@
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from geoae.cli import main
+from tests.support.rasters import noise, texture, write
+
+
+@pytest.fixture
+def scene(tmp_path, monkeypatch):
+    """A noisy scene ``s.tif`` in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    pixels = texture(3, 90, 130) + noise((3, 90, 130), 20)
+    return write(tmp_path / "s.tif", pixels.astype(np.uint16))
+
+
+@pytest.fixture
+def geoae(monkeypatch, capsys):
+    """The command in this process: exit code, lines of standard output, lines of standard error."""
+    monkeypatch.setattr(main, "tune_process", lambda: None)  # would outlive the test
+    for hook in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, hook, getattr(sys, hook))
+    before = {
+        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+
+    def call(*words: str) -> tuple[int, list[str], list[str]]:
+        monkeypatch.setattr(sys, "argv", ["geoae", *words])
+        try:
+            main.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), err.splitlines()
+
+    yield call
+    for each, handler in before.items():
+        signal.signal(each, handler)

@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from geoae.errors import DeviceError, ModelError
+from geoae.models.card import Card
+from geoae.models.folder import load
+from geoae.models.torch_restorer import TorchRestorer
+from tests.support.networks import random_batch
+
+
+@pytest.mark.parametrize(("faster", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_auto_takes_bf16_where_the_cpu_has_it(made, monkeypatch, faster, precision):
+    """A torch without this private function fails here: ask it in another way then."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: faster)
+    assert load(str(made[0]), device="cpu", precision="auto").precision == precision
+
+
+def test_torch_says_whether_the_cpu_has_bf16():
+    assert torch.cpu._is_avx512_bf16_supported() in (True, False)
+
+
+def test_the_setting_tells_what_bits_depend_on(made):
+    settings = [
+        load(str(made[0]), device="cpu", precision=precision, batch_size=size).setting
+        for precision, size in (("fp32", None), ("bf16", None), ("fp32", 4))
+    ]
+    assert settings[0] == f"cpu fp32 torch {torch.__version__} batch auto"
+    assert len(set(settings)) == 3
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
+def test_a_padded_batch_gives_the_bits_of_a_full_one(made, size):
+    """A sample's residual depends neither on its place nor on its company."""
+    restorer = load(str(made[0]), device="cpu", precision="fp32", batch_size=size)
+    pixels, sigma = random_batch(5)
+    together = restorer(pixels, sigma)
+    order = [3, 0, 4, 1, 2]
+    assert restorer(pixels[order], sigma[order]).tobytes() == together[order].tobytes()
+    for sample in range(5):
+        alone = slice(sample, sample + 1)
+        assert restorer(pixels[alone], sigma[alone]).tobytes() == together[alone].tobytes()
+
+
+class Greedy(nn.Module):
+    """Runs out of memory above ``most`` samples; keeps the sizes it was given."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.sizes = most, []
+
+    def forward(self, pixels, sigma):
+        self.sizes.append(len(pixels))
+        if len(pixels) > self.most:
+            raise torch.OutOfMemoryError("out of memory")
+        return pixels * sigma
+
+
+def greedy(made, most: int) -> tuple[Greedy, TorchRestorer]:
+    network = Greedy(most)
+    return network, TorchRestorer(Card.read(made[0]), network, torch.device("cpu"), "fp32", 8)
+
+
+def test_a_batch_that_is_too_large_is_halved(made):
+    network, restorer = greedy(made, 2)
+    pixels, sigma = random_batch(8)
+    np.testing.assert_array_equal(restorer(pixels, sigma), pixels * sigma[:, :, None, None])
+    assert network.sizes == [8, 4, 2, 2, 2, 2]
+    assert restorer.batch(32, 32) == 2
+    restorer(pixels, sigma)
+    assert network.sizes[6:] == [2, 2, 2, 2], "what did not fit is not tried again"
+
+
+def test_one_tile_that_is_too_large_is_an_error_with_a_cure(made):
+    network, restorer = greedy(made, 0)
+    with pytest.raises(DeviceError, match="32 x 32 px; give a smaller --tile") as caught:
+        restorer(*random_batch(8))
+    assert "\n" not in str(caught.value)
+    assert network.sizes == [8, 4, 2, 1]
+
+
+def test_bf16_agrees_with_fp32(made):
+    pixels, sigma = random_batch(2, 64)
+    full, half = (
+        load(str(made[0]), device="cpu", precision=p)(pixels, sigma) for p in ("fp32", "bf16")
+    )
+    assert half.dtype == np.float32
+    assert not np.array_equal(full, half)
+    assert np.std(half - full) < 0.02 * np.std(full)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:99"])
+def test_a_gpu_that_is_not_there_is_refused(made, name):
+    if torch.cuda.is_available() and name != "cuda:99":
+        pytest.skip("there is a GPU")
+    with pytest.raises(DeviceError, match=rf"{name}: not on this machine.*--device"):
+        load(str(made[0]), device=name)
+
+
+def test_a_device_of_no_kind_is_refused(made):
+    with pytest.raises(DeviceError, match="abacus"):
+        load(str(made[0]), device="abacus")
+
+
+def test_auto_is_the_gpu_where_there_is_one(made):
+    assert load(str(made[0])).device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+
+
+class TestOnGpu:
+    pytestmark = gpu
+
+    @pytest.mark.parametrize("batch_size", [None, 1, 3])
+    def test_fp32_agrees_with_the_cpu(self, made, batch_size):
+        pixels, sigma = random_batch(7, 64)
+        on_cpu = load(str(made[0]), device="cpu", precision="fp32")(pixels, sigma)
+        on_gpu = load(str(made[0]), device="cuda", precision="fp32", batch_size=batch_size)(
+            pixels, sigma
+        )
+        np.testing.assert_allclose(on_gpu, on_cpu, rtol=0, atol=1e-4)
+
+    def test_bf16_agrees_with_fp32(self, made):
+        pixels, sigma = random_batch(7, 64)
+        full, half = (
+            load(str(made[0]), device="cuda", precision=p)(pixels, sigma) for p in ("fp32", "bf16")
+        )
+        assert np.std(half - full) < 0.02 * np.std(full)
+
+    def test_a_padded_batch_gives_the_bits_of_a_full_one(self, made):
+        restorer = load(str(made[0]), device="cuda", precision="fp32", batch_size=4)
+        pixels, sigma = random_batch(5)
+        together = restorer(pixels, sigma)
+        assert restorer(pixels[:1], sigma[:1]).tobytes() == together[:1].tobytes()
+
+    def test_running_out_of_memory_halves_the_batch(self, made):
+        network = Greedy(2)
+        restorer = TorchRestorer(Card.read(made[0]), network, torch.device("cuda"), "fp32", 8)
+        pixels, sigma = random_batch(8)
+        np.testing.assert_allclose(
+            restorer(pixels, sigma), pixels * sigma[:, :, None, None], atol=1e-6
+        )
+
+
+def test_a_network_that_gives_no_number_never_reaches_a_pixel(made):
+    restorer = load(str(made[0]), device="cpu")
+    pixels = np.zeros((1, 2, 32, 32), np.float32)
+    pixels[0, 0, 3, 3] = np.nan
+    with pytest.raises(ModelError, match="no numbers"):
+        restorer(pixels, np.full((1, 2), 0.1, np.float32))

@@ -1,0 +1,119 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import geoae
+from geoae.errors import RecipeError
+from geoae.pipeline.job import Job, ModelSpec, merged, target_of
+from tests.support.rasters import texture, write
+from tests.support.toml import VALUES
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("0", 0),
+        (" -9999 ", -9999),
+        ("-9999.0", -9999),
+        (1e4, 10000),
+        ("0.5", 0.5),
+        ("nan", None),
+        (math.inf, None),
+        (None, None),
+        ("18446744073709551615", 2**64 - 1),
+        ("-3.4028234663852886e+38", -3.4028234663852886e38),
+    ],
+)
+def test_nodata_is_a_number(given, value):
+    found = Job.checked(source="s.tif", nodata=given).nodata
+    assert found == value
+    assert type(found) in (int, float, type(None))
+    assert (
+        Job.model_validate_json(Job(source="s.tif", nodata=given).model_dump_json()).nodata == value
+    )
+
+
+@pytest.mark.parametrize("given", ["zero", "", "0,1", True, [0]])
+def test_what_is_no_number_is_no_nodata(given):
+    with pytest.raises(
+        RecipeError, match=r"nodata: .* is no nodata value; give a number like 0 or -9999"
+    ):
+        Job.checked(source="s.tif", nodata=given)
+
+
+def test_a_recipe_names_nodata_and_an_option_beats_it(tmp_path):
+    (tmp_path / "r.toml").write_text("nodata = 0\n")
+    assert merged(Job(source="s.tif", recipe=str(tmp_path / "r.toml"))).nodata == 0
+    assert merged(Job(source="s.tif", recipe=str(tmp_path / "r.toml"), nodata=7)).nodata == 7
+    assert merged(Job(source="s.tif")).nodata is None
+
+
+def test_a_flag_beats_the_recipe_and_the_recipe_the_default(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('tile = 640\nprofile = "gtiff"\nsigma = 5.0\n')
+    options = merged(Job(source="scene.tif", recipe=str(path), tile=320))
+    assert (options.tile, options.profile, options.known_sigma("scene.tif", [1, 2])) == (
+        320,
+        "gtiff",
+        [5.0, 5.0],
+    )
+    assert (
+        merged(Job(source="scene.tif", recipe=str(path), sigma="auto")).known_sigma(
+            "scene.tif", [1]
+        )
+        is None
+    )
+    assert merged(Job(source="scene.tif")).profile == "cog"
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Job.model_fields)), VALUES, max_size=4))
+def test_any_options_are_a_job_or_one_line(options):
+    job, said = None, ""
+    try:
+        job = Job.checked(**{"source": "scene.tif", **options})
+    except RecipeError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert job is None or Job.model_validate_json(job.model_dump_json()) == job, (
+        "it travels to any worker"
+    )
+
+
+def test_a_name_within_a_file_has_no_folder_beside_it(tmp_path):
+    write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16))
+    with pytest.raises(RecipeError, match=r"is not a local file, .* name the output with -o"):
+        geoae.restore(f"GTIFF_DIR:1:{tmp_path}/in.tif", model="identity")
+    write(tmp_path / "10:30.tif", texture(1, 60, 60).astype(np.uint16))
+    assert geoae.restore(tmp_path / "10:30.tif", model="identity").target == str(
+        tmp_path / "10:30_restored.tif"
+    )
+
+
+def test_a_model_is_told_by_resolved_options(tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('model = "theirs"\ntta = true\n')
+    job = Job(source="s.tif", recipe=str(recipe), device="cpu", precision="fp32", batch_size=3)
+    options = merged(job)
+    recipe.unlink()
+    assert ModelSpec.of(job, options) == ModelSpec(
+        "theirs", tta=True, device="cpu", precision="fp32", batch_size=3
+    )
+    plain = Job(source="s.tif")
+    assert ModelSpec.of(plain, merged(plain)) == ModelSpec("res-cae")
+
+
+def test_the_output_is_named_after_the_scene_unless_it_is_given():
+    assert target_of(Job(source="in/s.tif")) == "in/s_restored.tif"
+    assert target_of(Job(source="in/s.jp2")) == "in/s_restored.tif"
+    assert target_of(Job(source="/vsis3/b/s.tif", target="t.tif")) == "t.tif"
+    for source in ("/vsis3/b/s.tif", "s3://b/s.tif"):
+        with pytest.raises(RecipeError, match="is not a local file"):
+            target_of(Job(source=source))
+
+
+def test_an_option_that_nobody_knows_names_the_nearest():
+    with pytest.raises(RecipeError, match=r"^unknown key tiel; did you mean tile\?$"):
+        Job.checked(source="s.tif", tiel=512)

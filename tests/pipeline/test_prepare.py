@@ -1,0 +1,119 @@
+import contextlib
+import dataclasses
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geoae.diagnosis.statistics import Facts
+from geoae.errors import InputError, RecipeError
+from geoae.models.restorer import Identity, SelfEnsemble
+from geoae.pipeline import prepare as pipeline_prepare
+from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.prepare import TILE_BYTES, build_work, load_restorer, plan_for, prepare
+from geoae.pipeline.recipe import Recipe
+from geoae.raster.memory import ArraySource
+from tests.support.doubles import unscaled
+from tests.support.rasters import noise, texture, write
+
+
+@given(
+    tile=st.none() | st.integers(1, 10**7),
+    overlap=st.none() | st.integers(1, 10**7),
+    height=st.integers(1, 10**6),
+    width=st.integers(1, 10**6),
+    bands=st.integers(0, 500),
+)
+def test_any_tile_and_overlap_are_a_plan_or_one_line(tile, overlap, height, width, bands):
+    with contextlib.suppress(RecipeError):
+        plan = plan_for(Recipe(tile=tile, overlap=overlap), Identity(), height, width, bands)
+        assert plan.tiles >= 1
+        assert plan.rows.tile <= max(tile or 0, 1024)
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """A noisy scene, whose second band holds flags."""
+    pixels = (texture(2, 90, 130) + noise((2, 90, 130), 20)).astype(np.uint16)
+    path = write(tmp_path / "in.tif", pixels)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.set_band_description(2, "QA_PIXEL")
+    return path
+
+
+def test_all_is_decided_and_nothing_written(scene):
+    found = prepare(Job(source=str(scene), model="identity", tile=64))
+    assert (found.scene.bands, found.scene.copied) == ((1,), {2: "quality or class band"})
+    assert found.facts.sigma == pytest.approx([20], rel=0.25)
+    assert (found.work.plan.rows.size, found.work.plan.cols.size) == (90, 130)
+    assert found.work.plan.rows.tile <= 64
+    assert (found.history, found.fill, found.warnings) == ([], None, [])
+    assert found.target == str(scene.with_name("in_restored.tif"))
+    assert [path.name for path in scene.parent.iterdir()] == ["in.tif"]
+
+
+def test_options_that_were_resolved_are_not_read_again(scene, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text("sigma = 5.0\n")
+    job = Job(source=str(scene), model="identity", recipe=str(recipe))
+    options = merged(job)
+    recipe.unlink()
+    found = prepare(job, options)
+    assert found.options is options
+    assert found.facts.sigma.tolist() == [5.0]
+
+
+def test_a_scene_of_flags_alone_has_no_noise_to_estimate(scene):
+    with rasterio.open(scene, "r+") as dataset:
+        dataset.set_band_description(1, "SCL")
+    found = prepare(Job(source=str(scene), model="identity"))
+    assert found.scene.bands == ()
+    assert found.facts.digest == Facts.none().digest
+    assert found.fingerprint
+
+
+def test_noise_that_cannot_be_estimated_is_asked_for(scene, monkeypatch):
+    class Failing(Facts):
+        @classmethod
+        def of(cls, samples, sigma=None):
+            return dataclasses.replace(Facts.of(samples, sigma), sigma=np.array([np.nan]))
+
+    monkeypatch.setattr(pipeline_prepare, "Facts", Failing)
+    with pytest.raises(InputError, match=r"in\.tif: its noise cannot be estimated; give --sigma"):
+        prepare(Job(source=str(scene), model="identity"))
+
+
+def test_an_ensemble_is_loaded_where_it_is_asked_for(model):
+    assert isinstance(load_restorer(ModelSpec(model, tta=True)), SelfEnsemble)
+    assert isinstance(load_restorer(ModelSpec("identity", tta=True)), Identity)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_model_computes_as_it_is_asked_to(model, precision):
+    spec = ModelSpec(model, device="cpu", precision=precision, batch_size=3)
+    assert load_restorer(spec).setting.startswith(f"cpu {precision} ")
+    assert load_restorer(spec).setting.endswith("batch 3")
+
+
+def test_tiles_of_many_bands_are_smaller_within_limits():
+    def tile(bands: int, **options: object) -> int:
+        plan = plan_for(Recipe(**options), Identity(tile=1024), 9000, 9000, bands)
+        return plan.rows.tile
+
+    assert tile(1) == tile(30) == 1024
+    assert tile(200) < 1024
+    assert 12 * 200 * tile(200) ** 2 <= TILE_BYTES
+    restorer = Identity(tile=1024)
+    assert tile(10**6) <= 4 * (restorer.halo + restorer.multiple) <= tile(10**6) + restorer.multiple
+    assert tile(10**6, tile=640) > 600, "what is asked for counts"
+
+
+def test_every_source_makes_the_work_in_one_way():
+    source = ArraySource(np.ones((2, 90, 130), np.uint16), nodata=[0, None])
+    scale = unscaled(2)
+    work = build_work(Recipe(tile=64, ramp="linear"), Identity(), source, scale)
+    assert work.plan == plan_for(Recipe(tile=64), Identity(), 90, 130, 2)
+    assert (work.nodata, work.ramp, work.scale) == ([0, None], "linear", scale)
+    assert build_work(Recipe(), Identity(), source, scale).ramp == "smooth"
