@@ -229,3 +229,12 @@ def test_variables_of_a_dataset_are_bands(scene, model):
         dataset.geoae.restore(bands=[1])
     with pytest.raises(InputError, match="no variable with rows and columns"):
         dataset[["crs"]].geoae.restore()
+
+
+def test_scattered_nodata_is_measured_as_in_a_file(model, tmp_path):
+    pixels = (texture(1, 160, 150) + noise((1, 160, 150), 25)).astype(np.uint16)
+    pixels[:, np.random.default_rng(0).random((160, 150)) < 0.1] = 0
+    source = write(tmp_path / "in.tif", pixels, nodata=0)
+    geoae.restore(source, tmp_path / "out.tif", model=model, precision="fp32")
+    restored = lazily(source).geoae.restore(model=model, precision="fp32").compute()
+    assert np.array_equal(restored.values, read(tmp_path / "out.tif"))

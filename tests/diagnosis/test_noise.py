@@ -244,3 +244,23 @@ def test_a_restored_band_is_no_copy_of_the_others():
     samples = [(bands, np.ones(bands.shape, bool))]
     assert estimate_noise(samples, restored=True) == pytest.approx([0.3] * 3, rel=0.3)
     assert (estimate_noise(samples) > 5).all()
+
+
+def test_each_band_is_looked_at_where_it_is_valid():
+    """The first two share nothing; the last one has no valid pixel."""
+    pixels = texture(4, 300, 300) + noise((4, 300, 300), 30)
+    mask = np.ones(pixels.shape, bool)
+    mask[0, :150], mask[1, 150:], mask[3] = False, False, False
+    samples = [(np.where(mask, pixels, 0), mask)]
+    for sigma in (estimate_noise(samples), noise_model(samples)[0]):
+        assert sigma[:3] == pytest.approx([30] * 3, rel=0.1)
+        assert sigma[3] == 0
+
+
+@pytest.mark.parametrize("bands", [1, 4])
+def test_scattered_nodata_leaves_the_estimate(bands):
+    shape = (bands, 300, 300)
+    pixels = texture(*shape) + noise(shape, 30)
+    mask = np.broadcast_to(np.random.default_rng(1).random(shape[1:]) > 0.15, shape)
+    found = noise_model([(np.where(mask, pixels, 0), mask)])[0]
+    assert found == pytest.approx([30] * bands, rel=0.1)

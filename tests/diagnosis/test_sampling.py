@@ -77,3 +77,46 @@ def test_noise_louder_than_the_scene_is_refused():
         Facts.of(samples, [40, 4000])
     flat = [(np.full((1, 60, 60), 7.0), np.ones((1, 60, 60), bool))]
     assert Facts.of(flat, [5]).sigma.tolist() == [5], "a sample of one value says nothing"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [np.s_[:, 700:730], np.s_[1500:1540, :], np.s_[610:690, 1290:1370], np.s_[-60:, -60:]],
+    ids=["columns", "rows", "island", "corner"],
+)
+def test_strips_and_islands_are_found(place):
+    pixels = texture(1, 2000, 2200) + noise((1, 2000, 2200), 40)
+    mask = np.zeros(pixels.shape, bool)
+    mask[0][place] = True
+    found = facts(np.where(mask, pixels, 0), mask)
+    assert found.sigma == pytest.approx(40, rel=0.12)
+
+
+def test_a_band_that_is_valid_elsewhere_is_found():
+    pixels = texture(2, 1600, 1600) + noise((2, 1600, 1600), 40)
+    mask = np.zeros(pixels.shape, bool)
+    mask[0, :800] = True
+    mask[1, 1210:1270, 1000:1060] = True
+    assert facts(pixels, mask).sigma == pytest.approx([40, 40], rel=0.12)
+
+
+def test_a_search_keeps_a_bounded_sample():
+    pixels, mask = texture(1, 2500, 2500), np.zeros((1, 2500, 2500), bool)
+    mask[:, ::7, ::7] = True
+    found = sample(ArraySource(pixels, mask).read, 2500, 2500)
+    assert sum(part.size for part, _ in found) <= 16 * 192**2
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.001, 1.0])
+def test_the_covariance_of_bands_with_holes_is_one(shared):
+    """Positive semidefinite, with each band's own variance."""
+    rng = np.random.default_rng(0)
+    pixels = texture(4, 120, 120) + noise((4, 120, 120), 20)
+    mask = np.zeros(pixels.shape, bool)
+    for band in range(4):
+        mask[band, 30 * band : 30 * band + 30] = True
+    mask |= rng.random((120, 120)) < shared
+    found = facts(pixels, mask)
+    assert np.linalg.eigvalsh(found.covariance).min() > -1e-6 * np.trace(found.covariance)
+    own = [band[valid].var() for band, valid in zip(pixels, mask, strict=True)]
+    np.testing.assert_allclose(np.diag(found.covariance), own, rtol=1e-6)

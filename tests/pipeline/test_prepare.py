@@ -117,3 +117,33 @@ def test_every_source_makes_the_work_in_one_way():
     assert work.plan == plan_for(Recipe(tile=64), Identity(), 90, 130, 2)
     assert (work.nodata, work.ramp, work.scale) == ([0, None], "linear", scale)
     assert build_work(Recipe(), Identity(), source, scale).ramp == "smooth"
+
+
+def test_a_band_without_a_valid_pixel_is_named(tmp_path):
+    pixels = (texture(3, 90, 130) + noise((3, 90, 130), 20)).astype(np.uint16)
+    pixels[1] = 0
+    found = prepare(Job(source=str(write(tmp_path / "in.tif", pixels, nodata=0))))
+    assert found.facts.sigma == pytest.approx([20, 0, 20], rel=0.25)
+    assert [note.partition(": ")[2] for note in found.warnings] == [
+        "band 2 has no valid pixel: nothing changes"
+    ]
+
+
+def test_a_band_without_noise_is_named(tmp_path):
+    pixels = (texture(3, 90, 130) + noise((3, 90, 130), 20)).astype(np.uint16)
+    pixels[1:] = 700
+    source = str(write(tmp_path / "in.tif", pixels))
+    (note,) = (note for note in prepare(Job(source=source)).warnings if "no noise" in note)
+    assert "bands 2-3 have no noise that can be seen" in note
+    given = prepare(Job(source=source, model="identity")).warnings
+    assert not any("no noise" in note for note in given)
+
+
+def test_too_few_pixels_side_by_side_need_a_sigma(tmp_path):
+    pixels = (texture(1, 90, 130) + noise((1, 90, 130), 20)).astype(np.uint16)
+    pixels[:, ::3], pixels[:, :, ::3] = 0, 0
+    source = str(write(tmp_path / "in.tif", pixels, nodata=0))
+    with pytest.raises(InputError, match=r"band 1 has too few valid pixels side by side.*--sigma"):
+        prepare(Job(source=source))
+    assert prepare(Job(source=source, sigma=20.0)).facts.sigma == [20]
+    assert prepare(Job(source=source, model="identity")).unchanged == ()

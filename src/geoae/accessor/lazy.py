@@ -10,7 +10,7 @@ import dask
 import dask.array
 import numpy as np
 
-from geoae.diagnosis.sampling import enough
+from geoae.diagnosis.sampling import enough, grids_of
 from geoae.diagnosis.statistics import Facts, find_untold
 from geoae.errors import InputError
 from geoae.models.restorer import Restorer
@@ -22,7 +22,7 @@ from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
-from geoae.tiling.window import grids, reflect, windows
+from geoae.tiling.window import reflect, windows
 from geoae.types import Pixels, Samples
 
 __all__ = ["LazyRestoration"]
@@ -102,7 +102,7 @@ class LazyRestoration:
         bands = scene[self.chosen]
         samples = [
             [bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)]
-            for grid in grids()
+            for grid in grids_of(height, width)
         ]
         source = None if self.restorer.name == "identity" else self.source
         facts = dask.delayed(_facts)(samples, self.nodata, sigma, source)

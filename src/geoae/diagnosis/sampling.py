@@ -4,10 +4,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from geoae.diagnosis.patches import count_places
 from geoae.tiling.window import FEW, GRID, SIDE, Read, Window, grids, windows
 from geoae.types import Mask, Pixels, Samples
 
-__all__ = ["count_valid", "enough", "sample"]
+__all__ = ["count_valid", "enough", "grids_of", "sample"]
 
 # Side of the blocks in which a whole scene is searched, a multiple of SIDE, and side of the squares
 # whose valid pixels are counted.
@@ -30,19 +31,27 @@ def sample(read: Read, height: int, width: int) -> Samples:
         Pixels in DN and mask, True = valid, ``(band, row, col)`` of each window.
 
     """
-    found: list[tuple[Pixels, Mask]] = []
-    for grid in grids():
+    for grid in grids_of(height, width):
         found = [_read(read, window) for window in windows(height, width, *grid)]
         if enough(found):
             return found
-    if max(height, width) <= SIDE * GRID:  # the windows hold all of it
-        return found
-    return _search(read, height, width)
+    return found if _is_small(height, width) else _search(read, height, width)
+
+
+def grids_of(height: int, width: int) -> list[tuple[int, int]]:
+    """Side and count of the windows to look through: the first ones alone where they hold all of a
+    scene of ``height`` x ``width`` px.
+    """
+    return grids()[:1] if _is_small(height, width) else grids()
+
+
+def _is_small(height: int, width: int) -> bool:
+    return max(height, width) <= SIDE * GRID
 
 
 def enough(samples: Samples) -> bool:
-    """Whether a sample holds valid pixels worth measuring of every band."""
-    return bool((count_valid(samples) >= FEW).all())
+    """Whether a sample holds enough valid pixels side by side, of every band, to measure noise."""
+    return bool((count_places(samples) >= FEW).all())
 
 
 def count_valid(samples: Samples) -> NDArray[np.intp]:
