@@ -46,11 +46,9 @@ class GeoaeAccessor:
             **options: as for ``geoae.restore``, without those about files.
 
         Returns:
-            The restored array: same dimensions, coordinates, attributes, dtype and nodata.
-
-        Attributes:
-            ``STATISTICS_*`` and the chunks noted in ``encoding`` are left out: they are no longer
-            true.
+            The restored array: same dimensions, coordinates, attributes, dtype and nodata. The
+            attributes ``STATISTICS_*`` and the chunks noted in ``encoding`` are left out: they are
+            no longer true.
 
         Raises:
             InputError: dimensions that are not understood, no pixels, or complex data.

@@ -13,10 +13,10 @@ from geoae.pipeline.engine import Work
 from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, order_of, plan_text
 from geoae.pipeline.job import Job, ModelSpec, merged, target_of
 from geoae.pipeline.recipe import Recipe
+from geoae.pipeline.source import Source
 from geoae.radiometry.nodata import FillValue, border, find_fill
 from geoae.radiometry.scale import Scale
 from geoae.raster.scene import Scene
-from geoae.raster.source import Source
 from geoae.raster.tags import history, remark
 from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
