@@ -147,3 +147,8 @@ def test_too_few_pixels_side_by_side_need_a_sigma(tmp_path):
         prepare(Job(source=source))
     assert prepare(Job(source=source, sigma=20.0)).facts.sigma == [20]
     assert prepare(Job(source=source, model="identity")).unchanged == ()
+
+
+def test_a_scene_that_is_only_small_is_not_refused(tmp_path):
+    source = str(write(tmp_path / "in.tif", texture(1, 12, 12).astype(np.uint16)))
+    assert "no noise that can be seen" in prepare(Job(source=source)).warnings[0]

@@ -160,7 +160,8 @@ def _facts(
         if enough(found):
             break
     facts = Facts.of(found, sigma)
-    if source and sigma is None and find_untold(found, facts.sigma).size:
+    asked = source and sigma is None and facts.valid < 1
+    if asked and find_untold(found, facts.sigma).size:
         raise InputError(
             f"{source}: too few valid pixels side by side were found to estimate the noise; give"
             " sigma, or restore a part that has more"

@@ -132,7 +132,8 @@ def _explain_unchanged(scene: Scene, samples: Samples, facts: Facts, *, told: bo
     Raises ``InputError`` where there is something to restore, but too little to tell the noise.
     """
     untold = find_untold(samples, facts.sigma)
-    if untold.size and not told:
+    # A scene that is valid throughout is only small.
+    if untold.size and not told and facts.valid < 1:
         raise InputError(
             f"{scene.source}: {_name_bands(scene, untold)} too few valid pixels side by side to"
             " estimate the noise; give --sigma"
