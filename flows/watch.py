@@ -14,7 +14,7 @@ from flows.process import remember_process
 from flows.restore import TIMEOUT, restore_scenes
 from geoae.archive.failures import Failures
 from geoae.archive.triage import Outcome, count, settled, tally, too_many_failed, triage
-from geoae.catalog.sources import scenes
+from geoae.catalog.sources import Found, scenes
 from geoae.errors import BusyError, GeoaeError
 from geoae.system.locks import hold
 
@@ -67,15 +67,7 @@ def watch_inbox(
                 scenes(made(source), since=since, beside=target), target, options, failures
             )
             same, growing = settled([one for one, _ in sorted_out.todo], settle)
-            outcomes = sorted_out.outcomes + [
-                Outcome(
-                    one.source,
-                    f"{target}/{one.name}",
-                    "growing",
-                    "is still being written; the next look takes it",
-                )
-                for one in growing
-            ]
+            outcomes = [*sorted_out.outcomes, *(_growing(one, target) for one in growing)]
             todo = [(one, job) for one, job in sorted_out.todo if one in same][:limit]
             log.info(
                 "%d to restore, %d still growing, %d need nothing",
@@ -91,3 +83,9 @@ def watch_inbox(
     if too_many_failed(outcomes, most_failed):
         raise GeoaeError(f"{count(outcomes)}; the table geoae-scenes says why")
     return tally(outcomes)
+
+
+def _growing(found: Found, target: str) -> Outcome:
+    """The outcome of a scene that is still being written."""
+    reason = "is still being written; the next look takes it"
+    return Outcome(found.source, f"{target}/{found.name}", "growing", reason)

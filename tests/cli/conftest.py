@@ -1,10 +1,15 @@
+import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from geoae.cli import main
+from geoae.cli.services import Service
+from tests.support.commands import free_port
 from tests.support.rasters import noise, texture, write
 
 
@@ -39,3 +44,19 @@ def geoae(monkeypatch, capsys):
     yield call
     for each, handler in before.items():
         signal.signal(each, handler)
+
+
+@pytest.fixture
+def home(tmp_path):
+    """Folder of the server's PID and log; a server whose PID is there is ended after the test."""
+    (tmp_path / "home").mkdir()
+    yield tmp_path / "home"
+    with suppress(OSError, ValueError):
+        pid = int((tmp_path / "home" / "server.pid").read_text())
+        if b"server" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def service(said, home):
+    return Service.at(f"http://127.0.0.1:{free_port()}/api", {}, lambda line: None)

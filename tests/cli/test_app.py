@@ -7,8 +7,6 @@ import rasterio
 from click.testing import CliRunner
 
 from geoae.cli.app import cli
-from geoae.evaluation import run as evaluation_run
-from geoae.pipeline import job as pipeline_job
 from geoae.verification import run as verification_run
 from tests.support.commands import run_python
 from tests.support.networks import save_small_network
@@ -383,27 +381,6 @@ def test_verify_errors_are_one_line(geoae, words, said):
     code, out, err = geoae("verify", *words)
     assert (code, out, len(err)) == (1, [], 1)
     assert said in err[0]
-
-
-def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
-    monkeypatch.setattr(pipeline_job, "DEFAULT_MODEL", "identity")
-    code, out, err = geoae("demo", "--out", "show", "--scene", "s.tif")
-    assert (code, err) == (0, [])
-    assert out[-1] == "show/demo.png: before and after"
-    code, out, err = geoae("demo", "--scene", "missing.tif", "--out", "show")
-    assert (code, out, len(err)) == (1, [], 1)
-
-
-def test_evaluate_takes_only_scenes_that_a_training_kept_out(geoae, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("train.toml").write_text(
-        'name = "a"\ncycles = [1]\nvalidation = ["kept.tif"]\n[[groups]]\nfiles = ["*.tif"]\n'
-    )
-    kept_out = []
-    monkeypatch.setattr(evaluation_run, "run_evaluation", lambda *terms: kept_out.append(terms[2]))
-    assert geoae("evaluate", "--scenes", "scenes", "--kept-out-by", "train.toml")[0] == 0
-    assert geoae("evaluate", "--scenes", "scenes")[0] == 0
-    assert kept_out == [["kept.tif"], None]
 
 
 def test_a_band_unlike_its_tag_is_told_in_one_line(geoae, infrared):

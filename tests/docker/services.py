@@ -5,7 +5,6 @@ loopback.
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.docker.files import ROOT, environment, services
+from tests.support.commands import free_port
 
 SECONDS = 240  # for a service to pass its health check, on a machine that has other things to do
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None)
@@ -36,7 +36,7 @@ class Ground:
         for place in self.places.values():
             place.mkdir(parents=True)
         self.ports = {
-            port: _free_port()
+            port: free_port()
             for port in re.findall(r"\b(?:4200|5432|8\d\d\d)\b", str(self.services))
         }
         # A service's name is a host's where it stands in an address, or alone as the value of a
@@ -139,12 +139,6 @@ class Ground:
         for name in reversed(list(self.running)):
             self.stop(name)
         shutil.rmtree(self.database)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def _postgres(

@@ -1,7 +1,6 @@
 """One Prefect server on loopback for all tests of flows."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,14 +11,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.support.commands import free_port
+
 pytest.importorskip("prefect")
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from tests.flows.conftest import ROOT, free_port
+from tests.flows.conftest import ROOT
 from tests.flows.scenes import crop
 from tests.flows.test_kill import (
     OPTIONS,
@@ -25,6 +25,7 @@ from tests.flows.test_kill import (
     seconds_until,
     slabs,
 )
+from tests.support.commands import free_port
 
 __all__ = ["environment"]
 

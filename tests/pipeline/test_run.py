@@ -30,21 +30,9 @@ from geoae.pipeline.job import Job, merged
 from geoae.pipeline.prepare import prepare
 from geoae.pipeline.run import Progress, run
 from geoae.raster.tags import history
+from tests.support.doubles import DTYPES
 from tests.support.rasters import SHARED, masks, noise, read, texture, write
 from tests.system.test_locks import keep_open_files, lock_nothing
-
-DTYPES = [
-    "uint8",
-    "int8",
-    "uint16",
-    "int16",
-    "uint32",
-    "int32",
-    "uint64",
-    "int64",
-    "float32",
-    "float64",
-]
 
 
 def identity(source: Path, target: Path, **options: object) -> geoae.pipeline.report.RestoreReport:

@@ -15,6 +15,7 @@ from rasterio.transform import Affine, from_origin
 from geoae.errors import InputError, OutputError
 from geoae.raster.geotiff import WRITERS, assemble
 from geoae.raster.parts import Part
+from tests.support.doubles import DTYPES
 from tests.support.oracle import differences
 from tests.support.rasters import SHARED
 
@@ -92,21 +93,7 @@ def palette(t):
 
 # name: (creation options over the defaults, what to do with the open file)
 RASTERS = {
-    **{
-        d: ({"dtype": d, "count": 2}, None)
-        for d in (
-            "uint8",
-            "int8",
-            "uint16",
-            "int16",
-            "uint32",
-            "int32",
-            "uint64",
-            "int64",
-            "float32",
-            "float64",
-        )
-    },
+    **{dtype: ({"dtype": dtype, "count": 2}, None) for dtype in DTYPES},
     "domains": ({}, domains),
     "bands": ({}, bands),
     "rpc": ({}, lambda t: t.update_tags(ns="RPC", **RPC)),

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LIGHT = ("geoae.cli.console", "geoae.pipeline.inspection", "geoae.pipeline.run")
 STDOUT, STDERR = "stdout.txt", "stderr.txt"
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 def run_python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

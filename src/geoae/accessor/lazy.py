@@ -13,7 +13,7 @@ import numpy as np
 from geoae.diagnosis.sampling import enough, grids_of
 from geoae.diagnosis.statistics import Facts, find_untold
 from geoae.errors import InputError
-from geoae.models.restorer import Restorer
+from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import Job, ModelSpec, merged
@@ -104,7 +104,7 @@ class LazyRestoration:
             [bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)]
             for grid in grids_of(height, width)
         ]
-        source = None if self.restorer.name == "identity" else self.source
+        source = None if isinstance(self.restorer, Identity) else self.source
         facts = dask.delayed(_facts)(samples, self.nodata, sigma, source)
         remote = dask.delayed(RemoteWork)(self.model, self.restorer.digest, self.options, facts)
         node = dask.delayed(_slab)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from geoae.cli.services import POOL, Service, format_command, run_worker, start_server
+from geoae.cli.server import start_server
+from geoae.cli.services import POOL, Service, format_command, run_worker
 from geoae.cli.systemd import write_units
 from geoae.errors import GeoaeError
 

@@ -5,8 +5,12 @@ from typing import Any
 
 import click
 
-__all__ = ["with_options"]
+__all__ = ["DEVICE", "PRECISION", "with_options"]
 
+DEVICE = click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True)
+PRECISION = click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True
+)
 OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--model",
@@ -18,13 +22,8 @@ OPTIONS: list[Callable[[Any], Any]] = [
         metavar="auto|DN|DN,DN,...",
         help="Noise of all restored bands, or of each; auto estimates it.",
     ),
-    click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True),
-    click.option(
-        "--precision",
-        type=click.Choice(["auto", "fp32", "bf16"]),
-        default="auto",
-        show_default=True,
-    ),
+    DEVICE,
+    PRECISION,
     click.option("--recipe", metavar="NAME|PATH", help="Options for scenes of one kind, as TOML."),
     click.option(
         "--tile", type=click.IntRange(1), metavar="N", help="Largest side of a tile, in pixels."

@@ -1,4 +1,4 @@
-"""The two processes of scheduled restoration: Prefect's server and a worker.
+"""Where commands of Prefect run, and the worker of scheduled restoration.
 
 Both are Prefect's own commands, shown before they run; Prefect is not imported.
 """
@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,12 @@ from geoae.resources import require_extra, shipped
 __all__ = [
     "POOL",
     "SECRETS",
+    "SETTINGS",
     "Service",
+    "become_prefect",
     "format_command",
     "list_variables",
-    "run_server",
     "run_worker",
-    "start_server",
 ]
 
 POOL = "gpu"
@@ -43,10 +42,6 @@ MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
     "MALLOC_ARENA_MAX": "1",
 }
-# The server's HTTPS proxy, unless one is set: a closed port. The server downloads the worker
-# registry from GitHub, and no setting prevents that; where it fails, the server uses its own copy.
-NOBODY = "http://127.0.0.1:9"
-SERVER_SECONDS = 180.0
 HERE = ("127.0.0.1", "localhost", "::1")
 # Variables that a service in another shell needs, in addition to those that begin with GEOAE_ and
 # are not passwords. Other variables of Prefect may hold passwords.
@@ -242,116 +237,19 @@ def run_worker(service: Service, limit: int, *, healthcheck: bool = False) -> No
         *(["--with-healthcheck"] if healthcheck else []),
     ]
     service.say(f"prefect {shlex.join(words)}")
-    _become(service, words, MEMORY | service.environment)
+    become_prefect(service, words, MEMORY | service.environment)
 
 
-def run_server(host: str, port: int, say: Callable[[str], None]) -> NoReturn:
-    """Become Prefect's server.
+def become_prefect(
+    service: Service, words: Sequence[str], environment: Mapping[str, str]
+) -> NoReturn:
+    """Replace this process by a command of Prefect.
 
     Args:
-        host: address to listen on.
-        port: port to listen on.
-        say: takes each command before it runs.
-
-    Raises:
-        GeoaeError: Prefect is not installed.
+        service: where the command runs.
+        words: its words after ``prefect``.
+        environment: its variables.
 
     """
-    service = Service.at(f"http://{f'[{host}]' if ':' in host else host}:{port}/api", {}, say)
-    service.module("flows.silence")
-    words = ["server", "start", "--host", host, "--port", str(port)]
-    say(f"prefect {shlex.join(words)}")
-    proxy = {} if {"HTTPS_PROXY", "https_proxy"} & set(os.environ) else {"HTTPS_PROXY": NOBODY}
-    _become(service, words, SETTINGS | os.environ | proxy)
-
-
-def _become(service: Service, words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     os.chdir(service.home)
     os.execve(sys.executable, [sys.executable, "-m", "prefect", *words], environment)
-
-
-def start_server(service: Service) -> None:
-    """Start the server and wait until it answers. If one is already starting, only wait.
-
-    ``prefect server start --background`` is of no use: that server writes into a pipe that nobody
-    reads any more, and ends at the first line that it logs.
-
-    Raises:
-        GeoaeError: the server ended or does not answer, or this user runs another one elsewhere.
-
-    """
-    folder = Path(service.environment.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    listen = ["--host", str(service.address.hostname), "--port", str(service.address.port or 4200)]
-    pid, words = _server_of(folder)
-    if pid and listen[-1] not in words:
-        raise GeoaeError(
-            f"{service.api}: a server runs already elsewhere (PID {pid}: {shlex.join(words)}); give"
-            " its address with --api, or stop it with prefect server stop"
-        )
-    if pid:
-        service.say(f"# a server is there (PID {pid}) and will answer soon")
-        _wait(
-            service,
-            lambda: _server_of(folder)[0] == pid,
-            f"the server with PID {pid} does not answer; stop it with prefect server stop",
-        )
-        return
-    try:
-        _start_in_background(service, folder, listen)
-    except OSError as error:
-        raise GeoaeError(
-            f"{folder}: cannot be written ({error.strerror}); give another folder in PREFECT_HOME"
-        ) from error
-
-
-def _start_in_background(service: Service, folder: Path, listen: Sequence[str]) -> None:
-    """Start the server in a new session with a log file.
-
-    Its PID is written where ``prefect server stop`` looks for it.
-    """
-    log, noted = folder / "server.log", folder / "server.pid"
-    service.say(f"geoae server {shlex.join(listen)} >>{shlex.quote(str(log))} 2>&1 &")
-    folder.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "geoae", "server", *listen],
-            cwd=service.home,
-            env=service.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    noted.touch(mode=0o600)
-    noted.write_text(str(process.pid))
-    _wait(service, lambda: process.poll() is None, f"the server does not answer; {log} says why")
-    process.returncode = 0  # it is left running; without this Python would warn
-
-
-def _wait(service: Service, lives: Callable[[], bool], reason: str) -> None:
-    until = time.monotonic() + SERVER_SECONDS
-    while not service.answers():
-        if not lives() or time.monotonic() > until:
-            raise GeoaeError(f"{service.api}: {reason}")
-        time.sleep(0.5)
-
-
-def _server_of(folder: Path) -> tuple[int | None, list[str]]:
-    """Return PID and command of the server of ``folder``.
-
-    There is no PID where the server has ended, or the PID now belongs to another program.
-    """
-    try:
-        pid = int((folder / "server.pid").read_text())
-        words = (
-            Path(f"/proc/{pid}/cmdline")
-            .read_bytes()
-            .decode(errors="replace")
-            .rstrip("\0")
-            .split("\0")
-        )
-    except (OSError, ValueError):
-        return None, []
-    server = {"server", "prefect.server.api.server:create_app"} & set(words)
-    program = {"prefect", "geoae", "uvicorn"} & {Path(word).name for word in words}
-    return (pid if server and program else None), words

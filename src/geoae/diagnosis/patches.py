@@ -41,18 +41,7 @@ CONFIDENCE = 1 - 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """Patches that are valid in all bands.
-
-    Attributes:
-        values: pixels in DN, ``(band, patch, SIDE * SIDE)``.
-        few: whether they are so few, since there are many bands, that sampling errors of
-            covariances matter.
-        pixels: how many pixels of a band are in them.
-        left: part of the noise variance that clipping has left, ``(band, patch)``; None where
-            nothing is clipped.
-        scarce: whether nodata leaves so few patches that sampling errors of covariances matter.
-
-    """
+    """Patches that are valid in all bands."""
 
     values: Floats
     """Pixels ``(band, patch, SIDE * SIDE)`` in DN."""
@@ -63,7 +52,11 @@ class Patches:
     pixels: int = 0
     """Pixels of a band that are in any patch."""
     left: Floats | None = None
+    """Part of the noise variance that clipping has left, ``(band, patch)``; None where nothing is
+    clipped.
+    """
     scarce: bool = False
+    """Whether nodata leaves so few patches that sampling errors of covariances matter."""
 
     @property
     def bands(self) -> NDArray[np.intp]:

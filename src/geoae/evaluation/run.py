@@ -47,15 +47,7 @@ def run_evaluation(
     """
     require_extra("demo", "matplotlib", "torchmetrics")
     chosen, levels = _peers(peers), _levels(sigmas)
-    names = models.split(",") if models else [card.name for card in shipped_models()]
-    for name in names:
-        if name != "identity":
-            model_folder(name)
-    scenes = scenes_below(places)
-    if kept_out is not None:
-        scenes = [(name, path) for name, path in scenes if name in kept_out]
-        if not scenes:
-            raise RecipeError("--kept-out-by: none of its validation scenes is below --scenes")
+    names, scenes = _models(models), _scenes(places, kept_out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with csv_of_rows(out / "figures.csv") as write:
@@ -82,6 +74,26 @@ def run_evaluation(
         ) from error
     say(f"{os.linesep}{table}")
     say(f"{out}: figures.csv, figures.md, figures.png, scenes.jpg")
+
+
+def _models(models: str | None) -> list[str]:
+    """Names or folders of models; raise ``ModelError`` for one that is not there."""
+    names = models.split(",") if models else [card.name for card in shipped_models()]
+    for name in names:
+        if name != "identity":
+            model_folder(name)
+    return names
+
+
+def _scenes(places: Sequence[Path], kept_out: Sequence[str] | None) -> list[tuple[str, Path]]:
+    """Names and paths of the scenes, of ``kept_out`` alone where it is given."""
+    scenes = scenes_below(places)
+    if kept_out is None:
+        return scenes
+    scenes = [(name, path) for name, path in scenes if name in kept_out]
+    if not scenes:
+        raise RecipeError("--kept-out-by: none of its validation scenes is below --scenes")
+    return scenes
 
 
 def _levels(sigmas: str) -> list[float]:

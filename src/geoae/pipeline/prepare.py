@@ -31,13 +31,7 @@ TILE_BYTES = 384 << 20
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Prepared:
-    """A job decided in full: what is read, with which plan, map and model.
-
-    ``options``: the job's and its recipe's, resolved; the recipe is not read again, so that a run
-    keeps to the options that it began with. ``history``: the restorations that made the scene,
-    where it is an output of geoae. ``fill``: a value that fills much of the scene, though nothing
-    says that it is nodata. ``unchanged``: lines on bands that will stay as they are.
-    """
+    """A job decided in full: what is read, with which plan, map and model."""
 
     job: Job
     """The job."""
@@ -54,7 +48,9 @@ class Prepared:
     history: list[dict[str, str]]
     """The restorations that made the source, if it is an output of geoae."""
     fill: FillValue | None = None
+    """A value that fills much of the source, though nothing says that it is nodata."""
     unchanged: tuple[str, ...] = ()
+    """Lines on bands that will stay as they are."""
 
     @property
     def warnings(self) -> list[str]:
@@ -116,7 +112,7 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
             edges = border(reader.read, scene.height, scene.width)
         release_memory()  # of GDAL's blocks
         facts, fill = Facts.of(samples, sigma), find_fill(samples, edges)
-        if restorer.name != "identity":
+        if not isinstance(restorer, Identity):
             unchanged = _explain_unchanged(scene, samples, facts, told=sigma is not None)
         del samples
         release_memory()

@@ -136,16 +136,20 @@ def assemble(
             if crs:
                 change_keys(target, crs)
         except BaseException as error:
-            # GDAL leaves its overviews in progress behind
-            for scratch in ("", ".ovr.tmp", ".msk.ovr.tmp"):
-                with suppress(OSError):
-                    target.with_name(target.name + scratch).unlink()
+            _remove_incomplete(target)
             if not isinstance(error, RasterioError | CPLE_BaseError | OSError):
                 raise
             if "read" in line(error).lower():
                 _blame(source, dataset, error)
             cure = "free disk space, choose another -o, or check that the source is still readable"
             raise OutputError(f"{target}: cannot be written ({line(error)}); {cure}") from error
+
+
+def _remove_incomplete(target: Path) -> None:
+    """Remove what was written of ``target``, and the overviews in progress that GDAL leaves."""
+    for scratch in ("", ".ovr.tmp", ".msk.ovr.tmp"):
+        with suppress(OSError):
+            target.with_name(target.name + scratch).unlink()
 
 
 def _interruptible(work: Callable[[], None]) -> None:

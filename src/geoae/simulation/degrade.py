@@ -20,6 +20,7 @@ from geoae.raster.sidecars import publish
 from geoae.simulation import Degradation, build
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window
+from geoae.types import Pixels
 
 __all__ = ["DegradeConfig", "degrade", "degraded"]
 
@@ -138,12 +139,16 @@ def degrade(
             f"{source}: has no measured band ({', '.join(set(scene.copied.values()))}); name"
             " another scene"
         )
-    whole = Slab(0, 0, 1, Window(0, 0, scene.height, scene.width))
-    with scene.reader() as reader:
-        pixels, mask = reader.read(whole.window)
     steps = [step.built() for step in config.degradations]
+    with scene.reader() as reader:
+        pixels, mask = reader.read(Window(0, 0, scene.height, scene.width))
     pixels = degraded(pixels, mask, scene.nodata, steps, np.random.default_rng(config.seed))
-    tags = {"DEGRADATIONS": config.model_dump_json()}
+    _write(scene, pixels, target, {"DEGRADATIONS": config.model_dump_json()})
+
+
+def _write(scene: Scene, pixels: Pixels, target: Path, tags: dict[str, str]) -> None:
+    """Write a copy of ``scene`` whose restored bands are ``pixels``."""
+    whole = Slab(0, 0, 1, Window(0, 0, scene.height, scene.width))
     # The next run for this target removes what a killed run leaves here.
     folder = target.with_name(f".{target.name}.degrade")
     with PartStore.opened(
@@ -154,7 +159,7 @@ def degrade(
                 part.write(whole.window, pixels)
             draft = folder / f"{target.name}.part"
             assemble(
-                source,
+                scene.source,
                 store.parts([whole]),
                 scene.bands,
                 draft,

