@@ -5,7 +5,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "UPSAMPLINGS", "ResBlock", "by_rows", "gated", "level_at", "with_level"]
+__all__ = [
+    "ACTIVATIONS",
+    "UPSAMPLINGS",
+    "ResBlock",
+    "by_rows",
+    "gated",
+    "level_at",
+    "spread_levels",
+    "with_level",
+]
 
 LEAK = 0.1
 # Noise in model units at which the gate is half open: about a grey level of 255.
@@ -52,6 +61,27 @@ def level_at(sigma: Tensor, pixels: Tensor, shrink: int = 1) -> Tensor:
     if sigma.shape[-2:] == (1, 1):
         return sigma.expand(-1, -1, pixels.shape[-2] // shrink, pixels.shape[-1] // shrink)
     return nn.functional.avg_pool2d(sigma, shrink) if shrink > 1 else sigma
+
+
+def spread_levels(level: Tensor, shape: Tensor | None, levels: int) -> Tensor:
+    """Multiply the noise level by the shape of its spectrum.
+
+    Args:
+        level: noise level ``(B, C, H, W)``.
+        shape: square root of the power at each of ``levels`` frequencies, ``(B, C, levels)``;
+            None where the noise is white.
+        levels: levels of each component; with 1 there is no shape.
+
+    Returns:
+        Noise level at each frequency ``(B, C * levels, H, W)``, the frequencies of a component
+        side by side.
+
+    """
+    if levels == 1:
+        return level
+    if shape is None:
+        return level.repeat_interleave(levels, dim=1)
+    return (level[:, :, None] * shape[..., None, None]).flatten(1, 2)
 
 
 def with_level(pixels: Tensor, sigma: Tensor) -> Tensor:

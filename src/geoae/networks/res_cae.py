@@ -3,20 +3,22 @@ side.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from geoae.networks.layers import UPSAMPLINGS, ResBlock, by_rows, gated, level_at
+from geoae.networks.layers import UPSAMPLINGS, ResBlock, by_rows, gated, level_at, spread_levels
 
-__all__ = ["ResCAE"]
+__all__ = ["ResCAE", "with_levels"]
 
 # Rows of a level that a CPU computes at a time: their features need a fraction of the memory of a
 # whole tile's, and fit the cache better.
 ROWS = 256
+# Noise levels of a component: its deviation, or that at each frequency of a spectrum.
+LEVELS = (1, 9)
 
 
 class ResCAE(nn.Module):
@@ -32,6 +34,8 @@ class ResCAE(nn.Module):
         blocks: residual blocks of each level, from the encoder's first to the decoder's last.
         upsampling: key of ``UPSAMPLINGS``.
         activation: key of ``ACTIVATIONS``.
+        levels: noise levels of each component: 1, or 9 where the network takes the shape of the
+            noise's spectrum too, as ``geoae.radiometry.spectrum`` describes it.
 
     """
 
@@ -42,9 +46,12 @@ class ResCAE(nn.Module):
         blocks: Sequence[int] = (1, 1, 1, 1, 1),
         upsampling: str = "transposed",
         activation: str = "leaky_relu",
+        levels: int = 1,
     ) -> None:
         super().__init__()
         depth = len(widths)
+        if levels not in LEVELS:
+            raise ValueError(f"levels = {levels}: give 1 or 9")
         if len(blocks) != 2 * depth - 1:
             raise ValueError(f"blocks = {list(blocks)}: {depth} widths need {2 * depth - 1}")
 
@@ -52,9 +59,9 @@ class ResCAE(nn.Module):
             return nn.Sequential(*(ResBlock(width, activation) for _ in range(count)))
 
         pairs = list(itertools.pairwise(widths))
-        self.channels, self.multiple = channels, 2**depth
+        self.channels, self.multiple, self.levels = channels, 2**depth, levels
         self.field = _field(blocks, upsampling)
-        self.stem = nn.Conv2d(4 * channels + channels, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d((4 + levels) * channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             stage(*pair) for pair in zip(widths[:-1], blocks, strict=False)
         )
@@ -69,19 +76,22 @@ class ResCAE(nn.Module):
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, sigma: Tensor, shape: Tensor | None = None) -> Tensor:
         """Predict the noise.
 
         Args:
             pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
             sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
                 W)``.
+            shape: shape of the noise's spectrum ``(B, C, 9)``; None for white noise. Ignored where
+                the network has one level.
 
         Returns:
             Residual ``(B, C, H, W)`` in model units, float32.
 
         """
-        x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), level_at(sigma, pixels, 2)], dim=1)
+        level = spread_levels(level_at(sigma, pixels, 2), shape, self.levels)
+        x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), level], dim=1)
         if not self.down:
             return gated(
                 nn.functional.pixel_shuffle(self.head(self.middle(self.stem(x))), 2), sigma
@@ -131,6 +141,27 @@ class ResCAE(nn.Module):
             len(cast(nn.Sequential, stage[level])) for stage in (self.encoder, self.decoder)
         )
         return 2 * blocks + 2  # even, since two rows become one
+
+
+def with_levels(state: Mapping[str, Tensor], levels: int) -> dict[str, Tensor]:
+    """Convert the weights of a network with one noise level to one with several.
+
+    The stem's weights of the level are spread evenly, so that the network computes the same for
+    white noise.
+
+    Args:
+        state: weights of a ``ResCAE`` with one level.
+        levels: levels of each component of the new network.
+
+    Returns:
+        Weights of the new network.
+
+    """
+    weight = state["stem.weight"]
+    channels = weight.shape[1] // 5  # four pixels and a level each
+    pixels, level = weight.split([4 * channels, channels], dim=1)
+    spread = level.repeat_interleave(levels, dim=1) / levels
+    return dict(state) | {"stem.weight": torch.cat([pixels, spread], dim=1)}
 
 
 def _field(blocks: Sequence[int], upsampling: str) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from geoae.errors import RecipeError
+from geoae.simulation.correlated import Correlated
 from geoae.simulation.detector import DeadLines, DeadPixels, Stripes
 from geoae.simulation.noise import Gaussian, PoissonGaussian, Quantisation, Speckle
 from geoae.simulation.optics import Blur, Haze, LowContrast
@@ -21,6 +22,7 @@ from geoae.types import Floats
 __all__ = [
     "DEGRADATIONS",
     "Blur",
+    "Correlated",
     "DeadLines",
     "DeadPixels",
     "Degradation",
@@ -59,6 +61,7 @@ class Degradation(Protocol):
 DEGRADATIONS: dict[str, type[Degradation]] = {
     "gaussian": Gaussian,
     "poisson-gaussian": PoissonGaussian,
+    "correlated": Correlated,
     "stripes": Stripes,
     "dead-lines": DeadLines,
     "dead-pixels": DeadPixels,

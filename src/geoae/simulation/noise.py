@@ -8,7 +8,7 @@ from scipy import special
 from geoae.simulation.parameters import PerBand, per_band, require
 from geoae.types import Floats
 
-__all__ = ["Gaussian", "PoissonGaussian", "Quantisation", "Speckle"]
+__all__ = ["Gaussian", "PoissonGaussian", "Quantisation", "Speckle", "refuse_negative"]
 
 # dB of a factor e in power.
 DECIBEL = 10 / np.log(10)
@@ -26,7 +26,7 @@ class Gaussian:
     """Standard deviation in DN, one for all bands or one for each."""
 
     def __post_init__(self) -> None:
-        _refuse_negative("sigma", self.sigma)
+        refuse_negative("sigma", self.sigma)
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Return noisy ``pixels`` ``(band, row, col)``."""
@@ -54,8 +54,8 @@ class PoissonGaussian:
     """Standard deviation of the read-out noise in DN, one for all bands or one for each."""
 
     def __post_init__(self) -> None:
-        _refuse_negative("gain", self.gain)
-        _refuse_negative("sigma", self.sigma)
+        refuse_negative("gain", self.gain)
+        refuse_negative("sigma", self.sigma)
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Return noisy ``pixels`` ``(band, row, col)``."""
@@ -129,7 +129,7 @@ class Quantisation:
         return self(pixels, np.random.default_rng(0)), np.zeros(pixels.shape)
 
 
-def _refuse_negative(name: str, value: PerBand) -> None:
+def refuse_negative(name: str, value: PerBand) -> None:
     require(
         name,
         value,

@@ -15,18 +15,22 @@ from torch.utils.data import IterableDataset
 from geoae.errors import InputError, TrainingError
 from geoae.radiometry.fill import local_mean
 from geoae.radiometry.scale import Scale
+from geoae.radiometry.spectrum import FREQUENCIES, mix, white
 from geoae.raster.scene import Scene
-from geoae.simulation import Degradation, Gaussian
+from geoae.simulation import Correlated, Degradation, Gaussian
 from geoae.tiling.window import Window
 from geoae.training.config import Drawn
 from geoae.types import Floats
 
 __all__ = ["Chips", "TrainingScene"]
 
-# Degraded and clean chip, and noise level, each (C, H, W).
-Sample = tuple[Tensor, Tensor, Tensor]
+# Degraded and clean chip, and noise level, each (C, H, W); shape of the noise's spectrum (C, 9).
+Sample = tuple[Tensor, Tensor, Tensor, Tensor]
 
 GREYS = 255
+# Error of the shape that a network is told, since estimates have one: a deviation of its
+# logarithm, and one of the shape itself, which counts where the spectrum is near 0.
+ERROR, LEAST_ERROR = 0.1, 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +118,10 @@ def _halved_mask(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 class Chips(IterableDataset[Sample]):
-    """Endless stream of ``(noisy, clean, sigma)``, each ``(C, size, size)`` in model units.
+    """Endless stream of ``(noisy, clean, sigma, shape)`` in model units.
+
+    The first three are ``(C, size, size)``; ``shape``, the shape of the noise's spectrum, is ``(C,
+    9)``, and has an error as estimates have it.
 
     A sample draws at random: a scene by weight, some of its bands, a window, the degradations, and
     one group of principal components. The components are those that ``Scale.principal`` computes
@@ -161,23 +168,28 @@ class Chips(IterableDataset[Sample]):
         scene = self.scenes[rng.choice(len(self.scenes), p=self.share)]
         bands = _some_bands(len(scene.pixels), rng)
         clean = scene.pixels[:, *self._window(scene, rng)][bands].astype(np.float64)
-        noisy, sigma, shape = self._degraded(clean, scene.low[bands], scene.spread[bands], rng)
+        noisy, sigma, growth, shapes = self._degraded(
+            clean, scene.low[bands], scene.spread[bands], rng
+        )
         covariance = scene.covariance[np.ix_(bands, bands)] + np.diag(sigma**2)
         scale = Scale.principal(scene.mean[bands], covariance, sigma, self.group)
         groups = len(scale.sigma) // self.group
         first = 0 if groups == 1 or rng.random() < 0.6 else int(rng.integers(1, groups))
         chosen = slice(first * self.group, (first + 1) * self.group)
-        turn, signs = _turn(rng), rng.choice([-1.0, 1.0], (self.group, 1, 1))
-        level = scale.level(shape * sigma[:, None, None] ** 2)[chosen]
+        quarter, turn = _turn(rng)
+        signs = rng.choice([-1.0, 1.0], (self.group, 1, 1))
+        level = scale.level(growth * sigma[:, None, None] ** 2)[chosen]
+        shape = mix(shapes, scale.forward[chosen] ** 2 * sigma**2)
         return (
             turn(signs * scale.to_model(noisy)[chosen]),
             turn(signs * scale.to_model(clean)[chosen]),
             turn(level),
+            torch.from_numpy(_estimated(_turned_shape(shape, quarter), rng)),
         )
 
     def _degraded(
         self, clean: Floats, low: Floats, spread: Floats, rng: np.random.Generator
-    ) -> tuple[Floats, Floats, Floats]:
+    ) -> tuple[Floats, Floats, Floats, Floats]:
         """Degrade a chip with random degradations.
 
         Args:
@@ -189,7 +201,7 @@ class Chips(IterableDataset[Sample]):
         Returns:
             Degraded pixels ``(band, row, col)`` in DN; root mean square of the change in DN,
             ``(band,)``; the variance of the noise over the chip, relative to its mean, ``(band,
-            row, col)``.
+            row, col)``; the shape of its spectrum, ``(band, 9)``.
 
         """
         unit = np.where(spread > 0, spread, 1.0)[:, None, None] / GREYS
@@ -200,7 +212,12 @@ class Chips(IterableDataset[Sample]):
         for degrade in drawn:
             noisy = degrade(noisy, rng)
         sigma = np.sqrt(((noisy - start) ** 2).mean(axis=(1, 2)))
-        return noisy * unit + low[:, None, None], sigma * unit[:, 0, 0], _spread(drawn, noisy)
+        return (
+            noisy * unit + low[:, None, None],
+            sigma * unit[:, 0, 0],
+            _spread(drawn, noisy),
+            _shapes(drawn, noisy),
+        )
 
     def _window(self, scene: TrainingScene, rng: np.random.Generator) -> tuple[slice, slice]:
         """Draw a window: the first of eight that is wholly valid, or the one with most valid
@@ -222,12 +239,45 @@ class Chips(IterableDataset[Sample]):
 
 def _spread(drawn: Sequence[Degradation], noisy: Floats) -> Floats:
     """Return the noise variance of ``drawn`` at each pixel over its mean, ``(band, row, col)``."""
-    if all(isinstance(degrade, Gaussian) for degrade in drawn):
+    if all(_is_constant(degrade) for degrade in drawn):
         return np.ones(noisy.shape)
     local = local_mean(noisy)
     variance = np.sum([degrade.moments(local)[1] for degrade in drawn], axis=0)
     mean = variance.mean(axis=(1, 2), keepdims=True)
     return np.where(mean > 0, variance / np.where(mean > 0, mean, 1.0), 1.0)
+
+
+def _is_constant(degrade: Degradation) -> bool:
+    """Whether a noise has the same variance everywhere."""
+    correlated = isinstance(degrade, Correlated) and not np.any(degrade.gain)
+    return correlated or isinstance(degrade, Gaussian)
+
+
+def _shapes(drawn: Sequence[Degradation], noisy: Floats) -> Floats:
+    """Return the shape of the spectrum of all noises of ``drawn`` together, ``(band, 9)``."""
+    if not any(isinstance(degrade, Correlated) for degrade in drawn):
+        return white(len(noisy)).astype(np.float64)
+    shapes = np.stack(
+        [d.shape(noisy) if isinstance(d, Correlated) else white(len(noisy)) for d in drawn], axis=1
+    )
+    variances = np.stack([d.moments(noisy)[1].mean(axis=(1, 2)) for d in drawn], axis=1)
+    return np.concatenate([mix(*band) for band in zip(shapes, variances[:, None], strict=True)])
+
+
+def _turned_shape(shape: Floats, quarter: int) -> Floats:
+    """Turn the shape ``(C, 9)`` as ``quarter`` quarter turns of the chip do: rows become columns.
+
+    Flips change nothing.
+    """
+    side = len(FREQUENCIES)
+    square = shape.reshape(-1, side, side)
+    return (square.swapaxes(1, 2) if quarter % 2 else square).reshape(shape.shape)
+
+
+def _estimated(shape: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Give the shape ``(C, 9)`` the error of an estimate."""
+    error, least = rng.standard_normal((2, *shape.shape))
+    return np.hypot(shape * np.exp(ERROR * error), LEAST_ERROR * least).astype(np.float32)
 
 
 def _some_bands(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -241,12 +291,15 @@ def _some_bands(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
     return rng.permutation(count)[:number]
 
 
-def _turn(rng: np.random.Generator) -> Callable[[NDArray[np.float32]], Tensor]:
-    """Choose one of the eight rotations and flips, the same for every array of a sample."""
+def _turn(rng: np.random.Generator) -> tuple[int, Callable[[NDArray[np.float32]], Tensor]]:
+    """Choose one of the eight rotations and flips, the same for every array of a sample.
+
+    Returns the number of quarter turns, and the function.
+    """
     quarter, flip = int(rng.integers(4)), rng.random() < 0.5
 
     def turn(pixels: NDArray[np.float32]) -> Tensor:
         turned = np.rot90(pixels, quarter, axes=(1, 2))
         return torch.from_numpy((turned[:, ::-1] if flip else turned).astype(np.float32))
 
-    return turn
+    return quarter, turn

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from geoae.errors import TrainingError
-from geoae.networks import ARCHITECTURES
+from geoae.networks import ARCHITECTURES, predict
 from geoae.training.chips import Sample
 from geoae.training.config import TrainConfig
 from geoae.training.losses import LOSSES
@@ -47,16 +47,17 @@ class Denoiser(lightning.LightningModule):
         """Compute the loss of a batch; Lightning calls this.
 
         Args:
-            batch: noisy chips, clean chips and sigma, each ``(B, C, H, W)`` in model units.
+            batch: noisy chips, clean chips and sigma, each ``(B, C, H, W)`` in model units; shape
+                of the noise's spectrum ``(B, C, 9)``.
             index: number of the batch.
 
         Returns:
             The loss, a scalar.
 
         """
-        noisy, clean, sigma = batch
+        noisy, clean, sigma, shape = batch
         noisy = noisy.contiguous(memory_format=torch.channels_last)
-        loss = self.loss(noisy - self.network(noisy, sigma), clean, sigma)
+        loss = self.loss(noisy - predict(self.network, noisy, sigma, shape), clean, sigma)
         # A variational bottleneck is drawn towards the unit Gaussian.
         if hasattr(self.network, "divergence"):
             loss = loss + self.network.beta * self.network.divergence
@@ -76,12 +77,13 @@ class Denoiser(lightning.LightningModule):
         """Log the mean gain in dB over the noisy chips; Lightning calls this.
 
         Args:
-            batch: noisy chips, clean chips and sigma, each ``(B, C, H, W)`` in model units.
+            batch: noisy chips, clean chips and sigma, each ``(B, C, H, W)`` in model units; shape
+                of the noise's spectrum ``(B, C, 9)``.
             index: number of the batch.
 
         """
-        noisy, clean, sigma = batch
-        error = noisy - self.network(noisy, sigma) - clean
+        noisy, clean, sigma, shape = batch
+        error = noisy - predict(self.network, noisy, sigma, shape) - clean
         ratio = ((noisy - clean) ** 2).mean(dim=(1, 2, 3)) / (error**2).mean(dim=(1, 2, 3))
         self.log("gain_db", 10 * torch.log10(ratio[torch.isfinite(ratio)]).mean(), prog_bar=True)
 

@@ -19,6 +19,7 @@ from geoae.errors import TrainingError
 from geoae.models.card import WEIGHTS, Card, model_folder
 from geoae.models.folder import save
 from geoae.networks import ARCHITECTURES
+from geoae.networks.res_cae import with_levels
 from geoae.simulation.dead_leaves import dead_leaves
 from geoae.training.chips import Chips, Sample, TrainingScene
 from geoae.training.config import SceneGroup, TrainConfig
@@ -303,10 +304,17 @@ def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[
 
 
 def _start(config: TrainConfig) -> dict[str, Tensor]:
-    """Read the weights that ``config.start`` names; raise ``ModelError`` or ``TrainingError``."""
+    """Read the weights that ``config.start`` names; raise ``ModelError`` or ``TrainingError``.
+
+    A ``res_cae`` with one noise level may start one with several.
+    """
     assert config.start is not None
     folder = model_folder(config.start)
     card = Card.read(folder)
+    levels = config.network.get("levels", 1)
+    if card.architecture == "res_cae" and card.network | {"levels": levels} == config.network:
+        state = load_file(folder / WEIGHTS)
+        return with_levels(state, levels) if card.network.get("levels", 1) < levels else state
     if (card.architecture, card.network) != (config.architecture, config.network):
         raise TrainingError(
             f"{folder}: is {card.architecture} {card.network}, but the config asks for"

@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from geoae.networks import predict
 from geoae.training.chips import Sample
 
 __all__ = ["draw_curve", "draw_examples"]
@@ -49,7 +50,8 @@ def draw_examples(network: nn.Module, samples: list[Sample], target: Path) -> No
 
     Args:
         network: the trained network.
-        samples: noisy chip, clean chip and sigma, each ``(C, H, W)`` in model units.
+        samples: noisy chip, clean chip and sigma, each ``(C, H, W)`` in model units; shape of the
+            noise's spectrum ``(C, 9)``.
         target: image to write.
 
     """
@@ -57,8 +59,8 @@ def draw_examples(network: nn.Module, samples: list[Sample], target: Path) -> No
     shown = samples[:EXAMPLES]
     figure = Figure(figsize=(7.5, 2.5 * len(shown)), layout="constrained")
     axes = figure.subplots(len(shown), 3, squeeze=False)
-    for row, (noisy, clean, sigma) in zip(axes, shown, strict=True):
-        restored = noisy - network(noisy[None], sigma[None])[0]
+    for row, (noisy, clean, sigma, shape) in zip(axes, shown, strict=True):
+        restored = noisy - predict(network, noisy[None], sigma[None], shape[None])[0]
         low, high = np.percentile(clean[0].numpy(), [1, 99])
         titles = (f"noisy, sigma {float(sigma[0].square().mean().sqrt()):.3f}", "restored", "clean")
         for axis, pixels, title in zip(row, (noisy, restored, clean), titles, strict=True):
