@@ -52,8 +52,10 @@ class Knowing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.restorer, name)
 
-    def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.restorer(pixels, self.level.reshape(pixels.shape))
+    def __call__(
+        self, pixels: np.ndarray, sigma: np.ndarray, shape: np.ndarray | None = None
+    ) -> np.ndarray:
+        return self.restorer(pixels, self.level.reshape(pixels.shape), shape)
 
 
 def facts_of(truth: Truth, noisy: np.ndarray) -> Facts:

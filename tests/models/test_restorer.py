@@ -12,7 +12,9 @@ from tests.support.rasters import read, texture, write
 class Drift(Blur):
     """Finds noise that depends on where a pixel lies in its tile, and on its level."""
 
-    def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, pixels: np.ndarray, sigma: np.ndarray, shape: np.ndarray | None = None
+    ) -> np.ndarray:
         ramp = np.arange(pixels.shape[2])[:, None] + 10.0 * np.arange(pixels.shape[3])
         level = sigma if sigma.ndim == 4 else sigma[:, :, None, None]
         return (level * (pixels + ramp)).astype(np.float32)

@@ -86,7 +86,7 @@ def test_neither_the_batch_nor_the_group_changes_a_bit(channels, samples):
 class Level(Blur):
     """The noise level it is told is the noise it finds."""
 
-    def __call__(self, pixels, sigma):
+    def __call__(self, pixels, sigma, shape=None):
         return np.broadcast_to(sigma[:, :, None, None], pixels.shape).copy()
 
 
@@ -199,7 +199,7 @@ class Faulty(Blur):
     at: int = 0
     calls: int = 0
 
-    def __call__(self, pixels, sigma):
+    def __call__(self, pixels, sigma, shape=None):
         self.calls += 1
         if self.calls > self.at:
             raise StopError
@@ -249,7 +249,9 @@ def test_a_part_that_cannot_be_opened_stops_the_run():
 class Told(Blur):
     """Takes the noise level it is told for noise."""
 
-    def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, pixels: np.ndarray, sigma: np.ndarray, shape: np.ndarray | None = None
+    ) -> np.ndarray:
         return np.broadcast_to(
             sigma.reshape(*sigma.shape[:2], *(sigma.shape[2:] or (1, 1))), pixels.shape
         ).copy()

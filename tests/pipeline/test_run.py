@@ -251,7 +251,9 @@ class Dimmer:
     def batch(self, height: int, width: int) -> int:
         return 1
 
-    def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, pixels: np.ndarray, sigma: np.ndarray, shape: np.ndarray | None = None
+    ) -> np.ndarray:
         from scipy import ndimage
 
         return 0.3 * (pixels - ndimage.uniform_filter(pixels, (0, 0, 5, 5)))

@@ -116,11 +116,14 @@ class Blur:
     name: str = "blur"
     digest: str = "blur"
     setting: str = ""
+    takes_spectrum: bool = False
 
     def batch(self, height: int, width: int) -> int:
         return self.samples
 
-    def __call__(self, pixels: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, pixels: np.ndarray, sigma: np.ndarray, shape: np.ndarray | None = None
+    ) -> np.ndarray:
         assert pixels.shape[:2] == sigma.shape
         assert pixels.dtype == sigma.dtype == np.float32
         assert np.isfinite(pixels).all()

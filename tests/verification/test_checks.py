@@ -111,7 +111,7 @@ class Told(Identity):
     halo: int = HALO
     heeds: bool = True
 
-    def __call__(self, pixels, sigma):
+    def __call__(self, pixels, sigma, shape=None):
         told = (
             (sigma.reshape(*sigma.shape[:2], *(sigma.shape[2:] or (1, 1))) > 0) if self.heeds else 1
         )
@@ -131,7 +131,7 @@ def test_a_model_that_is_told_the_noise_must_heed_it(heeds):
 class Levelled(Told):
     """Of a map of levels it takes the mean, which another tile would not have."""
 
-    def __call__(self, pixels, sigma):
+    def __call__(self, pixels, sigma, shape=None):
         level = (
             sigma.mean(axis=(2, 3), keepdims=True) if sigma.ndim == 4 else sigma[:, :, None, None]
         )

@@ -13,6 +13,7 @@ from geoae.diagnosis.patches import FEWEST, count_places
 from geoae.diagnosis.sampling import count_valid
 from geoae.errors import RecipeError
 from geoae.radiometry.scale import Scale
+from geoae.radiometry.spectrum import to_shape
 from geoae.tiling.window import FEW
 from geoae.types import Samples
 
@@ -39,6 +40,9 @@ class Facts:
     """Digest of the sample."""
     valid: float
     """Share of valid pixels in the sample."""
+    correlation: NDArray[np.float64] | None = None
+    """Normalised autocovariance of each band's noise at lags -4..4, ``(band, 9, 9)``; None for
+    white noise."""
 
     @classmethod
     def of(cls, samples: Samples, sigma: Sequence[float] | None = None) -> Self:
@@ -75,7 +79,8 @@ class Facts:
 
     def scale(self, group: int) -> Scale:
         """Return the map to model units for a network that takes ``group`` components at once."""
-        return Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope)
+        shapes = None if self.correlation is None else to_shape(self.correlation)
+        return Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope, shapes)
 
 
 def find_empty(samples: Samples) -> NDArray[np.intp]:

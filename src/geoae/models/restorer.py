@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from geoae.radiometry.spectrum import FREQUENCIES
 from geoae.types import Array
 
 __all__ = ["Identity", "Restorer", "SelfEnsemble"]
@@ -48,6 +49,11 @@ class Restorer(Protocol):
         """Device type, precision, runtime and batch size, for the report."""
         ...
 
+    @property
+    def takes_spectrum(self) -> bool:
+        """Whether the model uses the shape of the noise's spectrum; others ignore it."""
+        ...
+
     def batch(self, height: int, width: int) -> int:
         """Return how many samples to give in one call.
 
@@ -58,12 +64,14 @@ class Restorer(Protocol):
         """
         ...
 
-    def __call__(self, pixels: Array, sigma: Array) -> Array:
+    def __call__(self, pixels: Array, sigma: Array, shape: Array | None = None) -> Array:
         """Predict the noise.
 
         Args:
             pixels: ``(B, C, H, W)`` in model units.
             sigma: standard deviation of the noise in model units, ``(B, C)`` or ``(B, C, H, W)``.
+            shape: shape of the noise's spectrum ``(B, C, 9)``, as ``geoae.radiometry.spectrum``
+                describes it; None for white noise.
 
         Returns:
             Residual ``(B, C, H, W)`` in model units.
@@ -90,6 +98,8 @@ class Identity:
     """Largest tile side in pixels."""
     setting: str = "numpy"
     """Runtime, for the report."""
+    takes_spectrum: bool = False
+    """No: there is nothing to compute."""
 
     def batch(self, height: int, width: int) -> int:
         """Return 1: batches bring nothing here.
@@ -101,7 +111,7 @@ class Identity:
         """
         return 1
 
-    def __call__(self, pixels: Array, sigma: Array) -> Array:
+    def __call__(self, pixels: Array, sigma: Array, shape: Array | None = None) -> Array:
         """Return zeros in the shape of ``pixels``."""
         return np.zeros_like(pixels)
 
@@ -152,6 +162,11 @@ class SelfEnsemble:
         """That of the model, marked as self-ensemble."""
         return f"{self.restorer.setting} tta"
 
+    @property
+    def takes_spectrum(self) -> bool:
+        """That of the model."""
+        return self.restorer.takes_spectrum
+
     def batch(self, height: int, width: int) -> int:
         """Return how many samples to give in one call, as the model does.
 
@@ -162,13 +177,14 @@ class SelfEnsemble:
         """
         return self.restorer.batch(height, width)
 
-    def __call__(self, pixels: Array, sigma: Array) -> Array:
+    def __call__(self, pixels: Array, sigma: Array, shape: Array | None = None) -> Array:
         """Return the mean residual, in the shape of ``pixels``."""
         total = np.zeros_like(pixels)
         for quarter in range(4):
             for flip in (False, True):
                 level = sigma if sigma.ndim == 2 else _turned(sigma, quarter, flip)
-                residual = self.restorer(_turned(pixels, quarter, flip), level)
+                told = shape if shape is None or quarter % 2 == 0 else _transposed(shape)
+                residual = self.restorer(_turned(pixels, quarter, flip), level, told)
                 residual = residual[..., ::-1] if flip else residual
                 total += np.rot90(residual, -quarter, axes=(2, 3))
         return total / np.float32(8)
@@ -178,3 +194,12 @@ def _turned(pixels: Array, quarter: int, flip: bool) -> Array:
     """Rotate ``pixels`` (B, C, H, W) by ``quarter`` quarter turns, then flip them left to right."""
     turned = np.rot90(pixels, quarter, axes=(2, 3))
     return np.ascontiguousarray(turned[..., ::-1] if flip else turned)
+
+
+def _transposed(shape: Array) -> Array:
+    """Exchange rows and columns of a spectrum's shape ``(B, C, 9)``, as a quarter turn does.
+
+    Flips do not change it.
+    """
+    square = shape.reshape(*shape.shape[:2], len(FREQUENCIES), len(FREQUENCIES))
+    return np.ascontiguousarray(square.swapaxes(2, 3)).reshape(shape.shape)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from geoae.errors import DeviceError, ModelError
 from geoae.models.card import Card
+from geoae.networks import predict, takes_spectrum
 from geoae.system.forks import use_one_thread
 from geoae.types import Array
 
@@ -17,6 +18,8 @@ __all__ = ["TorchRestorer", "choose_device"]
 # A CPU is fastest one tile a forward pass, while activations stay near its caches; a GPU wants to
 # be filled.
 CUDA_PIXELS = 16 << 20
+# Pixels (B, C, H, W), sigma (B, C) or (B, C, H, W), and shape (B, C, 9) or none.
+Given = tuple[Array, Array, Array | None]
 use_one_thread("torch", lambda: torch.set_num_threads(1))
 
 
@@ -65,6 +68,7 @@ class TorchRestorer:
             ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
         )
         self._network = network.to(device).to(memory_format=torch.channels_last)
+        self.takes_spectrum = takes_spectrum(network)
         self._batch_size = batch_size
 
     @property
@@ -99,7 +103,10 @@ class TorchRestorer:
         return 1 if self.device.type == "cpu" else max(1, CUDA_PIXELS // (height * width))
 
     def __call__(
-        self, pixels: NDArray[np.float32], sigma: NDArray[np.float32]
+        self,
+        pixels: NDArray[np.float32],
+        sigma: NDArray[np.float32],
+        shape: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Predict the noise.
 
@@ -109,6 +116,8 @@ class TorchRestorer:
         Args:
             pixels: ``(B, C, H, W)`` in model units.
             sigma: standard deviation of the noise in model units, ``(B, C)`` or ``(B, C, H, W)``.
+            shape: shape of the noise's spectrum ``(B, C, 9)``; None for white noise. Ignored where
+                the network does not take it.
 
         Returns:
             Residual ``(B, C, H, W)`` in model units.
@@ -118,6 +127,7 @@ class TorchRestorer:
             ModelError: the residual holds NaN or infinity.
 
         """
+        shape = shape if self.takes_spectrum else None
         while True:
             size = self._forward_size(*pixels.shape[2:])
             parts = [
@@ -126,7 +136,7 @@ class TorchRestorer:
             ]
             run = self._run_cuda if self.device.type == "cuda" else self._run_cpu
             try:
-                return _numbers(run(pixels, sigma, parts, size), self.name)
+                return _numbers(run((pixels, sigma, shape), parts, size), self.name)
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     height, width = pixels.shape[2:]
@@ -139,17 +149,17 @@ class TorchRestorer:
                     torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _run_cpu(self, pixels: Array, sigma: Array, parts: list[slice], size: int) -> Array:
-        residual = np.empty_like(pixels)
+    def _run_cpu(self, given: Given, parts: list[slice], size: int) -> Array:
+        residual = np.empty_like(given[0])
         for part in parts:
-            batch, level = _padded(pixels[part], sigma[part], size)
-            residual[part] = self._forward(batch, level)[: part.stop - part.start].numpy()
+            batch = _padded(given, part, size)
+            residual[part] = self._forward(*batch)[: part.stop - part.start].numpy()
         return residual
 
     @torch.inference_mode()
-    def _run_cuda(self, pixels: Array, sigma: Array, parts: list[slice], size: int) -> Array:
+    def _run_cuda(self, given: Given, parts: list[slice], size: int) -> Array:
         """Run on two streams in turn: one copies while the other computes."""
-        residual = np.empty_like(pixels)
+        residual = np.empty_like(given[0])
         streams = [torch.cuda.Stream(self.device) for _ in range(2)]
         running: deque[tuple[slice, Tensor, torch.cuda.Stream]] = deque()
 
@@ -159,13 +169,10 @@ class TorchRestorer:
             residual[part] = host[: part.stop - part.start].numpy()
 
         for index, part in enumerate(parts):
-            batch, level = (
-                tensor.pin_memory() for tensor in _padded(pixels[part], sigma[part], size)
-            )
+            batch = [tensor.pin_memory() for tensor in _padded(given, part, size)]
             with torch.cuda.stream(streams[index % 2]) as _:
                 found = self._forward(
-                    batch.to(self.device, non_blocking=True),
-                    level.to(self.device, non_blocking=True),
+                    *(tensor.to(self.device, non_blocking=True) for tensor in batch)
                 )
                 host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
                 host.copy_(found, non_blocking=True)
@@ -176,11 +183,10 @@ class TorchRestorer:
             collect()
         return residual
 
-    def _forward(self, batch: Tensor, level: Tensor) -> Tensor:
+    def _forward(self, batch: Tensor, level: Tensor, shape: Tensor | None = None) -> Tensor:
+        batch = batch.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            residual: Tensor = self._network(
-                batch.contiguous(memory_format=torch.channels_last), level
-            )
+            residual = predict(self._network, batch, level, shape)
         return residual.float()
 
 
@@ -194,14 +200,11 @@ def _numbers(residual: Array, name: str) -> Array:
     return residual
 
 
-def _padded(pixels: Array, sigma: Array, size: int) -> tuple[Tensor, Tensor]:
-    """Pad a batch with zeros up to ``size`` samples.
-
-    ``pixels`` is (B, C, H, W), ``sigma`` (B, C) or a map (B, C, H, W).
-    """
-    batch, level = torch.from_numpy(pixels), torch.from_numpy(sigma)
-    level = level if level.ndim == 4 else level[:, :, None, None]
-    missing = size - len(batch)
+def _padded(given: Given, part: slice, size: int) -> list[Tensor]:
+    """Return samples ``part`` of the inputs, padded with zeros up to ``size`` samples."""
+    batch = [torch.from_numpy(array[part]) for array in given if array is not None]
+    batch[1] = batch[1] if batch[1].ndim == 4 else batch[1][:, :, None, None]
+    missing = size - len(batch[0])
     if not missing:
-        return batch, level
-    return tuple(torch.cat([t, t.new_zeros(missing, *t.shape[1:])]) for t in (batch, level))  # type: ignore[return-value]
+        return batch
+    return [torch.cat([t, t.new_zeros(missing, *t.shape[1:])]) for t in batch]

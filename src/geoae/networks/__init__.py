@@ -15,16 +15,25 @@ A network with an attribute ``levels`` of more than 1 takes the shape of the noi
 and one line there.
 """
 
-from torch import Tensor, nn
-
 from geoae.networks.cae import CAE
 from geoae.networks.nafnet import NAFNet
+from geoae.networks.prediction import predict, takes_spectrum
 from geoae.networks.res_cae import ResCAE
 from geoae.networks.skip_cae import SkipCAE
 from geoae.networks.smp import SMP
 from geoae.networks.variational_cae import VariationalCAE
 
-__all__ = ["ARCHITECTURES", "CAE", "SMP", "NAFNet", "ResCAE", "SkipCAE", "VariationalCAE", "predict", "takes_spectrum"]
+__all__ = [
+    "ARCHITECTURES",
+    "CAE",
+    "SMP",
+    "NAFNet",
+    "ResCAE",
+    "SkipCAE",
+    "VariationalCAE",
+    "predict",
+    "takes_spectrum",
+]
 
 ARCHITECTURES = {
     "cae": CAE,
@@ -34,26 +43,3 @@ ARCHITECTURES = {
     "smp": SMP,
     "variational_cae": VariationalCAE,
 }
-
-
-def takes_spectrum(network: nn.Module) -> bool:
-    """Whether a network takes the shape of the noise's spectrum."""
-    return int(getattr(network, "levels", 1)) > 1  # type: ignore[arg-type]
-
-
-def predict(network: nn.Module, pixels: Tensor, sigma: Tensor, shape: Tensor | None) -> Tensor:
-    """Predict the noise with any network; one that does not take a spectrum is not told it.
-
-    Args:
-        network: a network as this package describes it.
-        pixels: noisy pixels ``(B, C, H, W)`` in model units.
-        sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H, W)``.
-        shape: shape of the noise's spectrum ``(B, C, 9)``; None for white noise.
-
-    Returns:
-        Residual ``(B, C, H, W)`` in model units.
-
-    """
-    told = (pixels, sigma, shape) if takes_spectrum(network) else (pixels, sigma)
-    residual: Tensor = network(*told)
-    return residual

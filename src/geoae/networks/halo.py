@@ -5,11 +5,17 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from geoae.networks.prediction import predict, takes_spectrum
+from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
+
 __all__ = ["measure_field", "measure_halo"]
 
 TOLERANCE = 1e-5
 # Noise levels that training covers, in model units, and the one that reaches farthest.
 LEVELS = (0.02, 0.1, 0.25)
+# Kernels of noise with which the halo of a network that takes a spectrum is measured, besides white
+# noise: from noise of neighbours to noise of the lowest frequencies.
+COLOURED = ("bilinear", "binned", "cubic-100/30")
 # Least half side in pixels of the input on which the halo is measured.
 LEAST = 128
 # A receptive field that reaches farther than this, in pixels, counts as infinite.
@@ -23,7 +29,8 @@ def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0
     Everything beyond a border is replaced (by other noise, by a checkerboard of full contrast, by a
     bright step), and the change of the output is followed inwards. This is done on either side, for
     each position of the border on the network's grid, along rows and along columns, from faint to
-    strong noise, in float32.
+    strong noise, in float32; where the network takes a spectrum, from white noise to that of coarse
+    detectors.
 
     Args:
         network: a network as ``geoae.networks`` describes it.
@@ -35,11 +42,32 @@ def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0
         The halo in pixels.
 
     """
-    return max(_halo(network, channels, multiple, seed, across) for across in (False, True))
+    shapes = _shapes(channels) if takes_spectrum(network) else [None]
+    return max(
+        _halo(network, channels, multiple, seed, across, shape)
+        for across in (False, True)
+        for shape in shapes
+    )
 
 
-def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: bool) -> int:
-    """``measure_halo`` along columns, or ``across``, along rows."""
+def _shapes(channels: int) -> list[Tensor | None]:
+    """Return the spectra to measure with, ``(1, channels, 9)`` each; None for white noise."""
+    told: list[Tensor | None] = [None]
+    for name in COLOURED:
+        shape = torch.from_numpy(to_shape(correlation_of(*KERNELS[name])[None])).float()
+        told.append(shape.expand(1, channels, -1).contiguous())
+    return told
+
+
+def _halo(
+    network: nn.Module,
+    channels: int,
+    multiple: int,
+    seed: int,
+    across: bool,
+    shape: Tensor | None,
+) -> int:
+    """``measure_halo`` along columns, or ``across``, along rows, told one spectrum."""
     generator = torch.Generator().manual_seed(seed)
     field = int(network.field)  # type: ignore[arg-type]
     middle, width = (
@@ -51,7 +79,7 @@ def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: b
         sigma = torch.full((1, channels, 1, 1), level)
         base = 0.5 * torch.rand((1, channels, width, side), generator=generator)
         base += level * torch.randn(base.shape, generator=generator)
-        before = _run(network, base, sigma, across)
+        before = _run(network, base, sigma, across, shape)
         checker = (
             ((torch.arange(width)[:, None] + torch.arange(side)[None, :]) % 2)
             .float()
@@ -62,7 +90,8 @@ def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: b
                 leftwards = torch.cat([base[..., :border], other[..., border:]], dim=-1)
                 rightwards = torch.cat([other[..., :border], base[..., border:]], dim=-1)
                 after = (
-                    _run(network, changed, sigma, across) for changed in (leftwards, rightwards)
+                    _run(network, changed, sigma, across, shape)
+                    for changed in (leftwards, rightwards)
                 )
                 moved = [(before - now).abs().amax(dim=(0, 1, 2)) >= TOLERANCE for now in after]
                 farthest = max(
@@ -71,10 +100,13 @@ def _halo(network: nn.Module, channels: int, multiple: int, seed: int, across: b
     return farthest
 
 
-def _run(network: nn.Module, pixels: Tensor, sigma: Tensor, across: bool) -> Tensor:
+def _run(
+    network: nn.Module, pixels: Tensor, sigma: Tensor, across: bool, shape: Tensor | None
+) -> Tensor:
     """Compute the residual; with ``across``, of the transposed input, transposed back."""
-    residual: Tensor = network(pixels.mT, sigma).mT if across else network(pixels, sigma)
-    return residual
+    if across:
+        return predict(network, pixels.mT, sigma, shape).mT
+    return predict(network, pixels, sigma, shape)
 
 
 def _first(columns: Tensor) -> int:

@@ -118,16 +118,26 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
         scale.sigma.astype(np.float32).reshape(-1, restorer.channels), (len(given), 1)
     )
     sigma = constant if level is None else level.reshape(samples.shape)
+    shape = _shapes(work, len(given))
     size = restorer.batch(*side)
     for start in range(0, len(samples), size):
         part = slice(start, start + size)
         # the residual takes the place of its sample
-        samples[part] = restorer(samples[part], sigma[part])
+        told = None if shape is None else shape[part]
+        samples[part] = restorer(samples[part], sigma[part], told)
     residuals = iter(model)
     return (
         np.zeros((components, *side), np.float32) if tile.empty else next(residuals)
         for tile in batch
     )
+
+
+def _shapes(work: Work, tiles: int) -> NDArray[np.float32] | None:
+    """Return the shape of the noise's spectrum for the samples of some tiles, ``(B, C, 9)``."""
+    if work.scale.shape is None:
+        return None
+    one = work.scale.shape.astype(np.float32).reshape(work.groups, work.restorer.channels, -1)
+    return np.tile(one, (tiles, 1, 1))
 
 
 class _WriteBehind:

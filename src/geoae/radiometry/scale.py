@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.radiometry.spectrum import mix
 from geoae.types import Floats
 
 __all__ = ["Scale"]
@@ -42,6 +43,9 @@ class Scale:
     """Noise of each band in DN where it has its mean, ``(band,)``."""
     slope: Floats
     """Growth of each band's noise variance with its signal in DN, ``(band,)``."""
+    shape: Floats | None = None
+    """Shape of the spectrum of each component's noise, ``(component, 9)``, as
+    ``geoae.radiometry.spectrum`` describes it; None for white noise."""
 
     @classmethod
     def principal(
@@ -51,6 +55,7 @@ class Scale:
         sigma: Floats,
         group: int,
         slope: Floats | None = None,
+        shapes: Floats | None = None,
     ) -> Self:
         """Compute the principal components of the noise-whitened scene (maximum noise fraction).
 
@@ -67,6 +72,7 @@ class Scale:
             group: components that the network takes at once.
             slope: growth of the noise variance with the signal in DN, ``(band,)``; None for
                 constant noise.
+            shapes: shape of the spectrum of each band's noise, ``(band, 9)``; None for white noise.
 
         """
         bands = len(mean)
@@ -85,7 +91,9 @@ class Scale:
         forward[:bands] = gain[:, None] * vectors.T / white
         inverse[:, :bands] = white[:, None] * vectors / gain
         slope = np.zeros(bands) if slope is None else slope
-        return cls(mean, forward, inverse, np.sqrt(forward**2 @ sigma**2), sigma, slope)
+        level = np.sqrt(forward**2 @ sigma**2)
+        shape = None if shapes is None else mix(shapes, forward**2 * sigma**2)
+        return cls(mean, forward, inverse, level, sigma, slope, shape)
 
     @property
     def varies(self) -> bool:

@@ -130,6 +130,7 @@ class Quantisation:
 
 
 def refuse_negative(name: str, value: PerBand) -> None:
+    """Raise ``RecipeError`` where a parameter is negative or NaN."""
     require(
         name,
         value,

@@ -1,6 +1,6 @@
 """The test bench of a model: a scene in memory, and the engine's loop over it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from geoae.pipeline.prepare import build_work
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.fill import fill
 from geoae.radiometry.scale import Scale
+from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.raster.scene import Scene
 from geoae.simulation.dead_leaves import dead_leaves
@@ -35,6 +36,8 @@ SIDE = 256
 LEVEL = 0.1
 # Noise added to the synthetic scene, as a share of its range.
 NOISE = 25 / 255
+# Noise that a model which takes a spectrum is told in checks of its own output.
+COLOURED = "binned"
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,18 @@ class Bench:
         scene the checks would show nothing.
         """
         channels = self.restorer.channels
-        return self.units[:channels], unscaled(np.maximum(self.scale.sigma[:channels], LEVEL))
+        sigma = np.maximum(self.scale.sigma[:channels], LEVEL)
+        return self.units[:channels], replace(unscaled(sigma), shape=self.shape(channels))
+
+    def shape(self, components: int) -> NDArray[np.float64] | None:
+        """Return the spectrum that a model which takes one is told, ``(components, 9)``.
+
+        It differs between rows and columns. None for the other models.
+        """
+        if not self.restorer.takes_spectrum:
+            return None
+        coloured = to_shape(correlation_of(*KERNELS[COLOURED])[None])
+        return np.repeat(coloured, components, axis=0)
 
     @cached_property
     def whole(self) -> NDArray[np.float32]:

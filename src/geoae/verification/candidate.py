@@ -86,6 +86,8 @@ class Called:
     """In place of a digest of weights."""
     setting: str = "as called"
     """Runtime, for the report."""
+    takes_spectrum: bool = False
+    """No: a callable gets the pixels alone."""
 
     @classmethod
     def of(cls, function: Callable[[Any], Any], claims: Claims) -> Self:
@@ -109,9 +111,9 @@ class Called:
         """
         return 1
 
-    def __call__(self, pixels: Array, sigma: Array) -> Array:
+    def __call__(self, pixels: Array, sigma: Array, shape: Array | None = None) -> Array:
         """Return the noise of ``pixels`` ``(B, C, H, W)`` in model units; the callable does not get
-        ``sigma``.
+        ``sigma`` and ``shape``.
 
         Raises:
             ModelError: the callable fails or returns another shape.

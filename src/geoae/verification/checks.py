@@ -18,6 +18,7 @@ from geoae.models.restorer import Identity, Restorer
 from geoae.networks.halo import measure_halo
 from geoae.pipeline.job import Job
 from geoae.pipeline.run import run
+from geoae.radiometry.spectrum import FREQUENCIES
 from geoae.raster.memory import ArraySource
 from geoae.raster.scene import DTYPES
 from geoae.system.warnings import SILENCE
@@ -114,7 +115,7 @@ def files(bench: Bench) -> Finding:
 class _Ones(Identity):
     """A model whose residual is one everywhere."""
 
-    def __call__(self, pixels: Array, sigma: Array) -> Array:
+    def __call__(self, pixels: Array, sigma: Array, shape: Array | None = None) -> Array:
         return np.ones_like(pixels)
 
 
@@ -139,7 +140,7 @@ def clean(bench: Bench) -> Finding | None:
     if not bench.subject.told:
         return None
     pixels = _windows(bench, 1)
-    residual = bench.restorer(pixels, np.zeros(pixels.shape[:2], np.float32))
+    residual = bench.restorer(pixels, np.zeros(pixels.shape[:2], np.float32), _shape(bench, 1))
     what = "residual where the noise is told to be zero"
     return Finding(measured=what, figure=_largest(residual), limit=0, unit="model units")
 
@@ -230,10 +231,14 @@ class _Network(torch.nn.Module):
         self.restorer = restorer
         # Measure well beyond the declared halo.
         self.field = restorer.halo + 64
+        self.levels = len(FREQUENCIES) ** 2 if restorer.takes_spectrum else 1
 
-    def forward(self, pixels: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, pixels: torch.Tensor, sigma: torch.Tensor, shape: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        told = None if shape is None else shape.numpy()
         return torch.from_numpy(
-            self.restorer(pixels.contiguous().numpy(), sigma[:, :, 0, 0].numpy())
+            self.restorer(pixels.contiguous().numpy(), sigma[:, :, 0, 0].numpy(), told)
         )
 
 
@@ -274,9 +279,10 @@ def company(bench: Bench) -> Finding:
     """The residual of a tile does not depend on the other tiles of its batch."""
     pixels = _windows(bench, 3)
     sigma = np.tile(bench.leading[1].sigma.astype(np.float32), (len(pixels), 1))
-    together = bench.restorer(pixels, sigma)
+    shape = _shape(bench, 1)
+    together = bench.restorer(pixels, sigma, _shape(bench, len(pixels)))
     alone = np.concatenate(
-        [bench.restorer(pixels[i : i + 1], sigma[i : i + 1]) for i in range(len(pixels))]
+        [bench.restorer(pixels[i : i + 1], sigma[i : i + 1], shape) for i in range(len(pixels))]
     )
     what = "a tile in a batch against the tile alone"
     return Finding(
@@ -316,6 +322,12 @@ def _windows(bench: Bench, count: int) -> NDArray[np.float32]:
     return np.stack(
         [units[:, i * 16 : i * 16 + side, i * 16 : i * 16 + side] for i in range(count)]
     )
+
+
+def _shape(bench: Bench, samples: int) -> Array | None:
+    """Return the spectrum that the model is told for some samples, ``(samples, channels, 9)``."""
+    shape = bench.shape(bench.restorer.channels)
+    return None if shape is None else np.tile(shape.astype(np.float32), (samples, 1, 1))
 
 
 def _any_pixels(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
