@@ -5,6 +5,7 @@ from geoae.errors import RecipeError
 from geoae.simulation import (
     DEGRADATIONS,
     Blur,
+    Correlated,
     DeadLines,
     DeadPixels,
     Degradation,
@@ -23,6 +24,11 @@ EXAMPLES: dict[str, list[Degradation]] = {
     "poisson-gaussian": [
         PoissonGaussian(0.8, 3.0),
         PoissonGaussian((0.1, 2.0, 0.0), (0.0, 5.0, 1.0)),
+    ],
+    "correlated": [
+        Correlated(12.5),
+        Correlated((1.0, 20.0, 0.0), "binned", gain=(0.1, 2.0, 0.0)),
+        Correlated(3.0, "random", (1.0, 6.0, 7.0)),
     ],
     "stripes": [Stripes(4.0), Stripes((1.0, 0.0, 9.0), 0.05, "row", 2)],
     "dead-lines": [DeadLines(0.3), DeadLines(0.05, 255.0, "column")],
@@ -95,6 +101,9 @@ WRONG = {
     "gaussian": (lambda: Gaussian(-1.0), "cannot be negative"),
     "nan": (lambda: Gaussian(float("nan")), "cannot be negative"),
     "poisson": (lambda: PoissonGaussian(-1.0, 1.0), "cannot be negative"),
+    "correlated": (lambda: Correlated(-1.0), "cannot be negative"),
+    "correlated gain": (lambda: Correlated(1.0, gain=-1.0), "cannot be negative"),
+    "kernel": (lambda: Correlated(1.0, "bilinaer"), "did you mean bilinear"),
     "stripes": (lambda: Stripes(1.0, -1.0), "cannot be negative"),
     "axis": (lambda: Stripes(1.0, axis="diagonal"), "column or row"),
     "detectors": (lambda: Stripes(1.0, detectors=0), "1 or more"),

@@ -9,6 +9,7 @@ from geoae.errors import TrainingError
 from geoae.simulation import DEGRADATIONS
 from geoae.training.chips import Chips, TrainingScene
 from geoae.training.config import Drawn
+from tests.support.noise import shape_of
 from tests.support.rasters import texture, write
 
 # What each degradation is tried with in training, in 255ths of a band's range: a new one adds a
@@ -16,6 +17,7 @@ from tests.support.rasters import texture, write
 EXAMPLES = {
     "gaussian": {"sigma": [0, 60]},
     "poisson-gaussian": {"gain": [0, 4], "sigma": 5},
+    "correlated": {"gain": [0, 4], "sigma": 5, "kernel": "random", "seed": [0, 1e9]},
     "stripes": {"sigma": [0, 9], "detectors": [4, 16], "axis": "row"},
     "dead-lines": {"share": [0, 0.2]},
     "dead-pixels": {"share": 0.1, "value": 255},
@@ -41,7 +43,7 @@ def scene(bands: int, seed: int = 0) -> TrainingScene:
 def test_samples_are_in_model_units_with_a_noise_level_in_range(group):
     chips = Chips([scene(1), scene(6)], [1, 1], WHITE, size=32, group=group, seed=0)
     levels = []
-    for noisy, clean, sigma in islice(chips, 60):
+    for noisy, clean, sigma, _ in islice(chips, 60):
         assert noisy.shape == clean.shape == sigma.shape == (group, 32, 32)
         assert clean.abs().max() < 10
         assert sigma.min() >= 0
@@ -64,7 +66,7 @@ def test_the_level_is_what_the_noise_is(group):
     chips = Chips(
         [scene(3)], [1], [Drawn(kind="gaussian", sigma=[20, 60])], size=64, group=group, seed=0
     )
-    for noisy, clean, sigma in islice(chips, 12):
+    for noisy, clean, sigma, _ in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
         assert there.any()
         found = (noisy - clean).std(dim=(1, 2))[there]
@@ -76,7 +78,7 @@ def test_the_level_follows_noise_that_depends_on_the_signal(group):
     chips = Chips(
         [scene(3)], [1], [Drawn(kind="poisson-gaussian", gain=[10, 20], sigma=0)], 64, group, seed=0
     )
-    for noisy, clean, sigma in islice(chips, 12):
+    for noisy, clean, sigma, _ in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
         assert (sigma.std(dim=(1, 2)) > 0.05 * sigma.mean(dim=(1, 2)))[there].any()
         unit = ((noisy - clean) / sigma.clamp(min=1e-6))[there]
@@ -87,21 +89,21 @@ def test_the_level_follows_noise_that_depends_on_the_signal(group):
 
 def test_the_level_counts_what_is_lost_without_noise():
     drawn = [Drawn(kind="blur", mtf=0.1)]
-    noisy, clean, sigma = next(iter(Chips([scene(1)], [1], drawn, size=64, group=1, seed=0)))
+    noisy, clean, sigma, _ = next(iter(Chips([scene(1)], [1], drawn, size=64, group=1, seed=0)))
     assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
 
 
 def test_degradations_follow_each_other_and_their_share():
     steps = [Drawn(kind="gaussian", sigma=20), Drawn(kind="quantisation", step=64, probability=0.5)]
     chips = Chips([scene(1)], [1], steps, size=32, group=1, seed=0)
-    values = [len(np.unique(noisy)) for noisy, _, _ in islice(chips, 60)]
+    values = [len(np.unique(noisy)) for noisy, *_ in islice(chips, 60)]
     assert 0.3 < np.mean([count < 20 for count in values]) < 0.7
 
 
 def test_weights_say_how_often_a_scene_is_drawn():
     flat = TrainingScene.from_pixels(np.zeros((1, 40, 40), np.float32), np.ones((40, 40), bool))
     chips = Chips([flat, scene(1)], [3, 1], WHITE, size=16, group=1, seed=0)
-    share = np.mean([not clean.any() for _, clean, _ in islice(chips, 300)])
+    share = np.mean([not clean.any() for _, clean, *_ in islice(chips, 300)])
     assert 0.65 < share < 0.85
 
 
@@ -152,14 +154,16 @@ def test_the_level_is_that_of_what_is_left_of_the_noise(after):
     chips = Chips(
         [scene(1)], [1], [Drawn(kind="gaussian", sigma=60), after], size=64, group=1, seed=0
     )
-    for noisy, clean, sigma in islice(chips, 3):
+    for noisy, clean, sigma, _ in islice(chips, 3):
         assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_every_degradation_serves_in_training(name):
     drawn = [Drawn(kind=name, probability=0.9, **EXAMPLES[name])]
-    for noisy, clean, sigma in islice(Chips([scene(3)], [1], drawn, size=32, group=3, seed=0), 4):
+    for noisy, clean, sigma, _ in islice(
+        Chips([scene(3)], [1], drawn, size=32, group=3, seed=0), 4
+    ):
         assert torch.isfinite(noisy).all()
         assert torch.equal(noisy, clean) or sigma.max() > 0
 
@@ -167,7 +171,7 @@ def test_every_degradation_serves_in_training(name):
 def test_each_process_and_a_resumed_run_have_their_own_samples():
     def stream(start: int, rank: int) -> list[bytes]:
         chips = Chips([scene(1)], [1], WHITE, 16, 1, seed=0, start=start, rank=rank)
-        return [noisy.numpy().tobytes() for noisy, _, _ in islice(chips, 6)]
+        return [noisy.numpy().tobytes() for noisy, *_ in islice(chips, 6)]
 
     assert stream(0, 0)[2:] == stream(2, 0)[:4]
     assert not set(stream(0, 0)) & set(stream(0, 1))
@@ -195,3 +199,44 @@ def test_scattered_holes_leave_nothing_to_halve():
 
 def test_every_degradation_has_an_example():
     assert set(EXAMPLES) == set(DEGRADATIONS)
+
+
+def drawn_shapes(drawn: list[Drawn], count: int, bands: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The shapes that samples state, and those of their noise: ``(count, 9)`` each."""
+    chips = Chips([scene(bands)], [1], drawn, size=64, group=1, seed=0)
+    samples = list(islice(chips, count))
+    stated = np.concatenate([shape.numpy() for *_, shape in samples])
+    found = np.stack([shape_of((noisy - clean)[0].numpy()) for noisy, clean, *_ in samples])
+    return stated, found
+
+
+def test_the_shape_is_that_of_the_noise_in_whatever_turn():
+    """Noise along one axis: a turned chip must have a turned shape."""
+    stated, found = drawn_shapes([Drawn(kind="correlated", sigma=[20, 60], kernel="binned")], 40)
+    along = found[:, 6] > found[:, 2]
+    assert 5 < along.sum() < 35, "some chips are turned"
+    assert np.abs(np.log(stated[along].mean(0) / found[along].mean(0))).max() < 0.2
+    assert np.abs(np.log(stated[~along].mean(0) / found[~along].mean(0))).max() < 0.2
+
+
+def test_white_noise_has_a_shape_of_ones_with_an_error():
+    stated, _ = drawn_shapes(WHITE, 200)
+    assert np.log(stated).std() == pytest.approx(0.1, rel=0.2)
+    assert stated.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_the_shape_of_a_component_mixes_those_of_its_noises():
+    steps = [
+        Drawn(kind="gaussian", sigma=30),
+        Drawn(kind="correlated", sigma=30, kernel="bilinear"),
+    ]
+    stated, found = drawn_shapes(steps, 60, bands=3)
+    np.testing.assert_allclose(stated.mean(0), found.mean(0), rtol=0.1)
+    assert stated.mean(0)[8] == pytest.approx(np.sqrt(0.5), rel=0.1)
+
+
+def test_correlated_noise_that_grows_has_a_level_that_follows():
+    drawn = [Drawn(kind="correlated", gain=[10, 20], sigma=0, kernel="bilinear")]
+    noisy, clean, sigma, _ = next(iter(Chips([scene(1)], [1], drawn, 64, 1, seed=0)))
+    assert sigma.std() > 0.05 * sigma.mean()
+    assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)

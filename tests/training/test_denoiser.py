@@ -9,9 +9,9 @@ from geoae.training.denoiser import Denoiser
 from tests.training.test_fit import config
 
 
-def sample() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def sample() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     clean = torch.rand((2, 1, 16, 16), generator=torch.Generator().manual_seed(0))
-    return clean + 0.1, clean, torch.full_like(clean, 0.1)
+    return clean + 0.1, clean, torch.full_like(clean, 0.1), torch.ones(2, 1, 9)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
@@ -69,3 +69,20 @@ def test_a_variational_network_pays_for_its_divergence():
 def test_a_network_that_cannot_be_is_said_before_training(changes, words):
     with pytest.raises(TrainingError, match=words):
         Denoiser(config(**changes))
+
+
+def test_a_network_that_takes_a_spectrum_learns_with_it():
+    losses = {}
+    for levels in (1, 9):
+        torch.manual_seed(0)
+        network = {"widths": [4, 8], "blocks": [1, 1, 1], "levels": levels}
+        module = Denoiser(config(network=network))
+        module.log = lambda *args, **kwargs: None
+        torch.nn.init.normal_(module.network.head.weight)
+        noisy, clean, sigma, shape = sample()
+        losses[levels] = [
+            float(module.training_step((noisy, clean, sigma, told), 0))
+            for told in (shape, 2 * shape)
+        ]
+    assert losses[1][0] == losses[1][1]
+    assert losses[9][0] != losses[9][1]

@@ -7,7 +7,7 @@ __all__ = ["predict", "takes_spectrum"]
 
 def takes_spectrum(network: nn.Module) -> bool:
     """Whether a network takes the shape of the noise's spectrum."""
-    return int(getattr(network, "levels", 1)) > 1  # type: ignore[arg-type]
+    return int(getattr(network, "levels", 1)) > 1
 
 
 def predict(network: nn.Module, pixels: Tensor, sigma: Tensor, shape: Tensor | None) -> Tensor:

@@ -90,8 +90,8 @@ class ResCAE(nn.Module):
             Residual ``(B, C, H, W)`` in model units, float32.
 
         """
-        level = spread_levels(level_at(sigma, pixels, 2), shape, self.levels)
-        x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), level], dim=1)
+        told = spread_levels(level_at(sigma, pixels, 2), shape, self.levels)
+        x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), told], dim=1)
         if not self.down:
             return gated(
                 nn.functional.pixel_shuffle(self.head(self.middle(self.stem(x))), 2), sigma

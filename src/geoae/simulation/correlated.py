@@ -26,8 +26,9 @@ class Correlated:
     """Gaussian noise with a spectrum: ``y = x + sqrt(gain * max(x, 0) + sigma**2) * k``.
 
     ``k`` is white noise that was resampled and filtered, of variance 1. Bias 0, variance ``gain *
-    max(x, 0) + sigma**2``. Where the noise grows with the signal, this assumes that the signal
-    changes little over the kernel.
+    max(x, 0) + sigma**2``, averaged over the positions of pixels on the detectors' grid where the
+    kernel has one. Where the noise grows with the signal, this assumes that the signal changes
+    little over the kernel.
     """
 
     sigma: PerBand
