@@ -1,5 +1,6 @@
 """The promise of the house: a scene restored in tiles is the scene restored whole."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,13 +16,18 @@ from geoae.pipeline.engine import Work, restore_slabs
 from geoae.raster.memory import ArraySource
 from geoae.tiling.plan import TilePlan
 from tests.support.doubles import Parts, randomised, unscaled
+from tests.support.networks import random_shapes
 
 TOLERANCE = 1e-4
+# The network that takes the spectrum of the noise.
+SPECTRAL = "res_cae spectral"
+NETWORKS = [*ARCHITECTURES, SPECTRAL]
 # Smaller than the defaults, to be quick; the field is that of the default network.
 SMALL = {
     "nafnet": {"channels": 2, "widths": (8, 12, 16), "blocks": (1, 1, 1, 1, 1)},
     "res_cae": {"channels": 2, "widths": (8, 12, 16)},
     "smp": {"depth": 2},
+    SPECTRAL: {"channels": 2, "widths": (8, 12, 16), "levels": 9},
 }
 SIZES = [(437, 610), (1, 611), (263, 97)]
 WHOLE = 100_000
@@ -31,7 +37,7 @@ WHOLE = 100_000
 def random_model(architecture: str) -> TorchRestorer:
     """A network with random weights and a residual of some tenths of a model unit."""
     torch.manual_seed(0)
-    network = randomised(ARCHITECTURES[architecture](**SMALL.get(architecture, {})))
+    network = randomised(ARCHITECTURES[architecture.split()[0]](**SMALL.get(architecture, {})))
     halo = measure_halo(network, network.channels, network.multiple)
     card = Card.model_construct(
         name="random",
@@ -46,9 +52,7 @@ def random_model(architecture: str) -> TorchRestorer:
 
 @cache
 def restorer(name: str) -> TorchRestorer:
-    return (
-        random_model(name) if name in ARCHITECTURES else load(name, device="cpu", precision="fp32")
-    )
+    return random_model(name) if name in NETWORKS else load(name, device="cpu", precision="fp32")
 
 
 def scene(bands: int, height: int, width: int) -> np.ndarray:
@@ -63,12 +67,10 @@ def restored(
 ) -> np.ndarray:
     """DN are model units here, so the residual is not rounded on its way out."""
     plan = TilePlan.fitted(*pixels.shape[1:], tile=tile, halo=halo, multiple=restorer.multiple)
-    work = Work(
-        plan,
-        unscaled(restorer.channels, sigma=0.2, bands=len(pixels)),
-        restorer,
-        [None] * len(pixels),
-    )
+    scale = unscaled(restorer.channels, sigma=0.2, bands=len(pixels))
+    if restorer.takes_spectrum:
+        scale = replace(scale, shape=random_shapes(1, restorer.channels)[0].astype(np.float64))
+    work = Work(plan, scale, restorer, [None] * len(pixels))
     parts = Parts(pixels.shape, pixels.dtype)
     restore_slabs(work, ArraySource(pixels, mask).read, list(plan.slabs()), parts)
     return parts.pixels
@@ -81,9 +83,7 @@ def tiles(restorer: TorchRestorer) -> list[int]:
     return [least, least + 5 * multiple, least + 15 * multiple]
 
 
-models = pytest.mark.parametrize(
-    "name", [*ARCHITECTURES, *(card.name for card in shipped_models())]
-)
+models = pytest.mark.parametrize("name", [*NETWORKS, *(card.name for card in shipped_models())])
 
 
 @models

@@ -17,7 +17,8 @@ class Drift(Blur):
     ) -> np.ndarray:
         ramp = np.arange(pixels.shape[2])[:, None] + 10.0 * np.arange(pixels.shape[3])
         level = sigma if sigma.ndim == 4 else sigma[:, :, None, None]
-        return (level * (pixels + ramp)).astype(np.float32)
+        steep = 1.0 if shape is None else shape[:, :, 1, None, None]
+        return (level * (steep * pixels + ramp)).astype(np.float32)
 
 
 def turns(pixels: np.ndarray) -> list[np.ndarray]:
@@ -80,3 +81,26 @@ def test_an_order_for_an_ensemble_is_another_result(tmp_path):
             == 0
         )
     assert np.abs(read(tmp_path / "one.tif") - read(tmp_path / "eight.tif")).max() > 1e-3
+
+
+def test_the_ensemble_turns_the_spectrum_with_its_tile():
+    """Rows become columns at a quarter turn: the drift's (0, 1/4) becomes (1/4, 0)."""
+    pixels = np.random.default_rng(0).normal(size=(1, 1, 16, 24)).astype(np.float32)
+    sigma = np.ones((1, 1), np.float32)
+    shape = np.arange(9, dtype=np.float32).reshape(1, 1, 9)
+    across = shape.reshape(1, 1, 3, 3).swapaxes(2, 3).reshape(1, 1, 9)
+    ensemble = SelfEnsemble(Drift())
+    found = ensemble(pixels, sigma, shape)
+    for number, (turned, expected) in enumerate(zip(turns(pixels), turns(found), strict=True)):
+        told = across if number % 2 else shape
+        np.testing.assert_allclose(
+            ensemble(np.ascontiguousarray(turned), sigma, told), expected, rtol=1e-4, atol=1e-3
+        )
+    assert np.abs(ensemble(pixels, sigma, across) - found).max() < 1e-3, "both count in an ensemble"
+    assert np.abs(ensemble(pixels, sigma) - found).max() > 0.1
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_ensemble_takes_a_spectrum_where_its_model_does(known):
+    assert SelfEnsemble(Drift(takes_spectrum=known)).takes_spectrum is known
+    assert not Identity().takes_spectrum

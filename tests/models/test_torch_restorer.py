@@ -7,7 +7,7 @@ from geoae.errors import DeviceError, ModelError
 from geoae.models.card import Card
 from geoae.models.folder import load
 from geoae.models.torch_restorer import TorchRestorer
-from tests.support.networks import random_batch
+from tests.support.networks import random_batch, random_shapes, save_small_network
 
 
 @pytest.mark.parametrize(("faster", "precision"), [(True, "bf16"), (False, "fp32")])
@@ -150,3 +150,34 @@ def test_a_network_that_gives_no_number_never_reaches_a_pixel(made):
     pixels[0, 0, 3, 3] = np.nan
     with pytest.raises(ModelError, match="no numbers"):
         restorer(pixels, np.full((1, 2), 0.1, np.float32))
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory):
+    """A model folder whose network takes a spectrum."""
+    folder = tmp_path_factory.mktemp("coloured")
+    save_small_network(folder, channels=2, widths=(4, 6, 8), levels=9)
+    return folder
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_spectra_go_with_their_samples(coloured, size):
+    restorer = load(str(coloured), device="cpu", precision="fp32", batch_size=size)
+    assert restorer.takes_spectrum
+    pixels, sigma = random_batch(5)
+    shapes = random_shapes(5, 2)
+    together = restorer(pixels, sigma, shapes)
+    assert np.abs(together - restorer(pixels, sigma)).max() > 1e-3
+    order = [3, 0, 4, 1, 2]
+    found = restorer(pixels[order], sigma[order], shapes[order])
+    assert found.tobytes() == together[order].tobytes()
+    white = restorer(pixels, sigma, np.ones_like(shapes))
+    np.testing.assert_allclose(white, restorer(pixels, sigma), rtol=0, atol=1e-6)
+
+
+def test_a_model_that_takes_no_spectrum_ignores_it(made):
+    restorer = load(str(made[0]), device="cpu", precision="fp32")
+    assert not restorer.takes_spectrum
+    pixels, sigma = random_batch(3)
+    told = restorer(pixels, sigma, random_shapes(3, 2))
+    assert told.tobytes() == restorer(pixels, sigma).tobytes()

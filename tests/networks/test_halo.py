@@ -35,3 +35,17 @@ class Faint(Lines):
 def test_the_halo_counts_what_changes_a_pixel_and_the_field_all():
     assert measure_halo(Faint(), 1, 1) == 1
     assert measure_field(Faint(), 1, 1) == 3
+
+
+class Coloured(Lines):
+    """Looks farther where the noise has low frequencies alone."""
+
+    levels = 9
+
+    def forward(self, pixels, sigma, shape=None):
+        far = shape is not None and bool((shape[..., 8] < 0.1).all())
+        return self.conv(pixels) if far else pixels * sigma
+
+
+def test_the_halo_of_a_network_that_takes_a_spectrum_is_that_of_its_worst_noise():
+    assert measure_halo(Coloured(), 1, 1) == 3

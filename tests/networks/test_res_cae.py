@@ -3,8 +3,9 @@ import torch
 
 from geoae.networks import ResCAE, res_cae
 from geoae.networks.layers import by_rows
+from geoae.networks.res_cae import with_levels
 from tests.support.doubles import randomised
-from tests.support.networks import level, noisy
+from tests.support.networks import level, noisy, random_shapes
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ from tests.support.networks import level, noisy
         {"widths": (8, 16), "blocks": (2, 1, 0), "upsampling": "nearest"},
         {"widths": (8, 16), "blocks": (0, 1, 2), "upsampling": "nearest"},
         {"widths": (8, 16, 16, 16), "blocks": (0, 1, 2, 1, 0, 3, 1)},
+        {"widths": (8, 16), "blocks": (2, 1, 0), "levels": 9},
     ],
 )
 def test_rows_in_ranges_are_those_of_the_whole(sizes, monkeypatch):
@@ -47,3 +49,64 @@ def test_training_computes_whole_levels(monkeypatch):
     with torch.inference_mode():
         network(pixels, level(network))
     assert asked == [True, True, False, False]
+
+
+SMALL = {"widths": (4, 8), "blocks": (1, 1, 1)}
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_weights_with_more_levels_compute_the_same_for_white_noise(channels):
+    """And another residual for noise of another spectrum, or of a larger sum of levels."""
+    old = randomised(ResCAE(channels, **SMALL))
+    new = ResCAE(channels, **SMALL, levels=9).eval()
+    new.load_state_dict(with_levels(old.state_dict(), 9))
+    pixels, sigma = noisy(old, 32, 40, batch=2), level(old, batch=2)
+    sigma[0] *= 2
+    with torch.inference_mode():
+        before = old(pixels, sigma)
+        torch.testing.assert_close(new(pixels, sigma), before, rtol=0, atol=1e-6)
+        ones = torch.ones(2, channels, 9)
+        torch.testing.assert_close(new(pixels, sigma, ones), before, rtol=0, atol=1e-6)
+        assert not torch.allclose(new(pixels, sigma, 2 * ones), before, rtol=0, atol=1e-4)
+
+
+def test_each_component_and_sample_has_its_own_spectrum():
+    network = randomised(ResCAE(2, **SMALL, levels=9))
+    pixels, sigma = noisy(network, 32, 32, batch=2), level(network, batch=2)
+    shapes = torch.from_numpy(random_shapes(2, 2))
+    with torch.inference_mode():
+        together = network(pixels, sigma, shapes)
+        for sample in range(2):
+            one = slice(sample, sample + 1)
+            alone = network(pixels[one], sigma[one], shapes[one])
+            torch.testing.assert_close(alone, together[one], rtol=0, atol=1e-6)
+        for place in range(9):
+            for component in range(2):
+                changed = shapes.clone()
+                changed[0, component, place] += 1
+                moved = (network(pixels, sigma, changed) - together).abs().amax(dim=(1, 2, 3))
+                assert moved[0] > 1e-5
+                assert moved[1] == 0
+
+
+def test_a_map_of_one_level_is_that_level_for_every_spectrum():
+    network = randomised(ResCAE(2, **SMALL, levels=9))
+    pixels, sigma, shapes = noisy(network, 32, 40), level(network), random_shapes(1, 2)
+    mapped = sigma.expand_as(pixels).contiguous()
+    with torch.inference_mode():
+        found = [network(pixels, told, torch.from_numpy(shapes)) for told in (sigma, mapped)]
+    torch.testing.assert_close(*found, rtol=0, atol=1e-6)
+
+
+def test_one_level_ignores_the_spectrum():
+    network = randomised(ResCAE(**SMALL))
+    pixels, sigma = noisy(network, 32, 32), level(network)
+    with torch.inference_mode():
+        assert torch.equal(
+            network(pixels, sigma, torch.from_numpy(random_shapes(1, 1))), network(pixels, sigma)
+        )
+
+
+def test_other_numbers_of_levels_are_refused():
+    with pytest.raises(ValueError, match="levels = 4: give 1 or 9"):
+        ResCAE(levels=4)

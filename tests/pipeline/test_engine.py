@@ -289,3 +289,30 @@ def test_the_value_of_a_hole_does_not_change_a_level_by_signal():
         for value in (0.0, 65535.0)
     ]
     assert found[0].tobytes() == found[1].tobytes()
+
+
+@dataclass
+class Spectral(Blur):
+    """Takes a frequency of the spectrum it is told for noise."""
+
+    takes_spectrum: bool = True
+
+    def __call__(
+        self, pixels: np.ndarray, sigma: np.ndarray, shape: np.ndarray | None = None
+    ) -> np.ndarray:
+        assert shape is not None
+        assert shape.shape == (*pixels.shape[:2], 9)
+        assert shape.dtype == np.float32
+        return np.broadcast_to(shape[:, :, 4, None, None], pixels.shape).copy()
+
+
+@pytest.mark.parametrize("samples", [1, 6])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_each_component_has_its_own_spectrum(channels, samples):
+    pixels = np.full((4, 90, 60), 1000, np.uint16)
+    work = work_on(pixels, Spectral(channels=channels, samples=samples))
+    shape = np.tile(np.arange(1.0, 5.0)[:, None], (1, 9))
+    work = replace(work, scale=replace(work.scale, shape=shape))
+    found = restored(pixels, None, work).pixels
+    for band, value in enumerate([999, 998, 997, 996]):
+        assert (found[band] == value).all()

@@ -193,3 +193,19 @@ def test_the_map_is_linear_and_keeps_no_offset_of_its_own(bands, group, seed):
     assert not scale.to_native(np.zeros((len(scale.sigma), 3, 4), np.float32)).any()
     level = np.broadcast_to(scale.offset[:, None, None], (bands, 3, 4))
     np.testing.assert_allclose(scale.to_model(level), 0, atol=1e-6)
+
+
+def test_components_have_the_spectra_that_their_bands_give_them():
+    """Two bands rotated: checked with the weights of the map itself."""
+    sigma = np.array([2.0, 5.0, 1.0])
+    covariance = np.array([[90.0, 40.0, 5.0], [40.0, 150.0, -20.0], [5.0, -20.0, 60.0]])
+    shapes = np.random.default_rng(0).uniform(0, 2, (3, 9))
+    scale = Scale.principal(np.zeros(3), covariance, sigma, 2, shapes=shapes)
+    assert scale.shape is not None
+    assert scale.shape.shape == (4, 9)
+    for component in range(3):
+        noise = scale.forward[component] ** 2 * sigma**2
+        power = (noise[:, None] * shapes**2).sum(axis=0) / scale.sigma[component] ** 2
+        np.testing.assert_allclose(scale.shape[component] ** 2, power)
+    assert (scale.shape[3] == 1).all(), "a component without bands counts as white"
+    assert Scale.principal(np.zeros(3), covariance, sigma, 2).shape is None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +22,21 @@ def save_small_network(
     widths: Sequence[int] = (2, 2, 2),
     head: float = 0.1,
     tile: int = 256,
+    levels: int = 1,
 ) -> nn.Module:
     """Save a model folder with a small network of random weights, and return the network.
 
-    ``head`` is the spread of the last layer's weights: the residual is as large as it is.
+    ``head`` is the spread of the last layer's weights: the residual is as large as it is. With 9
+    ``levels`` it takes the spectrum of the noise.
     """
     torch.manual_seed(0)
-    arguments = {"channels": channels, "widths": list(widths), "blocks": [1, 0, 0, 0, 0]}
+    arguments: dict[str, Any] = {
+        "channels": channels,
+        "widths": list(widths),
+        "blocks": [1, 0, 0, 0, 0],
+    }
+    if levels > 1:
+        arguments["levels"] = levels
     network = randomised(ResCAE(**arguments), head=head)
     save(
         folder,
@@ -59,3 +68,9 @@ def random_batch(samples: int = 5, side: int = 32, seed: int = 0) -> tuple[np.nd
     rng = np.random.default_rng(seed)
     pixels = rng.random((samples, 2, side, side), np.float32)
     return pixels, rng.uniform(0.05, 0.2, (samples, 2)).astype(np.float32)
+
+
+def random_shapes(samples: int, channels: int, seed: int = 0) -> np.ndarray:
+    """Any spectra ``(samples, channels, 9)`` of noise."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0, 2, (samples, channels, 9)).astype(np.float32)
