@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,6 +8,8 @@ from hypothesis import strategies as st
 from geoae.diagnosis.sampling import sample
 from geoae.diagnosis.statistics import Facts
 from geoae.errors import RecipeError
+from geoae.radiometry.scale import Scale
+from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
 from geoae.raster.memory import ArraySource
 from geoae.tiling.window import windows
 from tests.support.rasters import noise, texture
@@ -120,3 +124,15 @@ def test_the_covariance_of_bands_with_holes_is_one(shared):
     assert np.linalg.eigvalsh(found.covariance).min() > -1e-6 * np.trace(found.covariance)
     own = [band[valid].var() for band, valid in zip(pixels, mask, strict=True)]
     np.testing.assert_allclose(np.diag(found.covariance), own, rtol=1e-6)
+
+
+def test_the_map_of_a_scene_has_the_spectrum_of_its_noise():
+    found = facts(texture(2, 100, 100) + noise((2, 100, 100), 10), sigma=[10.0, 10.0])
+    assert found.scale(1).shape is None
+    kernels = ("bilinear", "white")
+    correlation = np.array([correlation_of(*KERNELS[name]) for name in kernels])
+    told = replace(found, correlation=correlation).scale(1)
+    shapes = to_shape(correlation)
+    expected = Scale.principal(found.mean, found.covariance, found.sigma, 1, shapes=shapes)
+    assert np.array_equal(told.shape, expected.shape)
+    assert np.ptp(told.shape) > 0.5

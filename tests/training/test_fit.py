@@ -237,3 +237,24 @@ def test_hardware_that_cannot_be_is_said(scenes, tmp_path, hardware, changes):
     with pytest.raises(TrainingError, match="--accelerator") as caught:
         fit(config(**changes), scenes, tmp_path / "work", hardware)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_network_that_takes_a_spectrum_may_start_from_one_that_does_not(scenes, tmp_path):
+    export(config(), fit(config(cycles=[1]), scenes, tmp_path / "first"), tmp_path / "model")
+    start, network = str(tmp_path / "model"), NETWORK | {"levels": 9}
+    more = config(cycles=[1], learning_rate=1e-12, start=start, network=network)
+    card = export(more, fit(more, scenes, tmp_path / "second"), tmp_path / "more")
+    first, second = (
+        load_file(tmp_path / name / "weights.safetensors") for name in ("model", "more")
+    )
+    assert card.network["levels"] == 9
+    assert second["stem.weight"].shape[1] == 13
+    assert torch.allclose(
+        second["stem.weight"][:, 4:].sum(dim=1), first["stem.weight"][:, 4], atol=1e-6
+    )
+    # The new model is a start of its own, and none for a network with one level.
+    again = config(cycles=[1], learning_rate=1e-12, start=str(tmp_path / "more"), network=network)
+    fit(again, scenes, tmp_path / "third")
+    with pytest.raises(TrainingError, match="same network"):
+        fit(config(start=str(tmp_path / "more")), scenes, tmp_path / "fourth")

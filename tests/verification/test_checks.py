@@ -199,3 +199,28 @@ def test_any_grid_will_do(multiple):
     with subject_of(smooth, "cpu", "fp32", claims.model_dump(exclude={"tensors"})) as subject:
         place = Bench.of(replace(subject, restorer=model), None)
     assert failed(place, set(CHECKS) - {"files"}) == set()
+
+
+@dataclass(frozen=True)
+class Spectral(Told):
+    """Breaks its promises only where it is told a spectrum that is not white."""
+
+    takes_spectrum: bool = True
+    breaks: bool = True
+
+    def __call__(self, pixels, sigma, shape=None):
+        told = super().__call__(pixels, sigma)
+        if shape is None or not self.breaks or (shape == 1).all():
+            return told
+        level = sigma.mean(axis=(2, 3)) if sigma.ndim == 4 else sigma
+        mean = pixels.mean(axis=(0, 2, 3), keepdims=True)
+        return (told + (level[:, :, None, None] + 0.001) * mean).astype(np.float32)
+
+
+@pytest.mark.parametrize("breaks", [True, False])
+def test_a_model_that_takes_a_spectrum_is_checked_with_one(breaks):
+    model = Spectral(breaks=breaks)
+    with subject_of("identity", "cpu", "fp32", {}) as subject:
+        place = bench(replace(subject, restorer=model, exact=model))
+    broken = {"clean", "tiled", "varying", "shift", "halo", "company"}
+    assert failed(place, set(CHECKS) - MACHINE) == (broken if breaks else set())
