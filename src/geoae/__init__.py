@@ -27,9 +27,9 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
     Args:
         source: scene to restore: anything GDAL opens by name.
         target: file to write; by default ``NAME_restored.tif`` beside the source.
-        **options: the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), device,
-            precision, recipe, tile, overlap, batch_size, bands, nodata, tta, profile, overwrite,
-            fresh.
+        **options: the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), psd,
+            device, precision, recipe, tile, overlap, batch_size, bands, nodata, tta, profile,
+            overwrite, fresh.
 
     Returns:
         What the run did, in figures.

@@ -8,6 +8,7 @@ import xarray
 import geoae
 import geoae.accessor
 from geoae.errors import InputError, RecipeError
+from tests.support.networks import save_small_network
 from tests.support.rasters import noise, read, texture, write
 
 
@@ -238,3 +239,14 @@ def test_scattered_nodata_is_measured_as_in_a_file(model, tmp_path):
     geoae.restore(source, tmp_path / "out.tif", model=model, precision="fp32")
     restored = lazily(source).geoae.restore(model=model, precision="fp32").compute()
     assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
+
+
+def test_a_spectrum_does_what_it_does_to_a_file(scene, tmp_path):
+    save_small_network(tmp_path / "m", levels=9, head=0.01)
+    options = {"model": str(tmp_path / "m"), "precision": "fp32", "sigma": 25, "psd": "bilinear"}
+    geoae.restore(scene, tmp_path / "out.tif", **options)
+    array = lazily(scene)
+    found = array.geoae.restore(**options).compute(scheduler="synchronous").values
+    assert np.array_equal(found, read(tmp_path / "out.tif"))
+    white = array.geoae.restore(**options | {"psd": "white"}).compute(scheduler="synchronous")
+    assert (white.values != found).mean() > 0.1

@@ -1,5 +1,7 @@
 """Digests by which an archive knows what is done: they may change only where the pixels do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -110,6 +112,7 @@ def test_a_new_option_that_nobody_uses_changes_no_digest():
         {"overlap": 64},
         {"bands": [1]},
         {"sigma": 3.0},
+        {"psd": "white"},
         {"tta": True},
         {"profile": "gtiff"},
     ],
@@ -120,3 +123,24 @@ def test_every_option_is_in_the_digest(options):
         prepared(Job(source="s.tif", **options), bands).order
         != prepared(Job(source="s.tif"), bands).order
     )
+
+
+def test_a_spectrum_counts_by_its_content_and_where_the_model_takes_one(tmp_path):
+    path, bands = tmp_path / "noise.npy", (1, 2)
+    orders = []
+    for density in (np.eye(9), np.ones((9, 9))):
+        np.save(path, density)
+        job = Job(source="s.tif", sigma=3.0, psd=str(path))
+        orders.append(prepared(job, bands).order)
+    assert orders[0] != orders[1]
+
+    def fingerprint(*, takes: bool, correlation: np.ndarray | None) -> str:
+        found = prepared(Job(source="s.tif"), bands)
+        facts = replace(found.facts, correlation=correlation)
+        work = replace(found.work, restorer=Identity(tile=1024, takes_spectrum=takes))
+        return replace(found, facts=facts, work=work).fingerprint
+
+    flat, other = np.ones((2, 9, 9)), np.zeros((2, 9, 9))
+    assert fingerprint(takes=True, correlation=flat) != fingerprint(takes=True, correlation=other)
+    ignored = fingerprint(takes=False, correlation=flat)
+    assert ignored == fingerprint(takes=True, correlation=None)

@@ -117,3 +117,12 @@ def test_the_output_is_named_after_the_scene_unless_it_is_given():
 def test_an_option_that_nobody_knows_names_the_nearest():
     with pytest.raises(RecipeError, match=r"^unknown key tiel; did you mean tile\?$"):
         Job.checked(source="s.tif", tiel=512)
+
+
+def test_correlated_noise_needs_its_level(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('psd = "bilinear"\n')
+    with pytest.raises(RecipeError, match=r"psd = bilinear: .*; give --sigma too"):
+        merged(Job(source="s.tif", recipe=str(path)))
+    assert merged(Job(source="s.tif", recipe=str(path), sigma=4.0)).psd == "bilinear"
+    assert merged(Job(source="s.tif", recipe=str(path), psd="white")).psd == "white"

@@ -14,8 +14,10 @@ from geoae.pipeline import prepare as pipeline_prepare
 from geoae.pipeline.job import Job, ModelSpec, merged
 from geoae.pipeline.prepare import TILE_BYTES, build_work, load_restorer, plan_for, prepare
 from geoae.pipeline.recipe import Recipe
+from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
 from geoae.raster.memory import ArraySource
 from tests.support.doubles import unscaled
+from tests.support.networks import save_small_network
 from tests.support.rasters import noise, texture, write
 
 
@@ -77,7 +79,7 @@ def test_a_scene_of_flags_alone_has_no_noise_to_estimate(scene):
 def test_noise_that_cannot_be_estimated_is_asked_for(scene, monkeypatch):
     class Failing(Facts):
         @classmethod
-        def of(cls, samples, sigma=None):
+        def of(cls, samples, sigma=None, correlation=None):
             return dataclasses.replace(Facts.of(samples, sigma), sigma=np.array([np.nan]))
 
     monkeypatch.setattr(pipeline_prepare, "Facts", Failing)
@@ -152,3 +154,23 @@ def test_too_few_pixels_side_by_side_need_a_sigma(tmp_path):
 def test_a_scene_that_is_only_small_is_not_refused(tmp_path):
     source = str(write(tmp_path / "in.tif", texture(1, 12, 12).astype(np.uint16)))
     assert "no noise that can be seen" in prepare(Job(source=source)).warnings[0]
+
+
+def test_a_spectrum_reaches_the_network_with_each_component(scene, tmp_path):
+    save_small_network(tmp_path / "m", levels=9)
+    job = Job(source=str(scene), model=str(tmp_path / "m"), sigma=20.0, psd="bilinear")
+    found = prepare(job)
+    assert found.warnings == []
+    expected = to_shape(correlation_of(*KERNELS["bilinear"])[None])
+    np.testing.assert_allclose(found.work.scale.shape, expected, atol=1e-9)
+    assert prepare(job.model_copy(update={"psd": "white"})).work.scale.shape is None
+    orders = {prepare(job.model_copy(update={"psd": name})).order for name in ("cubic", "bilinear")}
+    assert len(orders) == 2
+
+
+def test_a_model_that_takes_no_spectrum_says_so(scene, tmp_path):
+    save_small_network(tmp_path / "m")
+    job = Job(source=str(scene), model=str(tmp_path / "m"), sigma=20.0, psd="bilinear")
+    found = prepare(job)
+    assert found.warnings == ["small: takes no spectrum of the noise; psd is ignored"]
+    assert found.fingerprint == prepare(job.model_copy(update={"psd": None})).fingerprint

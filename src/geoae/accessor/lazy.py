@@ -20,13 +20,16 @@ from geoae.pipeline.job import Job, ModelSpec, merged
 from geoae.pipeline.prepare import load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
+from geoae.radiometry.psd import read_psd
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.window import reflect, windows
-from geoae.types import Pixels, Samples
+from geoae.types import Floats, Pixels, Samples
 
 __all__ = ["LazyRestoration"]
 
+# Standard deviation of each band and normalised autocovariances, where users give them.
+Noise = tuple[list[float] | None, Floats | None]
 # Tile rows a chunk: each chunk computes one more row of tiles above it.
 TILE_ROWS = 4
 
@@ -105,7 +108,9 @@ class LazyRestoration:
             for grid in grids_of(height, width)
         ]
         source = None if isinstance(self.restorer, Identity) else self.source
-        facts = dask.delayed(_facts)(samples, self.nodata, sigma, source)
+        psd = self.options.psd
+        correlation = None if psd is None else read_psd(psd, len(self.chosen))
+        facts = dask.delayed(_facts)(samples, self.nodata, (sigma, correlation), source)
         remote = dask.delayed(RemoteWork)(self.model, self.restorer.digest, self.options, facts)
         node = dask.delayed(_slab)
         rows = []
@@ -150,16 +155,15 @@ def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     return int(rows.min()), int(rows.max()) + 1
 
 
-def _facts(
-    samples: list[list[Pixels]], nodata: Nodata, sigma: list[float] | None, source: str | None
-) -> Facts:
+def _facts(samples: list[list[Pixels]], nodata: Nodata, noise: Noise, source: str | None) -> Facts:
     """Statistics of a scene; those of a ``source`` that is named must tell of its noise."""
     found: Samples = []
     for grid in samples:
         found = [(pixels, is_measured(pixels, nodata)) for pixels in grid]
         if enough(found):
             break
-    facts = Facts.of(found, sigma)
+    sigma, correlation = noise
+    facts = Facts.of(found, sigma, correlation)
     asked = source and sigma is None and facts.valid < 1
     if asked and find_untold(found, facts.sigma).size:
         raise InputError(

@@ -22,6 +22,11 @@ OPTIONS: list[Callable[[Any], Any]] = [
         metavar="auto|DN|DN,DN,...",
         help="Noise of all restored bands, or of each; auto estimates it.",
     ),
+    click.option(
+        "--psd",
+        metavar="NAME|PATH",
+        help="Spectrum of the noise: a known product's, or a file of its power spectral density.",
+    ),
     DEVICE,
     PRECISION,
     click.option("--recipe", metavar="NAME|PATH", help="Options for scenes of one kind, as TOML."),

@@ -45,13 +45,20 @@ class Facts:
     white noise."""
 
     @classmethod
-    def of(cls, samples: Samples, sigma: Sequence[float] | None = None) -> Self:
+    def of(
+        cls,
+        samples: Samples,
+        sigma: Sequence[float] | None = None,
+        correlation: NDArray[np.float64] | None = None,
+    ) -> Self:
         """Compute the statistics of a sample.
 
         Args:
             samples: pixels in DN and mask of each window, ``(band, row, col)``.
             sigma: noise of each band in DN, ``(band,)``, constant over the signal; None to estimate
                 it.
+            correlation: normalised autocovariance of each band's noise ``(band, 9, 9)``; None for
+                white noise.
 
         Raises:
             RecipeError: ``sigma`` is far above the variation of the scene.
@@ -70,7 +77,8 @@ class Facts:
         mean, covariance = _moments(samples)
         if sigma is not None:
             _refuse_louder_than_all(noise, np.sqrt(np.diag(covariance)))
-        return cls(mean, covariance, noise, slope, digest.hexdigest(), float(valid))
+        found = digest.hexdigest()
+        return cls(mean, covariance, noise, slope, found, float(valid), correlation)
 
     @classmethod
     def none(cls) -> Self:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from geoae.models.restorer import Restorer
 from geoae.pipeline.recipe import Recipe
+from geoae.radiometry.psd import digest_psd
 from geoae.raster.scene import Scene
 from geoae.raster.tags import noted
 from geoae.system.files import is_local
@@ -56,6 +57,8 @@ def _set_options(options: Recipe) -> list[tuple[str, object]]:
     So a new option that nobody uses changes no digest.
     """
     given = options.model_dump(exclude={"description", "model"}, exclude_defaults=True)
+    if options.psd is not None:
+        given["psd"] = digest_psd(options.psd)  # a file may change
     return sorted((dict.fromkeys(FIRST_OPTIONS) | given).items())
 
 

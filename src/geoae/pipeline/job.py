@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoae.config import explain
 from geoae.errors import RecipeError
-from geoae.pipeline.recipe import FILL, Bands, Fill, Recipe, Sigma
+from geoae.pipeline.recipe import FILL, PSD, Bands, Fill, Recipe, Sigma
+from geoae.radiometry.psd import WHITE
 from geoae.system.files import is_local
 
 __all__ = ["Job", "ModelSpec", "merged", "target_of"]
@@ -31,6 +32,7 @@ class Job(BaseModel):
     sigma: Sigma | None = Field(
         None, description="noise in DN, of all restored bands or of each; or auto"
     )
+    psd: str | None = Field(None, description=PSD)
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N"
     )
@@ -114,7 +116,7 @@ def merged(job: Job) -> Recipe:
     """
     recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
     asked = job.model_dump(
-        include={"model", "sigma", "tile", "overlap", "bands", "nodata", "tta", "profile"},
+        include={"model", "sigma", "psd", "tile", "overlap", "bands", "nodata", "tta", "profile"},
         exclude_none=True,
     )
     if isinstance(recipe.sigma, list) and "bands" in asked and "sigma" not in asked:
@@ -122,4 +124,9 @@ def merged(job: Job) -> Recipe:
             f"{job.recipe}: gives the noise of each of its own bands; with --bands give --sigma too"
         )
     defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}
-    return Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
+    options = Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
+    if options.psd not in (None, WHITE) and options.sigma == "auto":
+        raise RecipeError(
+            f"psd = {options.psd}: the level of correlated noise is not estimated; give --sigma too"
+        )
+    return options

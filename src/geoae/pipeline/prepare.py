@@ -15,6 +15,7 @@ from geoae.pipeline.job import Job, ModelSpec, merged, target_of
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.source import Source
 from geoae.radiometry.nodata import FillValue, border, find_fill
+from geoae.radiometry.psd import read_psd
 from geoae.radiometry.scale import Scale
 from geoae.raster.scene import Scene
 from geoae.raster.tags import history, remark
@@ -82,7 +83,11 @@ class Prepared:
         given = (ALGORITHM, scene.identity, facts.digest, scene.bands, *noise, work.restorer.digest)
         chosen = (work.ramp, self.job.precision, self.options.profile)
         nodata = [] if scene.fill is None else [scene.fill]
-        return hash_texts(*map(repr, given), plan_text(work.plan), *map(repr, [*chosen, *nodata]))
+        # Facts newer than geoae 0.1 count only where there are any.
+        newer = [*chosen, *nodata]
+        if facts.correlation is not None and work.restorer.takes_spectrum:
+            newer.append(facts.correlation.tolist())
+        return hash_texts(*map(repr, given), plan_text(work.plan), *map(repr, newer))
 
 
 def prepare(job: Job, options: Recipe | None = None) -> Prepared:
@@ -107,13 +112,16 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
     facts, fill, unchanged = Facts.none(), None, []
     if scene.bands:
         sigma = options.known_sigma(job.source, scene.bands)
+        correlation = None if options.psd is None else read_psd(options.psd, len(scene.bands))
         with scene.reader() as reader:
             samples = sample(reader.read, scene.height, scene.width)
             edges = border(reader.read, scene.height, scene.width)
         release_memory()  # of GDAL's blocks
-        facts, fill = Facts.of(samples, sigma), find_fill(samples, edges)
+        facts, fill = Facts.of(samples, sigma, correlation), find_fill(samples, edges)
         if not isinstance(restorer, Identity):
             unchanged = _explain_unchanged(scene, samples, facts, told=sigma is not None)
+            if correlation is not None and not restorer.takes_spectrum:
+                unchanged.append(f"{restorer.name}: takes no spectrum of the noise; psd is ignored")
         del samples
         release_memory()
     if not np.isfinite([*facts.sigma, *facts.slope]).all():

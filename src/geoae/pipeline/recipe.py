@@ -13,7 +13,7 @@ from geoae.config import read_toml
 from geoae.errors import RecipeError
 from geoae.resources import shipped
 
-__all__ = ["Bands", "Fill", "Recipe", "Sigma"]
+__all__ = ["PSD", "Bands", "Fill", "Recipe", "Sigma"]
 
 
 # No raster that GDAL reads has more: a range beyond would only fill memory.
@@ -121,6 +121,12 @@ FILL = (
 )
 
 
+PSD = (
+    "spectrum of the noise: a known product's, like bilinear or cubic-100/30, or a file of its"
+    " power spectral density that numpy.save wrote"
+)
+
+
 class Recipe(BaseModel):
     """Options shared by scenes of one kind. A flag has priority over a recipe, a recipe over the
     card.
@@ -133,6 +139,7 @@ class Recipe(BaseModel):
     sigma: Sigma | None = Field(
         None, description="noise in DN, of all restored bands or of each; or auto"
     )
+    psd: str | None = Field(None, description=PSD)
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     bands: Bands | None = Field(
