@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from geoae.networks import predict
 from geoae.training.config import TrainConfig
 from geoae.training.denoiser import Denoiser
 from geoae.training.fit import chips_of, fit
@@ -32,8 +33,8 @@ def bare(config: TrainConfig) -> float:
         if step == 20:
             began = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16):
-            noisy, clean, sigma = held[step % HELD]
-            loss = module.loss(noisy - module.network(noisy, sigma), clean, sigma)
+            noisy, clean, sigma, shape = held[step % HELD]
+            loss = module.loss(noisy - predict(module.network, noisy, sigma, shape), clean, sigma)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.network.parameters(), config.clip)
