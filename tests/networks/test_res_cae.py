@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from geoae.networks import ResCAE, res_cae
+from geoae.networks.halo import measure_field
 from geoae.networks.layers import by_rows
-from geoae.networks.res_cae import with_levels
+from geoae.networks.res_cae import adapt
 from tests.support.doubles import randomised
 from tests.support.networks import level, noisy, random_shapes
 
@@ -16,6 +17,7 @@ from tests.support.networks import level, noisy, random_shapes
         {"widths": (8, 16), "blocks": (0, 1, 2), "upsampling": "nearest"},
         {"widths": (8, 16, 16, 16), "blocks": (0, 1, 2, 1, 0, 3, 1)},
         {"widths": (8, 16), "blocks": (2, 1, 0), "levels": 9},
+        {"widths": (8, 16), "blocks": (2, 1, 0), "pointwise": True},
     ],
 )
 def test_rows_in_ranges_are_those_of_the_whole(sizes, monkeypatch):
@@ -59,7 +61,7 @@ def test_weights_with_more_levels_compute_the_same_for_white_noise(channels):
     """And another residual for noise of another spectrum, or of a larger sum of levels."""
     old = randomised(ResCAE(channels, **SMALL))
     new = ResCAE(channels, **SMALL, levels=9).eval()
-    new.load_state_dict(with_levels(old.state_dict(), 9))
+    new.load_state_dict(adapt(old.state_dict(), new))
     pixels, sigma = noisy(old, 32, 40, batch=2), level(old, batch=2)
     sigma[0] *= 2
     with torch.inference_mode():
@@ -110,3 +112,23 @@ def test_one_level_ignores_the_spectrum():
 def test_other_numbers_of_levels_are_refused():
     with pytest.raises(ValueError, match="levels = 4: give 1 or 9"):
         ResCAE(levels=4)
+
+
+@torch.inference_mode()
+def test_pointwise_weights_compute_the_same_on_flat_ground_and_see_less_far():
+    old = randomised(ResCAE(**SMALL))
+    new = ResCAE(**SMALL, pointwise=True).eval()
+    new.load_state_dict(adapt(old.state_dict(), new))
+    assert new.field == old.field - new.multiple
+    assert measure_field(new, 1, new.multiple) <= new.field < measure_field(old, 1, old.multiple)
+    flat, sigma = torch.full((1, 1, 64, 64), 0.3), level(old)
+    inner = (..., slice(28, 36), slice(28, 36))
+    torch.testing.assert_close(new(flat, sigma)[inner], old(flat, sigma)[inner], rtol=0, atol=1e-5)
+    pixels = noisy(old, 32, 32)
+    assert not torch.allclose(new(pixels, sigma), old(pixels, sigma), atol=1e-5)
+
+
+def test_the_same_network_takes_its_weights_as_they_are():
+    network = randomised(ResCAE(**SMALL, levels=9, pointwise=True))
+    adapted = adapt(network.state_dict(), network)
+    assert all(torch.equal(adapted[key], value) for key, value in network.state_dict().items())

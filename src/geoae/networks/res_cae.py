@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from geoae.networks.layers import UPSAMPLINGS, ResBlock, by_rows, gated, level_at, spread_levels
 
-__all__ = ["ResCAE", "with_levels"]
+__all__ = ["ResCAE", "adapt"]
 
 # Rows of a level that a CPU computes at a time: their features need a fraction of the memory of a
 # whole tile's, and fit the cache better.
@@ -36,6 +36,8 @@ class ResCAE(nn.Module):
         activation: key of ``ACTIVATIONS``.
         levels: noise levels of each component: 1, or 9 where the network takes the shape of the
             noise's spectrum too, as ``geoae.radiometry.spectrum`` describes it.
+        pointwise: whether the bottleneck's last convolution is 1 x 1, so that the network sees less
+            far by one pixel of the bottleneck.
 
     """
 
@@ -47,6 +49,7 @@ class ResCAE(nn.Module):
         upsampling: str = "transposed",
         activation: str = "leaky_relu",
         levels: int = 1,
+        pointwise: bool = False,
     ) -> None:
         super().__init__()
         depth = len(widths)
@@ -60,13 +63,15 @@ class ResCAE(nn.Module):
 
         pairs = list(itertools.pairwise(widths))
         self.channels, self.multiple, self.levels = channels, 2**depth, levels
-        self.field = _field(blocks, upsampling)
+        self.field = _field(blocks, upsampling) - (2**depth if pointwise else 0)
         self.stem = nn.Conv2d((4 + levels) * channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             stage(*pair) for pair in zip(widths[:-1], blocks, strict=False)
         )
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.middle = stage(widths[-1], blocks[depth - 1])
+        if pointwise:
+            cast(ResBlock, self.middle[-1]).conv2 = nn.Conv2d(widths[-1], widths[-1], 1)
         self.up = nn.ModuleList(UPSAMPLINGS[upsampling](coarse, fine) for fine, coarse in pairs)
         self.merge = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in pairs)
         self.decoder = nn.ModuleList(
@@ -143,25 +148,34 @@ class ResCAE(nn.Module):
         return 2 * blocks + 2  # even, since two rows become one
 
 
-def with_levels(state: Mapping[str, Tensor], levels: int) -> dict[str, Tensor]:
-    """Convert the weights of a network with one noise level to one with several.
+def adapt(state: Mapping[str, Tensor], network: ResCAE) -> dict[str, Tensor]:
+    """Convert the weights of a plain ``ResCAE`` to one with several levels, or a pointwise one.
 
-    The stem's weights of the level are spread evenly, so that the network computes the same for
-    white noise.
+    The stem's weights of the level are spread evenly over the levels, so that the network computes
+    the same for white noise. A pointwise convolution gets the sum of the weights of its neighbours,
+    so that it computes the same where features are flat.
 
     Args:
-        state: weights of a ``ResCAE`` with one level.
-        levels: levels of each component of the new network.
+        state: weights of a network that differs from ``network`` in ``levels`` and ``pointwise``
+            alone.
+        network: the network that is to have the weights.
 
     Returns:
-        Weights of the new network.
+        Weights for ``network``.
 
     """
-    weight = state["stem.weight"]
-    channels = weight.shape[1] // 5  # four pixels and a level each
-    pixels, level = weight.split([4 * channels, channels], dim=1)
-    spread = level.repeat_interleave(levels, dim=1) / levels
-    return dict(state) | {"stem.weight": torch.cat([pixels, spread], dim=1)}
+    adapted = dict(state)
+    for name, target in network.state_dict().items():
+        weight = state[name]
+        if weight.shape == target.shape:
+            continue
+        if name == "stem.weight":
+            pixels, level = weight.split([4 * network.channels, network.channels], dim=1)
+            spread = level.repeat_interleave(network.levels, dim=1) / network.levels
+            adapted[name] = torch.cat([pixels, spread], dim=1)
+        else:
+            adapted[name] = weight.sum(dim=(2, 3), keepdim=True)
+    return adapted
 
 
 def _field(blocks: Sequence[int], upsampling: str) -> int:

@@ -12,14 +12,14 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
 from geoae.models.card import WEIGHTS, Card, model_folder
 from geoae.models.folder import save
 from geoae.networks import ARCHITECTURES
-from geoae.networks.res_cae import with_levels
+from geoae.networks.res_cae import ResCAE, adapt
 from geoae.simulation.dead_leaves import dead_leaves
 from geoae.training.chips import Chips, Sample, TrainingScene
 from geoae.training.config import SceneGroup, TrainConfig
@@ -33,6 +33,8 @@ VALIDATION_SAMPLES = 96
 LEAST_GAIN = 0.01
 LAST = "last.ckpt"
 NOTE = "config.json"
+# Arguments of a res_cae that the model it starts from may lack.
+ADDED = {"levels", "pointwise"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     lightning.seed_everything(config.seed, verbose=False)
     module = Denoiser(config)
     if config.start:
-        module.network.load_state_dict(_start(config))
+        module.network.load_state_dict(_start(config, module.network))
     _claim(config, work)
     last = work / LAST
     done = _steps_done(last)
@@ -303,18 +305,18 @@ def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[
     return scenes, weights
 
 
-def _start(config: TrainConfig) -> dict[str, Tensor]:
+def _start(config: TrainConfig, network: nn.Module) -> dict[str, Tensor]:
     """Read the weights that ``config.start`` names; raise ``ModelError`` or ``TrainingError``.
 
-    A ``res_cae`` with one noise level may start one with several.
+    A ``res_cae`` may start one that differs from it in what ``adapt`` converts.
     """
     assert config.start is not None
     folder = model_folder(config.start)
     card = Card.read(folder)
-    levels = config.network.get("levels", 1)
-    if card.architecture == "res_cae" and card.network | {"levels": levels} == config.network:
-        state = load_file(folder / WEIGHTS)
-        return with_levels(state, levels) if card.network.get("levels", 1) < levels else state
+    added = set(config.network) - set(card.network)
+    extended = config.network | card.network == config.network and added <= ADDED
+    if isinstance(network, ResCAE) and card.architecture == config.architecture and extended:
+        return adapt(load_file(folder / WEIGHTS), network)
     if (card.architecture, card.network) != (config.architecture, config.network):
         raise TrainingError(
             f"{folder}: is {card.architecture} {card.network}, but the config asks for"
