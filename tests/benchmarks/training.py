@@ -14,7 +14,7 @@ from geoae.training.config import TrainConfig
 from geoae.training.denoiser import Denoiser
 from geoae.training.fit import chips_of, fit
 
-CONFIG = Path("models/res-cae/train.toml")
+CONFIG = Path("models/res-cae/white.toml")
 SCENES = Path(__file__).parents[3] / "shared/scenes/train"
 STEPS = 150
 HELD = 8

@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.radiometry.resampling import LAG, Resampling
-from geoae.radiometry.spectrum import KERNELS, correlation_of, mix, to_shape, white
+from geoae.radiometry.spectrum import (
+    KERNELS,
+    correlation_of,
+    known_shape,
+    mix,
+    to_shape,
+    transpose,
+    white,
+)
 from tests.support.noise import shape_of
 
 SIDE = 2 * LAG + 1
@@ -40,6 +48,7 @@ def test_flips_change_no_shape_and_quarter_turns_transpose_it(values):
     np.testing.assert_allclose(to_shape(correlation[None, ::-1])[0], shape, atol=1e-6)
     turned = to_shape(np.rot90(correlation)[None])[0]
     np.testing.assert_allclose(turned.reshape(3, 3), shape.reshape(3, 3).T, atol=1e-6)
+    np.testing.assert_allclose(transpose(shape[None])[0], turned, atol=1e-6)
 
 
 def test_no_power_is_negative():
@@ -56,6 +65,7 @@ def test_named_kernels_have_the_shape_of_their_noise(name):
     noise = cols(rows(source, 1000, 0), 1000, 1)
     expected = to_shape(correlation_of(rows, cols)[None])[0]
     np.testing.assert_allclose(shape_of(noise) ** 2, expected**2, atol=0.05, rtol=0.05)
+    assert np.array_equal(known_shape(name), expected)
 
 
 def test_down_comes_before_across():

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from geoae.radiometry.spectrum import FREQUENCIES
+from geoae.radiometry.spectrum import transpose
 from geoae.types import Array
 
 __all__ = ["Identity", "Restorer", "SelfEnsemble"]
@@ -183,7 +183,7 @@ class SelfEnsemble:
         for quarter in range(4):
             for flip in (False, True):
                 level = sigma if sigma.ndim == 2 else _turned(sigma, quarter, flip)
-                told = shape if shape is None or quarter % 2 == 0 else _transposed(shape)
+                told = shape if shape is None or quarter % 2 == 0 else transpose(shape)
                 residual = self.restorer(_turned(pixels, quarter, flip), level, told)
                 residual = residual[..., ::-1] if flip else residual
                 total += np.rot90(residual, -quarter, axes=(2, 3))
@@ -194,12 +194,3 @@ def _turned(pixels: Array, quarter: int, flip: bool) -> Array:
     """Rotate ``pixels`` (B, C, H, W) by ``quarter`` quarter turns, then flip them left to right."""
     turned = np.rot90(pixels, quarter, axes=(2, 3))
     return np.ascontiguousarray(turned[..., ::-1] if flip else turned)
-
-
-def _transposed(shape: Array) -> Array:
-    """Exchange rows and columns of a spectrum's shape ``(B, C, 9)``, as a quarter turn does.
-
-    Flips do not change it.
-    """
-    square = shape.reshape(*shape.shape[:2], len(FREQUENCIES), len(FREQUENCIES))
-    return np.ascontiguousarray(square.swapaxes(2, 3)).reshape(shape.shape)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from geoae.networks.prediction import predict, takes_spectrum
-from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
+from geoae.radiometry.spectrum import known_shape
 
 __all__ = ["measure_field", "measure_halo"]
 
@@ -52,11 +52,8 @@ def measure_halo(network: nn.Module, channels: int, multiple: int, seed: int = 0
 
 def _shapes(channels: int) -> list[Tensor | None]:
     """Return the spectra to measure with, ``(1, channels, 9)`` each; None for white noise."""
-    told: list[Tensor | None] = [None]
-    for name in COLOURED:
-        shape = torch.from_numpy(to_shape(correlation_of(*KERNELS[name])[None])).float()
-        told.append(shape.expand(1, channels, -1).contiguous())
-    return told
+    known = (torch.from_numpy(known_shape(name)).float() for name in COLOURED)
+    return [None, *(shape.expand(1, channels, -1).contiguous() for shape in known)]
 
 
 def _halo(

@@ -50,16 +50,17 @@ class Resampling:
             Noise whose variance, averaged over the positions on the grid, is 1.
 
         """
-        return np.moveaxis(
-            self._apply(np.moveaxis(noise, axis, 0), length) / _deviation(self), 0, axis
-        )
+        deviation = np.sqrt(_covariance(self)[0])
+        resampled = self._apply(np.moveaxis(noise, axis, 0), length) / deviation
+        return np.moveaxis(resampled, 0, axis)
 
     def correlation(self) -> Floats:
         """Return the normalised autocovariance at lags ``-LAG..LAG``, ``(2 LAG + 1,)``.
 
         It is the mean over the positions of the pixels on the grid.
         """
-        return _correlation(self)
+        half = _covariance(self)
+        return np.concatenate([half[:0:-1], half]) / half[0]
 
     def _positions(self, length: int) -> Floats:
         return self.phase + np.arange(length + len(self.taps) - 1) / self.pitch
@@ -98,12 +99,3 @@ def _covariance(resampling: Resampling) -> Floats:
     response = resampling._response()
     products = response @ response.T
     return np.array([np.diagonal(products, lag).mean() for lag in range(LAG + 1)])
-
-
-def _deviation(resampling: Resampling) -> float:
-    return float(np.sqrt(_covariance(resampling)[0]))
-
-
-def _correlation(resampling: Resampling) -> Floats:
-    half = _covariance(resampling)
-    return np.concatenate([half[:0:-1], half]) / half[0]

@@ -1,12 +1,23 @@
 """The power spectrum of noise, as a network is told it: nine deviations for each component."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.radiometry.resampling import LAG, Resampling
 from geoae.types import Floats
 
-__all__ = ["FREQUENCIES", "KERNELS", "correlation_of", "mix", "to_shape", "white"]
+__all__ = [
+    "FREQUENCIES",
+    "KERNELS",
+    "correlation_of",
+    "known_shape",
+    "mix",
+    "to_shape",
+    "transpose",
+    "white",
+]
 
 # Cycles per pixel along rows and along columns at which the spectrum is given.
 FREQUENCIES = (0.0, 0.25, 0.5)
@@ -67,6 +78,22 @@ def to_shape(correlation: Floats) -> Floats:
     waves = np.cos(2 * np.pi * np.outer(FREQUENCIES, lags))
     power = np.einsum("fi,bij,gj->bfg", waves, correlation, waves)
     return np.sqrt(np.maximum(power, 0.0)).reshape(len(correlation), -1)
+
+
+def known_shape(name: str) -> Floats:
+    """Return the shape ``(9,)`` of the noise of a known product, a key of ``KERNELS``."""
+    shape: Floats = to_shape(correlation_of(*KERNELS[name])[None])[0]
+    return shape
+
+
+def transpose(shape: NDArray[Any]) -> NDArray[Any]:
+    """Exchange rows and columns of shapes ``(..., 9)``, as a quarter turn of the pixels does.
+
+    Flips of the pixels change no shape.
+    """
+    side = len(FREQUENCIES)
+    square = shape.reshape(*shape.shape[:-1], side, side)
+    return np.ascontiguousarray(square.swapaxes(-1, -2)).reshape(shape.shape)
 
 
 def mix(shapes: Floats, variances: Floats) -> Floats:

@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 from geoae.errors import InputError, TrainingError
 from geoae.radiometry.fill import local_mean
 from geoae.radiometry.scale import Scale
-from geoae.radiometry.spectrum import FREQUENCIES, mix, white
+from geoae.radiometry.spectrum import mix, transpose, white
 from geoae.raster.scene import Scene
 from geoae.simulation import Correlated, Degradation, Gaussian
 from geoae.tiling.window import Window
@@ -184,7 +184,7 @@ class Chips(IterableDataset[Sample]):
             turn(signs * scale.to_model(noisy)[chosen]),
             turn(signs * scale.to_model(clean)[chosen]),
             turn(level),
-            torch.from_numpy(_estimated(_turned_shape(shape, quarter), rng)),
+            torch.from_numpy(_estimated(transpose(shape) if quarter % 2 else shape, rng)),
         )
 
     def _degraded(
@@ -262,16 +262,6 @@ def _shapes(drawn: Sequence[Degradation], noisy: Floats) -> Floats:
     )
     variances = np.stack([d.moments(noisy)[1].mean(axis=(1, 2)) for d in drawn], axis=1)
     return np.concatenate([mix(*band) for band in zip(shapes, variances[:, None], strict=True)])
-
-
-def _turned_shape(shape: Floats, quarter: int) -> Floats:
-    """Turn the shape ``(C, 9)`` as ``quarter`` quarter turns of the chip do: rows become columns.
-
-    Flips change nothing.
-    """
-    side = len(FREQUENCIES)
-    square = shape.reshape(-1, side, side)
-    return (square.swapaxes(1, 2) if quarter % 2 else square).reshape(shape.shape)
 
 
 def _estimated(shape: Floats, rng: np.random.Generator) -> NDArray[np.float32]:

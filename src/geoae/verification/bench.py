@@ -14,7 +14,7 @@ from geoae.pipeline.prepare import build_work
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.fill import fill
 from geoae.radiometry.scale import Scale
-from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
+from geoae.radiometry.spectrum import known_shape
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.raster.scene import Scene
 from geoae.simulation.dead_leaves import dead_leaves
@@ -103,8 +103,7 @@ class Bench:
         """
         if not self.restorer.takes_spectrum:
             return None
-        coloured = to_shape(correlation_of(*KERNELS[COLOURED])[None])
-        return np.repeat(coloured, components, axis=0)
+        return np.tile(known_shape(COLOURED), (components, 1))
 
     @cached_property
     def whole(self) -> NDArray[np.float32]:
