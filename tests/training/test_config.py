@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -79,3 +83,25 @@ def test_what_is_no_range_stays():
         np.random.default_rng(0), 2
     )
     assert stripes == DEGRADATIONS["stripes"](4, 0.0, "row", 16)
+
+
+def test_every_process_draws_the_same():
+    """The order in which Python iterates over a set of names differs from process to process."""
+    code = (
+        "import numpy as np\n"
+        "from geoae.training.config import Drawn\n"
+        "drawn = Drawn(kind='correlated', sigma=[5, 60], gain=[1, 8], seed=[0, 1e9])\n"
+        "rng = np.random.default_rng(0)\n"
+        "print([drawn.draw(rng, 3) for _ in range(20)])\n"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1

@@ -96,10 +96,11 @@ class Drawn(BaseModel):
         per_band = {f.name for f in fields(DEGRADATIONS[self.kind]) if f.type is PerBand}  # type: ignore[arg-type]
         drawn = self._at({name: rng.random() for name in self._parameters})
         if bands > 1 and rng.random() < VARIED:
-            for name in per_band.intersection(
-                name for name, value in self._parameters.items() if _is_range(value)
-            ):
-                low, high = self._parameters[name]
+            # In the order of the config: that of a set differs from process to process.
+            for name, value in self._parameters.items():
+                if name not in per_band or not _is_range(value):
+                    continue
+                low, high = value
                 varied = drawn[name] * np.exp(rng.normal(0.0, VARIATION, bands))
                 drawn[name] = tuple(np.clip(varied, low, high).tolist())
         # Both ends of each range were checked, so what lies between them is valid.
