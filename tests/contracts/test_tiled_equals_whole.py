@@ -66,7 +66,7 @@ def restored(
     restorer: TorchRestorer, pixels: np.ndarray, tile: int, halo: int, mask=None
 ) -> np.ndarray:
     """DN are model units here, so the residual is not rounded on its way out."""
-    plan = TilePlan.fitted(*pixels.shape[1:], tile=tile, halo=halo, multiple=restorer.multiple)
+    plan = TilePlan.fit(*pixels.shape[1:], tile=tile, halo=halo, multiple=restorer.multiple)
     scale = unscaled(restorer.channels, sigma=0.2, bands=len(pixels))
     if restorer.takes_spectrum:
         scale = replace(scale, shape=random_shapes(1, restorer.channels)[0].astype(np.float64))

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 import geoae
-from geoae.catalog.sources import Found
+from geoae.catalog.sources import SceneRef
 from geoae.errors import OutputError
 from geoae.raster.scene import Scene
 from geoae.simulation.degrade import DegradeConfig, degrade
@@ -169,6 +169,7 @@ SAID = {
 }
 STATISTICS = pam(
     "<Histograms><HistItem><HistMin>0</HistMin><HistMax>9</HistMax><BucketCount>1</BucketCount><HistCounts>5</HistCounts></HistItem></Histograms><Metadata><MDI"
+    ""
     ' key="STATISTICS_MEAN">5</MDI></Metadata>'
 )
 
@@ -218,6 +219,6 @@ def test_another_sidecar_of_the_source_is_another_result(source, tmp_path):
 
 @pytest.mark.parametrize("sidecar", ["s.tif.aux.xml", "s.tif.msk"])
 def test_a_changed_sidecar_tries_again_what_failed(source, sidecar):
-    before = Found(str(source), "s.tif").stamp
+    before = SceneRef(str(source), "s.tif").stamp
     source.with_name(sidecar).write_text("")
-    assert Found(str(source), "s.tif").stamp not in (before, "gone")
+    assert SceneRef(str(source), "s.tif").stamp not in (before, "gone")

@@ -8,7 +8,7 @@ import torch
 from geoae.errors import TrainingError
 from geoae.simulation import DEGRADATIONS
 from geoae.training.chips import Chips, TrainingScene
-from geoae.training.config import Drawn
+from geoae.training.config import RandomDegradation
 from tests.support.noise import shape_of
 from tests.support.rasters import texture, write
 
@@ -27,7 +27,7 @@ EXAMPLES = {
     "low-contrast": {"factor": [0.2, 1]},
     "haze": {"density": [0, 0.5], "airlight": 300},
 }
-WHITE = [Drawn(kind="gaussian", sigma=[0, 60])]
+WHITE = [RandomDegradation(kind="gaussian", sigma=[0, 60])]
 
 
 def rms(sigma: torch.Tensor) -> float:
@@ -64,7 +64,12 @@ def test_the_same_seed_gives_the_same_samples():
 def test_the_level_is_what_the_noise_is(group):
     """In every component, whatever turn the sample took."""
     chips = Chips(
-        [scene(3)], [1], [Drawn(kind="gaussian", sigma=[20, 60])], size=64, group=group, seed=0
+        [scene(3)],
+        [1],
+        [RandomDegradation(kind="gaussian", sigma=[20, 60])],
+        size=64,
+        group=group,
+        seed=0,
     )
     for noisy, clean, sigma, _ in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
@@ -76,7 +81,12 @@ def test_the_level_is_what_the_noise_is(group):
 @pytest.mark.parametrize("group", [1, 3])
 def test_the_level_follows_noise_that_depends_on_the_signal(group):
     chips = Chips(
-        [scene(3)], [1], [Drawn(kind="poisson-gaussian", gain=[10, 20], sigma=0)], 64, group, seed=0
+        [scene(3)],
+        [1],
+        [RandomDegradation(kind="poisson-gaussian", gain=[10, 20], sigma=0)],
+        64,
+        group,
+        seed=0,
     )
     for noisy, clean, sigma, _ in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
@@ -88,13 +98,16 @@ def test_the_level_follows_noise_that_depends_on_the_signal(group):
 
 
 def test_the_level_counts_what_is_lost_without_noise():
-    drawn = [Drawn(kind="blur", mtf=0.1)]
+    drawn = [RandomDegradation(kind="blur", mtf=0.1)]
     noisy, clean, sigma, _ = next(iter(Chips([scene(1)], [1], drawn, size=64, group=1, seed=0)))
     assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
 
 
 def test_degradations_follow_each_other_and_their_share():
-    steps = [Drawn(kind="gaussian", sigma=20), Drawn(kind="quantisation", step=64, probability=0.5)]
+    steps = [
+        RandomDegradation(kind="gaussian", sigma=20),
+        RandomDegradation(kind="quantisation", step=64, probability=0.5),
+    ]
     chips = Chips([scene(1)], [1], steps, size=32, group=1, seed=0)
     values = [len(np.unique(noisy)) for noisy, *_ in islice(chips, 60)]
     assert 0.3 < np.mean([count < 20 for count in values]) < 0.7
@@ -123,7 +136,7 @@ def test_holes_are_filled_and_avoided(tmp_path):
 
 def test_halving_averages_two_by_two():
     whole = scene(2)
-    half = whole.halved()
+    half = whole.halve()
     np.testing.assert_allclose(
         half.pixels[:, 3, 4], whole.pixels[:, 6:8, 8:10].mean(axis=(1, 2)), rtol=1e-6
     )
@@ -145,14 +158,19 @@ def test_a_scene_too_small_is_said(tmp_path):
 @pytest.mark.parametrize(
     "after",
     [
-        Drawn(kind="blur", mtf=0.1),
-        Drawn(kind="low-contrast", factor=0.2),
-        Drawn(kind="haze", density=0.9, airlight=255),
+        RandomDegradation(kind="blur", mtf=0.1),
+        RandomDegradation(kind="low-contrast", factor=0.2),
+        RandomDegradation(kind="haze", density=0.9, airlight=255),
     ],
 )
 def test_the_level_is_that_of_what_is_left_of_the_noise(after):
     chips = Chips(
-        [scene(1)], [1], [Drawn(kind="gaussian", sigma=60), after], size=64, group=1, seed=0
+        [scene(1)],
+        [1],
+        [RandomDegradation(kind="gaussian", sigma=60), after],
+        size=64,
+        group=1,
+        seed=0,
     )
     for noisy, clean, sigma, _ in islice(chips, 3):
         assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
@@ -160,7 +178,7 @@ def test_the_level_is_that_of_what_is_left_of_the_noise(after):
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_every_degradation_serves_in_training(name):
-    drawn = [Drawn(kind=name, probability=0.9, **EXAMPLES[name])]
+    drawn = [RandomDegradation(kind=name, probability=0.9, **EXAMPLES[name])]
     for noisy, clean, sigma, _ in islice(
         Chips([scene(3)], [1], drawn, size=32, group=3, seed=0), 4
     ):
@@ -201,7 +219,9 @@ def test_every_degradation_has_an_example():
     assert set(EXAMPLES) == set(DEGRADATIONS)
 
 
-def drawn_shapes(drawn: list[Drawn], count: int, bands: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def drawn_shapes(
+    drawn: list[RandomDegradation], count: int, bands: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """The shapes that samples state, and those of their noise: ``(count, 9)`` each."""
     chips = Chips([scene(bands)], [1], drawn, size=64, group=1, seed=0)
     samples = list(islice(chips, count))
@@ -212,7 +232,9 @@ def drawn_shapes(drawn: list[Drawn], count: int, bands: int = 1) -> tuple[np.nda
 
 def test_the_shape_is_that_of_the_noise_in_whatever_turn():
     """Noise along one axis: a turned chip must have a turned shape."""
-    stated, found = drawn_shapes([Drawn(kind="correlated", sigma=[20, 60], kernel="binned")], 40)
+    stated, found = drawn_shapes(
+        [RandomDegradation(kind="correlated", sigma=[20, 60], kernel="binned")], 40
+    )
     along = found[:, 6] > found[:, 2]
     assert 5 < along.sum() < 35, "some chips are turned"
     assert np.abs(np.log(stated[along].mean(0) / found[along].mean(0))).max() < 0.2
@@ -227,8 +249,8 @@ def test_white_noise_has_a_shape_of_ones_with_an_error():
 
 def test_the_shape_of_a_component_mixes_those_of_its_noises():
     steps = [
-        Drawn(kind="gaussian", sigma=30),
-        Drawn(kind="correlated", sigma=30, kernel="bilinear"),
+        RandomDegradation(kind="gaussian", sigma=30),
+        RandomDegradation(kind="correlated", sigma=30, kernel="bilinear"),
     ]
     stated, found = drawn_shapes(steps, 60, bands=3)
     np.testing.assert_allclose(stated.mean(0), found.mean(0), rtol=0.1)
@@ -236,7 +258,7 @@ def test_the_shape_of_a_component_mixes_those_of_its_noises():
 
 
 def test_correlated_noise_that_grows_has_a_level_that_follows():
-    drawn = [Drawn(kind="correlated", gain=[10, 20], sigma=0, kernel="bilinear")]
+    drawn = [RandomDegradation(kind="correlated", gain=[10, 20], sigma=0, kernel="bilinear")]
     noisy, clean, sigma, _ = next(iter(Chips([scene(1)], [1], drawn, 64, 1, seed=0)))
     assert sigma.std() > 0.05 * sigma.mean()
     assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)

@@ -10,16 +10,16 @@ import dask
 import dask.array
 import numpy as np
 
-from geoae.diagnosis.sampling import enough, grids_of
-from geoae.diagnosis.statistics import Facts, find_untold
+from geoae.diagnosis.sampling import grids_of, has_enough_valid
+from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
-from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.prepare import load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
-from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
+from geoae.radiometry.nodata import Nodata, combine_nodata, is_measured, refuse_foreign_fill
 from geoae.radiometry.psd import read_psd
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
@@ -78,7 +78,7 @@ class LazyRestoration:
             RecipeError, ModelError, DeviceError: options that do not fit.
 
         """
-        options = merged(job)
+        options = resolve_options(job)
         count, height, width = shape
         measured = [band for band in range(count) if band not in copied]
         chosen = sorted(band - 1 for band in options.bands) if options.bands else measured
@@ -91,7 +91,9 @@ class LazyRestoration:
         model = ModelSpec.of(job, options)
         restorer = load_restorer(model)
         plan = plan_for(options, restorer, height, width, len(chosen))
-        return cls(job.source, options, model, restorer, plan, chosen, both(declared, given))
+        return cls(
+            job.source, options, model, restorer, plan, chosen, combine_nodata(declared, given)
+        )
 
     def build(self, given: dask.array.Array) -> dask.array.Array:
         """Return the restored scene of ``given`` (band, y, x) in DN, of the same type, as a
@@ -115,7 +117,7 @@ class LazyRestoration:
         node = dask.delayed(_slab)
         rows = []
         for slab in plan.slabs(TILE_ROWS):
-            first, stop = _needed(plan, slab)
+            first, stop = _find_source_rows(plan, slab)
             pixels = bands[:, first:stop]
             part = node(remote, slab, pixels, first, height, self.nodata)
             rows.append(
@@ -145,7 +147,7 @@ def _from_working_dtype(scene: dask.array.Array, dtype: np.dtype[Any]) -> dask.a
     return scene.astype(dtype)
 
 
-def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
+def _find_source_rows(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     """Return start and stop of the rows that ``slab`` is computed from, with lead-in and
     filling.
     """
@@ -155,15 +157,17 @@ def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     return int(rows.min()), int(rows.max()) + 1
 
 
-def _facts(samples: list[list[Pixels]], nodata: Nodata, noise: Noise, source: str | None) -> Facts:
+def _facts(
+    samples: list[list[Pixels]], nodata: Nodata, noise: Noise, source: str | None
+) -> SceneStatistics:
     """Statistics of a scene; those of a ``source`` that is named must tell of its noise."""
     found: Samples = []
     for grid in samples:
         found = [(pixels, is_measured(pixels, nodata)) for pixels in grid]
-        if enough(found):
+        if has_enough_valid(found):
             break
     sigma, correlation = noise
-    facts = Facts.of(found, sigma, correlation)
+    facts = SceneStatistics.of(found, sigma, correlation)
     asked = source and sigma is None and facts.valid < 1
     if asked and find_untold(found, facts.sigma).size:
         raise InputError(

@@ -37,11 +37,11 @@ def items(where: str, since: datetime | None) -> list[tuple[str, str, float]]:
     """
     require_extra("flows", "pystac", "pystac_client", "fsspec")
     try:
-        found = _static(where) if where.endswith(".json") else _searched(where)
+        found = _static(where) if where.endswith(".json") else _search_api(where)
         return [
             one
             for item in found
-            if _changed(item) >= (since.timestamp() if since else 0)
+            if _get_update_time(item) >= (since.timestamp() if since else 0)
             for one in _rasters(item)
         ]
     except InputError:
@@ -84,31 +84,31 @@ def _s3_settings() -> dict[str, Any]:
     itself.
     """
     endpoint = os.environ.get("AWS_S3_ENDPOINT")
-    settings: dict[str, Any] = {"anon": _told("AWS_NO_SIGN_REQUEST", default=False)}
+    settings: dict[str, Any] = {"anon": _read_flag("AWS_NO_SIGN_REQUEST", default=False)}
     if region := os.environ.get("AWS_REGION"):  # botocore looks at AWS_DEFAULT_REGION alone
         settings["client_kwargs"] = {"region_name": region}
     if endpoint:
-        scheme = "https" if _told("AWS_HTTPS", default=True) else "http"
+        scheme = "https" if _read_flag("AWS_HTTPS", default=True) else "http"
         settings["endpoint_url"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
-    if not _told("AWS_VIRTUAL_HOSTING", default=True):
+    if not _read_flag("AWS_VIRTUAL_HOSTING", default=True):
         settings["config_kwargs"] = {"s3": {"addressing_style": "path"}}
     return settings
 
 
-def _told(name: str, *, default: bool) -> bool:
+def _read_flag(name: str, *, default: bool) -> bool:
     """Read a variable with GDAL's words for yes and no."""
     said = os.environ.get(name, "").upper()
     return said in ("YES", "TRUE", "ON", "1") if said else default
 
 
-def _searched(where: str) -> Iterator[Any]:
+def _search_api(where: str) -> Iterator[Any]:
     from pystac_client import Client
 
     root, _, collection = where.rstrip("/").rpartition("/collections/")
     return iter(Client.open(root).search(collections=[collection], limit=200).items())
 
 
-def _changed(item: Any) -> float:
+def _get_update_time(item: Any) -> float:
     """Return when an item was updated, or else taken, in seconds since 1970; 0 where unknown."""
     moment = item.common_metadata.updated or item.common_metadata.created or item.datetime
     return moment.timestamp() if moment else 0.0
@@ -125,7 +125,7 @@ def _rasters(item: Any) -> Iterable[tuple[str, str, float]]:
         yield (
             _openable(asset.get_absolute_href() or asset.href),
             f"{folder}{name}.tif",
-            _changed(item),
+            _get_update_time(item),
         )
 
 

@@ -74,7 +74,7 @@ class Patches:
         level: Floats = self.values.mean(axis=2)
         return level
 
-    def select_telling(
+    def select_informative(
         self, band: int, energy: Floats, least: float = LEAST_LEFT
     ) -> NDArray[np.bool_]:
         """Select the patches that carry information on the noise of a band.

@@ -8,7 +8,7 @@ from geoae.diagnosis.patches import count_places
 from geoae.tiling.window import FEW, GRID, SIDE, Read, Window, grids, windows
 from geoae.types import Mask, Pixels, Samples
 
-__all__ = ["count_valid", "enough", "grids_of", "sample"]
+__all__ = ["count_valid", "grids_of", "has_enough_valid", "sample"]
 
 # Side of the blocks in which a whole scene is searched, a multiple of SIDE, and side of the squares
 # whose valid pixels are counted.
@@ -33,7 +33,7 @@ def sample(read: Read, height: int, width: int) -> Samples:
     """
     for grid in grids_of(height, width):
         found = [_read(read, window) for window in windows(height, width, *grid)]
-        if enough(found):
+        if has_enough_valid(found):
             return found
     return found if _is_small(height, width) else _search(read, height, width)
 
@@ -49,7 +49,7 @@ def _is_small(height: int, width: int) -> bool:
     return max(height, width) <= SIDE * GRID
 
 
-def enough(samples: Samples) -> bool:
+def has_enough_valid(samples: Samples) -> bool:
     """Whether a sample holds enough valid pixels side by side, of every band, to measure noise."""
     return bool((count_places(samples) >= FEW).all())
 

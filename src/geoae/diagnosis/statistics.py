@@ -17,7 +17,7 @@ from geoae.radiometry.spectrum import to_shape
 from geoae.tiling.window import FEW
 from geoae.types import Samples
 
-__all__ = ["Facts", "find_empty", "find_untold"]
+__all__ = ["SceneStatistics", "find_empty", "find_untold"]
 
 # Noise that is told may be this many times a band's standard deviation in the sample, which is not
 # the whole scene.
@@ -25,7 +25,7 @@ LOUDEST = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class SceneStatistics:
     """Statistics of a scene from its sample."""
 
     mean: NDArray[np.float64]

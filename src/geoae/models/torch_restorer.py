@@ -136,7 +136,7 @@ class TorchRestorer:
             ]
             run = self._run_cuda if self.device.type == "cuda" else self._run_cpu
             try:
-                return _numbers(run((pixels, sigma, shape), parts, size), self.name)
+                return _check_finite(run((pixels, sigma, shape), parts, size), self.name)
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     height, width = pixels.shape[2:]
@@ -152,7 +152,7 @@ class TorchRestorer:
     def _run_cpu(self, given: Given, parts: list[slice], size: int) -> Array:
         residual = np.empty_like(given[0])
         for part in parts:
-            batch = _padded(given, part, size)
+            batch = _pad_batch(given, part, size)
             residual[part] = self._forward(*batch)[: part.stop - part.start].numpy()
         return residual
 
@@ -169,7 +169,7 @@ class TorchRestorer:
             residual[part] = host[: part.stop - part.start].numpy()
 
         for index, part in enumerate(parts):
-            batch = [tensor.pin_memory() for tensor in _padded(given, part, size)]
+            batch = [tensor.pin_memory() for tensor in _pad_batch(given, part, size)]
             with torch.cuda.stream(streams[index % 2]) as _:
                 found = self._forward(
                     *(tensor.to(self.device, non_blocking=True) for tensor in batch)
@@ -190,7 +190,7 @@ class TorchRestorer:
         return residual.float()
 
 
-def _numbers(residual: Array, name: str) -> Array:
+def _check_finite(residual: Array, name: str) -> Array:
     """Return ``residual``; raise ``ModelError`` where it holds NaN or infinity."""
     if not np.isfinite(residual).all():
         raise ModelError(
@@ -200,7 +200,7 @@ def _numbers(residual: Array, name: str) -> Array:
     return residual
 
 
-def _padded(given: Given, part: slice, size: int) -> list[Tensor]:
+def _pad_batch(given: Given, part: slice, size: int) -> list[Tensor]:
     """Return samples ``part`` of the inputs, padded with zeros up to ``size`` samples."""
     batch = [torch.from_numpy(array[part]) for array in given if array is not None]
     batch[1] = batch[1] if batch[1].ndim == 4 else batch[1][:, :, None, None]

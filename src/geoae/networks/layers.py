@@ -9,8 +9,8 @@ __all__ = [
     "ACTIVATIONS",
     "UPSAMPLINGS",
     "ResBlock",
+    "apply_gate",
     "by_rows",
-    "gated",
     "level_at",
     "spread_levels",
     "with_level",
@@ -29,7 +29,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def _transposed(inner: int, outer: int) -> nn.Module:
+def _transposed_convolution(inner: int, outer: int) -> nn.Module:
     return nn.ConvTranspose2d(inner, outer, 2, stride=2)
 
 
@@ -41,7 +41,7 @@ def _nearest(inner: int, outer: int) -> nn.Module:
 # convolution are equal, so that every output has as many contributions as the next and no checker
 # pattern arises from uneven overlap (Odena, Dumoulin and Olah, Distill, 2016).
 UPSAMPLINGS: dict[str, Callable[[int, int], nn.Module]] = {
-    "transposed": _transposed,
+    "transposed": _transposed_convolution,
     "nearest": _nearest,
 }
 
@@ -98,7 +98,7 @@ def with_level(pixels: Tensor, sigma: Tensor) -> Tensor:
     return torch.cat([pixels, level_at(sigma, pixels)], dim=1)
 
 
-def gated(residual: Tensor, sigma: Tensor) -> Tensor:
+def apply_gate(residual: Tensor, sigma: Tensor) -> Tensor:
     """Scale a residual by ``sigma / (sigma + FAINT)``, so that no noise gives a residual of zero.
 
     Above faint noise the gate is open. A product with sigma alone would leave the network to learn

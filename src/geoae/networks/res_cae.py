@@ -10,7 +10,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from geoae.networks.layers import UPSAMPLINGS, ResBlock, by_rows, gated, level_at, spread_levels
+from geoae.networks.layers import (
+    UPSAMPLINGS,
+    ResBlock,
+    apply_gate,
+    by_rows,
+    level_at,
+    spread_levels,
+)
 
 __all__ = ["ResCAE", "adapt"]
 
@@ -98,7 +105,7 @@ class ResCAE(nn.Module):
         told = spread_levels(level_at(sigma, pixels, 2), shape, self.levels)
         x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), told], dim=1)
         if not self.down:
-            return gated(
+            return apply_gate(
                 nn.functional.pixel_shuffle(self.head(self.middle(self.stem(x))), 2), sigma
             )
         # Training keeps every activation anyway, and a GPU is fast on large arrays only.
@@ -117,7 +124,7 @@ class ResCAE(nn.Module):
             x = by_rows(
                 partial(self._decode, x, skip, level), skip.shape[2], self._reach(level), at_once
             )
-        return gated(nn.functional.pixel_shuffle(x, 2), sigma)
+        return apply_gate(nn.functional.pixel_shuffle(x, 2), sigma)
 
     def _encode(self, x: Tensor, level: int, rows: slice) -> Tensor:
         """Compute ``rows`` of the skip of a level from the level's input ``x``."""

@@ -12,7 +12,7 @@ from geoae.pipeline.recipe import FILL, PSD, Bands, Fill, Recipe, Sigma
 from geoae.radiometry.psd import WHITE
 from geoae.system.files import is_local
 
-__all__ = ["Job", "ModelSpec", "merged", "target_of"]
+__all__ = ["Job", "ModelSpec", "resolve_options", "target_of"]
 
 DEFAULT_MODEL = "res-cae"
 
@@ -106,7 +106,7 @@ def _default_target(source: str) -> str:
     return str(path.with_name(f"{path.stem}_restored.tif"))
 
 
-def merged(job: Job) -> Recipe:
+def resolve_options(job: Job) -> Recipe:
     """Resolve the options of a job: its own come before those of its recipe, and these before
     defaults.
 

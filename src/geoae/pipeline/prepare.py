@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.sampling import sample
-from geoae.diagnosis.statistics import Facts, find_empty, find_untold
+from geoae.diagnosis.statistics import SceneStatistics, find_empty, find_untold
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work
-from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, order_of, plan_text
-from geoae.pipeline.job import Job, ModelSpec, merged, target_of
+from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, plan_text, request_digest
+from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.source import Source
-from geoae.radiometry.nodata import FillValue, border, find_fill
+from geoae.radiometry.nodata import FillValue, find_fill, read_border
 from geoae.radiometry.psd import read_psd
 from geoae.radiometry.scale import Scale
 from geoae.raster.scene import Scene
-from geoae.raster.tags import history, remark
+from geoae.raster.tags import already_restored_warning, read_history
 from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
 from geoae.types import Samples
@@ -42,7 +42,7 @@ class Prepared:
     """
     scene: Scene
     """The source."""
-    facts: Facts
+    facts: SceneStatistics
     """Statistics of the source."""
     work: Work
     """Plan, map and model."""
@@ -56,7 +56,7 @@ class Prepared:
     @property
     def warnings(self) -> list[str]:
         """What the user should know before the work begins."""
-        warning = remark(self.job.source, self.history)
+        warning = already_restored_warning(self.job.source, self.history)
         return [*self.notes, *([warning] if warning else [])]
 
     @property
@@ -71,9 +71,9 @@ class Prepared:
         return target_of(self.job)
 
     @property
-    def order(self) -> str:
+    def request_digest(self) -> str:
         """Digest of all that is known before a pixel is read."""
-        return order_of(self.options, self.scene, self.work.restorer, self.job.precision)
+        return request_digest(self.options, self.scene, self.work.restorer, self.job.precision)
 
     @property
     def fingerprint(self) -> str:
@@ -104,20 +104,20 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         GeoaeError: the scene, the model or an option cannot be used.
 
     """
-    options = options or merged(job)
+    options = options or resolve_options(job)
     scene = Scene.open(
         job.source, None if options.bands is None else tuple(options.bands), options.nodata
     )
     restorer = load_restorer(ModelSpec.of(job, options))
-    facts, fill, unchanged = Facts.none(), None, []
+    facts, fill, unchanged = SceneStatistics.none(), None, []
     if scene.bands:
         sigma = options.known_sigma(job.source, scene.bands)
         correlation = None if options.psd is None else read_psd(options.psd, len(scene.bands))
         with scene.reader() as reader:
             samples = sample(reader.read, scene.height, scene.width)
-            edges = border(reader.read, scene.height, scene.width)
+            edges = read_border(reader.read, scene.height, scene.width)
         release_memory()  # of GDAL's blocks
-        facts, fill = Facts.of(samples, sigma, correlation), find_fill(samples, edges)
+        facts, fill = SceneStatistics.of(samples, sigma, correlation), find_fill(samples, edges)
         if not isinstance(restorer, Identity):
             unchanged = _explain_unchanged(scene, samples, facts, told=sigma is not None)
             if correlation is not None and not restorer.takes_spectrum:
@@ -127,10 +127,14 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
     work = build_work(options, restorer, scene, facts.scale(restorer.channels))
-    return Prepared(job, options, scene, facts, work, history(job.source), fill, tuple(unchanged))
+    return Prepared(
+        job, options, scene, facts, work, read_history(job.source), fill, tuple(unchanged)
+    )
 
 
-def _explain_unchanged(scene: Scene, samples: Samples, facts: Facts, *, told: bool) -> list[str]:
+def _explain_unchanged(
+    scene: Scene, samples: Samples, facts: SceneStatistics, *, told: bool
+) -> list[str]:
     """Lines on bands that a network will leave as they are.
 
     Raises ``InputError`` where there is something to restore, but too little to tell the noise.
@@ -219,7 +223,7 @@ def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands
     heaviest = int((TILE_BYTES / (12 * max(bands, 1))) ** 0.5)
     least = 4 * (restorer.halo + restorer.multiple)
     tile = options.tile or max(min(restorer.tile, heaviest), least)
-    return TilePlan.fitted(
+    return TilePlan.fit(
         height,
         width,
         tile=tile,

@@ -15,7 +15,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError
-from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
+from geoae.radiometry.nodata import Nodata, combine_nodata, is_measured, refuse_foreign_fill
 from geoae.raster.dataset import (
     STRICT,
     on_disk,
@@ -24,13 +24,13 @@ from geoae.raster.dataset import (
     stat_file,
 )
 from geoae.raster.measurement import Claims, Verdict, judge
-from geoae.raster.sidecars import described_beside
+from geoae.raster.sidecars import read_sidecar_facts
 from geoae.raster.truncation import refuse_cut_short
 from geoae.raster.validate import (
+    check_fits_geotiff,
     read_error,
     refuse_absurd,
     refuse_too_many,
-    refuse_what_tiff_cannot_say,
 )
 from geoae.tiling.window import FEW, Window, grids, reflect, windows
 
@@ -130,10 +130,10 @@ class Scene:
             files = _local_files(source, dataset)
             refuse_cut_short(source, files)
             verdicts = _verdicts(source, dataset, only)
-            copied = _copied(verdicts, only)
+            copied = _give_copy_reasons(verdicts, only)
             bands = tuple(band for band in dataset.indexes if band not in copied)
             refuse_too_many(source, len(bands))
-            refuse_what_tiff_cannot_say(source, dataset)
+            check_fits_geotiff(source, dataset)
             nodata = dataset.nodatavals
             georeferenced = not dataset.transform.is_identity
             return cls(
@@ -144,7 +144,7 @@ class Scene:
                 dtype=dtype,
                 bands=bands,
                 copied=copied,
-                nodata=tuple(both(nodata[band - 1], fill) for band in bands),
+                nodata=tuple(combine_nodata(nodata[band - 1], fill) for band in bands),
                 fill=fill,
                 masked=fill is not None or _is_masked(dataset, bands, verdicts),
                 driver=dataset.driver,
@@ -159,7 +159,7 @@ class Scene:
                 notes=tuple(_notes(source, dataset, verdicts, only)),
             )
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether the local files were written to, replaced or removed since the scene was
         opened.
         """
@@ -279,7 +279,9 @@ def _values(source: str, dataset: DatasetReader, band: int) -> list[NDArray[np.f
     return found
 
 
-def _copied(verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None) -> dict[int, str]:
+def _give_copy_reasons(
+    verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None
+) -> dict[int, str]:
     """Return the bands that are not restored, with the reason."""
     others = {} if only is None else dict.fromkeys(set(verdicts) - set(only), "not among --bands")
     kinds = {band: verdict.kind for band, verdict in verdicts.items() if verdict.kind}
@@ -366,5 +368,5 @@ def _identity(source: str, dataset: rasterio.DatasetReader, files: tuple[str, ..
         sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces),
         stats,
     )
-    beside = described_beside(source, dataset)
+    beside = read_sidecar_facts(source, dataset)
     return hashlib.sha256(repr((*facts, beside) if beside else facts).encode()).hexdigest()

@@ -10,11 +10,11 @@ from rasterio.io import DatasetReader
 
 from geoae.errors import InputError, OutputError
 from geoae.raster.dataset import DAMAGED, open_raster
-from geoae.raster.vrt import described
+from geoae.raster.vrt import build_vrt
 from geoae.system.files import flush, flush_folder, rename
 from geoae.system.warnings import SILENCE
 
-__all__ = ["described_beside", "publish", "remove_sidecars", "sidecars_of"]
+__all__ = ["publish", "read_sidecar_facts", "remove_sidecars", "sidecars_of"]
 
 # Names that GDAL tries for every GeoTIFF: after its whole name, and in place of its suffix.
 AFTER = (".aux.xml", ".ovr", ".msk", ".msk.ovr", ".aux")
@@ -72,7 +72,7 @@ def _is_named_after(target: Path, path: Path) -> bool:
     )
 
 
-def described_beside(source: str, dataset: DatasetReader) -> list[str]:
+def read_sidecar_facts(source: str, dataset: DatasetReader) -> list[str]:
     """Return what an ``.aux.xml`` adds to the description of bands and control points.
 
     Statistics and histograms do not count, since programs add them when they display a scene.
@@ -102,7 +102,7 @@ def _facts(dataset: DatasetReader) -> list[str]:
     """Return control points, and the facts of each band that an output would state, without
     ``KNOWN``.
     """
-    root = described(dataset, dataset.name, (), dataset.indexes)
+    root = build_vrt(dataset, dataset.name, (), dataset.indexes)
     points = [tostring(node, "unicode") for node in root.findall("GCPList")]
     bands = [(band.get("band"), fact) for band in root.findall("VRTRasterBand") for fact in band]
     # A band's metadata may have held nothing but statistics.

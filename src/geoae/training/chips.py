@@ -19,7 +19,7 @@ from geoae.radiometry.spectrum import mix, transpose, white
 from geoae.raster.scene import Scene
 from geoae.simulation import Correlated, Degradation, Gaussian
 from geoae.tiling.window import Window
-from geoae.training.config import Drawn
+from geoae.training.config import RandomDegradation
 from geoae.types import Floats
 
 __all__ = ["Chips", "TrainingScene"]
@@ -103,7 +103,7 @@ class TrainingScene:
         """Whether the scene at half its resolution still has room for chips of ``size`` px."""
         return min(self.valid.shape) >= 2 * size and bool(_halved_mask(self.valid).any())
 
-    def halved(self) -> "TrainingScene":
+    def halve(self) -> "TrainingScene":
         """Average blocks of 2 x 2 pixels: half the scene's own noise, and new texture."""
         bands, height, width = self.pixels.shape
         even = self.pixels[:, : height // 2 * 2, : width // 2 * 2]
@@ -148,7 +148,7 @@ class Chips(IterableDataset[Sample]):
         self,
         scenes: Sequence[TrainingScene],
         weights: Sequence[float],
-        degradations: Sequence[Drawn],
+        degradations: Sequence[RandomDegradation],
         size: int,
         group: int,
         seed: int,
@@ -168,7 +168,7 @@ class Chips(IterableDataset[Sample]):
         scene = self.scenes[rng.choice(len(self.scenes), p=self.share)]
         bands = _some_bands(len(scene.pixels), rng)
         clean = scene.pixels[:, *self._window(scene, rng)][bands].astype(np.float64)
-        noisy, sigma, growth, shapes = self._degraded(
+        noisy, sigma, growth, shapes = self._degrade(
             clean, scene.low[bands], scene.spread[bands], rng
         )
         covariance = scene.covariance[np.ix_(bands, bands)] + np.diag(sigma**2)
@@ -187,7 +187,7 @@ class Chips(IterableDataset[Sample]):
             torch.from_numpy(_estimated(transpose(shape) if quarter % 2 else shape, rng)),
         )
 
-    def _degraded(
+    def _degrade(
         self, clean: Floats, low: Floats, spread: Floats, rng: np.random.Generator
     ) -> tuple[Floats, Floats, Floats, Floats]:
         """Degrade a chip with random degradations.

@@ -22,7 +22,7 @@ from geoae.tiling.window import Window
 from geoae.types import Mask, Pixels
 from geoae.verification.candidate import Subject
 
-__all__ = ["WHOLE", "Bench", "overlap", "restored", "unscaled"]
+__all__ = ["WHOLE", "Bench", "identity_scale", "overlap", "restore_array"]
 
 
 # A tile side that exceeds every scene here: the scene is one tile.
@@ -85,7 +85,7 @@ class Bench:
         return self.scale.to_model(self.pixels)
 
     @cached_property
-    def leading(self) -> tuple[NDArray[np.float32], Scale]:
+    def leading_components(self) -> tuple[NDArray[np.float32], Scale]:
         """The first components, as many as the model takes at once, and a map that leaves them as
         they are.
 
@@ -94,7 +94,7 @@ class Bench:
         """
         channels = self.restorer.channels
         sigma = np.maximum(self.scale.sigma[:channels], LEVEL)
-        return self.units[:channels], replace(unscaled(sigma), shape=self.shape(channels))
+        return self.units[:channels], replace(identity_scale(sigma), shape=self.shape(channels))
 
     def shape(self, components: int) -> NDArray[np.float64] | None:
         """Return the spectrum that a model which takes one is told, ``(components, 9)``.
@@ -107,8 +107,8 @@ class Bench:
 
     @cached_property
     def whole(self) -> NDArray[np.float32]:
-        """``leading``, restored as one tile."""
-        return restored(self.restorer, *self.leading)
+        """``leading_components``, restored as one tile."""
+        return restore_array(self.restorer, *self.leading_components)
 
 
 def overlap(restorer: Restorer) -> int:
@@ -118,13 +118,13 @@ def overlap(restorer: Restorer) -> int:
     return -(-(2 * restorer.halo + 1) // restorer.multiple) * restorer.multiple
 
 
-def unscaled(sigma: NDArray[np.float64]) -> Scale:
+def identity_scale(sigma: NDArray[np.float64]) -> Scale:
     """Return the identity map, for pixels in model units, with noise ``sigma`` (component,)."""
     eye = np.eye(len(sigma))
     return Scale(np.zeros(len(sigma)), eye, eye, sigma, sigma, np.zeros(len(sigma)))
 
 
-def restored(
+def restore_array(
     restorer: Restorer,
     pixels: Pixels,
     scale: Scale,
