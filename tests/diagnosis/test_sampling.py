@@ -228,3 +228,9 @@ def test_what_is_narrow_in_a_small_scene_is_not_cut_by_windows():
     assert 175 in borders, "two windows share the strip: there are no patches in either"
     found = sample(ArraySource(pixels, mask).read, 700, 700)
     assert estimate_noise(found) == pytest.approx([10], rel=0.15)
+
+
+def test_a_scene_of_one_window_is_read_once():
+    scene = Scene(60, 50, [(0, slice(0, 20), slice(0, 20))])
+    assert len(scene.drawn().samples) == 1
+    assert scene.seen == 60 * 50

@@ -99,7 +99,7 @@ def _look(read: Read, height: int, width: int) -> Samples:
 
 def _complete(found: Samples, read: Read, height: int, width: int) -> Samples:
     """What ``_look`` has ``found``; where it is not ``enough``, what the whole scene holds."""
-    if enough(found):
+    if enough(found) or (len(found) == 1 and _is_small(height, width)):
         return found
     if _is_small(height, width):
         return [_read(read, Window(0, 0, height, width))]
