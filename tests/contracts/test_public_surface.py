@@ -60,7 +60,7 @@ TAGS = {"MODEL", "MODEL_DIGEST", "FINGERPRINT", "ORDER", "SOURCE_IDENTITY", "BAN
 
 # Some pixels that geoae 0.1 gives for the scene below, at this ALGORITHM. Where pixels are meant to
 # change, raise ALGORITHM and pin them anew.
-PINNED_ALGORITHM = 4
+PINNED_ALGORITHM = 5
 RESTORED = [
     [2274, 2160, 1982, 2116, 2205, 2027, 2308, 1959, 2041],
     [2205, 2129, 2006, 2099, 2158, 2039, 2229, 1992, 2048],

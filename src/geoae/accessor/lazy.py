@@ -2,7 +2,9 @@
 another.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +12,21 @@ import dask
 import dask.array
 import numpy as np
 
-from geoae.diagnosis.sampling import enough, grids_of
-from geoae.diagnosis.statistics import Facts, find_untold
+from geoae.diagnosis.sampling import Drawn, draw_sample, enough
+from geoae.diagnosis.statistics import Facts
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.measure import explain_empty, explain_unchanged, explain_unknown
 from geoae.pipeline.prepare import load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
-from geoae.tiling.window import reflect, windows
-from geoae.types import Pixels, Samples
+from geoae.tiling.window import Read, Window, reflect, windows
+from geoae.types import Mask, Pixels, Samples
 
 __all__ = ["LazyRestoration"]
 
@@ -98,14 +101,12 @@ class LazyRestoration:
             return given
         scene = _to_working_dtype(given)
         plan, (count, height, width) = self.plan, scene.shape
-        sigma = self.options.known_sigma(self.source, [band + 1 for band in self.chosen])
-        bands = scene[self.chosen]
-        samples = [
-            [bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)]
-            for grid in grids_of(height, width)
-        ]
-        source = None if isinstance(self.restorer, Identity) else self.source
-        facts = dask.delayed(_facts)(samples, self.nodata, sigma, source)
+        bands, numbers = scene[self.chosen], [band + 1 for band in self.chosen]
+        sigma = self.options.known_sigma(self.source, numbers)
+        looks = [bands[(slice(None), *window.slices())] for window in windows(height, width)]
+        whole = _Unread(bands, self.nodata, self.source, numbers)
+        is_noise_needed = sigma is None and not isinstance(self.restorer, Identity)
+        facts = dask.delayed(_facts)(looks, whole, sigma, is_noise_needed)
         remote = dask.delayed(RemoteWork)(self.model, self.restorer.digest, self.options, facts)
         node = dask.delayed(_slab)
         rows = []
@@ -150,23 +151,58 @@ def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     return int(rows.min()), int(rows.max()) + 1
 
 
+class _Unread:
+    """Bands of a scene that are read only when they are asked for: Dask does not look into it."""
+
+    __slots__ = ("bands", "nodata", "numbers", "source")
+
+    def __init__(
+        self, bands: dask.array.Array, nodata: Nodata, source: str, numbers: Sequence[int]
+    ) -> None:
+        self.bands, self.nodata, self.source, self.numbers = bands, nodata, source, numbers
+
+    @contextmanager
+    def only(self, indices: Sequence[int]) -> Iterator[Read]:
+        """Open the bands of some ``indices``."""
+        bands = self.bands[list(indices)]
+
+        def read(window: Window) -> tuple[Pixels, Mask]:
+            pixels = bands[(slice(None), *window.slices())].compute()
+            return pixels, is_measured(pixels, self.nodata)
+
+        yield read
+
+
 def _facts(
-    samples: list[list[Pixels]], nodata: Nodata, sigma: list[float] | None, source: str | None
+    first: list[Pixels], whole: _Unread, sigma: list[float] | None, is_noise_needed: bool
 ) -> Facts:
-    """Statistics of a scene; those of a ``source`` that is named must tell of its noise."""
-    found: Samples = []
-    for grid in samples:
-        found = [(pixels, is_measured(pixels, nodata)) for pixels in grid]
-        if enough(found):
-            break
-    facts = Facts.of(found, sigma)
-    asked = source and sigma is None and facts.valid < 1
-    if asked and find_untold(found, facts.sigma).size:
-        raise InputError(
-            f"{source}: too few valid pixels side by side were found to estimate the noise; give"
-            " sigma, or restore a part that has more"
-        )
-    return facts
+    """Statistics of a scene; Python warnings name the bands that will stay as they are.
+
+    Args:
+        first: windows of the first grid, ``(band, row, col)`` each; mostly they are enough.
+        whole: the scene, which is read where they are not.
+        sigma: noise of each band in DN, or None where it is to be estimated.
+        is_noise_needed: whether a person must hear of bands whose noise is not known.
+
+    """
+    bands, height, width = whole.bands.shape
+    samples: Samples = [(pixels, is_measured(pixels, whole.nodata)) for pixels in first]
+    drawn = Drawn(samples, list(range(bands)))
+    if not enough(samples):
+        drawn = draw_sample(whole.only, bands, height, width)
+    if not drawn.kept:
+        facts = Facts.none()
+    else:
+        facts = Facts.of(drawn.samples, sigma and [sigma[band] for band in drawn.kept])
+    numbers = [whole.numbers[band] for band in drawn.kept]
+    lines = explain_empty(whole.source, [one for one in whole.numbers if one not in numbers])
+    if is_noise_needed:
+        if unknown := explain_unknown(whole.source, drawn.samples, facts):
+            raise InputError(unknown)
+        lines += explain_unchanged(whole.source, numbers, drawn.samples, facts)
+    for line in lines:
+        warnings.warn(line, stacklevel=2)
+    return facts.embed(drawn.kept, bands)
 
 
 def _slab(

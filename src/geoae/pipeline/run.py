@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from geoae.errors import OutputError, RejectedError
+from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.distributed import active_client, restore_spread
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.fingerprint import fingerprint_of
@@ -70,6 +70,8 @@ def run(
     prepared = prepare(job)
     target = prepared.target
     refuse_target(job.source, target)
+    if prepared.unknown:
+        raise InputError(prepared.unknown)
     for warning in prepared.warnings:
         on_warning(warning)
     if found := _done(prepared):
