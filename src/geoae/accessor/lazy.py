@@ -10,6 +10,7 @@ import dask
 import dask.array
 import numpy as np
 
+from geoae.accessor.bands import find_measured
 from geoae.diagnosis.sampling import Samples, enough
 from geoae.diagnosis.statistics import Facts
 from geoae.errors import InputError
@@ -43,6 +44,8 @@ class LazyRestoration:
     chosen: list[int]
     """Indices of the bands that are restored."""
     nodata: Nodata
+    names: Sequence[str] | None = None
+    """Names of the chosen bands whose values decide too; None where the job names its bands."""
 
     @classmethod
     def of(
@@ -53,6 +56,7 @@ class LazyRestoration:
         *,
         declared: float | None,
         copied: Sequence[int],
+        names: Sequence[str],
     ) -> "LazyRestoration":
         """Decide for scenes of ``shape`` (band, y, x).
 
@@ -62,6 +66,7 @@ class LazyRestoration:
             dtype: type of their pixels.
             declared: the value of invalid pixels that the array declares, in DN, or None.
             copied: indices of bands that are restored only where the job names them.
+            names: what each band is called, empty where nothing says.
 
         Raises:
             InputError: the job names a band that is not there, or a nodata value that ``dtype``
@@ -82,7 +87,9 @@ class LazyRestoration:
         model = ModelSpec.of(job, options)
         restorer = load_restorer(model)
         plan = plan_for(options, restorer, height, width, len(chosen))
-        return cls(job.source, options, model, restorer, plan, chosen, both(declared, given))
+        undecided = None if options.bands else [names[band] for band in chosen]
+        nodata = both(declared, given)
+        return cls(job.source, options, model, restorer, plan, chosen, nodata, undecided)
 
     def build(self, given: dask.array.Array) -> dask.array.Array:
         """Return the restored scene of ``given`` (band, y, x) in DN, of the same type, as a
@@ -98,7 +105,8 @@ class LazyRestoration:
             [bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)]
             for grid in grids()
         ]
-        facts = dask.delayed(_facts)(samples, self.nodata, sigma)
+        measured = dask.delayed(_measured)(self.source, self.names, samples, self.nodata)
+        facts = dask.delayed(_facts)(samples, self.nodata, sigma, measured)
         node, ramp = dask.delayed(_slab), self.options.ramp or "smooth"
         rows = []
         for slab in plan.slabs(TILE_ROWS):
@@ -114,6 +122,7 @@ class LazyRestoration:
                 self.nodata,
                 facts,
                 ramp,
+                measured,
             )
             rows.append(
                 dask.array.from_delayed(
@@ -154,13 +163,32 @@ def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     return int(rows.min()), int(rows.max()) + 1
 
 
-def _facts(samples: list[list[Pixels]], nodata: Nodata, sigma: list[float] | None) -> Facts:
+def _measured(
+    source: str, names: Sequence[str] | None, samples: list[list[Pixels]], nodata: Nodata
+) -> list[int]:
+    """Indices of the chosen bands that are measurements by their values."""
+    if names is None:
+        return list(range(len(samples[0][0])))
+    return find_measured(source, names, _enough(samples, nodata))
+
+
+def _enough(samples: list[list[Pixels]], nodata: Nodata) -> Samples:
     found: Samples = []
     for grid in samples:
         found = [(pixels, is_measured(pixels, nodata)) for pixels in grid]
         if enough(found):
             break
-    return Facts.of(found, sigma)
+    return found
+
+
+def _facts(
+    samples: list[list[Pixels]], nodata: Nodata, sigma: list[float] | None, measured: list[int]
+) -> Facts:
+    if not measured:
+        return Facts.none()
+    grids_of = [[pixels[measured] for pixels in grid] for grid in samples]
+    known = None if sigma is None else [sigma[index] for index in measured]
+    return Facts.of(_enough(grids_of, nodata), known)
 
 
 def _slab(
@@ -173,10 +201,16 @@ def _slab(
     nodata: Nodata,
     facts: Facts,
     ramp: str,
+    measured: list[int],
 ) -> Pixels:
+    result = pixels[:, slab.window.row - row : slab.window.stop_row - row].copy()
+    if not measured:
+        return result
     restorer = restorer_of(model, digest)
-    work = Work(plan, facts.scale(restorer.channels), restorer, [nodata] * len(pixels), ramp)
-    result = np.empty((len(pixels), slab.window.height, slab.window.width), pixels.dtype)
-    sink = write_into(ArraySink(result, slab.window.row))
-    restore_slabs(work, Region(pixels, row, plan.rows.size, nodata).read, [slab], sink)
+    work = Work(plan, facts.scale(restorer.channels), restorer, [nodata] * len(measured), ramp)
+    restored = np.empty((len(measured), *result.shape[1:]), pixels.dtype)
+    sink = write_into(ArraySink(restored, slab.window.row))
+    region = Region(pixels[measured], row, plan.rows.size, nodata)
+    restore_slabs(work, region.read, [slab], sink)
+    result[measured] = restored
     return result

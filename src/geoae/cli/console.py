@@ -113,11 +113,7 @@ def _size(rows: int, columns: int, bands: int) -> str:
 
 def _otherwise(reason: str) -> str:
     """How a person decides otherwise where a band would be copied for what its tag or name says."""
-    return (
-        "; to restore it, name it in --bands"
-        if reason in ("alpha", "quality or class band")
-        else ""
-    )
+    return "" if reason == "not among --bands" else "; to restore it, name it in --bands"
 
 
 def summary(report: RestoreReport) -> None:

@@ -59,6 +59,7 @@ def publish_result(prepared: Prepared, store: PartStore) -> Checked:
                 profile=profile,
                 tags=tags,
                 mistagged=scene.mistagged,
+                classes=scene.has_classes,
             )
             release_memory()
             _refuse_changed(scene)

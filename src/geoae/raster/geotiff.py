@@ -24,10 +24,10 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
+from geoae.band_names import meaning
 from geoae.errors import InputError, OutputError
 from geoae.raster.crs import change_keys
 from geoae.raster.dataset import DAMAGED, STRICT, line, on_disk, open_raster
-from geoae.raster.measurement import CLASSES
 from geoae.raster.parts import Part
 from geoae.raster.validate import damage, read_error
 from geoae.raster.vrt import described, disguise, metadata, store_crs, undisguise
@@ -88,12 +88,14 @@ def assemble(
     tags: Mapping[str, str],
     domain: str = "GEOAE",
     mistagged: Collection[int] = (),
+    classes: bool = False,
 ) -> None:
     """Write ``source`` with ``bands`` (1-based) taken from ``parts`` to ``target``, losslessly.
 
     ``profile`` is a key of ``WRITERS``; ``tags`` go into the metadata ``domain``; ``mistagged``
-    bands are alpha by their tag alone, which they keep, and hide no pixel from overviews. Raises
-    ``OutputError`` where the target cannot be written in full; what was written of it is removed.
+    bands are alpha by their tag alone, which they keep, and hide no pixel from overviews; where
+    there are ``classes``, overviews are no averages. Raises ``OutputError`` where the target cannot
+    be written in full; what was written of it is removed.
     """
     marker = f"geoae-{uuid.uuid4().hex}"
     with ExitStack() as stack:
@@ -109,6 +111,8 @@ def assemble(
         disguise(root, marker)
         crs = store_crs(root)
         options |= crs.options if crs else {}
+        if classes and "OVERVIEW_RESAMPLING" in options:
+            options["OVERVIEW_RESAMPLING"] = "NEAREST"
         recipe = stack.enter_context(
             MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt")
         )
@@ -261,9 +265,8 @@ def _blocksize(dataset: DatasetReader, side: int) -> int:
 
 def _has_classes(dataset: DatasetReader) -> bool:
     """Whether an average of neighbours would be a value that means something else."""
-    names = " / ".join(filter(None, dataset.descriptions)).lower().replace("_", " ")
     return (
         "1" in _bits(dataset)
         or ColorInterp.palette in dataset.colorinterp
-        or bool(CLASSES.search(names))
+        or any(meaning(name or "").kind for name in dataset.descriptions)
     )

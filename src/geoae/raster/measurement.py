@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
-__all__ = ["CLASSES", "Claims", "Verdict", "is_alpha", "judge"]
+from geoae.band_names import CLASSES, NOTHING, Meaning, meaning
+from geoae.radiometry.classes import FEW_LEVELS, count_levels, is_classes
 
-# Names under which products ship masks, classes and quality flags.
-CLASSES = re.compile(
-    r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene"
-    r" classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
-)
+__all__ = ["BY_VALUES", "Claims", "Verdict", "is_alpha", "judge"]
+
+BY_VALUES = "flags or classes, by its values"
+
 TRANSPARENCY = re.compile(r"\b(alpha|opacity|transparency)\b")
 INFRARED = re.compile(
     r"\b(v?nir\d?|(near |short ?wave )?infra ?red|red ?edge|swir\d?|[ml]wir|tir\d?|thermal)\b"
@@ -52,6 +52,8 @@ class Claims:
         name: its description.
         bits: of each pixel, where the file says so (``NBITS``).
         restored: whether geoae has restored it before, as a measurement.
+        file: what the name of the file says.
+        classified: whether the file gives names to its values, or says that they are flags.
 
     """
 
@@ -59,6 +61,8 @@ class Claims:
     name: str = ""
     bits: str | None = None
     restored: bool = False
+    file: Meaning = NOTHING
+    classified: bool = False
 
     @property
     def words(self) -> str:
@@ -74,7 +78,18 @@ class Claims:
             return "alpha"
         if self.bits == "1":
             return "1-bit mask"
-        return "quality or class band" if CLASSES.search(self.words) else None
+        if self.classified:
+            return CLASSES
+        return next((said.kind for said in self._said if said.sure and said.kind), None)
+
+    @property
+    def hint(self) -> str | None:
+        """What the band may be by its name, if its values do not say otherwise."""
+        return next((said.kind for said in self._said if said.kind), None)
+
+    @property
+    def _said(self) -> tuple[Meaning, Meaning]:
+        return meaning(self.name), self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +112,31 @@ def judge(claims: Claims, values: Values = (), *, asked: bool = False) -> Verdic
     Args:
         claims: what its file says.
         values: windows ``(row, col)`` of it in DN, without invalid pixels if these are known;
-            needed only where ``claims.kind`` is "alpha".
+            needed only where ``claims.kind`` is "alpha" or None.
         asked: whether a person has named the band as one to restore, which outweighs all else.
 
     """
     kind = claims.kind
     if asked:
-        return Verdict(None, kind)
-    if kind != "alpha" or TRANSPARENCY.search(claims.words):
+        return Verdict(None, kind or claims.hint)
+    if kind == "alpha" and not TRANSPARENCY.search(claims.words):
+        return _judge_alpha(claims, values)
+    if kind or claims.restored:
         return Verdict(kind)
-    if CLASSES.search(claims.words):
-        return Verdict("quality or class band")
-    if claims.restored:
-        return Verdict(None, kind)
-    return (
-        Verdict(kind)
-        if is_alpha(values, infrared=bool(INFRARED.search(claims.words)))
-        else Verdict(None, kind)
-    )
+    if is_classes(values):
+        return Verdict(claims.hint or BY_VALUES)
+    if claims.hint and count_levels(values) <= FEW_LEVELS:
+        return Verdict(claims.hint)
+    return Verdict(None, meaning(claims.name).kind)
+
+
+def _judge_alpha(claims: Claims, values: Values) -> Verdict:
+    """Hold the tag alpha against name and values."""
+    if named := meaning(claims.name).kind:
+        return Verdict(named)
+    if claims.restored or not is_alpha(values, infrared=bool(INFRARED.search(claims.words))):
+        return Verdict(None, "alpha")
+    return Verdict("alpha")
 
 
 def is_alpha(values: Values, infrared: bool = False) -> bool:
