@@ -12,6 +12,7 @@ import geoae
 from geoae.catalog.sources import Found
 from geoae.errors import OutputError
 from geoae.raster.scene import Scene
+from geoae.raster.sidecars import tables_beside
 from geoae.simulation.degrade import DegradeConfig, degrade
 from tests.support.rasters import noise, read, texture, write
 
@@ -221,3 +222,25 @@ def test_a_scene_that_failed_is_another_once_its_sidecar_changes(source, sidecar
     before = Found(str(source), "s.tif").stamp
     source.with_name(sidecar).write_text("")
     assert Found(str(source), "s.tif").stamp not in (before, "gone")
+
+
+TABLES = """<PAMDataset><PAMRasterBand band="2"><CategoryNames><Category>none</Category>
+<Category>water</Category></CategoryNames><GDALRasterAttributeTable tableType="thematic">
+<FieldDefn index="0"><Name>Value</Name><Type>0</Type><Usage>5</Usage></FieldDefn><Row index="0">
+<F>1</F></Row></GDALRasterAttributeTable></PAMRasterBand></PAMDataset>"""
+
+
+def test_class_names_and_tables_are_kept_beside_the_output(tmp_path):
+    pixels = (texture(2, 60, 70) + noise((2, 60, 70), 9)).astype("uint16")
+    source = write(tmp_path / "in.tif", pixels)
+    Path(f"{source}.aux.xml").write_text(TABLES)
+    report = geoae.restore(source, model="identity")
+    with rasterio.open(report.target) as dataset:
+        kept = tables_beside(dataset)
+    with rasterio.open(source) as dataset:
+        assert kept == tables_beside(dataset) is not None
+    assert b"water" in kept
+    # An output without tables takes the sidecar of the one before away.
+    Path(f"{source}.aux.xml").unlink()
+    geoae.restore(source, model="identity", overwrite=True)
+    assert not Path(f"{report.target}.aux.xml").exists()

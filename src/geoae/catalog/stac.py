@@ -139,7 +139,8 @@ def _holds_classes(key: str, asset: Any) -> bool:
 
     By STAC's classification and file extensions, by its roles, and by the names of asset and file.
     """
-    bands = next((asset.extra_fields[name] for name in BANDS if asset.extra_fields.get(name)), [])
+    listed = [asset.extra_fields[name] for name in BANDS if asset.extra_fields.get(name)]
+    bands: list[dict[str, Any]] = listed[0] if listed else []
     told = [asset.extra_fields, *([] if len(bands) > 1 else bands)]
     if any(field.get(name) for field in told for name in CLASSES):
         return True

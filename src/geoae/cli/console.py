@@ -160,7 +160,7 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
         table.add_row(
             str(band.index),
             band.name,
-            "" if band.nodata is None else f"{band.nodata:g}",
+            "" if band.nodata is None else f"{float(band.nodata):g}",
             *figures,
             band.treatment,
         )
@@ -168,8 +168,8 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
     for note in found.notes:
         say(note)
     for band in found.bands:
-        reason = band.treatment.removeprefix("copied: ")
-        if cure := _otherwise(reason):
+        kind, _, reason = band.treatment.partition(": ")
+        if kind == "copied" and (cure := _otherwise(reason)):
             say(f"band {band.index} will be {band.treatment}{cure}")
     plan = found.plan
     say(

@@ -16,10 +16,11 @@ from geoae.diagnosis.noise import estimate_noise
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
 from geoae.pipeline.prepare import Prepared
+from geoae.raster.dataset import open_raster
 from geoae.raster.geotiff import assemble
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
-from geoae.raster.sidecars import publish, sidecars_of
+from geoae.raster.sidecars import publish, sidecars_of, tables_beside
 from geoae.raster.tags import with_history
 from geoae.system.files import file_name, is_local
 from geoae.system.memory import allocate_small_pieces, release_memory
@@ -46,7 +47,7 @@ def publish_result(prepared: Prepared, store: PartStore) -> Checked:
     scene, target = prepared.scene, prepared.target
     local = Path(target) if is_local(target) else store.folder / Path(target).name
     # Among the parts: what a killed run leaves of it goes with them.
-    draft = store.folder / f"{local.name}.{uuid.uuid4().hex[:8]}.part"
+    draft = store.folder / f"{local.stem[:32]}.{uuid.uuid4().hex[:8]}.part"
     parts = store.parts(list(prepared.work.plan.slabs())) if scene.bands else []
     try:
         profile, tags = str(prepared.options.profile), _tags(prepared)
@@ -65,7 +66,9 @@ def publish_result(prepared: Prepared, store: PartStore) -> Checked:
             _refuse_changed(scene)
             found = check(prepared, str(draft))
         _refuse_changed(scene)
-        publish(draft, local, scene.files)
+        with open_raster(scene.source) as dataset:
+            beside = tables_beside(dataset)
+        publish(draft, local, scene.files, beside)
     except RejectedError as error:
         _refuse_changed(scene)
         rejected = f"{target if is_local(target) else store.folder}.rejected"

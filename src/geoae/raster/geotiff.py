@@ -4,6 +4,7 @@ GDAL copies the two, as ``raster/vrt.py`` describes them, in one multi-threaded 
 """
 
 import os
+import re
 import threading
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -35,6 +36,11 @@ from geoae.tiling.window import Window
 
 __all__ = ["WRITERS", "assemble", "refuse_target"]
 
+# Archives and servers that GDAL has names for, but cannot write into so that the file is whole.
+ARCHIVE = re.compile(
+    r"(?:zip|tar|gzip|https?|ftp)(?:\+\w+)*://|/vsi(?:zip|tar|gzip|7z|rar|curl|stdin"
+    r"|stdout)(?:_streaming)?/"
+)
 # bytes over all bands: 512 x 512 pixels of 200 bands would fill the memory
 LARGEST_BLOCK = 32 << 20
 
@@ -43,6 +49,11 @@ def refuse_target(source: str, target: str | Path) -> None:
     """Raise ``OutputError`` where writing ``target`` would destroy the input or something that is
     no raster file, or where it is named as another format.
     """
+    if found := ARCHIVE.match(str(target)):
+        raise OutputError(
+            f"{target}: geoae does not write into {found[0]}; name a file on a disk, or in a store"
+            " such as /vsis3/, with -o"
+        )
     path = Path(target)
     try:
         os.fsencode(target).decode()

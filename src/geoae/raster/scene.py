@@ -29,6 +29,7 @@ from geoae.raster.measurement import BY_VALUES, Claims, Verdict, judge
 from geoae.raster.sidecars import described_beside
 from geoae.raster.truncation import refuse_cut_short
 from geoae.raster.validate import (
+    MOST_BANDS,
     read_error,
     refuse_absurd,
     refuse_too_many,
@@ -50,6 +51,8 @@ DTYPES = {
     "float32",
     "float64",
 }
+# Variables of a container that an error names.
+SHOWN = 8
 # What a file may say of a band that is none the less restored.
 CLAIMS = {
     "palette": "has a palette",
@@ -107,12 +110,7 @@ class Scene:
         """
         with open_source(source) as dataset, refuse_damaged_description(source):
             if dataset.count == 0:
-                inside = (
-                    f"; name one of its {len(dataset.subdatasets)} subdatasets"
-                    if dataset.subdatasets
-                    else ""
-                )
-                raise InputError(f"{source}: holds no raster band{inside}")
+                raise InputError(f"{source}: holds no raster band{_name_inside(dataset)}")
             dtype = _one_dtype(source, dataset)
             refuse_foreign_fill(source, dtype, fill)
             refuse_absurd(source, dataset)
@@ -209,6 +207,17 @@ class Reader:
         return pixels, None if mask.all() else mask
 
 
+def _name_inside(dataset: DatasetReader) -> str:
+    """The addresses to give in place of a container's name."""
+    names = dataset.subdatasets
+    if not names:
+        return ""
+    more = f" and {len(names) - SHOWN} more (see gdalinfo)" if len(names) > SHOWN else ""
+    return (
+        f"; give one of its {len(names)} variables by address: {' or '.join(names[:SHOWN])}{more}"
+    )
+
+
 def _one_dtype(source: str, dataset: rasterio.DatasetReader) -> str:
     dtypes = sorted(set(dataset.dtypes))
     if len(dtypes) > 1:
@@ -237,6 +246,7 @@ def _verdicts(
     bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
     restored = dataset.tags(ns="GEOAE").get("BANDS", "").split(",")
     file = file_meaning(source)
+    few = dataset.count <= MOST_BANDS  # more are refused, whatever their values are
     if dataset.count > 1:  # what is true of one band need not be true of all
         file = Meaning(file.kind, sure=False)
     found = {}
@@ -245,7 +255,7 @@ def _verdicts(
         flags = bool(CF_FLAGS & {key.rpartition("#")[2] for key in dataset.tags(band)})
         claims = Claims(colour, name or "", bits, str(band) in restored, file, flags)
         asked = band in (only or ())
-        needed = not asked and (only is None or claims.kind == "alpha")
+        needed = few and not asked and (only is None or claims.kind == "alpha")
         found[band] = judge(
             claims, _values(source, dataset, band, claims) if needed else [], asked=asked
         )
@@ -308,7 +318,13 @@ def _notes(
     verdicts: Mapping[int, Verdict],
     only: tuple[int, ...] | None,
 ) -> Iterator[str]:
-    """One line for each band of which the file says what it is not."""
+    """One line for each band of which the file says what it is not, and for further pages."""
+    pages = [name for name in dataset.subdatasets if name.startswith("GTIFF_DIR:")]
+    if len(pages) > 1:
+        yield (
+            f"{source}: has {len(pages)} pages, of which only the first is restored and written;"
+            f" restore another by its address, like {pages[1]}"
+        )
     for band, verdict in verdicts.items():
         if verdict.kind == BY_VALUES:
             yield (

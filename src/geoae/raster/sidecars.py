@@ -1,9 +1,10 @@
 """Files beside a raster that GDAL reads with it: masks, overviews, world files, ``.aux.xml``."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from xml.etree.ElementTree import tostring
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 import rasterio
 from rasterio.io import DatasetReader
@@ -18,8 +19,10 @@ __all__ = ["described_beside", "publish", "remove_sidecars", "sidecars_of"]
 
 # Names that GDAL tries for every GeoTIFF: after its whole name, and in place of its suffix.
 AFTER = (".aux.xml", ".ovr", ".msk", ".msk.ovr", ".aux")
+LONGEST = 255  # bytes of a name: a longer one cannot be there
 INSTEAD = (".tfw", ".tifw", ".tiffw")
 # What the identity of a scene tells without them, and what changes when somebody looks at it.
+TABLES = {"CategoryNames", "GDALRasterAttributeTable"}
 KNOWN = {"Description", "NoDataValue"}
 
 
@@ -45,7 +48,7 @@ def remove_sidecars(target: Path, kept: Sequence[str]) -> None:
     listed = {
         path for name in sidecars_of(str(target)) if _is_named_after(target, path := Path(name))
     }
-    for path in sorted(named | listed):
+    for path in sorted(one for one in named | listed if len(os.fsencode(one.name)) <= LONGEST):
         if path.is_file() and not any(Path(name).exists() and path.samefile(name) for name in kept):
             try:
                 path.unlink()
@@ -98,13 +101,32 @@ def _facts(dataset: DatasetReader) -> list[str]:
     return points + [f"{band}: {tostring(fact, 'unicode')}" for band, fact in told]
 
 
-def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
+def tables_beside(dataset: DatasetReader) -> bytes | None:
+    """Class names and attribute tables of the bands as an ``.aux.xml``, since a GeoTIFF cannot hold
+    them; None where there are none.
+    """
+    root = Element("PAMDataset")
+    facts = described(dataset, dataset.name, (), ())
+    for band in facts.findall("VRTRasterBand"):
+        if tables := [node for node in band if node.tag in TABLES]:
+            SubElement(root, "PAMRasterBand", band=str(band.get("band"))).extend(tables)
+    return tostring(root) if len(root) else None
+
+
+def publish(
+    draft: Path, final: Path, kept: Sequence[str] = (), beside: bytes | None = None
+) -> None:
     """Let ``draft`` take its name, not before its bytes are on the disk.
 
     What GDAL reads with the file of that name goes first, except files that are ``kept``, such as
-    the source's.
+    the source's; ``beside`` is the ``.aux.xml`` that takes its place.
     """
     flush(draft)
     remove_sidecars(final, kept)
+    if beside is not None:
+        sidecar = draft.with_name(f"{draft.name}.aux.xml")
+        sidecar.write_bytes(beside)
+        flush(sidecar)
+        rename(sidecar, final.with_name(f"{final.name}.aux.xml"))
     rename(draft, final)
     flush_folder(final.parent)

@@ -19,6 +19,7 @@ from geoae.tiling.window import Window
 
 __all__ = [
     "FEW_BLOCKS",
+    "MOST_BANDS",
     "damage",
     "read_error",
     "reads_whole",
