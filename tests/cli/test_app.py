@@ -126,6 +126,13 @@ def test_report_is_the_run_as_json(restore):
     assert json.loads(Path("run.json").read_text())["status"] == "skipped"
 
 
+def test_report_goes_to_standard_output_alone(restore):
+    code, out, _ = restore("--report", "-")
+    assert code == 0
+    assert json.loads("\n".join(out))["status"] == "restored"
+    assert not Path("-").exists()
+
+
 def test_options_reach_the_run(restore):
     code, out, _ = restore(
         "--sigma", "12.5", "--profile", "gtiff", "--bands", "2", "--recipe", "landsat-30m"
@@ -193,7 +200,8 @@ def test_other_options_are_another_result(restore):
         (["-o", "s.tif"], ["s.tif: is the input itself", "-o"]),
         (["-o", "s.tif", "--overwrite"], ["s.tif: is the input itself"]),
         (["-o", "nowhere/r.tif"], ["nowhere: no such folder"]),
-        (["-o", "."], [".: is a folder", "-o"]),
+        (["-o", "/vsimem/r.tif"], ["/vsimem/r.tif: is memory of this process", "-o"]),
+        (["-o", "zip://r.zip!r.tif"], ["geoae does not write into zip://", "-o"]),
         (["-o", "r.png"], ["r.png: geoae writes GeoTIFF, not PNG", ".tif"]),
         (["-o", "r.jp2"], ["writes GeoTIFF"]),
         (["--tile", "40", "--overlap", "64"], ["tile of 40 px", "overlap of 64 px", "--tile 128"]),

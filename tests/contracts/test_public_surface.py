@@ -13,6 +13,7 @@ import yaml
 from rasterio.transform import from_origin
 
 import geoae
+from geoae import catalog, sources
 from geoae.cli.app import cli
 from geoae.pipeline.fingerprint import ALGORITHM
 from geoae.pipeline.job import Job
@@ -89,6 +90,10 @@ def test_the_package_keeps_its_names():
     assert all(hasattr(geoae, name) for name in geoae.__all__)
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert "geoae" in scripts
+
+
+def test_scenes_keep_their_former_import_path():
+    assert sources.scenes is catalog.sources.scenes
 
 
 def test_deployments_keep_their_names():

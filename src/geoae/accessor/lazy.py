@@ -12,6 +12,7 @@ import dask
 import dask.array
 import numpy as np
 
+from geoae.accessor.bands import find_measured
 from geoae.diagnosis.sampling import Drawn, draw_sample, enough
 from geoae.diagnosis.statistics import Facts
 from geoae.errors import InputError
@@ -52,6 +53,8 @@ class LazyRestoration:
     """Indices of the bands that are restored."""
     nodata: Nodata
     """Nodata values of all bands in DN."""
+    names: Sequence[str] | None = None
+    """Names of the chosen bands whose values decide too; None where the job names its bands."""
 
     @classmethod
     def of(
@@ -62,6 +65,7 @@ class LazyRestoration:
         *,
         declared: float | None,
         copied: Sequence[int],
+        names: Sequence[str],
     ) -> "LazyRestoration":
         """Decide for scenes of ``shape`` (band, y, x).
 
@@ -71,6 +75,7 @@ class LazyRestoration:
             dtype: type of their pixels.
             declared: the value of invalid pixels that the array declares, in DN, or None.
             copied: indices of bands that are restored only where the job names them.
+            names: what each band is called, empty where nothing says.
 
         Raises:
             InputError: the job names a band that is not there, or a nodata value that ``dtype``
@@ -91,7 +96,9 @@ class LazyRestoration:
         model = ModelSpec.of(job, options)
         restorer = load_restorer(model)
         plan = plan_for(options, restorer, height, width, len(chosen))
-        return cls(job.source, options, model, restorer, plan, chosen, both(declared, given))
+        undecided = None if options.bands else [names[band] for band in chosen]
+        nodata = both(declared, given)
+        return cls(job.source, options, model, restorer, plan, chosen, nodata, undecided)
 
     def build(self, given: dask.array.Array) -> dask.array.Array:
         """Return the restored scene of ``given`` (band, y, x) in DN, of the same type, as a
@@ -106,7 +113,7 @@ class LazyRestoration:
         looks = [bands[(slice(None), *window.slices())] for window in windows(height, width)]
         whole = _Unread(bands, self.nodata, self.source, numbers)
         is_noise_needed = sigma is None and not isinstance(self.restorer, Identity)
-        facts = dask.delayed(_facts)(looks, whole, sigma, is_noise_needed)
+        facts = dask.delayed(_facts)(looks, whole, sigma, self.names, is_noise_needed)
         remote = dask.delayed(RemoteWork)(self.model, self.restorer.digest, self.options, facts)
         node = dask.delayed(_slab)
         rows = []
@@ -174,15 +181,20 @@ class _Unread:
 
 
 def _facts(
-    first: list[Pixels], whole: _Unread, sigma: list[float] | None, is_noise_needed: bool
+    first: list[Pixels],
+    whole: _Unread,
+    sigma: list[float] | None,
+    names: Sequence[str] | None,
+    is_noise_needed: bool,
 ) -> Facts:
-    """Statistics of a scene; Python warnings name the bands that will stay as they are.
+    """Measure a scene; Python warnings name the bands that will stay as they are.
 
     Args:
         first: windows of the first grid, ``(band, row, col)`` each; mostly they are enough.
         whole: the scene, which is read where they are not.
         sigma: noise of each band in DN, or None where it is to be estimated.
-        is_noise_needed: whether a person must hear of bands whose noise is not known.
+        names: name of each band, or None where all are measurements, whatever their values.
+        is_noise_needed: whether the user must be told of bands whose noise is not known.
 
     """
     bands, height, width = whole.bands.shape
@@ -190,12 +202,16 @@ def _facts(
     drawn = Drawn(samples, list(range(bands)))
     if not enough(samples):
         drawn = draw_sample(whole.only, bands, height, width)
+    numbers = [whole.numbers[band] for band in drawn.kept]
+    lines = explain_empty(whole.source, [one for one in whole.numbers if one not in numbers])
+    if names is not None and drawn.kept:
+        kept_names = [names[band] or str(whole.numbers[band]) for band in drawn.kept]
+        drawn = _select(drawn, find_measured(whole.source, kept_names, drawn.samples))
+        numbers = [whole.numbers[band] for band in drawn.kept]
     if not drawn.kept:
         facts = Facts.none()
     else:
         facts = Facts.of(drawn.samples, sigma and [sigma[band] for band in drawn.kept])
-    numbers = [whole.numbers[band] for band in drawn.kept]
-    lines = explain_empty(whole.source, [one for one in whole.numbers if one not in numbers])
     if is_noise_needed:
         if unknown := explain_unknown(whole.source, drawn.samples, facts):
             raise InputError(unknown)
@@ -203,6 +219,12 @@ def _facts(
     for line in lines:
         warnings.warn(line, stacklevel=2)
     return facts.embed(drawn.kept, bands)
+
+
+def _select(drawn: Drawn, indices: Sequence[int]) -> Drawn:
+    """Return the sample of the bands of some ``indices``."""
+    samples = [(pixels[list(indices)], mask[list(indices)]) for pixels, mask in drawn.samples]
+    return Drawn(samples, [drawn.kept[index] for index in indices])
 
 
 def _slab(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cli"]
 
+STANDARD_OUTPUT = Path("-")
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(package_name="geoae")
@@ -40,9 +42,9 @@ def cli(context: click.Context) -> None:
 @click.option("--fresh", is_flag=True, help="Discard what an interrupted run left.")
 @click.option(
     "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="PATH.json",
-    help="Write all figures.",
+    help="Write all figures; - writes them to standard output, in place of the summary.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 def restore(report: Path | None, quiet: bool, **options: Any) -> None:
@@ -53,17 +55,23 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
 
     hush_libraries()
     job = Job.checked(**options)
+    if (job.target or "").startswith("/vsimem/"):
+        raise OutputError(
+            f"{job.target}: is memory of this process, which ends with it; name a file with -o"
+        )
     if report:
         _refuse_report(report, job.source, target_of(job))
     with progress(quiet) as on_progress:
         result = run(job, on_progress, warn)
     _write_report(report, result)
-    if not quiet:
+    if not quiet and report != STANDARD_OUTPUT:
         summary(result)
 
 
 def _refuse_report(report: Path, source: str, target: str | None) -> None:
     """Raise ``OutputError`` where a report cannot be written, or would replace input or output."""
+    if report == STANDARD_OUTPUT:
+        return
     if report.is_dir() or not report.parent.is_dir():
         raise OutputError(
             f"{report}: is no file in a folder that is there; give --report another path"
@@ -78,7 +86,9 @@ def _refuse_report(report: Path, source: str, target: str | None) -> None:
 
 def _write_report(path: Path | None, report: "BaseModel") -> None:
     try:
-        if path:
+        if path == STANDARD_OUTPUT:
+            click.echo(report.model_dump_json(indent=2))
+        elif path:
             path.write_text(report.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise OutputError(

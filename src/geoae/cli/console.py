@@ -112,12 +112,8 @@ def _size(rows: int, columns: int, bands: int) -> str:
 
 
 def _otherwise(reason: str) -> str:
-    """Say how to restore a band that is copied because of its tag or name."""
-    return (
-        "; to restore it, name it in --bands"
-        if reason in ("alpha", "quality or class band")
-        else ""
-    )
+    """Say how to restore a band that is copied because of its tag, name or values."""
+    return "" if reason == "not among --bands" else "; to restore it, name it in --bands"
 
 
 def summary(report: RestoreReport) -> None:
@@ -170,7 +166,7 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
         table.add_row(
             str(band.index),
             band.name,
-            "" if band.nodata is None else f"{band.nodata:g}",
+            "" if band.nodata is None else f"{float(band.nodata):g}",
             *figures,
             band.treatment,
         )
@@ -178,8 +174,8 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
     for note in found.notes:
         say(note)
     for band in found.bands:
-        reason = band.treatment.removeprefix("copied: ")
-        if cure := _otherwise(reason):
+        kind, _, reason = band.treatment.partition(": ")
+        if kind == "copied" and (cure := _otherwise(reason)):
             say(f"band {band.index} will be {band.treatment}{cure}")
     plan = found.plan
     say(

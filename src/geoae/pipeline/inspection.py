@@ -1,6 +1,7 @@
 """Describe a scene and what restoring it would take, without writing anything."""
 
 import time
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -23,7 +24,9 @@ class BandFacts(BaseModel):
 
     index: int
     name: str
-    nodata: float | None
+    nodata: float | Literal["nan", "inf", "-inf"] | None = Field(
+        description="as text where it is no number that JSON has"
+    )
     treatment: str
     mean: float | None = None
     spread: float | None = Field(None, description="standard deviation")
@@ -107,7 +110,7 @@ def _bands(
     scene, facts = prepared.scene, prepared.facts
     found = []
     for index, (name, declared) in enumerate(zip(names, nodata, strict=True), start=1):
-        none = prepared.options.nodata if declared is None else declared
+        none = _in_json(prepared.options.nodata if declared is None else declared)
         if index in scene.copied:
             found.append(
                 BandFacts(
@@ -132,6 +135,11 @@ def _bands(
             )
         )
     return found
+
+
+def _in_json(nodata: float | None) -> Any:
+    """NaN and infinity as text, since JSON has no number for them."""
+    return str(float(nodata)) if nodata is not None and not np.isfinite(nodata) else nodata
 
 
 def _plan(prepared: Prepared) -> PlanFacts:

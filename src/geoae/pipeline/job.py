@@ -1,5 +1,7 @@
 """The description of one restoration, as strings and numbers."""
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -9,10 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geoae.config import explain
 from geoae.errors import RecipeError
 from geoae.pipeline.recipe import FILL, Bands, Fill, Recipe, Sigma
-from geoae.system.files import is_local
+from geoae.system.files import file_name, is_local
 
 __all__ = ["Job", "ModelSpec", "merged", "target_of"]
 
+# A variable of a netCDF or HDF file as GDAL addresses it: NETCDF:"two.nc":no2.
+VARIABLE = re.compile(r'^[A-Za-z]\w*:(?:[A-Z]\w*:)?"?(?P<file>[^"]+?)"?:(?P<name>[^"]+)$')
+# rasterio's names of places, and GDAL's.
+SCHEMES = {"file://": "", "s3://": "/vsis3/", "gs://": "/vsigs/", "az://": "/vsiaz/"}
 DEFAULT_MODEL = "res-cae"
 
 
@@ -54,9 +60,18 @@ class Job(BaseModel):
 
     @classmethod
     def checked(cls, **options: object) -> Self:
-        """Build a job from options of users; raise ``RecipeError`` with the first error."""
+        """Build a job from options of users, paths as strings or ``Path``.
+
+        Raises:
+            RecipeError: an option is wrong; the message names the first.
+
+        """
+        given = {
+            key: os.fspath(value) if isinstance(value, os.PathLike) else value
+            for key, value in options.items()
+        }
         try:
-            return cls.model_validate(options)
+            return cls.model_validate(given)
         except ValidationError as error:
             raise RecipeError(explain(error, cls)) from error
 
@@ -89,12 +104,23 @@ class ModelSpec:
 
 
 def target_of(job: Job) -> str:
-    """Return the path of the output of ``job``."""
-    return job.target or _default_target(job.source)
+    """Return the path of the output of ``job``; in a folder, the file has its default name."""
+    target = job.target
+    if not target:
+        return _default_target(job.source)
+    for scheme, name in SCHEMES.items():
+        if target.startswith(scheme):
+            target = name + target.removeprefix(scheme)
+    if target.endswith("/") or (is_local(target) and Path(target).is_dir()):
+        return f"{target.rstrip('/')}/{file_name(_default_target(job.source))}"
+    return target
 
 
 def _default_target(source: str) -> str:
     # GTIFF_DIR:1:scene.tif and the like are names within a file.
+    if (inside := VARIABLE.match(source)) and Path(inside["file"]).is_file():
+        path, name = Path(inside["file"]), re.sub(r"[^\w.-]+", "_", inside["name"]).strip("_")
+        return str(path.with_name(f"{path.stem}_{name}_restored.tif"))
     if not is_local(source) or (":" in source and not Path(source).exists()):
         raise RecipeError(
             f"{source}: is not a local file, so there is no folder beside it; name the output"

@@ -17,6 +17,7 @@ from geoae.tiling.window import Window
 
 __all__ = [
     "FEW_BLOCKS",
+    "MOST_BANDS",
     "damage",
     "read_error",
     "reads_whole",
