@@ -9,12 +9,18 @@ from prefect.runtime import flow_run
 
 from flows.artifacts import show_outcomes
 from flows.notifications import on_end
-from flows.parameters import INBOX, OUTBOX, SCHEDULER, made, with_options
+from flows.parameters import INBOX, OUTBOX, SCHEDULER, ensure_inbox, with_options
 from flows.process import remember_process
 from flows.restore import TIMEOUT, restore_scenes
 from geoae.archive.failures import Failures
-from geoae.archive.triage import Outcome, count, tally, too_many_failed, triage
-from geoae.catalog.sources import Found, Order, ordered
+from geoae.archive.triage import (
+    Outcome,
+    count_by_status,
+    describe_counts,
+    has_too_many_failures,
+    triage,
+)
+from geoae.catalog.sources import SceneRef, SortKey, sort_scenes
 from geoae.catalog.sources import scenes as scenes_of
 from geoae.errors import GeoaeError
 from geoae.pipeline.job import Job
@@ -39,7 +45,7 @@ def restore_archive(
     source: str | list[str] = INBOX,
     target: str = OUTBOX,
     *,
-    order: Order = "name",
+    order: SortKey = "name",
     limit: int | None = None,
     since: datetime | timedelta | None = None,
     dry_run: bool = False,
@@ -70,7 +76,7 @@ def restore_archive(
 
     """
     remember_process()
-    found = ordered(scenes_of(made(source), since=since, beside=target), order, None)
+    found = sort_scenes(scenes_of(ensure_inbox(source), since=since, beside=target), order, None)
     failures = Failures.below(target)
     sorted_out = triage(found, target, options, failures)
     todo, outcomes = sorted_out.todo[:limit], list(sorted_out.outcomes)
@@ -81,15 +87,20 @@ def restore_archive(
     for first in range(0, len(todo), shard):
         label = f"shard {first // shard + 1} of {-(-len(todo) // shard)}"
         outcomes += restore_shard(
-            label, todo[first : first + shard], failures, sorted_out.order, timeout, scheduler
+            label,
+            todo[first : first + shard],
+            failures,
+            sorted_out.options_digest,
+            timeout,
+            scheduler,
         )
     show_outcomes("dry run" if dry_run else "archive", outcomes)
-    if too_many_failed(outcomes, most_failed):
+    if has_too_many_failures(outcomes, most_failed):
         raise GeoaeError(
-            f"{count(outcomes)}; more than {most_failed:.0%} failed, the table geoae-scenes"
-            " says why"
+            f"{describe_counts(outcomes)}; more than {most_failed:.0%} failed, the table"
+            " geoae-scenes says why"
         )
-    return tally(outcomes)
+    return count_by_status(outcomes)
 
 
 @flow(
@@ -101,13 +112,13 @@ def restore_archive(
 )
 def restore_shard(
     label: str,
-    scenes: Sequence[tuple[Found, Job]],
+    scenes: Sequence[tuple[SceneRef, Job]],
     failures: Failures,
-    order: str,
+    options_digest: str,
     timeout: float,
     scheduler: str | None,
 ) -> list[Outcome]:
     """A share of an archive, with its own table, so that a large one stays readable."""
-    outcomes = restore_scenes(scenes, failures, order, timeout, scheduler)
+    outcomes = restore_scenes(scenes, failures, options_digest, timeout, scheduler)
     show_outcomes(label, outcomes)
     return outcomes

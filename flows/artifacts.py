@@ -16,8 +16,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from geoae.archive.triage import STATUSES, Outcome, count
-from geoae.audit.quicklook import before_after
+from geoae.archive.triage import STATUSES, Outcome, describe_counts
+from geoae.audit.quicklook import draw_quicklook
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import Progress
 from geoae.system.files import is_local
@@ -66,7 +66,7 @@ def show_report(report: RestoreReport, written: str | None) -> None:
     """
     name = Path(report.target).name
     if report.bands:
-        picture = before_after(report.source, report.target, tuple(report.bands))
+        picture = draw_quicklook(report.source, report.target, tuple(report.bands))
         create_image_artifact(
             picture, key="geoae-picture", description=f"{name}: before, after, difference x 3"
         )
@@ -121,5 +121,5 @@ def show_outcomes(title: str, outcomes: Sequence[Outcome]) -> None:
     more = f"; the first {ROWS} are shown" if len(rows) > ROWS else ""
     table = [asdict(row) | {"seconds": round(row.seconds, 1)} for row in rows[:ROWS]]
     create_table_artifact(
-        table, key="geoae-scenes", description=f"{title}: {count(outcomes)}{more}"
+        table, key="geoae-scenes", description=f"{title}: {describe_counts(outcomes)}{more}"
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from geoae.pipeline.job import Job
 
-__all__ = ["INBOX", "OUTBOX", "SCHEDULER", "made", "with_options"]
+__all__ = ["INBOX", "OUTBOX", "SCHEDULER", "ensure_inbox", "with_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,7 +23,7 @@ MODEL = os.environ.get("GEOAE_MODEL") or None
 SCHEDULER = os.environ.get("DASK_SCHEDULER_ADDRESS") or None
 
 
-def made(place: str | list[str]) -> str | list[str]:
+def ensure_inbox(place: str | list[str]) -> str | list[str]:
     """Return ``place``; make the default inbox where it is missing, but no folder that a user
     named.
     """

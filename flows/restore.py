@@ -17,7 +17,7 @@ from flows.process import remember_process
 from geoae.archive.batch import restore_each
 from geoae.archive.failures import Failures
 from geoae.archive.triage import Outcome, Status
-from geoae.catalog.sources import Found
+from geoae.catalog.sources import SceneRef
 from geoae.errors import GeoaeError
 from geoae.pipeline.job import Job
 
@@ -70,9 +70,9 @@ def restore_scene(
 
 
 def restore_scenes(
-    todo: Iterable[tuple[Found, Job]],
+    todo: Iterable[tuple[SceneRef, Job]],
     failures: Failures,
-    order: str,
+    options_digest: str,
     timeout: float,
     scheduler: str | None,
 ) -> list[Outcome]:
@@ -81,7 +81,7 @@ def restore_scenes(
     Args:
         todo: scenes and their jobs.
         failures: record of the scenes that cannot be restored.
-        order: digest of model and options, under which failures are recorded.
+        options_digest: digest of model and options, under which failures are recorded.
         timeout: seconds after which a scene is given up.
         scheduler: address of a Dask scheduler, or None.
 
@@ -100,8 +100,8 @@ def restore_scenes(
         status: Status = result["status"]
         return status
 
-    def tell(found: Found, outcome: Outcome) -> None:
+    def tell(found: SceneRef, outcome: Outcome) -> None:
         reason = f": {outcome.reason}" if outcome.reason else ""
         log.info("%s: %s%s", found.name, outcome.status, reason)
 
-    return restore_each(todo, failures, order, restore, tell)
+    return restore_each(todo, failures, options_digest, restore, tell)

@@ -19,11 +19,11 @@ from flows.tasks import STEP
 from geoae.catalog.sources import scenes, scenes_below
 from geoae.evaluation.measure import evaluate
 from geoae.evaluation.verdict import judge
-from geoae.models.folder import CURRENT, current_model, install
+from geoae.models.folder import CURRENT, current_model, promote
 from geoae.training.config import TrainConfig
 from geoae.training.fit import Hardware
 from geoae.training.fit import train as fit
-from geoae.training.renewal import gathered, renewed, training_config
+from geoae.training.renewal import link_training_scenes, retraining_config, training_config
 
 __all__ = ["retrain"]
 
@@ -77,8 +77,10 @@ def retrain(
     current = current_model(Path(models), base.name)
     work = Path(models) / f".training-{flow_run.id}"
     work.mkdir(parents=True, exist_ok=True)
-    folder = gathered(scenes(source, since=timedelta(days=days)), Path(fixed), work / "scenes")
-    settings = renewed(base, base.name, current, folder, steps)
+    folder = link_training_scenes(
+        scenes(source, since=timedelta(days=days)), Path(fixed), work / "scenes"
+    )
+    settings = retraining_config(base, base.name, current, folder, steps)
     train.with_options(timeout_seconds=timeout)(settings, str(work), accelerator)
     verdict = measure(str(work / "model"), current, fixed, sigmas, least_gain)
     get_run_logger().info(
@@ -129,7 +131,7 @@ def measure(
 @task(**STEP)
 def put_in_place(new: str, models: str) -> None:
     """Let ``current`` name the new model; the one before stays."""
-    folder = install(Path(new), Path(models))
+    folder = promote(Path(new), Path(models))
     get_run_logger().info(
         "%s is %s now; name it as model to restore with it", Path(models) / CURRENT, folder.name
     )

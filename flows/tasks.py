@@ -12,13 +12,13 @@ from prefect.tasks import Task
 from flows.artifacts import progress, show_report
 from geoae.cli.console import summary
 from geoae.errors import GeoaeError, OutputError
-from geoae.pipeline.distributed import connected
-from geoae.pipeline.fingerprint import is_ours
+from geoae.pipeline.distributed import use_cluster
+from geoae.pipeline.fingerprint import is_geoae_output
 from geoae.pipeline.job import Job, target_of
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
-from geoae.raster.tags import noted
+from geoae.raster.tags import read_tags
 from geoae.system.files import is_local
 
 __all__ = ["STEP", "inspect", "publish", "restore", "verify"]
@@ -103,10 +103,10 @@ def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
             raise OutputError(
                 f"{target}: its folder cannot be made ({error.strerror}); choose another target"
             ) from error
-    if is_ours(target):
+    if is_geoae_output(target):
         job = job.model_copy(update={"overwrite": True})
     warn = get_run_logger().warning
-    with connected(scheduler, warn) if scheduler else nullcontext():
+    with use_cluster(scheduler, warn) if scheduler else nullcontext():
         report = run(job, progress(name), warn)
     summary(report)
     return report.model_dump()
@@ -125,7 +125,7 @@ def verify(name: str, report: dict[str, Any]) -> None:
 
     """
     found = RestoreReport.model_validate(report)
-    held = (noted(found.target) or {}).get("FINGERPRINT")
+    held = (read_tags(found.target) or {}).get("FINGERPRINT")
     if held != found.fingerprint:
         raise OutputError(
             f"{found.target}: holds the fingerprint {held}, not this run's; has another run"

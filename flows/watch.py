@@ -9,12 +9,19 @@ from prefect.runtime import flow_run
 
 from flows.artifacts import show_outcomes
 from flows.notifications import on_end
-from flows.parameters import INBOX, OUTBOX, SCHEDULER, made, with_options
+from flows.parameters import INBOX, OUTBOX, SCHEDULER, ensure_inbox, with_options
 from flows.process import remember_process
 from flows.restore import TIMEOUT, restore_scenes
 from geoae.archive.failures import Failures
-from geoae.archive.triage import Outcome, count, settled, tally, too_many_failed, triage
-from geoae.catalog.sources import Found, scenes
+from geoae.archive.triage import (
+    Outcome,
+    count_by_status,
+    describe_counts,
+    has_too_many_failures,
+    split_stable,
+    triage,
+)
+from geoae.catalog.sources import SceneRef, scenes
 from geoae.errors import BusyError, GeoaeError
 from geoae.system.locks import hold
 
@@ -64,10 +71,10 @@ def watch_inbox(
     try:
         with hold(Path(target) / ".geoae-watch.lock"):
             sorted_out = triage(
-                scenes(made(source), since=since, beside=target), target, options, failures
+                scenes(ensure_inbox(source), since=since, beside=target), target, options, failures
             )
-            same, growing = settled([one for one, _ in sorted_out.todo], settle)
-            outcomes = [*sorted_out.outcomes, *(_growing(one, target) for one in growing)]
+            same, growing = split_stable([one for one, _ in sorted_out.todo], settle)
+            outcomes = [*sorted_out.outcomes, *(_report_growing(one, target) for one in growing)]
             todo = [(one, job) for one, job in sorted_out.todo if one in same][:limit]
             log.info(
                 "%d to restore, %d still growing, %d need nothing",
@@ -75,17 +82,19 @@ def watch_inbox(
                 len(growing),
                 len(sorted_out.outcomes),
             )
-            outcomes += restore_scenes(todo, failures, sorted_out.order, timeout, scheduler)
+            outcomes += restore_scenes(
+                todo, failures, sorted_out.options_digest, timeout, scheduler
+            )
     except BusyError:
         log.info("another run is watching for %s; it takes what there is", target)
         return {}
     show_outcomes("inbox", outcomes)
-    if too_many_failed(outcomes, most_failed):
-        raise GeoaeError(f"{count(outcomes)}; the table geoae-scenes says why")
-    return tally(outcomes)
+    if has_too_many_failures(outcomes, most_failed):
+        raise GeoaeError(f"{describe_counts(outcomes)}; the table geoae-scenes says why")
+    return count_by_status(outcomes)
 
 
-def _growing(found: Found, target: str) -> Outcome:
+def _report_growing(found: SceneRef, target: str) -> Outcome:
     """The outcome of a scene that is still being written."""
     reason = "is still being written; the next look takes it"
     return Outcome(found.source, f"{target}/{found.name}", "growing", reason)

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from geoae.band_names import ANCILLARY, ANGLES, CLASSES, NOTHING, Meaning, file_meaning, meaning
+from geoae.band_names import (
+    ANCILLARY,
+    ANGLES,
+    CLASSES,
+    NOTHING,
+    Meaning,
+    interpret_file_name,
+    interpret_name,
+)
 
 # The table of the documentation is the one that is tested: names by the heading above them.
 PAGE = (Path(__file__).parent.parent / "docs/reference/bands.md").read_text()
@@ -75,14 +83,14 @@ def test_the_table_is_read():
 
 @pytest.mark.parametrize(("heading", "name"), sorted(NAMES))
 def test_names_of_bands(heading, name):
-    assert meaning(name) == SAID[heading]
+    assert interpret_name(name) == SAID[heading]
 
 
 @pytest.mark.parametrize("source", FILES)
 def test_names_of_files(source):
-    assert file_meaning(source) == FILES[source]
+    assert interpret_file_name(source) == FILES[source]
 
 
 @pytest.mark.parametrize("name", ["", "()", "__", "mask of", "\u4e2d", "x" * 1000])
 def test_any_name_is_taken(name):
-    assert meaning(name).kind in (None, CLASSES)
+    assert interpret_name(name).kind in (None, CLASSES)

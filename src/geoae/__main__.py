@@ -1,13 +1,13 @@
 """The program: ``geoae`` and ``python -m geoae``."""
 
-from geoae.cli.signals import listen
+from geoae.cli.signals import install_handlers
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Install signal handlers before slow imports, then run the command."""
-    listen()
+    install_handlers()
     from geoae.cli.main import main as command
 
     command()

@@ -4,7 +4,15 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-__all__ = ["ANCILLARY", "ANGLES", "CLASSES", "NOTHING", "Meaning", "file_meaning", "meaning"]
+__all__ = [
+    "ANCILLARY",
+    "ANGLES",
+    "CLASSES",
+    "NOTHING",
+    "Meaning",
+    "interpret_file_name",
+    "interpret_name",
+]
 
 CLASSES = "quality or class band"
 ANGLES = "angles of sun or sensor"
@@ -67,7 +75,7 @@ SUFFIX = re.compile(
 )
 
 
-def meaning(name: str, of_file: bool = False) -> Meaning:
+def interpret_name(name: str, of_file: bool = False) -> Meaning:
     """Tell what a name says.
 
     Args:
@@ -83,35 +91,35 @@ def meaning(name: str, of_file: bool = False) -> Meaning:
     if not words:
         return NOTHING
     text, head = "_".join(words), "_".join(_without_tail(words))
-    if _ends(DONE, head):
+    if _ends_with(DONE, head):
         return NOTHING
-    if _found(ANYWHERE, text):
+    if _contains(ANYWHERE, text):
         return Meaning(CLASSES)
     for pattern, kind in ((ANGLE, ANGLES), (OTHER, ANCILLARY)):
-        if _ends(pattern, text) or _ends(pattern, head):
+        if _ends_with(pattern, text) or _ends_with(pattern, head):
             return Meaning(kind)
     before = next(("_".join(words[:at]) for at, word in enumerate(words) if word in BEFORE), "")
-    if any(_ends(AT_END, part) for part in (text, head, before)):
+    if any(_ends_with(AT_END, part) for part in (text, head, before)):
         return Meaning(CLASSES, sure=not of_file)
     # A file that is named after clouds or water is a scene of them.
     return NOTHING if of_file or not PERHAPS.fullmatch(head) else Meaning(CLASSES, sure=False)
 
 
-def file_meaning(source: str) -> Meaning:
+def interpret_file_name(source: str) -> Meaning:
     """Tell what the name of a file, of a variable in a container, or of an asset's address says.
 
     Args:
         source: anything GDAL opens by name.
 
     Returns:
-        As ``meaning``.
+        As ``interpret_name``.
 
     """
     inside = re.match(r'^\w+:.*[:"]/*([^:"/]+)$', source) if "://" not in source else None
     if inside and not SUFFIX.search(inside[1]):
-        return meaning(inside[1])
+        return interpret_name(inside[1])
     name = PurePosixPath(source.split("?")[0].replace("\\", "/")).name.strip('"')
-    return meaning(SUFFIX.sub("", name), of_file=True)
+    return interpret_name(SUFFIX.sub("", name), of_file=True)
 
 
 def _words(name: str) -> list[str]:
@@ -127,11 +135,11 @@ def _without_tail(words: list[str]) -> list[str]:
     return words
 
 
-def _found(pattern: re.Pattern[str], text: str) -> bool:
+def _contains(pattern: re.Pattern[str], text: str) -> bool:
     """Whether whole words anywhere in ``text`` match."""
     return bool(re.search(rf"(?:^|_)(?:{pattern.pattern})(?:_|$)", text))
 
 
-def _ends(pattern: re.Pattern[str], text: str) -> bool:
+def _ends_with(pattern: re.Pattern[str], text: str) -> bool:
     """Whether whole words at the end of ``text`` match."""
     return bool(re.search(rf"(?:^|_)(?:{pattern.pattern})$", text))

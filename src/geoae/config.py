@@ -29,7 +29,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         The message; for an unknown key it names the most similar known one.
 
     """
-    first = _telling(error)
+    first = _most_specific(error)
     where = ".".join(str(part) for part in first["loc"] if not str(part).startswith(KINDS))
     where = where if where.isprintable() and (where.strip() or not where) else repr(where)
     fields = _holder(model, first["loc"]).model_fields
@@ -53,7 +53,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{where or 'content'} = {first['input']!r}: {first['msg'].lower()}"
 
 
-def _telling(error: ValidationError) -> Any:
+def _most_specific(error: ValidationError) -> Any:
     """Return the first error; for a value of several possible types, that of the closest type."""
     errors = error.errors()
     return max(

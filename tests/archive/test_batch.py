@@ -60,7 +60,7 @@ def test_one_that_fails_does_not_stop_the_others(todo, failures):
 def test_what_is_wrong_with_a_scene_itself_is_noted(todo, failures, target, error, noted):
     outcomes = restore_each(todo, failures, ORDER, restore_but({target: error}))
     assert [one.status for one in outcomes].count("failed") == 1
-    known = {found.name: failures.known(found, ORDER) for found, _ in todo}
+    known = {found.name: failures.find(found, ORDER) for found, _ in todo}
     failure = known.pop(target)
     assert set(known.values()) == {None}
     if noted == "not at all":
@@ -73,25 +73,25 @@ def test_what_is_wrong_with_a_scene_itself_is_noted(todo, failures, target, erro
 def test_what_is_put_off_is_tried_again_in_time(todo, failures, monkeypatch):
     restore_each(todo, failures, ORDER, restore_but({"a.tif": ReadError("does not read")}))
     found = todo[0][0]
-    until = failures.known(found, ORDER).until
+    until = failures.find(found, ORDER).until
     monkeypatch.setattr(archive_failures.time, "time", lambda: until - 1)
-    assert failures.known(found, ORDER)
+    assert failures.find(found, ORDER)
     monkeypatch.setattr(archive_failures.time, "time", lambda: until + 1)
-    assert failures.known(found, ORDER) is None
+    assert failures.find(found, ORDER) is None
 
 
 def test_a_scene_of_another_run_is_left_to_it(todo, failures):
     outcomes = restore_each(todo, failures, ORDER, restore_but({"b.tif": BusyError("held")}))
     assert [one.status for one in outcomes] == ["restored", "skipped", "restored"]
     assert outcomes[1].reason == "another run is restoring it"
-    assert failures.known(todo[1][0], ORDER) is None
+    assert failures.find(todo[1][0], ORDER) is None
 
 
 def test_what_is_restored_is_forgotten_as_a_failure(todo, failures):
     restore_each(todo, failures, ORDER, restore_but({"a.tif": InputError("is no scene")}))
-    assert failures.known(todo[0][0], ORDER)
+    assert failures.find(todo[0][0], ORDER)
     restore_each(todo, failures, ORDER, restore_but({}))
-    assert failures.known(todo[0][0], ORDER) is None
+    assert failures.find(todo[0][0], ORDER) is None
 
 
 def test_an_error_without_words_is_named(todo, failures):

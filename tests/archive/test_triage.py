@@ -6,12 +6,19 @@ import pytest
 
 from geoae.archive import triage as archive_triage
 from geoae.archive.failures import Failures
-from geoae.archive.triage import Outcome, count, settled, tally, too_many_failed, triage
-from geoae.catalog.sources import Found, scenes
+from geoae.archive.triage import (
+    Outcome,
+    count_by_status,
+    describe_counts,
+    has_too_many_failures,
+    split_stable,
+    triage,
+)
+from geoae.catalog.sources import SceneRef, scenes
 from geoae.errors import ModelError
 from geoae.pipeline import prepare
-from geoae.pipeline.fingerprint import ALGORITHM, is_ours
-from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.fingerprint import ALGORITHM, is_geoae_output
+from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.prepare import load_restorer
 from geoae.pipeline.run import run
 from tests.support.rasters import noise, texture, write
@@ -32,7 +39,7 @@ def job(scene, **options):
 
 
 def is_done(asked):
-    options = merged(asked)
+    options = resolve_options(asked)
     return archive_triage.is_done(asked, options, load_restorer(ModelSpec.of(asked, options)))
 
 
@@ -51,7 +58,7 @@ def test_an_output_that_was_cut_short_is_not_done(scene, tmp_path, share):
     run(job(scene))
     target = Path(job(scene).target)
     os.truncate(target, int(target.stat().st_size * share))
-    assert is_ours(str(target))
+    assert is_geoae_output(str(target))
     assert not is_done(job(scene))
 
 
@@ -77,16 +84,16 @@ def test_a_remote_source_is_told_by_its_pixels(scene):
 
 
 def test_whose_a_file_is(scene):
-    assert not is_ours(str(scene))
-    assert not is_ours(str(scene.with_name("missing.tif")))
+    assert not is_geoae_output(str(scene))
+    assert not is_geoae_output(str(scene.with_name("missing.tif")))
     run(job(scene))
-    assert is_ours(str(job(scene).target))
+    assert is_geoae_output(str(job(scene).target))
 
 
 def test_scenes_that_still_grow(scene, tmp_path):
-    still = Found(str(scene), "s.tif")
-    growing = Found(str(write(tmp_path / "in" / "g.tif", np.ones((1, 8, 8), np.uint8))), "g.tif")
-    gone = Found(str(tmp_path / "in" / "gone.tif"), "gone.tif")
+    still = SceneRef(str(scene), "s.tif")
+    growing = SceneRef(str(write(tmp_path / "in" / "g.tif", np.ones((1, 8, 8), np.uint8))), "g.tif")
+    gone = SceneRef(str(tmp_path / "in" / "gone.tif"), "gone.tif")
     waited = []
 
     def sleep(seconds):
@@ -94,7 +101,7 @@ def test_scenes_that_still_grow(scene, tmp_path):
         with Path(growing.source).open("ab") as file:
             file.write(b"more")
 
-    assert settled([still, growing, gone], 7, sleep) == ([still], [growing, gone])
+    assert split_stable([still, growing, gone], 7, sleep) == ([still], [growing, gone])
     assert waited == [7]
 
 
@@ -108,7 +115,7 @@ def test_sorting_out_what_is_left(scene, tmp_path):
     first = triage(found, str(out), PLAIN, failures)
     assert [one.name for one, _ in first.todo] == ["s.tif", "t.tif", "u.tif"]
     run(first.todo[0][1])
-    failures.note(found[1], first.order, "is broken")
+    failures.note(found[1], first.options_digest, "is broken")
     second = triage(found, str(out), PLAIN, failures)
     assert [one.name for one, _ in second.todo] == ["u.tif"]
     assert [(one.status, one.reason.split(" (")[0]) for one in second.outcomes] == [
@@ -133,13 +140,13 @@ def test_counting():
         Outcome("s", "t", status)
         for status in ("restored", "failed", "skipped", "restored", "restored")
     ]
-    assert tally(outcomes) == {"failed": 1, "restored": 3, "skipped": 1}
-    assert count(outcomes) == "1 failed, 3 restored, 1 skipped"
-    assert count([]) == "no scenes"
-    assert too_many_failed(outcomes, 0.2)
-    assert not too_many_failed(outcomes, 0.25)
+    assert count_by_status(outcomes) == {"failed": 1, "restored": 3, "skipped": 1}
+    assert describe_counts(outcomes) == "1 failed, 3 restored, 1 skipped"
+    assert describe_counts([]) == "no scenes"
+    assert has_too_many_failures(outcomes, 0.2)
+    assert not has_too_many_failures(outcomes, 0.25)
     known = [Outcome("s", "t", "failed", "broken (not tried again: unchanged)")]
-    assert not too_many_failed(known, 0.0)
+    assert not has_too_many_failures(known, 0.0)
 
 
 def test_an_order_to_begin_anew_is_never_done(scene):
@@ -156,14 +163,16 @@ def test_an_edited_recipe_tries_again_what_failed(scene, tmp_path):
         orders.append(
             triage(
                 [], str(tmp_path), {"recipe": str(recipe), **PLAIN}, Failures.below(str(tmp_path))
-            ).order
+            ).options_digest
         )
     assert orders[0] != orders[1]
 
 
 def test_a_new_option_that_nobody_uses_forgets_no_failure(tmp_path, monkeypatch):
     def noted(**options):
-        return triage([], str(tmp_path), PLAIN | options, Failures.below(str(tmp_path))).order
+        return triage(
+            [], str(tmp_path), PLAIN | options, Failures.below(str(tmp_path))
+        ).options_digest
 
     before = noted()
 
@@ -180,9 +189,9 @@ def test_a_new_option_that_nobody_uses_forgets_no_failure(tmp_path, monkeypatch)
 
 
 def test_a_raised_algorithm_tries_again_what_failed(tmp_path, monkeypatch):
-    before = triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path))).order
+    before = triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path))).options_digest
     monkeypatch.setattr(archive_triage, "ALGORITHM", ALGORITHM + 1)
-    assert triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path))).order != before
+    assert triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path))).options_digest != before
 
 
 def test_a_recipe_is_read_once_for_an_archive(scene, tmp_path, monkeypatch):

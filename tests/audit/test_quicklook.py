@@ -6,7 +6,7 @@ import pytest
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
-from geoae.audit.quicklook import GAP, SIDE, before_after
+from geoae.audit.quicklook import GAP, SIDE, draw_quicklook
 from tests.support.rasters import noise, texture, write
 
 
@@ -32,13 +32,13 @@ def pair(tmp_path):
 
 @pytest.mark.parametrize(("bands", "shown"), [((1, 2, 3, 4), 3), ((2, 4), 1), ((1,), 1)])
 def test_three_panels_of_the_middle(pair, bands, shown):
-    picture = before_after(*pair, bands)
+    picture = draw_quicklook(*pair, bands)
     assert len(picture) < 150_000
     assert pixels_of(picture).shape == (shown, SIDE, 3 * SIDE + 2 * GAP)
 
 
 def test_before_is_noisier_and_the_difference_lies_around_grey(pair):
-    image = pixels_of(before_after(*pair, (1,)))[0]
+    image = pixels_of(draw_quicklook(*pair, (1,)))[0]
     before, after, difference = (
         image[:, start + 100 : start + SIDE - 4] for start in (0, SIDE + GAP, 2 * (SIDE + GAP))
     )
@@ -49,4 +49,4 @@ def test_before_is_noisier_and_the_difference_lies_around_grey(pair):
 
 def test_a_scene_smaller_than_the_picture(tmp_path):
     small = str(write(tmp_path / "s.tif", np.full((1, 9, 12), 7, np.uint8)))
-    assert pixels_of(before_after(small, small, (1,))).shape == (1, 9, 3 * 12 + 2 * GAP)
+    assert pixels_of(draw_quicklook(small, small, (1,))).shape == (1, 9, 3 * 12 + 2 * GAP)

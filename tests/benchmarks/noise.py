@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from geoae.diagnosis.sampling import sample
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.evaluation.metrics import psnr
-from geoae.evaluation.reference import GREYS, Truth
+from geoae.evaluation.reference import GREYS, Reference
 from geoae.models.restorer import Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import DEFAULT_MODEL, ModelSpec
 from geoae.pipeline.prepare import load_restorer
 from geoae.raster.memory import ArraySource
-from geoae.resources import shipped
+from geoae.resources import shipped_folder
 from geoae.simulation import PoissonGaussian
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import reflect
@@ -56,8 +56,8 @@ class Knowing:
         return self.restorer(pixels, self.level.reshape(pixels.shape))
 
 
-def facts_of(truth: Truth, noisy: np.ndarray) -> Facts:
-    return Facts.of(
+def facts_of(truth: Reference, noisy: np.ndarray) -> SceneStatistics:
+    return SceneStatistics.of(
         sample(
             ArraySource(noisy, np.broadcast_to(truth.valid, noisy.shape)).read, *truth.valid.shape
         )
@@ -65,16 +65,16 @@ def facts_of(truth: Truth, noisy: np.ndarray) -> Facts:
 
 
 def restored(
-    truth: Truth,
+    truth: Reference,
     noisy: np.ndarray,
-    facts: Facts,
+    facts: SceneStatistics,
     restorer: Restorer,
     variance: np.ndarray | None = None,
 ) -> float:
     """PSNR in dB of ``noisy`` (band, row, col) restored by ``facts``, or by its true ``variance``
     in DN squared.
     """
-    plan = TilePlan.fitted(
+    plan = TilePlan.fit(
         *truth.valid.shape, tile=WHOLE, halo=restorer.halo, multiple=restorer.multiple
     )
     scale = facts.scale(restorer.channels)
@@ -90,7 +90,7 @@ def restored(
     return psnr(truth.pixels, parts.pixels, truth.span.tolist(), truth.valid)
 
 
-def wrong_sigma(truth: Truth, restorer: Restorer) -> dict[tuple[int, float], float]:
+def wrong_sigma(truth: Reference, restorer: Restorer) -> dict[tuple[int, float], float]:
     """PSNR against the true sigma told, in dB: of each factor on it, of the estimate, and of the
     self-ensemble.
     """
@@ -113,7 +113,7 @@ def wrong_sigma(truth: Truth, restorer: Restorer) -> dict[tuple[int, float], flo
     return found
 
 
-def shot_noise(truth: Truth, restorer: Restorer) -> dict[tuple[float, str], float]:
+def shot_noise(truth: Reference, restorer: Restorer) -> dict[tuple[float, str], float]:
     """PSNR in dB under signal-dependent noise: blind, and told the true noise map, or but its root
     mean square.
     """
@@ -135,7 +135,7 @@ def shot_noise(truth: Truth, restorer: Restorer) -> dict[tuple[float, str], floa
     return found
 
 
-def clip_at_zero(truth: Truth, sigma: float, share: float) -> tuple[Truth, np.ndarray]:
+def clip_at_zero(truth: Reference, sigma: float, share: float) -> tuple[Reference, np.ndarray]:
     """``truth`` with each band lowered, but not below zero, so that ``share`` of its noisy pixels
     are clipped there; and these noisy pixels.
     """
@@ -152,7 +152,9 @@ def clip_at_zero(truth: Truth, sigma: float, share: float) -> tuple[Truth, np.nd
     return replace(truth, pixels=lowered(low)), np.maximum(lowered(low) + noise, 0.0)
 
 
-def clipped_noise(truth: Truth, restorer: Restorer) -> dict[tuple[int, float], tuple[float, float]]:
+def clipped_noise(
+    truth: Reference, restorer: Restorer
+) -> dict[tuple[int, float], tuple[float, float]]:
     """Noise clipped at zero: PSNR of blind against the true sigma told, in dB; least estimate of a
     band over the truth.
     """
@@ -174,14 +176,14 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, default=Path("../shared/scenes/train"))
     options = parser.parse_args()
     folder = (
-        shipped("models") / options.model
+        shipped_folder("models") / options.model
         if not Path(options.model).is_dir()
         else Path(options.model)
     )
     names = TrainConfig.read(folder / "train.toml").validation
     truths = [
         truth
-        for truth in (Truth.read(options.scenes / name, name, SIDE) for name in names)
+        for truth in (Reference.read(options.scenes / name, name, SIDE) for name in names)
         if truth.span.all()
     ]
     restorer = load_restorer(ModelSpec(options.model))

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from geoae.catalog.sources import ORDERS, Found, ordered, scenes, scenes_below
+from geoae.catalog.sources import SORT_KEYS, SceneRef, scenes, scenes_below, sort_scenes
 from geoae.errors import InputError
 
 
@@ -65,10 +65,10 @@ def test_only_what_is_newer(inbox):
     [("name", "a c b"), ("newest", "a b c"), ("oldest", "c b a"), ("smallest", "b c a")],
 )
 def test_order_and_limit(inbox, order, expected):
-    found = [name.split("/")[-1][0] for name in names(ordered(scenes(str(inbox)), order, None))]
+    found = [name.split("/")[-1][0] for name in names(sort_scenes(scenes(str(inbox)), order, None))]
     assert " ".join(found) == expected
-    assert len(ordered(scenes(str(inbox)), order, 2)) == 2
-    assert order in ORDERS
+    assert len(sort_scenes(scenes(str(inbox)), order, 2)) == 2
+    assert order in SORT_KEYS
 
 
 def test_two_scenes_of_one_stem_get_names_of_their_own(inbox):
@@ -89,14 +89,14 @@ def test_what_is_not_there(tmp_path, monkeypatch, where):
 
 
 def test_a_stamp_tells_of_growth(inbox):
-    one = Found(str(inbox / "a.tif"), "a.tif")
+    one = SceneRef(str(inbox / "a.tif"), "a.tif")
     before = one.stamp
     assert before == one.stamp
     (inbox / "a.tif").write_bytes(b"more")
     assert one.stamp != before
     (inbox / "a.tif").unlink()
     assert one.stamp == "gone"
-    assert Found("/vsis3/bucket/x.tif", "x.tif").stamp == ""
+    assert SceneRef("/vsis3/bucket/x.tif", "x.tif").stamp == ""
 
 
 def test_outputs_among_scenes_are_left_out_the_reverse_is_said(inbox):

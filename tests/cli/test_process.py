@@ -16,12 +16,12 @@ print(json.dumps(dict(os.environ)))
 # libtiff's own default handler prints to standard error. Setting a handler gives the one before.
 HANDLER = """
 import ctypes, rasterio._base
-from geoae.cli.process import hush_libraries
+from geoae.cli.process import silence_libraries
 library = ctypes.CDLL(rasterio._base.__file__)
 library.TIFFSetErrorHandler.restype = ctypes.c_void_p
 before = library.TIFFSetErrorHandler(None)
 library.TIFFSetErrorHandler(ctypes.c_void_p(before))
-hush_libraries()
+silence_libraries()
 print(bool(before), bool(library.TIFFSetErrorHandler(None)))
 """
 

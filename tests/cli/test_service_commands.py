@@ -13,7 +13,7 @@ API = "http://127.0.0.1:4999/api"
 def given(monkeypatch) -> list[tuple]:
     """Arguments of what would start a service, without what takes the lines."""
     found: list[tuple] = []
-    monkeypatch.setattr(deploy, "set_up", lambda *words: found.append(words[:-1]))
+    monkeypatch.setattr(deploy, "deploy", lambda *words: found.append(words[:-1]))
     monkeypatch.setattr(server, "run_server", lambda *words: found.append(words[:-1]))
 
     def run_worker(service, *words, **more):

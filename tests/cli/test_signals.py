@@ -26,7 +26,7 @@ def test_a_signal_while_the_command_is_imported_is_one_line(tmp_path, number, sa
 
 PROGRAM = """
 import atexit, os, signal, sys
-from geoae.cli.signals import leave, listen
+from geoae.cli.signals import exit_on_signal, install_handlers
 atexit.register(lambda: print("finished", flush=True))
 """
 
@@ -40,7 +40,7 @@ def ended(tmp_path, *lines: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(("at_once", "out"), [(True, ""), (False, "finished\n")])
 def test_a_process_ends_at_once_or_after_its_exit_functions(tmp_path, at_once, out):
     """A Python without the private function that runs them fails here."""
-    done = ended(tmp_path, f"leave([signal.SIGTERM], {at_once})")
+    done = ended(tmp_path, f"exit_on_signal([signal.SIGTERM], {at_once})")
     assert (done.returncode, done.stdout, done.stderr) == (
         143,
         out,
@@ -50,7 +50,7 @@ def test_a_process_ends_at_once_or_after_its_exit_functions(tmp_path, at_once, o
 
 def test_the_first_signal_unwinds_and_the_second_ends_it(tmp_path):
     lines = (
-        "heard = listen()",
+        "heard = install_handlers()",
         "try: os.kill(os.getpid(), signal.SIGTERM)",
         "except KeyboardInterrupt: print('unwinds', *map(int, heard), flush=True)",
         "try: os.kill(os.getpid(), signal.SIGINT)",
@@ -64,7 +64,7 @@ def test_the_first_signal_unwinds_and_the_second_ends_it(tmp_path):
 def test_a_signal_that_a_script_ignores_stays_ignored(tmp_path):
     lines = (
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)",
-        "listen()",
+        "install_handlers()",
         "os.kill(os.getpid(), signal.SIGHUP)",
         "print('goes on')",
     )
@@ -76,7 +76,7 @@ def test_an_interruption_that_a_callback_cannot_raise_ends_it(tmp_path):
     lines = (
         "class Left:",
         "    def __del__(self): raise KeyboardInterrupt",
-        "listen()",
+        "install_handlers()",
         "Left()",
         "print('never')",
     )
@@ -89,6 +89,6 @@ def test_an_interruption_that_a_callback_cannot_raise_ends_it(tmp_path):
 
 
 def test_other_errors_are_told_as_python_does(tmp_path):
-    done = ended(tmp_path, "listen()", "1 / 0")
+    done = ended(tmp_path, "install_handlers()", "1 / 0")
     assert done.returncode == 1
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")

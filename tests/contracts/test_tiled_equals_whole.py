@@ -62,7 +62,7 @@ def restored(
     restorer: TorchRestorer, pixels: np.ndarray, tile: int, halo: int, mask=None
 ) -> np.ndarray:
     """DN are model units here, so the residual is not rounded on its way out."""
-    plan = TilePlan.fitted(*pixels.shape[1:], tile=tile, halo=halo, multiple=restorer.multiple)
+    plan = TilePlan.fit(*pixels.shape[1:], tile=tile, halo=halo, multiple=restorer.multiple)
     work = Work(
         plan,
         unscaled(restorer.channels, sigma=0.2, bands=len(pixels)),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from geoae.diagnosis.noise import estimate_noise
 from geoae.diagnosis.sampling import count_valid, draw_sample, sample
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import RecipeError
 from geoae.raster.memory import ArraySource
 from geoae.tiling.window import windows
@@ -20,7 +20,7 @@ def test_windows_are_few_inside_and_apart(height, width):
     assert 1 <= len(found) <= 16
     seen = set()
     for window in found:
-        assert window.clipped(height, width) == window
+        assert window.clip(height, width) == window
         assert window.height * window.width > 0
         seen.add((window.row, window.col))
     assert len(seen) == len(found)
@@ -29,8 +29,10 @@ def test_windows_are_few_inside_and_apart(height, width):
         assert found[0].width == width
 
 
-def facts(pixels: np.ndarray, mask: np.ndarray | None = None, sigma: float | None = None) -> Facts:
-    return Facts.of(sample(ArraySource(pixels, mask).read, *pixels.shape[1:]), sigma)
+def facts(
+    pixels: np.ndarray, mask: np.ndarray | None = None, sigma: float | None = None
+) -> SceneStatistics:
+    return SceneStatistics.of(sample(ArraySource(pixels, mask).read, *pixels.shape[1:]), sigma)
 
 
 def test_moments_are_those_of_the_valid_pixels():
@@ -73,13 +75,13 @@ def test_without_a_valid_pixel_there_is_nothing_but_zeros():
 def test_noise_louder_than_the_scene_is_refused():
     pixels = np.random.default_rng(0).normal(500, 40, (2, 60, 60))
     samples = [(pixels, np.ones(pixels.shape, bool))]
-    assert Facts.of(samples, [40, 90]).sigma.tolist() == [40, 90]
+    assert SceneStatistics.of(samples, [40, 90]).sigma.tolist() == [40, 90]
     with pytest.raises(
         RecipeError, match=r"^sigma = 4000 DN: the scene varies by \d+(\.\d+)? DN in all"
     ):
-        Facts.of(samples, [40, 4000])
+        SceneStatistics.of(samples, [40, 4000])
     flat = [(np.full((1, 60, 60), 7.0), np.ones((1, 60, 60), bool))]
-    assert Facts.of(flat, [5]).sigma.tolist() == [5], "a sample of one value says nothing"
+    assert SceneStatistics.of(flat, [5]).sigma.tolist() == [5], "a sample of one value says nothing"
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.diagnosis.statistics import Facts, find_untold
+from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from tests.support.rasters import noise, texture
 
 
-def of(pixels: np.ndarray, mask: np.ndarray) -> Facts:
-    return Facts.of([(np.where(mask, pixels, np.nan), mask)])
+def of(pixels: np.ndarray, mask: np.ndarray) -> SceneStatistics:
+    return SceneStatistics.of([(np.where(mask, pixels, np.nan), mask)])
 
 
 def test_bands_that_share_few_pixels_have_their_own_moments_and_shared_correlations():
@@ -49,7 +49,7 @@ def test_covariances_of_any_masks_are_those_of_a_scene(seed, bands, share):
 
 def test_nothing_is_taken_from_a_band_without_noise():
     pixels = texture(2, 60, 60) + noise((2, 60, 60), 10) * np.array([1, 0])[:, None, None]
-    scale = Facts.of([(pixels, np.ones(pixels.shape, bool))], [10.0, 0.0]).scale(1)
+    scale = SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))], [10.0, 0.0]).scale(1)
     taken = scale.to_native(np.ones((2, 4, 4), np.float32))
     assert taken[0].all()
     assert not taken[1].any()
@@ -63,11 +63,11 @@ def test_bands_with_few_patches_are_untold_and_empty_or_constant_ones_are_not():
     mask[1] &= np.random.default_rng(0).random((40, 40)) > 0.5
     mask[2] = False
     samples = [(pixels, mask)]
-    assert find_untold(samples, Facts.of(samples).sigma).tolist() == [1]
+    assert find_untold(samples, SceneStatistics.of(samples).sigma).tolist() == [1]
 
 
 def test_bands_that_were_left_out_come_back_as_zeros():
-    found = Facts.of([(texture(2, 40, 40), np.ones((2, 40, 40), bool))], [3.0, 5.0])
+    found = SceneStatistics.of([(texture(2, 40, 40), np.ones((2, 40, 40), bool))], [3.0, 5.0])
     embedded = found.embed([0, 2], 3)
     assert embedded.sigma.tolist() == [3, 0, 5]
     assert embedded.mean.tolist() == [found.mean[0], 0, found.mean[1]]
@@ -76,7 +76,7 @@ def test_bands_that_were_left_out_come_back_as_zeros():
 
 
 def test_no_band_at_all_is_no_obstacle():
-    assert Facts.none().embed([], 2).sigma.tolist() == [0, 0]
+    assert SceneStatistics.none().embed([], 2).sigma.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("bands", [1, 3])

@@ -4,16 +4,16 @@ from rasterio.transform import Affine
 
 from geoae.evaluation.contact_sheet import SIDE, Sheet
 from geoae.evaluation.measure import Row
-from geoae.evaluation.reference import Truth
+from geoae.evaluation.reference import Reference
 from tests.support.rasters import texture
 
 NAN = float("nan")
 
 
-def truth(name: str, bands: int, side: int = 200) -> Truth:
+def truth(name: str, bands: int, side: int = 200) -> Reference:
     valid = np.ones((side, side), bool)
     valid[side // 2 - 5 : side // 2 + 5, side // 2 - 5 : side // 2 + 5] = False
-    return Truth.of(name, texture(bands, side, side), valid, None, Affine.identity())
+    return Reference.of(name, texture(bands, side, side), valid, None, Affine.identity())
 
 
 def row(scene: str, contender: str, psnr: float, sigma: float = 25) -> Row:

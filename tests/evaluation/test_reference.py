@@ -3,7 +3,7 @@ import pytest
 import rasterio
 
 from geoae.errors import InputError
-from geoae.evaluation.reference import Truth
+from geoae.evaluation.reference import Reference
 from tests.support.rasters import read, texture, write
 
 
@@ -11,14 +11,14 @@ from tests.support.rasters import read, texture, write
 def truth(tmp_path):
     pixels = texture(3, 70, 90).astype(np.uint16)
     pixels[1, :10, :10] = 0
-    return Truth.read(write(tmp_path / "in.tif", pixels, nodata=0), "in.tif", 64)
+    return Reference.read(write(tmp_path / "in.tif", pixels, nodata=0), "in.tif", 64)
 
 
 def test_the_middle_is_read_with_what_is_valid_in_all_bands(truth, tmp_path):
     assert truth.pixels.shape == (3, 64, 64)
     assert np.array_equal(truth.pixels, read(tmp_path / "in.tif")[:, 3:67, 13:77])
     assert truth.valid.all()
-    whole = Truth.read(tmp_path / "in.tif", "in.tif", 512)
+    whole = Reference.read(tmp_path / "in.tif", "in.tif", 512)
     assert (~whole.valid).sum() == 100
     assert whole.transform == rasterio.open(tmp_path / "in.tif").transform
 
@@ -47,7 +47,7 @@ def test_units_go_there_and_back(truth):
 def test_what_is_invalid_is_declared(tmp_path):
     pixels = texture(2, 40, 40).astype(np.uint16)
     pixels[:, 5, 5] = 0
-    truth = Truth.read(write(tmp_path / "in.tif", pixels, nodata=0), "in.tif", 512)
+    truth = Reference.read(write(tmp_path / "in.tif", pixels, nodata=0), "in.tif", 512)
     truth.write(tmp_path / "noisy.tif", truth.noisy(10))
     with rasterio.open(tmp_path / "noisy.tif") as dataset:
         assert np.array_equal(dataset.read_masks(1) != 0, truth.valid)
@@ -57,7 +57,7 @@ def test_what_is_invalid_is_declared(tmp_path):
 def test_a_scene_without_a_valid_pixel_is_said(tmp_path):
     path = write(tmp_path / "in.tif", np.zeros((1, 40, 40), np.uint16), nodata=0)
     with pytest.raises(InputError, match="no pixel valid"):
-        Truth.read(path, "in.tif", 512)
+        Reference.read(path, "in.tif", 512)
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,16 @@ def test_a_scene_without_a_valid_pixel_is_said(tmp_path):
 )
 def test_a_scene_that_shows_nothing_is_said(tmp_path, pixels):
     with pytest.raises(InputError, match="leave it out"):
-        Truth.read(write(tmp_path / "in.tif", pixels), "in.tif", 512)
+        Reference.read(write(tmp_path / "in.tif", pixels), "in.tif", 512)
 
 
 def test_a_scene_too_small_or_too_holed_for_block_means_is_said(tmp_path):
-    small = Truth.read(
+    small = Reference.read(
         write(tmp_path / "a.tif", texture(1, 20, 20).astype(np.uint16)), "a.tif", 512
     )
     pixels = texture(1, 60, 60).astype(np.uint16)
     pixels[:, ::3, ::3] = 0
-    holed = Truth.read(write(tmp_path / "b.tif", pixels, nodata=0), "b.tif", 512)
+    holed = Reference.read(write(tmp_path / "b.tif", pixels, nodata=0), "b.tif", 512)
     for truth in (small, holed):
         with pytest.raises(InputError, match="leave it or noise 0 out"):
             truth.clean()
@@ -85,4 +85,4 @@ def test_a_scene_without_a_measured_band_is_said(tmp_path):
     with rasterio.open(path, "r+") as dataset:
         dataset.set_band_description(1, "SCL")
     with pytest.raises(InputError, match="no measured band"):
-        Truth.read(path, "in.tif", 512)
+        Reference.read(path, "in.tif", 512)

@@ -3,7 +3,7 @@ import torch
 
 from geoae.networks.cae import CAE
 from geoae.networks.halo import measure_field
-from geoae.networks.layers import ACTIVATIONS, gated
+from geoae.networks.layers import ACTIVATIONS, apply_gate
 from tests.support.doubles import randomised
 from tests.support.networks import level, noisy
 
@@ -15,7 +15,7 @@ def test_it_draws_the_image():
         torch.nn.init.zeros_(parameter)
     pixels, sigma = noisy(network, 16, 24), level(network)
     with torch.inference_mode():
-        assert torch.equal(network(pixels, sigma), gated(pixels, sigma))
+        assert torch.equal(network(pixels, sigma), apply_gate(pixels, sigma))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])

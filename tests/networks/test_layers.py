@@ -6,8 +6,8 @@ from geoae.networks.layers import (
     FAINT,
     UPSAMPLINGS,
     ResBlock,
+    apply_gate,
     by_rows,
-    gated,
     level_at,
     with_level,
 )
@@ -27,7 +27,7 @@ def test_a_range_of_rows_is_asked_for_with_its_reach():
 @pytest.mark.parametrize("sigma", [0.0, FAINT, 1.0])
 def test_the_gate_opens_with_the_noise(sigma):
     residual = torch.full((1, 1, 2, 2), 3.0, dtype=torch.bfloat16)
-    found = gated(residual, torch.full((1, 1, 1, 1), sigma))
+    found = apply_gate(residual, torch.full((1, 1, 1, 1), sigma))
     assert found.dtype == torch.float32
     expected = {0.0: 0.0, FAINT: 1.5, 1.0: 3 / 1.005}[sigma]
     torch.testing.assert_close(found, torch.full((1, 1, 2, 2), expected))

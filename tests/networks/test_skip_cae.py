@@ -1,6 +1,6 @@
 import torch
 
-from geoae.networks.layers import gated
+from geoae.networks.layers import apply_gate
 from geoae.networks.skip_cae import SkipCAE
 from tests.support.doubles import randomised
 from tests.support.networks import level, noisy
@@ -13,7 +13,7 @@ def test_it_draws_the_noise_or_the_image():
     pixels, sigma = noisy(noise, 16, 24), level(noise)
     with torch.inference_mode():
         both = noise(pixels, sigma) + image(pixels, sigma)
-    torch.testing.assert_close(both, gated(pixels, sigma), rtol=0, atol=1e-6)
+    torch.testing.assert_close(both, apply_gate(pixels, sigma), rtol=0, atol=1e-6)
 
 
 def test_skips_reach_the_decoder_past_the_bottleneck():

@@ -7,10 +7,10 @@ import pytest
 from distributed import Client, LocalCluster
 
 import geoae
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.pipeline import distributed
-from geoae.pipeline.distributed import RemoteWork, active_client, connected
+from geoae.pipeline.distributed import RemoteWork, active_client, use_cluster
 from geoae.pipeline.job import Job, ModelSpec
 from geoae.pipeline.prepare import load_restorer
 from geoae.pipeline.recipe import Recipe
@@ -61,7 +61,7 @@ def test_work_is_done_by_the_workers(client, scene, tmp_path):
 
 def test_a_worker_that_knows_another_model_by_that_name_says_so(model):
     spec, array = ModelSpec(model), ArraySource(texture(1, 64, 64))
-    options, facts = Recipe(), Facts.of([(array.pixels, np.ones((1, 64, 64), bool))])
+    options, facts = Recipe(), SceneStatistics.of([(array.pixels, np.ones((1, 64, 64), bool))])
     digest = load_restorer(spec).digest
     assert RemoteWork(spec, digest, options, facts).build(array).restorer.name == "small"
     with pytest.raises(ModelError, match="is another model here"):
@@ -84,7 +84,7 @@ def test_a_scheduler_that_is_none_is_told_in_one_line(address, monkeypatch):
     monkeypatch.setattr(distributed, "ANSWER_SECONDS", 0.5)
     with (
         pytest.raises(ClusterError, match=f"{address}: no Dask scheduler answers") as caught,
-        connected(address, print),
+        use_cluster(address, print),
     ):
         pass
     assert "\n" not in str(caught.value)
@@ -96,7 +96,7 @@ def lost(scene, options, lose) -> ClusterError:
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
-        connected(cluster.scheduler_address, print),
+        use_cluster(cluster.scheduler_address, print),
         pytest.raises(ClusterError) as caught,
     ):
         run(
@@ -127,7 +127,7 @@ def test_dead_workers_are_one_line(scene, tmp_path):
 def test_a_cluster_without_workers_is_told_of():
     with LocalCluster(n_workers=0, dashboard_address=":0") as cluster:
         told: list[str] = []
-        with connected(cluster.scheduler_address, told.append):
+        with use_cluster(cluster.scheduler_address, told.append):
             assert active_client() is not None
         assert [
             cluster.scheduler_address in line and "has no workers yet" in line for line in told

@@ -28,7 +28,7 @@ def holes(pixels: np.ndarray) -> np.ndarray:
 def work_on(pixels: np.ndarray, restorer=None, nodata=None, tile: int = 48) -> Work:
     restorer = Blur() if restorer is None else restorer
     bands, height, width = pixels.shape
-    plan = TilePlan.fitted(height, width, tile=tile, halo=restorer.halo, multiple=restorer.multiple)
+    plan = TilePlan.fit(height, width, tile=tile, halo=restorer.halo, multiple=restorer.multiple)
     scale = unscaled(-(-bands // restorer.channels) * restorer.channels, bands=bands)
     return Work(plan, scale, restorer, nodata or [None] * bands)
 
@@ -242,7 +242,7 @@ def test_a_part_that_cannot_be_opened_stops_the_run():
     with pytest.raises(StopError):
         restore_slabs(work, ArraySource(pixels).read, list(work.plan.slabs()), sink)
     assert parts.opened == parts.committed == [0]
-    assert (parts.written[: work.plan.completed(0, 0).stop_row] == 1).all()
+    assert (parts.written[: work.plan.completed_window(0, 0).stop_row] == 1).all()
 
 
 @dataclass

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.models.restorer import Identity
 from geoae.pipeline.engine import Work
-from geoae.pipeline.fingerprint import ALGORITHM, order_of
-from geoae.pipeline.job import Job, merged
+from geoae.pipeline.fingerprint import ALGORITHM, request_digest
+from geoae.pipeline.job import Job, resolve_options
 from geoae.pipeline.prepare import Prepared, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.raster.scene import Scene
@@ -43,7 +43,7 @@ MANY = {
 
 def prepared(job: Job, bands: tuple[int, ...]) -> Prepared:
     """``job`` on a scene that is described by hand, so that no version of GDAL has a part in it."""
-    options, restorer, count = merged(job), Identity(tile=1024), len(bands)
+    options, restorer, count = resolve_options(job), Identity(tile=1024), len(bands)
     scene = Scene(
         source=job.source,
         height=1000,
@@ -63,7 +63,7 @@ def prepared(job: Job, bands: tuple[int, ...]) -> Prepared:
         mistagged=(),
         notes=(),
     )
-    facts = Facts(
+    facts = SceneStatistics(
         mean=np.full(count, 1000.0),
         covariance=np.diag(np.full(count, 400.0)),
         sigma=np.linspace(3.5, 4.25, count),
@@ -86,7 +86,7 @@ def test_digests_are_those_that_outputs_hold(tmp_path, name, options, bands):
     recipe = tmp_path / "mine.toml"
     recipe.write_text('description = "any"\nramp = "linear"\n' if options else "")
     found = prepared(Job(source="scene.tif", recipe=str(recipe), **options), bands)
-    assert {"order": found.order, "fingerprint": found.fingerprint} == PINS[name]
+    assert {"order": found.request_digest, "fingerprint": found.fingerprint} == PINS[name]
 
 
 def test_a_new_option_that_nobody_uses_changes_no_digest():
@@ -97,10 +97,10 @@ def test_a_new_option_that_nobody_uses_changes_no_digest():
 
     def order(**more):
         options = Later.model_validate(found.options.model_dump() | more)
-        return order_of(options, found.scene, found.work.restorer, found.job.precision)
+        return request_digest(options, found.scene, found.work.restorer, found.job.precision)
 
-    assert order() == found.order
-    assert order(novelty=2.0) != found.order
+    assert order() == found.request_digest
+    assert order(novelty=2.0) != found.request_digest
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_a_new_option_that_nobody_uses_changes_no_digest():
 def test_every_option_is_in_the_digest(options):
     bands = (1, 2, 3, 4)
     assert (
-        prepared(Job(source="s.tif", **options), bands).order
-        != prepared(Job(source="s.tif"), bands).order
+        prepared(Job(source="s.tif", **options), bands).request_digest
+        != prepared(Job(source="s.tif"), bands).request_digest
     )

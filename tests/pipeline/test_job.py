@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import geoae
 from geoae.errors import OutputError, RecipeError
-from geoae.pipeline.job import Job, ModelSpec, merged, target_of
-from geoae.resources import shipped
+from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
+from geoae.resources import shipped_folder
 from tests.support.rasters import noise, texture, write
 from tests.support.toml import VALUES
 
@@ -48,27 +48,29 @@ def test_what_is_no_number_is_no_nodata(given):
 
 def test_a_recipe_names_nodata_and_an_option_beats_it(tmp_path):
     (tmp_path / "r.toml").write_text("nodata = 0\n")
-    assert merged(Job(source="s.tif", recipe=str(tmp_path / "r.toml"))).nodata == 0
-    assert merged(Job(source="s.tif", recipe=str(tmp_path / "r.toml"), nodata=7)).nodata == 7
-    assert merged(Job(source="s.tif")).nodata is None
+    assert resolve_options(Job(source="s.tif", recipe=str(tmp_path / "r.toml"))).nodata == 0
+    assert (
+        resolve_options(Job(source="s.tif", recipe=str(tmp_path / "r.toml"), nodata=7)).nodata == 7
+    )
+    assert resolve_options(Job(source="s.tif")).nodata is None
 
 
 def test_a_flag_beats_the_recipe_and_the_recipe_the_default(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('tile = 640\nprofile = "gtiff"\nsigma = 5.0\n')
-    options = merged(Job(source="scene.tif", recipe=str(path), tile=320))
+    options = resolve_options(Job(source="scene.tif", recipe=str(path), tile=320))
     assert (options.tile, options.profile, options.known_sigma("scene.tif", [1, 2])) == (
         320,
         "gtiff",
         [5.0, 5.0],
     )
     assert (
-        merged(Job(source="scene.tif", recipe=str(path), sigma="auto")).known_sigma(
+        resolve_options(Job(source="scene.tif", recipe=str(path), sigma="auto")).known_sigma(
             "scene.tif", [1]
         )
         is None
     )
-    assert merged(Job(source="scene.tif")).profile == "cog"
+    assert resolve_options(Job(source="scene.tif")).profile == "cog"
 
 
 @given(st.dictionaries(st.sampled_from(sorted(Job.model_fields)), VALUES, max_size=4))
@@ -98,13 +100,13 @@ def test_a_model_is_told_by_resolved_options(tmp_path):
     recipe = tmp_path / "mine.toml"
     recipe.write_text('model = "theirs"\ntta = true\n')
     job = Job(source="s.tif", recipe=str(recipe), device="cpu", precision="fp32", batch_size=3)
-    options = merged(job)
+    options = resolve_options(job)
     recipe.unlink()
     assert ModelSpec.of(job, options) == ModelSpec(
         "theirs", tta=True, device="cpu", precision="fp32", batch_size=3
     )
     plain = Job(source="s.tif")
-    assert ModelSpec.of(plain, merged(plain)) == ModelSpec("res-cae")
+    assert ModelSpec.of(plain, resolve_options(plain)) == ModelSpec("res-cae")
 
 
 def test_the_output_is_named_after_the_scene_unless_it_is_given():
@@ -191,8 +193,8 @@ def test_paths_wherever_a_path_is_meant(scene):
     report = geoae.restore(
         Path("in.tif"),
         Path("out.tif"),
-        model=shipped("models") / "res-cae",
-        recipe=shipped("tiles") / "landsat-30m.toml",
+        model=shipped_folder("models") / "res-cae",
+        recipe=shipped_folder("tiles") / "landsat-30m.toml",
     )
     assert report.status == "restored"
 

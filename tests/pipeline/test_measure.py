@@ -10,7 +10,7 @@ import geoae
 from geoae.archive.triage import is_done
 from geoae.errors import InputError, RecipeError
 from geoae.pipeline.inspection import inspect
-from geoae.pipeline.job import Job, merged
+from geoae.pipeline.job import Job, resolve_options
 from geoae.pipeline.measure import measure
 from geoae.pipeline.prepare import prepare
 from geoae.raster.scene import Scene
@@ -113,7 +113,7 @@ def test_an_output_with_an_empty_band_is_known_by_its_order(tmp_path):
     found = prepare(job)
     with pytest.warns(UserWarning, match="no valid pixel in band 2"):
         geoae.restore(source, job.target, model="identity")
-    assert is_done(job, merged(job), found.work.restorer)
+    assert is_done(job, resolve_options(job), found.work.restorer)
 
 
 def test_too_few_valid_pixels_are_an_error_that_names_sigma(tmp_path):

@@ -7,11 +7,11 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError, RecipeError
 from geoae.models.restorer import Identity, SelfEnsemble
 from geoae.pipeline import measure as pipeline_measure
-from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.prepare import TILE_BYTES, build_work, load_restorer, plan_for, prepare
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.run import run
@@ -59,7 +59,7 @@ def test_options_that_were_resolved_are_not_read_again(scene, tmp_path):
     recipe = tmp_path / "r.toml"
     recipe.write_text("sigma = 5.0\n")
     job = Job(source=str(scene), model="identity", recipe=str(recipe))
-    options = merged(job)
+    options = resolve_options(job)
     recipe.unlink()
     found = prepare(job, options)
     assert found.options is options
@@ -71,15 +71,15 @@ def test_a_scene_of_flags_alone_has_no_noise_to_estimate(scene):
         dataset.set_band_description(1, "SCL")
     found = prepare(Job(source=str(scene), model="identity"))
     assert found.scene.bands == ()
-    assert found.facts.digest == Facts.none().digest
+    assert found.facts.digest == SceneStatistics.none().digest
     assert found.fingerprint
 
 
 def test_noise_that_cannot_be_estimated_is_asked_for(scene, monkeypatch):
-    class Failing(Facts):
+    class Failing(SceneStatistics):
         @classmethod
         def of(cls, samples, sigma=None):
-            return dataclasses.replace(Facts.of(samples, sigma), sigma=np.array([np.nan]))
+            return dataclasses.replace(SceneStatistics.of(samples, sigma), sigma=np.array([np.nan]))
 
     monkeypatch.setattr(pipeline_measure, "Facts", Failing)
     with pytest.raises(InputError, match=r"in\.tif: its noise cannot be estimated; give --sigma"):

@@ -6,13 +6,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from geoae.errors import RecipeError
-from geoae.pipeline.job import Job, merged
+from geoae.pipeline.job import Job, resolve_options
 from geoae.pipeline.prepare import plan_for
 from geoae.pipeline.recipe import Recipe
-from geoae.resources import shipped
+from geoae.resources import shipped_folder
 from tests.support.toml import VALUES, text, toml
 
-SHIPPED = sorted(path.stem for path in shipped("tiles").glob("*.toml"))
+SHIPPED = sorted(path.stem for path in shipped_folder("tiles").glob("*.toml"))
 
 
 def test_the_recipes_of_the_house_are_shipped():
@@ -31,7 +31,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_recipe_computes_less(name):
-    card = json.loads((shipped("models") / "res-cae" / "card.json").read_text())
+    card = json.loads((shipped_folder("models") / "res-cae" / "card.json").read_text())
     model = SimpleNamespace(halo=card["halo"], tile=card["tile"], multiple=8)
 
     def computed(options: Recipe) -> int:
@@ -119,7 +119,9 @@ def test_bands_that_are_none_are_refused_at_once(written):
 
 
 def known(restored: list[int], **options: object) -> list[float] | None:
-    return merged(Job.checked(source="scene.tif", **options)).known_sigma("scene.tif", restored)
+    return resolve_options(Job.checked(source="scene.tif", **options)).known_sigma(
+        "scene.tif", restored
+    )
 
 
 @pytest.mark.parametrize("written", ["3.2,4,5.1", "3.2, 4, 5.1", [3.2, 4, 5.1]])
@@ -210,7 +212,7 @@ def test_any_toml_is_a_recipe_or_one_line(tmp_path, content):
     recipe = read_or_refused(path)
     if recipe is not None:
         assert set(content) <= set(Recipe.model_fields)
-        options = merged(Job(source="scene.tif", recipe=str(path)))
+        options = resolve_options(Job(source="scene.tif", recipe=str(path)))
         assert (options.tile, options.ramp, options.bands) == (
             recipe.tile,
             recipe.ramp,

@@ -26,10 +26,10 @@ from geoae.archive.triage import is_done
 from geoae.errors import InputError, OutputError
 from geoae.models.restorer import Identity
 from geoae.pipeline import prepare as pipeline_prepare
-from geoae.pipeline.job import Job, merged
+from geoae.pipeline.job import Job, resolve_options
 from geoae.pipeline.prepare import prepare
 from geoae.pipeline.run import Progress, run
-from geoae.raster.tags import history
+from geoae.raster.tags import read_history
 from tests.support.doubles import DTYPES
 from tests.support.rasters import SHARED, masks, noise, read, texture, write
 from tests.system.test_locks import keep_open_files, lock_nothing
@@ -330,7 +330,7 @@ def test_nodata_is_part_of_the_order_where_it_is_given(tmp_path):
     plain, given = prepare(job), prepare(job.model_copy(update={"nodata": 0}))
     assert plain.facts.digest == given.facts.digest
     assert plain.fingerprint != given.fingerprint
-    assert plain.order != given.order
+    assert plain.request_digest != given.request_digest
     identity(source, target)
     with pytest.raises(OutputError, match="--overwrite"):
         identity(source, target, nodata=0)
@@ -433,12 +433,12 @@ def test_a_run_keeps_to_the_recipe_that_it_began_with(tmp_path, change):
         tags = dataset.tags(ns="GEOAE")
     assert json.loads(tags["OPTIONS"])["sigma"] == 5.0
     recipe.write_text("sigma = 50.0\n")
-    edited = merged(job)
+    edited = resolve_options(job)
     assert not is_done(job, edited, Identity()), "it was made with the old one"
     with pytest.raises(OutputError, match="is not this result"):
         run(job)
     recipe.write_text("sigma = 5.0\n")
-    assert is_done(job, merged(job), Identity())
+    assert is_done(job, resolve_options(job), Identity())
     assert run(job).status == "skipped"
 
 
@@ -498,9 +498,9 @@ def test_an_output_restored_again_keeps_its_history_and_warns(tmp_path):
         identity(twice, thrice)
     with pytest.warns(UserWarning, match=r"once\.tif: is already restored by"):
         assert identity(once, twice).status == "skipped"
-    steps = history(str(thrice))
+    steps = read_history(str(thrice))
     assert [step["SOURCE"] for step in steps] == ["in.tif", "once.tif", "twice.tif"]
-    assert steps[:2] == history(str(twice))
+    assert steps[:2] == read_history(str(twice))
     assert steps[0]["SIGMA"] == "7"
 
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoae.pipeline import tiles
-from geoae.pipeline.tiles import ahead, in_groups, read_tile, to_model
+from geoae.pipeline.tiles import in_groups, read_ahead, read_tile, to_model
 from geoae.raster.memory import ArraySource
 from geoae.tiling.plan import TilePlan
 from tests.support.doubles import unscaled
 
-PLAN = TilePlan.fitted(90, 120, tile=40, halo=4, multiple=8)
+PLAN = TilePlan.fit(90, 120, tile=40, halo=4, multiple=8)
 
 
 def scene(holes: slice | None = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -39,7 +39,7 @@ def test_a_tile_whose_noise_depends_on_the_signal_is_read_once():
     read, windows = counted(ArraySource(*scene(slice(0, 8))).read)
     scale = unscaled(2)
     tile = read_tile(read, PLAN, replace(scale, slope=np.ones(2)), 0, 0)
-    assert windows == [PLAN.window(0, 0).grown(PLAN.halo)]
+    assert windows == [PLAN.window(0, 0).expand(PLAN.halo)]
     plain = read_tile(read, PLAN, scale, 0, 0)
     units = [in_model_units(one, scale) for one in (tile, plain)]
     for grown, kept in ((tile.pixels, plain.pixels), (tile.mask, plain.mask), units):
@@ -88,7 +88,7 @@ def test_groups_are_lazy():
 @given(st.integers(0, 20), st.integers(0, 5))
 def test_ahead_is_map_in_order(count, depth):
     with ThreadPoolExecutor(3) as pool:
-        assert list(ahead(pool, lambda x: x * x, range(count), depth)) == [
+        assert list(read_ahead(pool, lambda x: x * x, range(count), depth)) == [
             x * x for x in range(count)
         ]
 
@@ -102,7 +102,7 @@ def test_ahead_runs_ahead_but_no_farther_than_depth():
 
     with ThreadPoolExecutor(20) as pool:
         taken = []
-        results = ahead(pool, slow, (taken.append(i) or i for i in range(20)), 4)
+        results = read_ahead(pool, slow, (taken.append(i) or i for i in range(20)), 4)
         threading.Timer(0.05, go_on.set).start()
         next(results)
         assert taken == [0, 1, 2, 3, 4]
@@ -119,7 +119,7 @@ def test_ahead_raises_what_a_call_raised_and_starts_no_more():
         return item
 
     with ThreadPoolExecutor(1) as pool:
-        results = ahead(pool, failing, range(100), 3)
+        results = read_ahead(pool, failing, range(100), 3)
         assert [next(results), next(results)] == [0, 1]
         with pytest.raises(OSError, match="block 2"):
             next(results)

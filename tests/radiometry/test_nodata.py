@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from geoae.errors import InputError
 from geoae.radiometry.nodata import (
     FillValue,
-    border,
-    both,
+    combine_nodata,
     find_fill,
-    is_value,
+    is_plausible,
+    read_border,
     refuse_foreign_fill,
 )
 from geoae.tiling.window import Window
@@ -29,7 +29,7 @@ def found(pixels: np.ndarray, mask: np.ndarray | None = None) -> FillValue | Non
         place = (slice(None), *window.slices())
         return pixels[place], None if mask is None else mask[place]
 
-    return find_fill([(pixels, valid)], border(read, *pixels.shape[1:]))
+    return find_fill([(pixels, valid)], read_border(read, *pixels.shape[1:]))
 
 
 def scene(dtype: str, bands: int = 3) -> np.ndarray:
@@ -115,7 +115,9 @@ def test_the_border_is_looked_at_on_all_sides(height, width):
         seen[place] = True
         return marked[place], None
 
-    assert all(pixels.all() for pixels, _ in border(read, height, width)), "nothing but the border"
+    assert all(pixels.all() for pixels, _ in read_border(read, height, width)), (
+        "nothing but the border"
+    )
     for side in (seen[:, 0], seen[:, -1], seen[:, :, 0], seen[:, :, -1]):
         assert side.mean() >= min(1, 3 * 64 / side.size) - 1e-9
 
@@ -130,9 +132,9 @@ def test_the_note_says_what_to_do(value, shown):
 
 
 def test_declared_and_given_values_both_count():
-    assert both(None, None) is None
-    assert both(7, None) == both(None, 7) == both(7, 7) == 7
-    assert both(-9999, 0) == (-9999, 0)
+    assert combine_nodata(None, None) is None
+    assert combine_nodata(7, None) == combine_nodata(None, 7) == combine_nodata(7, 7) == 7
+    assert combine_nodata(-9999, 0) == (-9999, 0)
 
 
 @pytest.mark.parametrize(
@@ -162,5 +164,5 @@ def test_the_limits_of_a_type_are_values(dtype, value):
 
 def test_what_float32_cannot_reckon_with_is_no_value():
     pixels = np.array([0.0, -1e29, 3.4e38, -np.inf, np.nan])
-    assert is_value(pixels).tolist() == [True, True, False, False, False]
-    assert is_value(np.array([-1, 2])).all()
+    assert is_plausible(pixels).tolist() == [True, True, False, False, False]
+    assert is_plausible(np.array([-1, 2])).all()

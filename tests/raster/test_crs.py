@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 
 from geoae.errors import InputError
-from geoae.raster.crs import Stored, change_keys, same_crs, stored
+from geoae.raster.crs import CrsEncoding, change_keys, encode_crs, same_crs
 from geoae.raster.geotiff import WRITERS, assemble
 from geoae.raster.scene import Scene
 from tests.support.rasters import write
@@ -107,6 +107,7 @@ def described(pixels, text, epoch=None, place="<GeoTransform>10,0.1,0,50,0,-0.1<
         f'<VRTDataset rasterXSize="30" rasterYSize="20">{srs}{place}<VRTRasterBand'
         ' dataType="UInt16" band="1">'
         f"<SimpleSource><SourceFilename>{pixels}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+        ""
     )
     return str(path)
 
@@ -186,7 +187,7 @@ def test_heights_above_the_ellipsoid_in_the_keys_of_geotiff_1_1(pixels):
 
 def test_what_other_readers_understand_is_preferred():
     for kind in set(KINDS) - {"compound with one code", "code of another"}:
-        way = stored(CRS.from_wkt(KINDS[kind]).to_wkt())
+        way = encode_crs(CRS.from_wkt(KINDS[kind]).to_wkt())
         in_words = way.change is not None and "ESRI PE String" in way.text
         assert in_words == (kind in IN_WORDS), kind
 
@@ -223,4 +224,4 @@ def test_the_same_crs(one, other, same):
 
 def test_keys_that_are_not_there_are_an_error(tmp_path, pixels):
     with pytest.raises(OSError, match="does not read as written"):
-        change_keys(pixels, Stored("", ((4096, 0, 1, 5773), (4096, 0, 1, 4979))))
+        change_keys(pixels, CrsEncoding("", ((4096, 0, 1, 5773), (4096, 0, 1, 4979))))

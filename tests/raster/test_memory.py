@@ -43,7 +43,7 @@ def test_a_mask_outweighs_values():
 
 def test_windows_are_written_where_they_lie_in_the_scene():
     """The array begins at row 20 of the scene, and all slabs go into it."""
-    plan = TilePlan.fitted(200, 90, tile=64, halo=8, multiple=8)
+    plan = TilePlan.fit(200, 90, tile=64, halo=8, multiple=8)
     array = ArraySink(np.zeros((1, 30, 90), np.int16), row=20)
     open_part = write_into(array)
     for slab, row, value in zip(plan.slabs(), (20, 45), (1, 2), strict=False):

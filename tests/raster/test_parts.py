@@ -12,13 +12,13 @@ from geoae.raster.parts import PartStore
 from geoae.tiling.plan import TilePlan
 from tests.support.rasters import read
 
-PLAN = TilePlan.fitted(200, 90, tile=64, halo=8, multiple=8)
+PLAN = TilePlan.fit(200, 90, tile=64, halo=8, multiple=8)
 SLABS = list(PLAN.slabs())
 ORDER = {"fingerprint": "a", "setting": "b"}
 
 
 def opened(folder: Path, order: dict | None = None, fresh: bool = False):
-    return PartStore.opened(folder, order or ORDER, bands=2, dtype="int16", fresh=fresh)
+    return PartStore.open(folder, order or ORDER, bands=2, dtype="int16", fresh=fresh)
 
 
 def fill(store: PartStore, index: int) -> np.ndarray:
@@ -32,8 +32,8 @@ def fill(store: PartStore, index: int) -> np.ndarray:
 def test_a_part_holds_what_was_written(tmp_path):
     with opened(tmp_path / "parts") as store:
         pixels = fill(store, 1)
-        assert 1 in store.finished()
-        assert 0 not in store.finished()
+        assert 1 in store.finished_parts()
+        assert 0 not in store.finished_parts()
         (part,) = store.parts([SLABS[1]])
         assert (part.row, part.height) == (SLABS[1].window.row, SLABS[1].window.height)
         assert np.array_equal(read(part.path), pixels)
@@ -43,7 +43,7 @@ def test_a_part_that_failed_leaves_nothing(tmp_path):
     with opened(tmp_path / "parts") as store:
         with pytest.raises(ZeroDivisionError), store.writer(SLABS[0]) as part:
             part.write(SLABS[0].window, np.ones((2, SLABS[0].window.height, 90), np.int16))
-            assert 0 not in store.finished(), "no name before it is complete"
+            assert 0 not in store.finished_parts(), "no name before it is complete"
             raise ZeroDivisionError
         assert not list(store.folder.glob("slab-*"))
 
@@ -64,24 +64,22 @@ def test_a_part_that_does_not_read_as_written_does_not_count(tmp_path, monkeypat
     with opened(tmp_path / "parts") as store:
         with pytest.raises(OutputError, match="free disk space"):
             fill(store, 0)
-        assert store.finished() == {}
+        assert store.finished_parts() == {}
 
 
 def test_negative_zeros_read_as_written(tmp_path):
     """GDAL may forget their sign."""
-    with PartStore.opened(
-        tmp_path / "parts", ORDER, bands=2, dtype="float32", fresh=False
-    ) as store:
+    with PartStore.open(tmp_path / "parts", ORDER, bands=2, dtype="float32", fresh=False) as store:
         with store.writer(SLABS[0]) as part:
             part.write(SLABS[0].window, np.full((2, SLABS[0].window.height, 90), -0.0, np.float32))
-        assert store.finished()
+        assert store.finished_parts()
 
 
 def test_finished_parts_stay_for_the_same_order(tmp_path):
     with opened(tmp_path / "parts") as store:
         fill(store, 0)
     with opened(tmp_path / "parts") as store:
-        assert 0 in store.finished()
+        assert 0 in store.finished_parts()
     assert json.loads((tmp_path / "parts" / "order.json").read_text()).items() >= ORDER.items()
 
 
@@ -92,7 +90,7 @@ def test_parts_of_another_order_or_a_fresh_one_go(tmp_path, order, fresh):
     with opened(tmp_path / "parts") as store:
         fill(store, 0)
     with opened(tmp_path / "parts", order, fresh) as store:
-        assert 0 not in store.finished()
+        assert 0 not in store.finished_parts()
 
 
 def test_a_second_holder_is_refused(tmp_path):

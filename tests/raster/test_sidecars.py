@@ -10,7 +10,7 @@ import pytest
 import rasterio
 
 import geoae
-from geoae.catalog.sources import Found
+from geoae.catalog.sources import SceneRef
 from geoae.errors import OutputError
 from geoae.raster.scene import Scene
 from geoae.simulation.degrade import DegradeConfig, degrade
@@ -170,6 +170,7 @@ SAID = {
 }
 STATISTICS = pam(
     "<Histograms><HistItem><HistMin>0</HistMin><HistMax>9</HistMax><BucketCount>1</BucketCount><HistCounts>5</HistCounts></HistItem></Histograms><Metadata><MDI"
+    ""
     ' key="STATISTICS_MEAN">5</MDI></Metadata>'
 )
 
@@ -219,9 +220,9 @@ def test_another_sidecar_of_the_source_is_another_result(source, tmp_path):
 
 @pytest.mark.parametrize("sidecar", ["s.tif.aux.xml", "s.tif.msk"])
 def test_a_changed_sidecar_tries_again_what_failed(source, sidecar):
-    before = Found(str(source), "s.tif").stamp
+    before = SceneRef(str(source), "s.tif").stamp
     source.with_name(sidecar).write_text("")
-    assert Found(str(source), "s.tif").stamp not in (before, "gone")
+    assert SceneRef(str(source), "s.tif").stamp not in (before, "gone")
 
 
 TABLES = """<PAMDataset><PAMRasterBand band="2"><CategoryNames><Category>none</Category>

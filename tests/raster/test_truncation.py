@@ -10,7 +10,7 @@ import scipy.io
 
 from geoae.errors import GeoaeError, InputError
 from geoae.raster.scene import Scene
-from geoae.raster.truncation import _said
+from geoae.raster.truncation import _get_implied_size
 from geoae.tiling.window import Window
 from tests.support.rasters import noise, texture, write
 
@@ -125,7 +125,7 @@ def test_rubbish_says_nothing(magic, tmp_path):
 
 def test_a_netcdf_header_of_billions_of_entries_ends_soon(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"CDF\x01" + bytes(4) + b"\0\0\0\x0a" + b"\xff" * 4)
-    assert _said(tmp_path / "a.bin") == 0
+    assert _get_implied_size(tmp_path / "a.bin") == 0
 
 
 @pytest.mark.parametrize("other", ["text", "header", "log"])
@@ -151,8 +151,8 @@ def test_what_is_sound_is_not_refused(other, tmp_path):
         content = (tmp_path / name).read_bytes()
         pages = int.from_bytes(content[28:32], "big") + 9
         (tmp_path / name).write_bytes(content[:28] + pages.to_bytes(4, "big") + content[32:])
-        assert _said(tmp_path / name) > len(content)
+        assert _get_implied_size(tmp_path / name) > len(content)
         (tmp_path / f"{name}-wal").write_bytes(b"frames")
-        assert _said(tmp_path / name) == 0
+        assert _get_implied_size(tmp_path / name) == 0
         (tmp_path / name).write_bytes(content)
     assert Scene.open(str(tmp_path / name)).height == 50

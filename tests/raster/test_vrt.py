@@ -8,7 +8,7 @@ import rasterio.shutil
 
 from geoae.raster.dataset import open_raster
 from geoae.raster.parts import Part
-from geoae.raster.vrt import described, disguise, metadata, store_crs, undisguise
+from geoae.raster.vrt import build_vrt, disguise, metadata, store_crs, undisguise
 from geoae.system import files
 from tests.support.rasters import texture, write
 
@@ -44,7 +44,7 @@ def pixels_from(root: Element) -> dict[str, list[tuple[str, str, str]]]:
 def test_bands_come_from_the_parts_or_the_source(plain, tmp_path):
     parts = [Part(tmp_path / "0.tif", 0, 12), Part(tmp_path / "1.tif", 12, 8)]
     with open_raster(str(plain)) as dataset:
-        root = described(dataset, str(plain), parts, [3, 1])
+        root = build_vrt(dataset, str(plain), parts, [3, 1])
     made = [(str(tmp_path / "0.tif"), "0"), (str(tmp_path / "1.tif"), "12")]
     assert pixels_from(root) == {
         "1": [(name, "2", row) for name, row in made],
@@ -68,7 +68,7 @@ def test_gdal_is_given_names_that_it_knows(plain, tmp_path, name, known):
         archive.write(plain, "a.tif")
     source = name.format(tmp_path)
     with open_raster(source) as dataset:
-        root = described(dataset, source, [], [])
+        root = build_vrt(dataset, source, [], [])
     assert pixels_from(root)["1"] == [(known.format(tmp_path), "1", "0")]
 
 
@@ -77,7 +77,7 @@ def test_statistics_of_restored_bands_are_dropped(plain, tmp_path):
         for band in (1, 2):
             dataset.update_tags(band, STATISTICS_MEAN="5", KEPT="1")
     with open_raster(str(plain)) as dataset:
-        root = described(dataset, str(plain), [Part(tmp_path / "0.tif", 0, 20)], [2])
+        root = build_vrt(dataset, str(plain), [Part(tmp_path / "0.tif", 0, 20)], [2])
     kept = [
         {item.get("key") for item in band.findall("Metadata/MDI")}
         for band in root.findall("VRTRasterBand")
@@ -97,7 +97,7 @@ def test_tags_of_bands_travel_under_another_name():
 
 def test_a_crs_that_gdal_writes_is_left_alone(plain):
     with open_raster(str(plain)) as dataset:
-        root = described(dataset, str(plain), [], [])
+        root = build_vrt(dataset, str(plain), [], [])
     before = root.findtext("SRS")
     assert store_crs(root).change is None
     assert root.findtext("SRS") == before

@@ -11,7 +11,7 @@ from geoae.errors import BusyError, InputError, OutputError, RecipeError, Reject
 from geoae.raster.geotiff import assemble
 from geoae.simulation import DeadPixels, Gaussian
 from geoae.simulation import degrade as simulation_degrade
-from geoae.simulation.degrade import DegradeConfig, degrade, degraded
+from geoae.simulation.degrade import DegradeConfig, apply_degradations, degrade
 from tests.support.faults import Doomed, Fault, die
 from tests.support.rasters import SHARED, read, texture, write
 
@@ -70,7 +70,7 @@ def test_what_is_invalid_neither_changes_nor_is_seen():
     results = []
     for hole in (np.nan, -1e30):
         pixels[~mask] = hole
-        result = degraded(
+        result = apply_degradations(
             pixels, mask, (None,), [Gaussian(5.0), DeadPixels(0.1, 7.0)], np.random.default_rng(0)
         )
         assert np.array_equal(result[~mask], pixels[~mask], equal_nan=True)
@@ -80,7 +80,7 @@ def test_what_is_invalid_neither_changes_nor_is_seen():
 
 def test_integers_saturate_and_avoid_nodata():
     pixels = np.full((1, 60, 60), 254, np.uint8)
-    result = degraded(pixels, None, (255,), [Gaussian(40.0)], np.random.default_rng(0))
+    result = apply_degradations(pixels, None, (255,), [Gaussian(40.0)], np.random.default_rng(0))
     assert result.dtype == np.uint8
     assert (result != 255).all()
     assert result.max() == 254

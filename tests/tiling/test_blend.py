@@ -17,7 +17,7 @@ def plans(draw, largest: int = 80):
     overlap += multiple * draw(st.integers(0, 2))
     tile = draw(st.integers(2 * overlap, 2 * overlap + 40))
     height, width = draw(st.integers(1, largest)), draw(st.integers(1, largest))
-    return TilePlan.fitted(height, width, tile=tile, overlap=overlap, halo=halo, multiple=multiple)
+    return TilePlan.fit(height, width, tile=tile, overlap=overlap, halo=halo, multiple=multiple)
 
 
 ramps = st.sampled_from(sorted(RAMPS))
@@ -36,7 +36,7 @@ def blended(scene, plan, ramp, first=0):
     mosaic = Mosaic(plan, len(scene), ramp)
     for row in range(first, plan.rows.count):
         for col in range(plan.cols.count):
-            window = plan.completed(row, col)
+            window = plan.completed_window(row, col)
             result[(slice(None), *window.slices())] = mosaic.add(
                 row, col, cut(scene, plan, row, col)
             )
@@ -101,7 +101,7 @@ def test_a_mosaic_that_begins_later_gives_the_same_bits(plan, ramp, data):
         np.random.default_rng(0).normal(size=(1, plan.rows.size, plan.cols.size)).astype(np.float32)
     )
     first = data.draw(st.integers(0, plan.rows.count - 1))
-    done = plan.completed(first, 0)
+    done = plan.completed_window(first, 0)
     final = done.row if first == 0 else done.stop_row
     late = blended(scene, plan, ramp, first)
     assert late[:, final:].tobytes() == blended(scene, plan, ramp)[:, final:].tobytes()
@@ -109,20 +109,22 @@ def test_a_mosaic_that_begins_later_gives_the_same_bits(plan, ramp, data):
 
 def test_what_is_wrong_near_a_tile_edge_never_shows():
     """Within a halo of an edge that is not the scene's, a tile may hold anything finite."""
-    plan = TilePlan.fitted(90, 75, tile=32, halo=3, multiple=4)
+    plan = TilePlan.fit(90, 75, tile=32, halo=3, multiple=4)
     mosaic, result = Mosaic(plan, 1, "smooth"), np.zeros((1, 90, 75), np.float32)
     for row in range(plan.rows.count):
         for col in range(plan.cols.count):
             tile = np.full((1, plan.rows.tile, plan.cols.tile), 1e6, np.float32)
             tile[:, 3:-3, 3:-3] = 1
-            result[(slice(None), *plan.completed(row, col).slices())] = mosaic.add(row, col, tile)
+            result[(slice(None), *plan.completed_window(row, col).slices())] = mosaic.add(
+                row, col, tile
+            )
     np.testing.assert_allclose(result, 1, rtol=0, atol=3e-7)
 
 
 def test_a_mosaic_of_a_wide_scene_holds_little_more():
     held = []
     for width in (2_000, 200_000):
-        plan = TilePlan.fitted(5_000, width, tile=1536, halo=63, multiple=8)
+        plan = TilePlan.fit(5_000, width, tile=1536, halo=63, multiple=8)
         tracemalloc.start()
         mosaic = Mosaic(plan, 4, "smooth")
         held.append(tracemalloc.get_traced_memory()[0])

@@ -13,7 +13,7 @@ def up(value: int, multiple: int) -> int:
 
 @st.composite
 def requests(draw, largest: int = 700):
-    """Arguments of ``TilePlan.fitted`` that it accepts."""
+    """Arguments of ``TilePlan.fit`` that it accepts."""
     multiple, halo = draw(st.sampled_from([1, 2, 4, 8, 16])), draw(st.integers(0, 48))
     needed = up(2 * halo + 1, multiple)
     overlap = draw(st.none() | st.integers(needed, needed + 40))
@@ -50,7 +50,7 @@ def check_axis(axis, request, asked_overlap):
 
 @given(requests())
 def test_tiles_keep_to_the_grid_and_the_size_asked_for(request):
-    plan = TilePlan.fitted(**request)
+    plan = TilePlan.fit(**request)
     check_axis(plan.rows, request, request["overlap"])
     check_axis(plan.cols, request, request["overlap"])
     assert plan.tiles == plan.rows.count * plan.cols.count
@@ -59,11 +59,11 @@ def test_tiles_keep_to_the_grid_and_the_size_asked_for(request):
 @settings(max_examples=50)
 @given(requests(largest=120))
 def test_every_pixel_is_completed_once_by_a_tile_that_covers_it(request):
-    plan = TilePlan.fitted(**request)
+    plan = TilePlan.fit(**request)
     times = np.zeros((request["height"], request["width"]), int)
     for row in range(plan.rows.count):
         for col in range(plan.cols.count):
-            done, seen = plan.completed(row, col), plan.window(row, col)
+            done, seen = plan.completed_window(row, col), plan.window(row, col)
             times[done.slices()] += 1
             if done.height and done.width:
                 assert seen.row <= done.row < done.stop_row <= seen.stop_row
@@ -76,11 +76,11 @@ def test_every_pixel_is_completed_once_by_a_tile_that_covers_it(request):
 )
 def test_no_size_from_1_up_leaves_a_pixel_out(halo, multiple, tile):
     for size in range(1, 3 * tile + 2):
-        plan = TilePlan.fitted(size, 1, tile=tile, halo=halo, multiple=multiple)
+        plan = TilePlan.fit(size, 1, tile=tile, halo=halo, multiple=multiple)
         axis = plan.rows
         times = np.zeros(size, int)
         for index in range(axis.count):
-            done = plan.completed(index, 0)
+            done = plan.completed_window(index, 0)
             times[done.row : done.stop_row] += 1
             # The next tile has no weight on what this one completes: it begins with a halo of
             # zeros.
@@ -90,7 +90,7 @@ def test_no_size_from_1_up_leaves_a_pixel_out(halo, multiple, tile):
 
 @given(requests(largest=300), st.integers(1, 5))
 def test_slabs_are_whole_rows_of_tiles_and_cover_the_scene_once(request, step):
-    plan = TilePlan.fitted(**request)
+    plan = TilePlan.fit(**request)
     slabs = list(plan.slabs(step))
     assert [slab.index for slab in slabs] == list(range(len(slabs)))
     assert [row for slab in slabs for row in range(slab.first, slab.stop)] == list(
@@ -102,7 +102,7 @@ def test_slabs_are_whole_rows_of_tiles_and_cover_the_scene_once(request, step):
     )
     assert all((slab.window.col, slab.window.width) == (0, request["width"]) for slab in slabs)
     for slab in slabs:
-        done = [plan.completed(row, 0) for row in range(slab.first, slab.stop)]
+        done = [plan.completed_window(row, 0) for row in range(slab.first, slab.stop)]
         assert (done[0].row, done[-1].stop_row) == (slab.window.row, slab.window.stop_row)
 
 
@@ -113,7 +113,7 @@ def test_an_overlap_that_does_not_exceed_two_halos_is_refused(halo, multiple, ov
         RecipeError,
         match=rf"overlap of {up(overlap, multiple)} px.*--overlap {up(2 * halo + 1, multiple)}",
     ):
-        TilePlan.fitted(500, 500, tile=10_000, overlap=overlap, halo=halo, multiple=multiple)
+        TilePlan.fit(500, 500, tile=10_000, overlap=overlap, halo=halo, multiple=multiple)
 
 
 @given(st.integers(0, 60), st.sampled_from([1, 2, 8]), st.integers(1, 300))
@@ -121,12 +121,12 @@ def test_a_tile_below_two_overlaps_is_refused_with_a_cure(halo, multiple, tile):
     least = 2 * up(2 * halo + 1, multiple)
     assume(tile < least)
     with pytest.raises(RecipeError, match=rf"tile of {tile} px.*--tile {least}"):
-        TilePlan.fitted(500, 500, tile=tile, halo=halo, multiple=multiple)
-    assert TilePlan.fitted(500, 500, tile=least, halo=halo, multiple=multiple).rows.tile <= least
+        TilePlan.fit(500, 500, tile=tile, halo=halo, multiple=multiple)
+    assert TilePlan.fit(500, 500, tile=least, halo=halo, multiple=multiple).rows.tile <= least
 
 
 def test_a_scene_that_fits_is_one_tile_no_larger_than_it_needs():
-    plan = TilePlan.fitted(100, 37, tile=1024, halo=8, multiple=8)
+    plan = TilePlan.fit(100, 37, tile=1024, halo=8, multiple=8)
     assert plan.tiles == 1
     assert (plan.rows.tile, plan.cols.tile) == (120, 56)
 
@@ -135,16 +135,16 @@ def test_a_scene_that_fits_is_one_tile_no_larger_than_it_needs():
 @given(requests(largest=10**7))
 def test_scenes_of_any_size_are_completed(request):
     """Too many pixels to count: what tiles complete begins where the last one's ends."""
-    plan = TilePlan.fitted(**request)
-    axis, settled = plan.rows, plan.settled(plan.rows)
+    plan = TilePlan.fit(**request)
+    axis, settled = plan.rows, plan.settled_pixels(plan.rows)
     some = (
         range(axis.count)
         if axis.count < 1000
         else [0, 1, 2, axis.count // 2, axis.count - 2, axis.count - 1]
     )
     for index in some:
-        start, stop = axis.completed(index, settled)
-        assert start == (axis.completed(index - 1, settled)[1] if index else 0)
+        start, stop = axis.completed_range(index, settled)
+        assert start == (axis.completed_range(index - 1, settled)[1] if index else 0)
         assert axis.start(index) <= start <= stop <= axis.start(index) + axis.tile
-    start, stop = axis.completed(axis.count - 1, settled)
+    start, stop = axis.completed_range(axis.count - 1, settled)
     assert start < stop == axis.size

@@ -29,13 +29,13 @@ def test_a_part_of_the_reflection_is_the_reflection_of_a_part(start, length, siz
 def test_window_edges():
     window = Window(2, 3, 4, 5)
     assert (window.stop_row, window.stop_col) == (6, 8)
-    assert window.grown(2) == Window(0, 1, 8, 9)
-    assert window.grown(2).grown(-2) == window
+    assert window.expand(2) == Window(0, 1, 8, 9)
+    assert window.expand(2).expand(-2) == window
 
 
 @given(*[st.integers(-20, 20)] * 2, *[st.integers(0, 30)] * 2, *[st.integers(1, 20)] * 2)
 def test_clipped_keeps_exactly_the_pixels_inside(row, col, height, width, tall, wide):
-    clipped = Window(row, col, height, width).clipped(tall, wide)
+    clipped = Window(row, col, height, width).clip(tall, wide)
     inside = [
         (r, c)
         for r in range(row, row + height)
@@ -68,11 +68,11 @@ def test_a_reflection_never_leaves_the_scene_and_moves_by_one(start, length, siz
 
 @given(*[st.integers(-20, 20)] * 2, *[st.integers(0, 30)] * 2, sizes, sizes)
 def test_what_is_inside_stays_inside(row, col, height, width, tall, wide):
-    clipped = Window(row, col, height, width).clipped(tall, wide)
-    assert clipped.clipped(tall, wide) == clipped
+    clipped = Window(row, col, height, width).clip(tall, wide)
+    assert clipped.clip(tall, wide) == clipped
     assert (
         clipped.height * clipped.width == 0
-        or clipped.grown(3).clipped(tall, wide).slices() != (slice(0, 0),) * 2
+        or clipped.expand(3).clip(tall, wide).slices() != (slice(0, 0),) * 2
     )
     rows, cols = clipped.slices()
     assert np.zeros((tall, wide))[rows, cols].shape == (clipped.height, clipped.width)

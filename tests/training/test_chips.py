@@ -8,7 +8,7 @@ import torch
 from geoae.errors import TrainingError
 from geoae.simulation import DEGRADATIONS
 from geoae.training.chips import Chips, TrainingScene
-from geoae.training.config import Drawn
+from geoae.training.config import RandomDegradation
 from tests.support.rasters import texture, write
 
 # What each degradation is tried with in training, in 255ths of a band's range: a new one adds a
@@ -25,7 +25,7 @@ EXAMPLES = {
     "low-contrast": {"factor": [0.2, 1]},
     "haze": {"density": [0, 0.5], "airlight": 300},
 }
-WHITE = [Drawn(kind="gaussian", sigma=[0, 60])]
+WHITE = [RandomDegradation(kind="gaussian", sigma=[0, 60])]
 
 
 def rms(sigma: torch.Tensor) -> float:
@@ -62,7 +62,12 @@ def test_the_same_seed_gives_the_same_samples():
 def test_the_level_is_what_the_noise_is(group):
     """In every component, whatever turn the sample took."""
     chips = Chips(
-        [scene(3)], [1], [Drawn(kind="gaussian", sigma=[20, 60])], size=64, group=group, seed=0
+        [scene(3)],
+        [1],
+        [RandomDegradation(kind="gaussian", sigma=[20, 60])],
+        size=64,
+        group=group,
+        seed=0,
     )
     for noisy, clean, sigma in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
@@ -74,7 +79,12 @@ def test_the_level_is_what_the_noise_is(group):
 @pytest.mark.parametrize("group", [1, 3])
 def test_the_level_follows_noise_that_depends_on_the_signal(group):
     chips = Chips(
-        [scene(3)], [1], [Drawn(kind="poisson-gaussian", gain=[10, 20], sigma=0)], 64, group, seed=0
+        [scene(3)],
+        [1],
+        [RandomDegradation(kind="poisson-gaussian", gain=[10, 20], sigma=0)],
+        64,
+        group,
+        seed=0,
     )
     for noisy, clean, sigma in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
@@ -86,13 +96,16 @@ def test_the_level_follows_noise_that_depends_on_the_signal(group):
 
 
 def test_the_level_counts_what_is_lost_without_noise():
-    drawn = [Drawn(kind="blur", mtf=0.1)]
+    drawn = [RandomDegradation(kind="blur", mtf=0.1)]
     noisy, clean, sigma = next(iter(Chips([scene(1)], [1], drawn, size=64, group=1, seed=0)))
     assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
 
 
 def test_degradations_follow_each_other_and_their_share():
-    steps = [Drawn(kind="gaussian", sigma=20), Drawn(kind="quantisation", step=64, probability=0.5)]
+    steps = [
+        RandomDegradation(kind="gaussian", sigma=20),
+        RandomDegradation(kind="quantisation", step=64, probability=0.5),
+    ]
     chips = Chips([scene(1)], [1], steps, size=32, group=1, seed=0)
     values = [len(np.unique(noisy)) for noisy, _, _ in islice(chips, 60)]
     assert 0.3 < np.mean([count < 20 for count in values]) < 0.7
@@ -121,7 +134,7 @@ def test_holes_are_filled_and_avoided(tmp_path):
 
 def test_halving_averages_two_by_two():
     whole = scene(2)
-    half = whole.halved()
+    half = whole.halve()
     np.testing.assert_allclose(
         half.pixels[:, 3, 4], whole.pixels[:, 6:8, 8:10].mean(axis=(1, 2)), rtol=1e-6
     )
@@ -143,14 +156,19 @@ def test_a_scene_too_small_is_said(tmp_path):
 @pytest.mark.parametrize(
     "after",
     [
-        Drawn(kind="blur", mtf=0.1),
-        Drawn(kind="low-contrast", factor=0.2),
-        Drawn(kind="haze", density=0.9, airlight=255),
+        RandomDegradation(kind="blur", mtf=0.1),
+        RandomDegradation(kind="low-contrast", factor=0.2),
+        RandomDegradation(kind="haze", density=0.9, airlight=255),
     ],
 )
 def test_the_level_is_that_of_what_is_left_of_the_noise(after):
     chips = Chips(
-        [scene(1)], [1], [Drawn(kind="gaussian", sigma=60), after], size=64, group=1, seed=0
+        [scene(1)],
+        [1],
+        [RandomDegradation(kind="gaussian", sigma=60), after],
+        size=64,
+        group=1,
+        seed=0,
     )
     for noisy, clean, sigma in islice(chips, 3):
         assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
@@ -158,7 +176,7 @@ def test_the_level_is_that_of_what_is_left_of_the_noise(after):
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_every_degradation_serves_in_training(name):
-    drawn = [Drawn(kind=name, probability=0.9, **EXAMPLES[name])]
+    drawn = [RandomDegradation(kind=name, probability=0.9, **EXAMPLES[name])]
     for noisy, clean, sigma in islice(Chips([scene(3)], [1], drawn, size=32, group=3, seed=0), 4):
         assert torch.isfinite(noisy).all()
         assert torch.equal(noisy, clean) or sigma.max() > 0

@@ -3,15 +3,15 @@ import pytest
 from pydantic import ValidationError
 
 from geoae.errors import TrainingError
-from geoae.resources import shipped
+from geoae.resources import shipped_folder
 from geoae.simulation import DEGRADATIONS, Gaussian
-from geoae.training.config import Drawn, TrainConfig
+from geoae.training.config import RandomDegradation, TrainConfig
 
 LEAST = 'name = "a"\ncycles = [10]\nvalidation = ["b.tif"]\n[[groups]]\nfiles = ["*.tif"]\n'
 
 
 def test_the_config_of_a_shipped_model_is_read():
-    config = TrainConfig.read(shipped("models") / "res-cae" / "train.toml")
+    config = TrainConfig.read(shipped_folder("models") / "res-cae" / "train.toml")
     assert config.name == "res-cae"
     assert config.leaves.count > 0
     assert set(config.validation).isdisjoint(config.exclude)
@@ -60,12 +60,12 @@ def test_a_config_that_is_absent_is_said(tmp_path):
 )
 def test_a_wrong_degradation_is_refused_before_training(parameters, words):
     with pytest.raises(ValidationError, match=words):
-        Drawn.model_validate(parameters)
+        RandomDegradation.model_validate(parameters)
 
 
 def test_a_pair_is_a_range_that_may_vary_by_band():
     rng = np.random.default_rng(0)
-    drawn = [Drawn(kind="gaussian", sigma=[10, 20]).draw(rng, 3) for _ in range(200)]
+    drawn = [RandomDegradation(kind="gaussian", sigma=[10, 20]).draw(rng, 3) for _ in range(200)]
     assert all(isinstance(degrade, Gaussian) for degrade in drawn)
     values = np.concatenate([np.atleast_1d(degrade.sigma) for degrade in drawn])
     assert values.min() >= 10
@@ -75,7 +75,7 @@ def test_a_pair_is_a_range_that_may_vary_by_band():
 
 
 def test_what_is_no_range_stays():
-    stripes = Drawn(kind="stripes", sigma=4, axis="row", detectors=16).draw(
+    stripes = RandomDegradation(kind="stripes", sigma=4, axis="row", detectors=16).draw(
         np.random.default_rng(0), 2
     )
     assert stripes == DEGRADATIONS["stripes"](4, 0.0, "row", 16)

@@ -4,7 +4,7 @@ import pytest
 from geoae.catalog.sources import scenes
 from geoae.errors import TrainingError
 from geoae.training.config import TrainConfig
-from geoae.training.renewal import gathered, renewed, training_config
+from geoae.training.renewal import link_training_scenes, retraining_config, training_config
 from tests.support.rasters import texture, write
 
 
@@ -19,25 +19,29 @@ def places(tmp_path):
 
 
 def test_recent_scenes_less_the_fixed_set(places):
-    names = gathered(scenes(str(places / "in")), places / "fixed", places / "work")
+    names = link_training_scenes(scenes(str(places / "in")), places / "fixed", places / "work")
     assert names == ["fixed/c.tif"]
     linked = sorted(
         str(path.relative_to(places / "work")) for path in (places / "work").rglob("*.tif")
     )
     assert linked == ["fixed/c.tif", "recent/a.tif", "recent/day/b.tif"]
     write(places / "in" / "later.tif", texture(1, 40, 40).astype(np.uint16))
-    assert gathered(scenes(str(places / "in")), places / "fixed", places / "work") == names
+    assert (
+        link_training_scenes(scenes(str(places / "in")), places / "fixed", places / "work") == names
+    )
     assert not (places / "work" / "recent" / "later.tif").exists()
 
 
 def test_nothing_recent(places):
     with pytest.raises(TrainingError, match="no recent scene"):
-        gathered(scenes(str(places / "in" / "c.tif")), places / "fixed", places / "work")
+        link_training_scenes(
+            scenes(str(places / "in" / "c.tif")), places / "fixed", places / "work"
+        )
 
 
 def test_the_config_of_a_renewal(places):
     base = training_config("res-cae")
-    config = renewed(base, "res-cae", "res-cae", ["fixed/c.tif"], 30)
+    config = retraining_config(base, "res-cae", "res-cae", ["fixed/c.tif"], 30)
     assert isinstance(config, TrainConfig)
     assert (config.start, config.cycles, config.validation, config.validate_every) == (
         "res-cae",
@@ -47,7 +51,7 @@ def test_the_config_of_a_renewal(places):
     )
     assert config.network == base.network
     folder = places / "work"
-    gathered(scenes(str(places / "in")), places / "fixed", folder)
+    link_training_scenes(scenes(str(places / "in")), places / "fixed", folder)
     assert {
         path.name
         for group in config.groups

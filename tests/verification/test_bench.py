@@ -35,7 +35,7 @@ def test_the_middle_of_a_scene_is_used(tmp_path):
 def test_a_clean_scene_does_not_leave_a_model_idle(tmp_path):
     found = bench(write(tmp_path / "s.tif", texture(2, 300, 300).astype(np.float32)))
     assert found.scale.sigma[0] < 0.01
-    assert found.leading[1].sigma.tolist() == [0.1]
+    assert found.leading_components[1].sigma.tolist() == [0.1]
 
 
 def test_a_small_scene_is_continued_and_its_holes_are_filled(tmp_path):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from geoae.errors import ModelError, RecipeError
-from geoae.verification.candidate import Called, Claims, subject_of
+from geoae.verification.candidate import CallableRestorer, CallableSpec, subject_of
 
 CLAIMS = {"channels": 2, "multiple": 4, "halo": 1}
 
@@ -15,7 +15,7 @@ def units(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def residual(function, **claims) -> np.ndarray:
-    return Called.of(function, Claims.checked(**CLAIMS, **claims))(*units())
+    return CallableRestorer.of(function, CallableSpec.from_keywords(**CLAIMS, **claims))(*units())
 
 
 def test_restored_pixels_and_residual_say_the_same():

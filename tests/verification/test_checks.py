@@ -16,7 +16,7 @@ from geoae.raster.memory import ArraySource
 from geoae.tiling import blend
 from geoae.verification import checks
 from geoae.verification.bench import SYNTHETIC, Bench
-from geoae.verification.candidate import Called, Claims, Subject, subject_of
+from geoae.verification.candidate import CallableRestorer, CallableSpec, Subject, subject_of
 from geoae.verification.checks import CHECKS, Finding
 
 HALO, MULTIPLE = 3, 8
@@ -194,8 +194,8 @@ def test_a_figure_that_is_no_number_keeps_no_promise():
 
 @pytest.mark.parametrize("multiple", [3, 32])
 def test_any_grid_will_do(multiple):
-    claims = Claims(channels=3, multiple=multiple, halo=HALO)
-    model = Called.of(smooth, claims)
+    claims = CallableSpec(channels=3, multiple=multiple, halo=HALO)
+    model = CallableRestorer.of(smooth, claims)
     with subject_of(smooth, "cpu", "fp32", claims.model_dump(exclude={"tensors"})) as subject:
         place = Bench.of(replace(subject, restorer=model), None)
     assert failed(place, set(CHECKS) - {"files"}) == set()

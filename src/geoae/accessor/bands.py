@@ -6,11 +6,11 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import xarray
 
-from geoae.band_names import meaning
+from geoae.band_names import interpret_name
 from geoae.radiometry.classes import FEW_LEVELS, count_levels, is_classes
 from geoae.types import Mask, Pixels
 
-__all__ = ["CURE", "band_names", "find_measured", "is_class_variable", "named_classes"]
+__all__ = ["CURE", "band_names", "is_class_variable", "named_classes", "select_measurements"]
 
 CURE = "to restore it, name it in bands"
 CF_FLAGS = {"flag_values", "flag_masks", "flag_meanings"}
@@ -33,13 +33,15 @@ def is_class_variable(array: xarray.DataArray) -> bool:
     """Whether a variable holds classes or flags: by CF's attributes, its name or its long name."""
     if CF_FLAGS & set(array.attrs):
         return True
-    said = [meaning(str(name)) for name in (array.name, array.attrs.get("long_name")) if name]
+    said = [
+        interpret_name(str(name)) for name in (array.name, array.attrs.get("long_name")) if name
+    ]
     return any(one.kind and one.sure for one in said)
 
 
 def named_classes(source: str, names: Sequence[str]) -> list[int]:
     """Find the bands whose names alone say that they are no measurements, and warn of each."""
-    found = {index: meaning(name) for index, name in enumerate(names)}
+    found = {index: interpret_name(name) for index, name in enumerate(names)}
     classes = {index: one.kind for index, one in found.items() if one.kind and one.sure}
     for index, kind in classes.items():
         text = f"{source}: band {index + 1} ({names[index]}) is copied: {kind}; {CURE}"
@@ -47,7 +49,7 @@ def named_classes(source: str, names: Sequence[str]) -> list[int]:
     return list(classes)
 
 
-def find_measured(
+def select_measurements(
     source: str, names: Sequence[str], samples: Sequence[tuple[Pixels, Mask]]
 ) -> list[int]:
     """Find the bands whose values are not those of flags or classes, and warn of the others.
@@ -64,7 +66,7 @@ def find_measured(
     measured = []
     for index, name in enumerate(names):
         values = [np.where(mask[index], pixels[index], np.nan) for pixels, mask in samples]
-        hint = meaning(name).kind
+        hint = interpret_name(name).kind
         if is_classes(values) or (hint and count_levels(values) <= FEW_LEVELS):
             warnings.warn(
                 f"{source}: band {name or index + 1} is copied, since its values look like flags or"

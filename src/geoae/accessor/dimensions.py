@@ -55,8 +55,9 @@ class Dimensions:
         candidates = named or unnamed
         if len(candidates) > 1:
             raise InputError(
-                f"{array.name or 'DataArray'}: of the dimensions {_listed(array.dims)} more than"
-                f" one could hold the bands ({_listed(candidates)}); rename that one to band"
+                f"{array.name or 'DataArray'}: of the dimensions {_join_names(array.dims)} more"
+                f" than one could hold the bands ({_join_names(candidates)}); rename that one to"
+                " band"
             )
         band = candidates[0] if candidates else None
         return cls(tuple(name for name in others if name != band), band, rows, cols)
@@ -77,8 +78,8 @@ def _space(array: xarray.DataArray) -> tuple[Hashable, Hashable]:
     if len(rows) != 1 or len(cols) != 1:
         raise InputError(
             f"{array.name or 'DataArray'}: rows and columns are not among its dimensions"
-            f" ({_listed(array.dims)}), so it cannot be restored; rename them to y and x, or name"
-            " them with da.rio.set_spatial_dims(x_dim=..., y_dim=...)"
+            f" ({_join_names(array.dims)}), so it cannot be restored; rename them to y and x, or"
+            " name them with da.rio.set_spatial_dims(x_dim=..., y_dim=...)"
         )
     return rows[0], cols[0]
 
@@ -88,5 +89,5 @@ def _is_date(array: xarray.DataArray, name: Hashable) -> bool:
     return by_value or str(name).lower() in DATES
 
 
-def _listed(names: Sequence[Hashable]) -> str:
+def _join_names(names: Sequence[Hashable]) -> str:
     return ", ".join(map(str, names)) or "none"

@@ -12,18 +12,18 @@ import dask
 import dask.array
 import numpy as np
 
-from geoae.accessor.bands import find_measured
-from geoae.diagnosis.sampling import Drawn, draw_sample, enough
-from geoae.diagnosis.statistics import Facts
+from geoae.accessor.bands import select_measurements
+from geoae.diagnosis.sampling import Drawn, draw_sample, has_enough_valid
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
-from geoae.pipeline.job import Job, ModelSpec, merged
+from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.measure import explain_empty, explain_unchanged, explain_unknown
 from geoae.pipeline.prepare import load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
-from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
+from geoae.radiometry.nodata import Nodata, combine_nodata, is_measured, refuse_foreign_fill
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.window import Read, Window, reflect, windows
@@ -83,7 +83,7 @@ class LazyRestoration:
             RecipeError, ModelError, DeviceError: options that do not fit.
 
         """
-        options = merged(job)
+        options = resolve_options(job)
         count, height, width = shape
         measured = [band for band in range(count) if band not in copied]
         chosen = sorted(band - 1 for band in options.bands) if options.bands else measured
@@ -97,7 +97,7 @@ class LazyRestoration:
         restorer = load_restorer(model)
         plan = plan_for(options, restorer, height, width, len(chosen))
         undecided = None if options.bands else [names[band] for band in chosen]
-        nodata = both(declared, given)
+        nodata = combine_nodata(declared, given)
         return cls(job.source, options, model, restorer, plan, chosen, nodata, undecided)
 
     def build(self, given: dask.array.Array) -> dask.array.Array:
@@ -118,7 +118,7 @@ class LazyRestoration:
         node = dask.delayed(_slab)
         rows = []
         for slab in plan.slabs(TILE_ROWS):
-            first, stop = _needed(plan, slab)
+            first, stop = _find_source_rows(plan, slab)
             pixels = bands[:, first:stop]
             part = node(remote, slab, pixels, first, height, self.nodata)
             rows.append(
@@ -148,7 +148,7 @@ def _from_working_dtype(scene: dask.array.Array, dtype: np.dtype[Any]) -> dask.a
     return scene.astype(dtype)
 
 
-def _needed(plan: TilePlan, slab: Slab) -> tuple[int, int]:
+def _find_source_rows(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     """Return start and stop of the rows that ``slab`` is computed from, with lead-in and
     filling.
     """
@@ -186,7 +186,7 @@ def _facts(
     sigma: list[float] | None,
     names: Sequence[str] | None,
     is_noise_needed: bool,
-) -> Facts:
+) -> SceneStatistics:
     """Measure a scene; Python warnings name the bands that will stay as they are.
 
     Args:
@@ -200,18 +200,18 @@ def _facts(
     bands, height, width = whole.bands.shape
     samples: Samples = [(pixels, is_measured(pixels, whole.nodata)) for pixels in first]
     drawn = Drawn(samples, list(range(bands)))
-    if not enough(samples):
+    if not has_enough_valid(samples):
         drawn = draw_sample(whole.only, bands, height, width)
     numbers = [whole.numbers[band] for band in drawn.kept]
     lines = explain_empty(whole.source, [one for one in whole.numbers if one not in numbers])
     if names is not None and drawn.kept:
         kept_names = [names[band] or str(whole.numbers[band]) for band in drawn.kept]
-        drawn = _select(drawn, find_measured(whole.source, kept_names, drawn.samples))
+        drawn = _select(drawn, select_measurements(whole.source, kept_names, drawn.samples))
         numbers = [whole.numbers[band] for band in drawn.kept]
     if not drawn.kept:
-        facts = Facts.none()
+        facts = SceneStatistics.none()
     else:
-        facts = Facts.of(drawn.samples, sigma and [sigma[band] for band in drawn.kept])
+        facts = SceneStatistics.of(drawn.samples, sigma and [sigma[band] for band in drawn.kept])
     if is_noise_needed:
         if unknown := explain_unknown(whole.source, drawn.samples, facts):
             raise InputError(unknown)

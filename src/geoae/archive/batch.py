@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from geoae.archive.failures import Failures
 from geoae.archive.triage import Outcome, Status
-from geoae.catalog.sources import Found
+from geoae.catalog.sources import SceneRef
 from geoae.errors import BusyError, GeoaeError, InputError, RejectedError
 from geoae.pipeline.job import Job
 
@@ -16,18 +16,18 @@ PUT_OFF = 6 * 3600.0
 
 
 def restore_each(
-    todo: Iterable[tuple[Found, Job]],
+    todo: Iterable[tuple[SceneRef, Job]],
     failures: Failures,
-    order: str,
+    options_digest: str,
     restore: Callable[[Job], Status],
-    on_outcome: Callable[[Found, Outcome], None] = lambda found, outcome: None,
+    on_outcome: Callable[[SceneRef, Outcome], None] = lambda found, outcome: None,
 ) -> list[Outcome]:
     """Restore scenes one after the other. One that fails does not stop the others.
 
     Args:
         todo: scenes and their jobs.
         failures: record of the scenes that cannot be restored.
-        order: digest of model and options, under which failures are recorded.
+        options_digest: digest of model and options, under which failures are recorded.
         restore: restores one scene and returns "restored" or "skipped". What it raises is the
             reason why the scene failed.
         on_outcome: called after each scene.
@@ -39,7 +39,7 @@ def restore_each(
     outcomes = []
     for found, job in todo:
         began = time.monotonic()
-        status, reason = _attempt(found, job, failures, order, restore)
+        status, reason = _attempt(found, job, failures, options_digest, restore)
         seconds = time.monotonic() - began
         outcomes.append(Outcome(found.source, str(job.target), status, reason, seconds))
         on_outcome(found, outcomes[-1])
@@ -47,7 +47,11 @@ def restore_each(
 
 
 def _attempt(
-    found: Found, job: Job, failures: Failures, order: str, restore: Callable[[Job], Status]
+    found: SceneRef,
+    job: Job,
+    failures: Failures,
+    options_digest: str,
+    restore: Callable[[Job], Status],
 ) -> tuple[Status, str]:
     """Restore one scene and return its status and the reason."""
     try:
@@ -56,15 +60,17 @@ def _attempt(
         return "skipped", "another run is restoring it"
     except Exception as error:  # one scene's error, of any kind, must not stop the others
         if isinstance(error, InputError | RejectedError):
-            _note_failure(found, failures, order, error)
+            _note_failure(found, failures, options_digest, error)
         return "failed", str(error) or type(error).__name__
     failures.forget(found)
     return status, ""
 
 
-def _note_failure(found: Found, failures: Failures, order: str, error: GeoaeError) -> None:
+def _note_failure(
+    found: SceneRef, failures: Failures, options_digest: str, error: GeoaeError
+) -> None:
     """Note that a scene cannot be restored, for good where a change of it would be seen."""
     # What cannot be seen to change, a remote scene or what a VRT refers to, is tried again in time.
     seen = found.stamp and not found.source.lower().endswith(".vrt")
     for_good = seen and not error.transient
-    failures.note(found, order, str(error), seconds=None if for_good else PUT_OFF)
+    failures.note(found, options_digest, str(error), seconds=None if for_good else PUT_OFF)

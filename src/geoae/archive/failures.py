@@ -7,7 +7,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from geoae.catalog.sources import Found
+from geoae.catalog.sources import SceneRef
 from geoae.errors import OutputError
 from geoae.system.files import is_local
 
@@ -53,12 +53,12 @@ class Failures:
             )
         return cls(Path(target) / ".geoae-failed")
 
-    def known(self, found: Found, order: str) -> Failure | None:
+    def find(self, found: SceneRef, options_digest: str) -> Failure | None:
         """Look up the failure of a scene.
 
         Args:
             found: the scene.
-            order: digest of model and options.
+            options_digest: digest of model and options.
 
         Returns:
             The failure; None where the scene, or the digest, has changed since, or nothing is
@@ -71,15 +71,19 @@ class Failures:
             return None
         over = failure.until is not None and failure.until < time.time()
         return (
-            failure if (failure.stamp, failure.order) == (found.stamp, order) and not over else None
+            failure
+            if (failure.stamp, failure.order) == (found.stamp, options_digest) and not over
+            else None
         )
 
-    def note(self, found: Found, order: str, reason: str, *, seconds: float | None = None) -> None:
+    def note(
+        self, found: SceneRef, options_digest: str, reason: str, *, seconds: float | None = None
+    ) -> None:
         """Record that a scene failed.
 
         Args:
             found: the scene.
-            order: digest of model and options.
+            options_digest: digest of model and options.
             reason: message of the error.
             seconds: how long not to try again; None for good.
 
@@ -93,7 +97,8 @@ class Failures:
             draft = self.folder / f"{uuid.uuid4().hex}.tmp"
             draft.write_text(
                 json.dumps(
-                    asdict(Failure(found.source, found.stamp, order, reason, until)), indent=1
+                    asdict(Failure(found.source, found.stamp, options_digest, reason, until)),
+                    indent=1,
                 )
             )
             draft.replace(self._path(found))
@@ -102,9 +107,9 @@ class Failures:
                 f"{self.folder}: cannot be written ({error.strerror}); allow it"
             ) from error
 
-    def forget(self, found: Found) -> None:
+    def forget(self, found: SceneRef) -> None:
         """Delete the note of a scene, which has been restored."""
         self._path(found).unlink(missing_ok=True)
 
-    def _path(self, found: Found) -> Path:
+    def _path(self, found: SceneRef) -> Path:
         return self.folder / f"{hashlib.sha256(found.source.encode()).hexdigest()[:24]}.json"

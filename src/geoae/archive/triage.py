@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from geoae.archive.failures import Failures
-from geoae.catalog.sources import Found
+from geoae.catalog.sources import SceneRef
 from geoae.errors import InputError
 from geoae.models.restorer import Restorer
-from geoae.pipeline.fingerprint import ALGORITHM, order_of
-from geoae.pipeline.job import Job, ModelSpec, merged, target_of
+from geoae.pipeline.fingerprint import ALGORITHM, request_digest
+from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
 from geoae.pipeline.prepare import load_restorer, prepare
 from geoae.pipeline.recipe import Recipe
 from geoae.raster.scene import Scene
-from geoae.raster.tags import noted
+from geoae.raster.tags import read_tags
 from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local
 
@@ -25,11 +25,11 @@ __all__ = [
     "Outcome",
     "Status",
     "Triage",
-    "count",
+    "count_by_status",
+    "describe_counts",
+    "has_too_many_failures",
     "is_done",
-    "settled",
-    "tally",
-    "too_many_failed",
+    "split_stable",
     "triage",
 ]
 
@@ -54,7 +54,7 @@ def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
         InputError: the source cannot be opened.
 
     """
-    tags = noted(target_of(job))
+    tags = read_tags(target_of(job))
     if not tags or job.fresh or not reads_whole(target_of(job), FEW_BLOCKS):
         return False
     if is_local(job.source) and "ORDER" in tags:
@@ -62,13 +62,13 @@ def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
         scene = Scene.open(job.source, bands, options.nodata)
         # The header of a VRT does not name the files behind the VRTs that it refers to.
         if scene.driver != "VRT":
-            return tags["ORDER"] == order_of(options, scene, restorer, job.precision)
+            return tags["ORDER"] == request_digest(options, scene, restorer, job.precision)
     return tags.get("FINGERPRINT") == prepare(job, options).fingerprint
 
 
-def settled(
-    found: Sequence[Found], seconds: float, sleep: Callable[[float], None] = time.sleep
-) -> tuple[list[Found], list[Found]]:
+def split_stable(
+    found: Sequence[SceneRef], seconds: float, sleep: Callable[[float], None] = time.sleep
+) -> tuple[list[SceneRef], list[SceneRef]]:
     """Separate scenes that are complete from those that are still being written.
 
     Args:
@@ -107,16 +107,16 @@ class Outcome:
 class Triage:
     """The scenes of an archive, sorted by what is left to do."""
 
-    todo: list[tuple[Found, Job]]
+    todo: list[tuple[SceneRef, Job]]
     """Scenes to restore, with their jobs."""
     outcomes: list[Outcome]
     """Outcomes of the scenes that are done, or that have failed before and not changed."""
-    order: str
+    options_digest: str
     """Digest of model and options, under which failures are recorded."""
 
 
 def triage(
-    found: Sequence[Found], target: str, options: dict[str, Any], failures: Failures
+    found: Sequence[SceneRef], target: str, options: dict[str, Any], failures: Failures
 ) -> Triage:
     """Sort scenes by what is left to do.
 
@@ -137,15 +137,15 @@ def triage(
 
     """
     plain = Job.checked(source="", **options)
-    resolved = merged(plain)
+    resolved = resolve_options(plain)
     restorer = load_restorer(ModelSpec.of(plain, resolved))
-    order = _attempt(plain, resolved, restorer)
-    sorted_out = Triage([], [], order)
+    digest = _attempt(plain, resolved, restorer)
+    sorted_out = Triage([], [], digest)
     for one in found:
         job = plain.model_copy(
             update={"source": one.source, "target": f"{target.rstrip('/')}/{one.name}"}
         )
-        known = failures.known(one, order)
+        known = failures.find(one, digest)
         if known:
             outcome = Outcome(one.source, str(job.target), "failed", f"{known.reason} {UNTRIED}")
         elif _is_done(job, resolved, restorer):
@@ -180,20 +180,21 @@ def _is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
         return False
 
 
-def tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
+def count_by_status(outcomes: Sequence[Outcome]) -> dict[str, int]:
     """Count the outcomes of each status."""
     numbers = Counter(one.status for one in outcomes)
     return {status: numbers[status] for status in STATUSES if numbers[status]}
 
 
-def count(outcomes: Sequence[Outcome]) -> str:
+def describe_counts(outcomes: Sequence[Outcome]) -> str:
     """Describe the counts in words."""
     return (
-        ", ".join(f"{number} {status}" for status, number in tally(outcomes).items()) or "no scenes"
+        ", ".join(f"{number} {status}" for status, number in count_by_status(outcomes).items())
+        or "no scenes"
     )
 
 
-def too_many_failed(outcomes: Sequence[Outcome], share: float) -> bool:
+def has_too_many_failures(outcomes: Sequence[Outcome], share: float) -> bool:
     """Whether more than a share of the scenes that were tried have failed.
 
     Args:

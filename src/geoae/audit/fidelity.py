@@ -92,7 +92,7 @@ def compare(scene: Scene, written: str, name: str) -> Comparison:
             samples = sample(pair.read, scene.height, scene.width)
             return Comparison(name, scene.bands, samples, *pair.moments())
         for window in windows(scene.height, scene.width):
-            pair.compare_copied(window)
+            pair.compare_copied_bands(window)
     return Comparison(name, (), [], *np.zeros((3, 0)))
 
 
@@ -124,7 +124,7 @@ class _Pair:
         given, valid = self.old.read(window)
         with _readable(self.name):
             found, still = self.new.read(window)
-        self.compare_copied(window)
+        self.compare_copied_bands(window)
         if valid is not None or still is not None:
             whole = np.ones(given.shape, dtype=bool)
             valid = whole if valid is None else valid
@@ -147,13 +147,13 @@ class _Pair:
             if _bits(old[~was_valid]) != _bits(new[~was_valid]):
                 raise self._differs(f"invalid pixels of band {band}")
 
-    def compare_copied(self, window: Window) -> None:
+    def compare_copied_bands(self, window: Window) -> None:
         """Raise ``RejectedError`` where a copied band, or the mask if all are copied, differs."""
         if not self.old.scene.copied:
             return
-        old = _copied(self.old, self.old.scene, window)
+        old = _read_copied_bands(self.old, self.old.scene, window)
         with _readable(self.name):
-            new = _copied(self.new, self.old.scene, window)
+            new = _read_copied_bands(self.new, self.old.scene, window)
         for what, pixels in old.items():
             if _bits(pixels) != _bits(new[what]):
                 raise self._differs(what)
@@ -172,7 +172,7 @@ class _Pair:
         return count.sum(axis=0), spread, (count * (new - mean)).sum(axis=0) / total
 
 
-def _copied(reader: Reader, scene: Scene, window: Window) -> dict[str, Pixels]:
+def _read_copied_bands(reader: Reader, scene: Scene, window: Window) -> dict[str, Pixels]:
     """Read the bands that ``scene`` copies, ``(row, col)`` each; also the mask where all are
     copied.
     """

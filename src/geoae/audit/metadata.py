@@ -40,14 +40,14 @@ def first_difference(old: DatasetReader, new: DatasetReader) -> str | None:
         crs["CRS of GCPs"] = (old.gcps[1], new.gcps[1])
     for what, (given, found) in crs.items():
         if not same_crs(given, found):
-            return f"{what} ({_shown(found)} for {_shown(given)})"
+            return f"{what} ({_shorten(found)} for {_shorten(given)})"
     if not _same_transform(old, new):
-        return f"transform ({_shown(tuple(new.transform))} for {_shown(tuple(old.transform))})"
+        return f"transform ({_shorten(tuple(new.transform))} for {_shorten(tuple(old.transform))})"
     for what, fact in FACTS.items():
         with suppress(UnicodeDecodeError):  # the source's own text is damaged
             given, found = fact(old), fact(new)
             if found != given:
-                return f"{what} ({_shown(found)} for {_shown(given)})"
+                return f"{what} ({_shorten(found)} for {_shorten(given)})"
     return _first_tag(old, new)
 
 
@@ -124,7 +124,7 @@ def _first_tag(old: DatasetReader, new: DatasetReader) -> str | None:
             # GDAL does not write an empty tag.
             if found.get((space, key), "") != value:
                 name = f"{space} {key}".strip() + (f" of band {band}" if band else "")
-                return f"the tag {name} ({_shown(found.get((space, key)))} for {_shown(value)})"
+                return f"the tag {name} ({_shorten(found.get((space, key)))} for {_shorten(value)})"
     return None
 
 
@@ -152,6 +152,6 @@ def _words(document: str) -> str:
     return "".join(re.findall(r"[\w.-]+", re.sub(r"<\?xml\s[^>]*\?>|&#xFEFF;", "", document)))
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

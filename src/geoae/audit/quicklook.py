@@ -11,14 +11,14 @@ from geoae.raster.scene import Scene
 from geoae.system.warnings import SILENCE
 from geoae.tiling.window import Window
 
-__all__ = ["before_after"]
+__all__ = ["draw_quicklook"]
 
 SIDE = 224
 GAP = 4
 AMPLIFIED = 3
 
 
-def before_after(source: str, target: str, bands: tuple[int, ...]) -> str:
+def draw_quicklook(source: str, target: str, bands: tuple[int, ...]) -> str:
     """Draw the middle of source and output at full resolution, and their difference times three.
 
     Args:

@@ -11,16 +11,16 @@ from typing import Literal
 from geoae.errors import InputError
 from geoae.system.files import is_local
 
-__all__ = ["ORDERS", "Found", "Order", "ordered", "scenes", "scenes_below"]
+__all__ = ["SORT_KEYS", "SceneRef", "SortKey", "scenes", "scenes_below", "sort_scenes"]
 
 # Files beside a scene that GDAL reads with it.
 SIDECARS = (".aux.xml", ".msk")
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
-Order = Literal["name", "newest", "oldest", "smallest"]
+SortKey = Literal["name", "newest", "oldest", "smallest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SceneRef:
     """A scene that was found."""
 
     source: str
@@ -47,7 +47,7 @@ class Found:
         )
 
 
-ORDERS: dict[Order, Callable[[Found], tuple[float | str, str]]] = {
+SORT_KEYS: dict[SortKey, Callable[[SceneRef], tuple[float | str, str]]] = {
     "name": lambda found: (found.name, found.name),
     "newest": lambda found: (-found.changed, found.name),
     "oldest": lambda found: (found.changed, found.name),
@@ -60,7 +60,7 @@ def scenes(
     *,
     since: datetime | timedelta | None = None,
     beside: str | None = None,
-) -> list[Found]:
+) -> list[SceneRef]:
     """List scenes by name. Hidden files and folders, which hold drafts and parts, are left out.
 
     Args:
@@ -78,7 +78,7 @@ def scenes(
 
     """
     start = datetime.now(UTC) - since if isinstance(since, timedelta) else since
-    found = _unique(_found(where, start))
+    found = _unique(_list_scenes(where, start))
     outputs = Path(beside).resolve() if beside and is_local(beside) else None
     kept = [one for one in found if outputs is None or not _below(one.source, outputs)]
     if found and not kept:
@@ -88,22 +88,22 @@ def scenes(
         )
     if start is not None:
         kept = [one for one in kept if not one.changed or one.changed >= start.timestamp()]
-    return sorted(kept, key=ORDERS["name"])
+    return sorted(kept, key=SORT_KEYS["name"])
 
 
-def ordered(found: Iterable[Found], order: Order, limit: int | None) -> list[Found]:
+def sort_scenes(found: Iterable[SceneRef], order: SortKey, limit: int | None) -> list[SceneRef]:
     """Sort scenes.
 
     Args:
         found: scenes.
-        order: key of ``ORDERS``.
+        order: key of ``SORT_KEYS``.
         limit: most scenes to return; None for all.
 
     Returns:
         The first scenes in that order.
 
     """
-    return sorted(found, key=ORDERS[order])[:limit]
+    return sorted(found, key=SORT_KEYS[order])[:limit]
 
 
 def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
@@ -137,38 +137,41 @@ def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
     return found
 
 
-def _found(where: str | Sequence[str], since: datetime | None) -> list[Found]:
+def _list_scenes(where: str | Sequence[str], since: datetime | None) -> list[SceneRef]:
     if not isinstance(where, str):
-        return _listed(list(where))
+        return _refer_to_names(list(where))
     if where.endswith(".json") or re.match(r"https?://.*/collections/[^/]+/?$", where):
         from geoae.catalog.stac import items
 
         return [
-            Found(source, name, changed=changed) for source, name, changed in items(where, since)
+            SceneRef(source, name, changed=changed) for source, name, changed in items(where, since)
         ]
     if Path(where).is_dir():
         return _in_folder(Path(where))
     if re.search(r"[*?\[]", where):
         root = _fixed_part(where)
         paths = root.glob(Path(where).relative_to(root).as_posix())
-        return _placed(
-            [path for path in paths if path.is_file() and not _hidden(path.relative_to(root))], root
+        return _refer_to_files(
+            [path for path in paths if path.is_file() and not _is_hidden(path.relative_to(root))],
+            root,
         )
     if Path(where).is_file() or not is_local(where):
-        return _listed([where])
+        return _refer_to_names([where])
     raise InputError(
         f"{where}: no such folder or scene; give a folder, a glob, a scene or a STAC collection"
     )
 
 
-def _in_folder(folder: Path) -> list[Found]:
+def _in_folder(folder: Path) -> list[SceneRef]:
     paths = [
         path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
     ]
-    return _placed([path for path in paths if not _hidden(path.relative_to(folder))], folder)
+    return _refer_to_files(
+        [path for path in paths if not _is_hidden(path.relative_to(folder))], folder
+    )
 
 
-def _hidden(path: Path) -> bool:
+def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
@@ -179,16 +182,16 @@ def _fixed_part(pattern: str) -> Path:
     return Path(*parts[:wild])
 
 
-def _placed(paths: Iterable[Path], root: Path) -> list[Found]:
+def _refer_to_files(paths: Iterable[Path], root: Path) -> list[SceneRef]:
     placed = []
     for path in paths:
         stat = path.stat()
         name = PurePosixPath(path.relative_to(root)).as_posix()
-        placed.append(Found(str(path), name, stat.st_size, stat.st_mtime))
+        placed.append(SceneRef(str(path), name, stat.st_size, stat.st_mtime))
     return placed
 
 
-def _listed(names: list[str]) -> list[Found]:
+def _refer_to_names(names: list[str]) -> list[SceneRef]:
     """Describe the scenes of a list: paths keep their folders below the one they share."""
     missing = [name for name in names if is_local(name) and not Path(name).is_file()]
     if missing:
@@ -196,9 +199,11 @@ def _listed(names: list[str]) -> list[Found]:
     local = [Path(name) for name in names if is_local(name)]
     root = Path(os.path.commonpath([path.parent for path in local])) if local else Path()
     remote = [
-        Found(name, PurePosixPath(name.split("?")[0]).name) for name in names if not is_local(name)
+        SceneRef(name, PurePosixPath(name.split("?")[0]).name)
+        for name in names
+        if not is_local(name)
     ]
-    return _placed(local, root) + remote
+    return _refer_to_files(local, root) + remote
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -208,7 +213,7 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _unique(found: list[Found]) -> list[Found]:
+def _unique(found: list[SceneRef]) -> list[SceneRef]:
     """Name outputs ``.tif``; where two would be equal, both keep the suffix of their source before
     it.
     """

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from geoae.band_names import file_meaning, meaning
+from geoae.band_names import interpret_file_name, interpret_name
 from geoae.errors import InputError
 from geoae.resources import require_extra
 from geoae.system.files import is_local
@@ -49,11 +49,11 @@ def items(where: str, since: datetime | None) -> list[tuple[str, str, float]]:
     """
     require_extra("flows", "pystac", "pystac_client", "fsspec")
     try:
-        found = _static(where) if where.endswith(".json") else _searched(where)
+        found = _static(where) if where.endswith(".json") else _search_api(where)
         return [
             one
             for item in found
-            if _changed(item) >= (since.timestamp() if since else 0)
+            if _get_update_time(item) >= (since.timestamp() if since else 0)
             for one in _rasters(item)
         ]
     except InputError:
@@ -96,31 +96,31 @@ def _s3_settings() -> dict[str, Any]:
     itself.
     """
     endpoint = os.environ.get("AWS_S3_ENDPOINT")
-    settings: dict[str, Any] = {"anon": _told("AWS_NO_SIGN_REQUEST", default=False)}
+    settings: dict[str, Any] = {"anon": _read_flag("AWS_NO_SIGN_REQUEST", default=False)}
     if region := os.environ.get("AWS_REGION"):  # botocore looks at AWS_DEFAULT_REGION alone
         settings["client_kwargs"] = {"region_name": region}
     if endpoint:
-        scheme = "https" if _told("AWS_HTTPS", default=True) else "http"
+        scheme = "https" if _read_flag("AWS_HTTPS", default=True) else "http"
         settings["endpoint_url"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
-    if not _told("AWS_VIRTUAL_HOSTING", default=True):
+    if not _read_flag("AWS_VIRTUAL_HOSTING", default=True):
         settings["config_kwargs"] = {"s3": {"addressing_style": "path"}}
     return settings
 
 
-def _told(name: str, *, default: bool) -> bool:
+def _read_flag(name: str, *, default: bool) -> bool:
     """Read a variable with GDAL's words for yes and no."""
     said = os.environ.get(name, "").upper()
     return said in ("YES", "TRUE", "ON", "1") if said else default
 
 
-def _searched(where: str) -> Iterator[Any]:
+def _search_api(where: str) -> Iterator[Any]:
     from pystac_client import Client
 
     root, _, collection = where.rstrip("/").rpartition("/collections/")
     return iter(Client.open(root).search(collections=[collection], limit=200).items())
 
 
-def _changed(item: Any) -> float:
+def _get_update_time(item: Any) -> float:
     """Return when an item was updated, or else taken, in seconds since 1970; 0 where unknown."""
     moment = item.common_metadata.updated or item.common_metadata.created or item.datetime
     return moment.timestamp() if moment else 0.0
@@ -141,7 +141,7 @@ def _rasters(item: Any) -> Iterable[tuple[str, str, float]]:
         yield (
             _openable(asset.get_absolute_href() or asset.href),
             f"{folder}{name}.tif",
-            _changed(item),
+            _get_update_time(item),
         )
 
 
@@ -159,7 +159,11 @@ def _holds_classes(key: str, asset: Any) -> bool:
         return True
     if ROLES & set(asset.roles or []):
         return True
-    said = [meaning(key), meaning(asset.title or ""), file_meaning(str(asset.href))]
+    said = [
+        interpret_name(key),
+        interpret_name(asset.title or ""),
+        interpret_file_name(str(asset.href)),
+    ]
     return any(one.kind is not None and one.sure for one in said)
 
 

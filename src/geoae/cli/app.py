@@ -7,7 +7,7 @@ import click
 
 from geoae.cli.model_commands import demo, evaluate, train
 from geoae.cli.options import DEVICE, PRECISION, with_options
-from geoae.cli.process import hush_libraries
+from geoae.cli.process import silence_libraries
 from geoae.cli.service_commands import deploy, server, worker
 from geoae.errors import OutputError
 
@@ -53,7 +53,7 @@ def restore(report: Path | None, quiet: bool, **options: Any) -> None:
     from geoae.pipeline.job import Job, target_of
     from geoae.pipeline.run import run
 
-    hush_libraries()
+    silence_libraries()
     job = Job.checked(**options)
     if (job.target or "").startswith("/vsimem/"):
         raise OutputError(
@@ -106,7 +106,7 @@ def inspect(as_json: bool, **options: Any) -> None:
     from geoae.pipeline.inspection import inspect as look
     from geoae.pipeline.job import Job
 
-    hush_libraries()
+    silence_libraries()
     show_inspection(look(Job.checked(**options)), as_json)
 
 
@@ -175,7 +175,7 @@ def degrade(source: str, config: Path, target: Path, nodata: str | None, overwri
     from geoae.simulation.degrade import DegradeConfig
     from geoae.simulation.degrade import degrade as run
 
-    hush_libraries()
+    silence_libraries()
     settings = DegradeConfig.read(config)
     run(
         source,

@@ -17,7 +17,7 @@ from geoae.cli.services import POOL, Service, format_command, run_worker
 from geoae.cli.systemd import write_units
 from geoae.errors import GeoaeError
 
-__all__ = ["Setup", "set_up"]
+__all__ = ["Setup", "deploy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Setup:
     """Folder to write systemd units into, instead of all else."""
 
 
-def set_up(setup: Setup, say: Callable[[str], None]) -> None:
+def deploy(setup: Setup, say: Callable[[str], None]) -> None:
     """Set up what does not exist yet. With ``setup.worker`` it does not return.
 
     A second call changes only what differs from the first.

@@ -11,10 +11,10 @@ import click
 
 from geoae.cli.app import cli
 from geoae.cli.process import tune_process
-from geoae.cli.signals import leave, listen
+from geoae.cli.signals import exit_on_signal, install_handlers
 from geoae.errors import GeoaeError
 
-__all__ = ["main", "misused"]
+__all__ = ["main", "usage_error"]
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     tune_process()
     # Python would print GDAL's messages in addition to the one line of the error.
     logging.getLogger("rasterio").addHandler(logging.NullHandler())
-    heard = listen()
+    heard = install_handlers()
     if sys.stdout is None:  # the parent process closed it
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
@@ -35,7 +35,7 @@ def main() -> None:
     except GeoaeError as error:
         _stop(f"geoae: {error}")
     except click.ClickException as error:
-        _stop(f"geoae: {misused(error)}")
+        _stop(f"geoae: {usage_error(error)}")
     except MemoryError:
         _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
     except BrokenPipeError:  # the reader of the pipe has ended
@@ -61,7 +61,9 @@ def main() -> None:
         )
     except (KeyboardInterrupt, click.Abort):
         # Python would wait for GDAL's copy, whose file has been removed already.
-        leave(heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()})
+        exit_on_signal(
+            heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()}
+        )
     finally:
         sys.excepthook = sys.__excepthook__
 
@@ -76,7 +78,7 @@ def _stop(message: str) -> NoReturn:
     sys.exit(1)
 
 
-def misused(error: click.ClickException) -> str:
+def usage_error(error: click.ClickException) -> str:
     """Describe a wrong use of the command, with the most similar right word or where to look."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "geoae"

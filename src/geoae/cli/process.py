@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from geoae.system.memory import CACHE_MIB, keep_large_arrays
 
-__all__ = ["hush_libraries", "tune_process"]
+__all__ = ["silence_libraries", "tune_process"]
 
 
 def tune_process() -> None:
@@ -33,7 +33,7 @@ def tune_process() -> None:
     keep_large_arrays()
 
 
-def hush_libraries() -> None:
+def silence_libraries() -> None:
     """Silence libtiff and HDF5, which print errors to standard error themselves.
 
     geoae reports them in one line.

@@ -56,9 +56,9 @@ def deploy(**options: Any) -> None:
     flows.
     """
     from geoae.cli.console import say
-    from geoae.cli.deploy import Setup, set_up
+    from geoae.cli.deploy import Setup, deploy
 
-    set_up(Setup(**options), say)
+    deploy(Setup(**options), say)
 
 
 @click.command()

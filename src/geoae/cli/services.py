@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import urlopen
 
 from geoae.errors import GeoaeError
-from geoae.resources import require_extra, shipped
+from geoae.resources import require_extra, shipped_folder
 
 __all__ = [
     "POOL",
@@ -77,13 +77,13 @@ class Service:
             GeoaeError: ``api`` is not the address of a server, or Prefect is not installed.
 
         """
-        _refuse_what_is_no_address(api)
+        _check_address(api)
         require_extra("flows", "prefect")
         given = {name: str(Path(place).resolve()) for name, place in places.items() if place}
         settings = {name: value for name, value in SETTINGS.items() if name not in os.environ}
         return cls(
             api,
-            shipped("flows").parent,
+            shipped_folder("flows").parent,
             os.environ | settings | given | {"PREFECT_API_URL": api},
             say,
         )
@@ -156,7 +156,7 @@ class Service:
         return done.stdout
 
 
-def _refuse_what_is_no_address(api: str) -> None:
+def _check_address(api: str) -> None:
     try:
         address = urlsplit(api)
         known = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import NoReturn
 
-__all__ = ["leave", "listen"]
+__all__ = ["exit_on_signal", "install_handlers"]
 
 # Commands that keep finished work, and the message about it.
 RESUMABLE = {"restore", "train"}
 RESUME = "; what is finished is kept, run the same command again to go on"
 
 
-def listen() -> list[signal.Signals]:
+def install_handlers() -> list[signal.Signals]:
     """Install handlers for the signals that end a process, and return the list of those received.
 
     The first signal unwinds the work in progress; a second one exits at once. Files on disk are
@@ -22,18 +22,20 @@ def listen() -> list[signal.Signals]:
     """
     heard: list[signal.Signals] = []
 
-    def hear(number: int, frame: object) -> None:
+    def handle_signal(number: int, frame: object) -> None:
         heard.append(signal.Signals(number))
         if len(heard) > 1:
-            leave(heard)
+            exit_on_signal(heard)
         raise KeyboardInterrupt
 
-    def lost(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def handle_unraisable(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
         """Handle what a callback of GDAL cannot raise: an interruption, or text that is not
         UTF-8.
         """
         if issubclass(kind, KeyboardInterrupt):
-            leave(heard)
+            exit_on_signal(heard)
         last = trace
         while last and last.tb_next:
             last = last.tb_next
@@ -41,18 +43,18 @@ def listen() -> list[signal.Signals]:
         if not (issubclass(kind, UnicodeDecodeError) and "rasterio" in where):
             sys.__excepthook__(kind, error, trace)
 
-    sys.excepthook = lost
-    sys.unraisablehook = lambda said: lost(
+    sys.excepthook = handle_unraisable
+    sys.unraisablehook = lambda said: handle_unraisable(
         said.exc_type, said.exc_value or said.exc_type(), said.exc_traceback
     )
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # ignored under nohup, or in a background job of a script
         if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, hear)
+            signal.signal(each, handle_signal)
     return heard
 
 
-def leave(heard: Sequence[signal.Signals], at_once: bool = True) -> NoReturn:
+def exit_on_signal(heard: Sequence[signal.Signals], at_once: bool = True) -> NoReturn:
     """Report that the process ends and how to continue, and end it.
 
     Args:

@@ -93,7 +93,7 @@ def _worker(service: Service, limit: int) -> str:
 
 def _unit(service: Service, description: str, order: str, commands: Sequence[str]) -> str:
     environment = "\n".join(
-        f"Environment={_quoted(f'{name}={value}')}"
+        f"Environment={_quote(f'{name}={value}')}"
         for name, value in list_variables(service.environment).items()
     )
     home = str(service.home).replace("%", "%%")
@@ -109,10 +109,10 @@ def _unit(service: Service, description: str, order: str, commands: Sequence[str
 def _command(key: str, module: str, *words: str) -> str:
     # systemd replaces $ in commands only.
     program = [sys.executable, "-m", module, *words]
-    return f"{key}={' '.join(_quoted(word).replace('$', '$$') for word in program)}"
+    return f"{key}={' '.join(_quote(word).replace('$', '$$') for word in program)}"
 
 
-def _quoted(word: str) -> str:
+def _quote(word: str) -> str:
     """Quote ``word`` for systemd: see systemd.syntax(7), and systemd.unit(5) for %."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n")
     return escaped if word and not set(word) & set(" \t\n'\"\\;") else f'"{escaped}"'

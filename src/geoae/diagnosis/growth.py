@@ -49,8 +49,12 @@ def fit_growth(
         The growth relative to the variance at ``where_one``, per DN; 0 where it does not grow.
 
     """
-    telling = patches.select_telling(band, energy, LEAST_LEFT)
-    values, level, energy = values[telling], patches.level[band][telling], energy[telling]
+    informative = patches.select_informative(band, energy, LEAST_LEFT)
+    values, level, energy = (
+        values[informative],
+        patches.level[band][informative],
+        energy[informative],
+    )
     if len(values) < FEWEST_OF_CLASS:
         return 0.0
     edges = np.unique(np.quantile(level, np.linspace(0, 1, CLASSES + 1)))

@@ -20,7 +20,7 @@ from geoae.diagnosis.patches import (
     have_one_mask,
     pure_noise_energy,
 )
-from geoae.diagnosis.prediction import subtract_predicted
+from geoae.diagnosis.prediction import subtract_prediction
 from geoae.types import Floats, Samples
 
 __all__ = ["estimate_noise", "noise_model"]
@@ -145,10 +145,10 @@ def _fit_patches(patches: Patches) -> tuple[Floats, Floats, Floats]:
     limits = [find_limits(*band) for band in zip(middle, alone[:, 0], strict=True)]
     if not np.isfinite(limits).any():
         return *_fit_lines(patches, patches.bands, alone), means
-    return *_fit_clipped(patches, alone, limits), means
+    return *_fit_clipped_bands(patches, alone, limits), means
 
 
-def _fit_clipped(patches: Patches, alone: Floats, limits: Limits) -> tuple[Floats, Floats]:
+def _fit_clipped_bands(patches: Patches, alone: Floats, limits: Limits) -> tuple[Floats, Floats]:
     """Compute ``noise_model`` of patches that are clipped at ``limits``; ``alone`` as for
     ``_fit_lines``.
     """
@@ -267,7 +267,7 @@ def _estimate_all(
     """
     floor, most = (WITHOUT_TEXTURE, 1 / CLEARLY_LESS) if patches.few else (LEAST, 1.0)
     found = []
-    for band, residual, factor in subtract_predicted(patches, bands, alone[:, 0]):
+    for band, residual, factor in subtract_prediction(patches, bands, alone[:, 0]):
         energy, (sigma, seen_at), growth = gradient_energy(residual), alone[band], 0.0
         shared, shared_seen_at = _weak_texture(patches, band, residual, energy, floor)
         if copied * sigma < shared * factor < most * sigma:
@@ -290,9 +290,9 @@ def _weak_texture(
     ``values`` (patch, pixel) are its patches, or the residual after prediction from other bands,
     and ``energy`` (patch,) their gradient energy; ``floor`` as for ``_least_variance``.
     """
-    signal, telling = patches.level[band], patches.select_telling(band, energy)
-    if not telling.all():
-        values, signal, energy = values[telling], signal[telling], energy[telling]
+    signal, informative = patches.level[band], patches.select_informative(band, energy)
+    if not informative.all():
+        values, signal, energy = values[informative], signal[informative], energy[informative]
     if len(values) < FEWEST_IN_ALL:
         return 0.0, 0.0
     weak, share = np.ones(len(values), bool), 0.0 if patches.few else min(len(values) / PLENTY, 1.0)

@@ -77,7 +77,7 @@ class Patches:
         level: Floats = self.values.mean(axis=2)
         return level
 
-    def select_telling(
+    def select_informative(
         self, band: int, energy: Floats, least: float = LEAST_LEFT
     ) -> NDArray[np.bool_]:
         """Select the patches that carry information on the noise of a band.
@@ -108,7 +108,7 @@ def cut_patches(samples: Samples) -> Patches:
     """
     bands = len(samples[0][0])
     most, few = most_patches(bands), bands > FEW_BANDS
-    whole = [_is_whole(_shared(mask))[0] for _, mask in samples]
+    whole = [_is_whole(_share_mask(mask))[0] for _, mask in samples]
     there = sum(map(np.count_nonzero, whole))
     step = max(1, int(np.sqrt(there / most)))
     places = [_find_places(valid, step) for valid in whole]
@@ -185,8 +185,8 @@ def _count_bits(packed: NDArray[np.uint8]) -> int:
     return int(np.count_nonzero(np.unpackbits(packed)))
 
 
-def _shared(mask: Mask) -> Mask:
-    """Which pixels are valid in all bands, ``(1, row, col)``."""
+def _share_mask(mask: Mask) -> Mask:
+    """Return which pixels are valid in all bands, ``(1, row, col)``."""
     return np.logical_and.reduce(mask, axis=0, keepdims=True)
 
 

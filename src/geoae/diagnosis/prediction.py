@@ -9,7 +9,7 @@ from geoae.diagnosis.clipping import LEAST_LEFT
 from geoae.diagnosis.patches import FEWEST, Patches
 from geoae.types import Floats
 
-__all__ = ["subtract_predicted"]
+__all__ = ["subtract_prediction"]
 
 Indices = NDArray[np.intp]
 
@@ -18,7 +18,7 @@ AT_ONCE = 32
 BLOCK = 512
 
 
-def subtract_predicted(
+def subtract_prediction(
     patches: Patches, bands: Indices, noise: Floats
 ) -> Iterator[tuple[int, Floats, float]]:
     """Subtract from each band its prediction from the other bands.

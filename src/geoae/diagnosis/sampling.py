@@ -13,7 +13,7 @@ from geoae.diagnosis.patches import count_places
 from geoae.tiling.window import GRID, SIDE, Read, Window, grids, windows
 from geoae.types import Mask, Pixels, Samples
 
-__all__ = ["Drawn", "count_valid", "draw_sample", "enough", "sample"]
+__all__ = ["Drawn", "count_valid", "draw_sample", "has_enough_valid", "sample"]
 
 # Places of patches that a sample of a band holds at least, where the scene has them.
 ENOUGH_PLACES = 2_000
@@ -88,30 +88,30 @@ def sample(read: Read, height: int, width: int) -> Samples:
 
 
 def _look(read: Read, height: int, width: int) -> Samples:
-    """Windows on a grid; on a finer one where these are not ``enough``."""
+    """Read windows on a grid; on a finer one where these hold too few valid pixels."""
     found: Samples = []
     for grid in grids():
         found = [_read(read, window) for window in windows(height, width, *grid)]
-        if enough(found) or _is_small(height, width):
+        if has_enough_valid(found) or _is_small(height, width):
             break
     return found
 
 
 def _complete(found: Samples, read: Read, height: int, width: int) -> Samples:
-    """What ``_look`` has ``found``; where it is not ``enough``, what the whole scene holds."""
-    if enough(found) or (len(found) == 1 and _is_small(height, width)):
+    """Return what ``_look`` has ``found`` if that is enough, else what the whole scene holds."""
+    if has_enough_valid(found) or (len(found) == 1 and _is_small(height, width)):
         return found
     if _is_small(height, width):
         return [_read(read, Window(0, 0, height, width))]
     bands = len(found[0][0])
     best = _search(read, bands, height, width)
-    if len(best) < GRID * GRID or enough(best):
+    if len(best) < GRID * GRID or has_enough_valid(best):
         return best
     # Pixels are valid in many places, but hardly any side by side.
     return _search(read, bands, height, width, SIDE - SQUARE)
 
 
-def enough(samples: Samples) -> bool:
+def has_enough_valid(samples: Samples) -> bool:
     """Whether a sample holds enough of every band to estimate its noise."""
     # Counting the places that all bands share is quick, and mostly suffices.
     shared = [(p, np.logical_and.reduce(mask, axis=0, keepdims=True)) for p, mask in samples]

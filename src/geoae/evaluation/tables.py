@@ -38,7 +38,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     for scene, sigma in dict.fromkeys((row.scene, row.sigma) for row in rows):
         here = {row.contender: row for row in rows if (row.scene, row.sigma) == (scene, sigma)}
         cells = [
-            f"{_shown(here[c].psnr, 2)} / {here[c].ssim:.3f}" if c in here else ""
+            f"{_format_figure(here[c].psnr, 2)} / {here[c].ssim:.3f}" if c in here else ""
             for c in contenders
         ]
         lines.append(_line([scene, str(next(iter(here.values())).bands), f"{sigma:g}", *cells]))
@@ -60,7 +60,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
                         [
                             f"{sigma:g}",
                             contender,
-                            *(_shown(_mean(group, name), 3) for name in names),
+                            *(_format_figure(_mean(group, name), 3) for name in names),
                         ]
                     )
                 )
@@ -107,7 +107,7 @@ def _mean(rows: Sequence[Row], name: str) -> float:
     return fmean(values) if values else math.nan
 
 
-def _shown(value: float, digits: int) -> str:
+def _format_figure(value: float, digits: int) -> str:
     if math.isnan(value):
         return ""
     return "exact" if value == math.inf else f"{value:.{digits}f}"

@@ -17,7 +17,7 @@ from geoae.models.torch_restorer import TorchRestorer, choose_device
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
 
-__all__ = ["CURRENT", "current_model", "install", "load", "save"]
+__all__ = ["CURRENT", "current_model", "load", "promote", "save"]
 
 # The link in a folder of models that names the one in use.
 CURRENT = "current"
@@ -136,7 +136,7 @@ def current_model(models: Path, shipped: str) -> str:
     return str(link) if link.exists() else shipped
 
 
-def install(new: Path, models: Path) -> Path:
+def promote(new: Path, models: Path) -> Path:
     """Copy a model into a folder of models and make it the one in use.
 
     The model used before stays, under its own name. The link ``current`` changes in one step: a

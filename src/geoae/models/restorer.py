@@ -167,14 +167,14 @@ class SelfEnsemble:
         total = np.zeros_like(pixels)
         for quarter in range(4):
             for flip in (False, True):
-                level = sigma if sigma.ndim == 2 else _turned(sigma, quarter, flip)
-                residual = self.restorer(_turned(pixels, quarter, flip), level)
+                level = sigma if sigma.ndim == 2 else _turn(sigma, quarter, flip)
+                residual = self.restorer(_turn(pixels, quarter, flip), level)
                 residual = residual[..., ::-1] if flip else residual
                 total += np.rot90(residual, -quarter, axes=(2, 3))
         return total / np.float32(8)
 
 
-def _turned(pixels: Array, quarter: int, flip: bool) -> Array:
+def _turn(pixels: Array, quarter: int, flip: bool) -> Array:
     """Rotate ``pixels`` (B, C, H, W) by ``quarter`` quarter turns, then flip them left to right."""
     turned = np.rot90(pixels, quarter, axes=(2, 3))
     return np.ascontiguousarray(turned[..., ::-1] if flip else turned)

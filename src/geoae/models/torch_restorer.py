@@ -126,7 +126,7 @@ class TorchRestorer:
             ]
             run = self._run_cuda if self.device.type == "cuda" else self._run_cpu
             try:
-                return _numbers(run(pixels, sigma, parts, size), self.name)
+                return _check_finite(run(pixels, sigma, parts, size), self.name)
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     height, width = pixels.shape[2:]
@@ -142,7 +142,7 @@ class TorchRestorer:
     def _run_cpu(self, pixels: Array, sigma: Array, parts: list[slice], size: int) -> Array:
         residual = np.empty_like(pixels)
         for part in parts:
-            batch, level = _padded(pixels[part], sigma[part], size)
+            batch, level = _pad_batch(pixels[part], sigma[part], size)
             residual[part] = self._forward(batch, level)[: part.stop - part.start].numpy()
         return residual
 
@@ -160,7 +160,7 @@ class TorchRestorer:
 
         for index, part in enumerate(parts):
             batch, level = (
-                tensor.pin_memory() for tensor in _padded(pixels[part], sigma[part], size)
+                tensor.pin_memory() for tensor in _pad_batch(pixels[part], sigma[part], size)
             )
             with torch.cuda.stream(streams[index % 2]) as _:
                 found = self._forward(
@@ -184,7 +184,7 @@ class TorchRestorer:
         return residual.float()
 
 
-def _numbers(residual: Array, name: str) -> Array:
+def _check_finite(residual: Array, name: str) -> Array:
     """Return ``residual``; raise ``ModelError`` where it holds NaN or infinity."""
     if not np.isfinite(residual).all():
         raise ModelError(
@@ -194,7 +194,7 @@ def _numbers(residual: Array, name: str) -> Array:
     return residual
 
 
-def _padded(pixels: Array, sigma: Array, size: int) -> tuple[Tensor, Tensor]:
+def _pad_batch(pixels: Array, sigma: Array, size: int) -> tuple[Tensor, Tensor]:
     """Pad a batch with zeros up to ``size`` samples.
 
     ``pixels`` is (B, C, H, W), ``sigma`` (B, C) or a map (B, C, H, W).

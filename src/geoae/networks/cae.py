@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from geoae.networks.layers import ACTIVATIONS, gated, with_level
+from geoae.networks.layers import ACTIVATIONS, apply_gate, with_level
 
 __all__ = ["CAE"]
 
@@ -65,4 +65,4 @@ class CAE(nn.Module):
             Residual ``(B, C, H, W)`` in model units, float32.
 
         """
-        return gated(pixels - self.head(self.body(with_level(pixels, sigma))), sigma)
+        return apply_gate(pixels - self.head(self.body(with_level(pixels, sigma))), sigma)

@@ -109,7 +109,7 @@ def measure_field(network: nn.Module, channels: int, multiple: int) -> int:
 
     """
     with torch.inference_mode(False), torch.enable_grad():
-        linear = _linearised(network)
+        linear = _linearise(network)
         return max(_farthest(linear, channels, multiple, across) for across in (False, True))
 
 
@@ -131,7 +131,7 @@ def _farthest(linear: nn.Module, channels: int, multiple: int, across: bool) -> 
     return farthest
 
 
-def _linearised(network: nn.Module) -> nn.Module:
+def _linearise(network: nn.Module) -> nn.Module:
     twin = copy.deepcopy(network).double().eval()
     for parent in list(twin.modules()):
         for name, child in list(parent.named_children()):

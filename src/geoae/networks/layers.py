@@ -5,7 +5,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "UPSAMPLINGS", "ResBlock", "by_rows", "gated", "level_at", "with_level"]
+__all__ = [
+    "ACTIVATIONS",
+    "UPSAMPLINGS",
+    "ResBlock",
+    "apply_gate",
+    "by_rows",
+    "level_at",
+    "with_level",
+]
 
 LEAK = 0.1
 # Noise in model units at which the gate is half open: about a grey level of 255.
@@ -20,7 +28,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def _transposed(inner: int, outer: int) -> nn.Module:
+def _transposed_convolution(inner: int, outer: int) -> nn.Module:
     return nn.ConvTranspose2d(inner, outer, 2, stride=2)
 
 
@@ -32,7 +40,7 @@ def _nearest(inner: int, outer: int) -> nn.Module:
 # convolution are equal, so that every output has as many contributions as the next and no checker
 # pattern arises from uneven overlap (Odena, Dumoulin and Olah, Distill, 2016).
 UPSAMPLINGS: dict[str, Callable[[int, int], nn.Module]] = {
-    "transposed": _transposed,
+    "transposed": _transposed_convolution,
     "nearest": _nearest,
 }
 
@@ -68,7 +76,7 @@ def with_level(pixels: Tensor, sigma: Tensor) -> Tensor:
     return torch.cat([pixels, level_at(sigma, pixels)], dim=1)
 
 
-def gated(residual: Tensor, sigma: Tensor) -> Tensor:
+def apply_gate(residual: Tensor, sigma: Tensor) -> Tensor:
     """Scale a residual by ``sigma / (sigma + FAINT)``, so that no noise gives a residual of zero.
 
     Above faint noise the gate is open. A product with sigma alone would leave the network to learn

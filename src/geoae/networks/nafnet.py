@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from geoae.networks.layers import gated, level_at
+from geoae.networks.layers import apply_gate, level_at
 
 __all__ = ["NAFNet"]
 
@@ -122,4 +122,4 @@ class NAFNet(nn.Module):
         x = self.middle(x)
         for level in reversed(range(len(skips))):
             x = self.decoder[level](self.up[level](x) + skips[level])
-        return gated(nn.functional.pixel_shuffle(self.head(x), 2), sigma)
+        return apply_gate(nn.functional.pixel_shuffle(self.head(x), 2), sigma)

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from geoae.networks.layers import UPSAMPLINGS, ResBlock, by_rows, gated, level_at
+from geoae.networks.layers import UPSAMPLINGS, ResBlock, apply_gate, by_rows, level_at
 
 __all__ = ["ResCAE"]
 
@@ -83,7 +83,7 @@ class ResCAE(nn.Module):
         """
         x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), level_at(sigma, pixels, 2)], dim=1)
         if not self.down:
-            return gated(
+            return apply_gate(
                 nn.functional.pixel_shuffle(self.head(self.middle(self.stem(x))), 2), sigma
             )
         # Training keeps every activation anyway, and a GPU is fast on large arrays only.
@@ -102,7 +102,7 @@ class ResCAE(nn.Module):
             x = by_rows(
                 partial(self._decode, x, skip, level), skip.shape[2], self._reach(level), at_once
             )
-        return gated(nn.functional.pixel_shuffle(x, 2), sigma)
+        return apply_gate(nn.functional.pixel_shuffle(x, 2), sigma)
 
     def _encode(self, x: Tensor, level: int, rows: slice) -> Tensor:
         """Compute ``rows`` of the skip of a level from the level's input ``x``."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS, gated, with_level
+from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS, apply_gate, with_level
 
 __all__ = ["SkipCAE"]
 
@@ -74,4 +74,4 @@ class SkipCAE(nn.Module):
         for level in reversed(range(len(skips))):
             x = self.decoder[level](torch.cat([self.up[level](x), skips[level]], dim=1))
         drawn = self.head(x)
-        return gated(pixels - drawn if self.image else drawn, sigma)
+        return apply_gate(pixels - drawn if self.image else drawn, sigma)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from geoae.networks.halo import measure_field
-from geoae.networks.layers import gated, with_level
+from geoae.networks.layers import apply_gate, with_level
 from geoae.resources import require_extra
 
 __all__ = ["SMP"]
@@ -75,7 +75,7 @@ class SMP(nn.Module):
             Residual ``(B, C, H, W)`` in model units, float32.
 
         """
-        return gated(self.body(with_level(pixels, sigma)), sigma)
+        return apply_gate(self.body(with_level(pixels, sigma)), sigma)
 
 
 def _drop_idle(body: nn.Module, channels: int, multiple: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from geoae.networks.layers import LEAK, ResBlock, gated, with_level
+from geoae.networks.layers import LEAK, ResBlock, apply_gate, with_level
 
 __all__ = ["VariationalCAE"]
 
@@ -96,7 +96,7 @@ class VariationalCAE(nn.Module):
         """
         mean, deviation = self.encode(pixels, sigma)
         latent = mean + deviation * torch.randn_like(deviation) if self.training else mean
-        return gated(pixels - self.decode(latent), sigma)
+        return apply_gate(pixels - self.decode(latent), sigma)
 
     @torch.inference_mode()
     def spread(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.engine import Work, restore_slabs
@@ -24,7 +24,7 @@ from geoae.tiling.plan import Slab
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["RemoteWork", "active_client", "connected", "restore_spread"]
+__all__ = ["RemoteWork", "active_client", "restore_on_cluster", "use_cluster"]
 
 # Tasks a worker: more balance the load better, but each computes a row of tiles for its lead-in.
 TASKS_PER_WORKER = 2
@@ -33,7 +33,7 @@ ANSWER_SECONDS = 30
 
 
 @contextmanager
-def connected(address: str, on_warning: Callable[[str], None]) -> Iterator[None]:
+def use_cluster(address: str, on_warning: Callable[[str], None]) -> Iterator[None]:
     """Use a Dask cluster for the slabs of all restorations inside the block.
 
     Args:
@@ -83,7 +83,7 @@ def active_client() -> "Client | None":
         return None
 
 
-def restore_spread(
+def restore_on_cluster(
     client: "Client",
     prepared: Prepared,
     store: PartStore,
@@ -155,7 +155,7 @@ class RemoteWork:
     """Digest of that model where the work was planned."""
     options: Recipe
     """The resolved options."""
-    facts: Facts
+    facts: SceneStatistics
     """Statistics of the whole scene."""
 
     def build(self, source: Source) -> Work:

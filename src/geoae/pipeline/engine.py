@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoae.models.restorer import Restorer
 from geoae.pipeline.source import Sink
-from geoae.pipeline.tiles import STRIP, Tile, ahead, in_groups, read_tile, to_model
+from geoae.pipeline.tiles import STRIP, Tile, in_groups, read_ahead, read_tile, to_model
 from geoae.radiometry.nodata import Nodata
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.subtract import subtract
@@ -78,7 +78,7 @@ def restore_slabs(
     # One batch is read while another is computed and a third is written.
     depth = work.tiles_per_batch
     with ThreadPoolExecutor(1, "geoae-read") as reading, _WriteBehind(sink, slabs, depth) as behind:
-        tiles = ahead(
+        tiles = read_ahead(
             reading, lambda place: read_tile(read, plan, work.scale, *place), places, depth
         )
         for batch in in_groups(tiles, depth):
@@ -189,7 +189,7 @@ class _WriteBehind:
             self._open.close()
             self._slab = next(self._slabs)
             self._target = self._open.enter_context(self._sink(self._slab))
-        window = work.plan.completed(tile.row, tile.col)
+        window = work.plan.completed_window(tile.row, tile.col)
         if not (window.height and window.width):
             return
         inside = (slice(None), *window.slices(*_corner(work.plan, tile)))
@@ -197,11 +197,11 @@ class _WriteBehind:
         pixels = tile.pixels[inside]
         assert self._target is not None
         self._target.write(
-            window, pixels if tile.empty else _subtracted(work, pixels, residual, mask)
+            window, pixels if tile.empty else _subtract_strips(work, pixels, residual, mask)
         )
 
 
-def _subtracted(
+def _subtract_strips(
     work: Work, pixels: NDArray[Any], residual: NDArray[np.float32], mask: NDArray[np.bool_] | None
 ) -> NDArray[Any]:
     """Subtract a residual (component, H, W) in model units from ``pixels`` (band, H, W), by

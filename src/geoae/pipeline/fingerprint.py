@@ -6,11 +6,18 @@ from pathlib import Path
 from geoae.models.restorer import Restorer
 from geoae.pipeline.recipe import Recipe
 from geoae.raster.scene import Scene
-from geoae.raster.tags import noted
+from geoae.raster.tags import read_tags
 from geoae.system.files import is_local
 from geoae.tiling.plan import TilePlan
 
-__all__ = ["ALGORITHM", "fingerprint_of", "hash_texts", "is_ours", "order_of", "plan_text"]
+__all__ = [
+    "ALGORITHM",
+    "fingerprint_of",
+    "hash_texts",
+    "is_geoae_output",
+    "plan_text",
+    "request_digest",
+]
 
 # Raised whenever the same order would give other pixels; tests/pipeline/test_fingerprint.py says
 # what else a raise takes.
@@ -20,7 +27,7 @@ ALGORITHM = 5
 FIRST_OPTIONS = ("bands", "overlap", "profile", "ramp", "sigma", "tile", "tta")
 
 
-def order_of(options: Recipe, scene: Scene, restorer: Restorer, precision: str) -> str:
+def request_digest(options: Recipe, scene: Scene, restorer: Restorer, precision: str) -> str:
     """Compute the digest of a request: scene, model and resolved options.
 
     For a local file it decides the result, since the scene's identity covers size and time of
@@ -75,12 +82,12 @@ def fingerprint_of(target: str) -> str | None:
     """Read the fingerprint in ``target``; empty where it has none, None where there is no file."""
     if is_local(target) and not Path(target).exists():
         return None
-    tags = noted(target)
+    tags = read_tags(target)
     if tags is None and not is_local(target):
         return None
     return (tags or {}).get("FINGERPRINT", "")
 
 
-def is_ours(target: str) -> bool:
+def is_geoae_output(target: str) -> bool:
     """Whether ``target`` is an output of geoae, which a flow may replace by a newer one."""
-    return "FINGERPRINT" in (noted(target) or {})
+    return "FINGERPRINT" in (read_tags(target) or {})

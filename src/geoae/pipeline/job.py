@@ -13,7 +13,7 @@ from geoae.errors import RecipeError
 from geoae.pipeline.recipe import FILL, Bands, Fill, Recipe, Sigma
 from geoae.system.files import file_name, is_local
 
-__all__ = ["Job", "ModelSpec", "merged", "target_of"]
+__all__ = ["Job", "ModelSpec", "resolve_options", "target_of"]
 
 # A variable of a netCDF or HDF file as GDAL addresses it: NETCDF:"two.nc":no2.
 VARIABLE = re.compile(r'^[A-Za-z]\w*:(?:[A-Z]\w*:)?"?(?P<file>[^"]+?)"?:(?P<name>[^"]+)$')
@@ -130,7 +130,7 @@ def _default_target(source: str) -> str:
     return str(path.with_name(f"{path.stem}_restored.tif"))
 
 
-def merged(job: Job) -> Recipe:
+def resolve_options(job: Job) -> Recipe:
     """Resolve the options of a job: its own come before those of its recipe, and these before
     defaults.
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geoae.diagnosis.sampling import draw_sample
-from geoae.diagnosis.statistics import Facts, find_untold
-from geoae.radiometry.nodata import FillValue, border, find_fill
+from geoae.diagnosis.statistics import SceneStatistics, find_untold
+from geoae.radiometry.nodata import FillValue, find_fill, read_border
 from geoae.raster.scene import Scene
 from geoae.system.memory import release_memory
 from geoae.tiling.window import Read
@@ -25,7 +25,7 @@ class Measured:
 
     scene: Scene
     """The scene, in which bands without any valid pixel are copied."""
-    facts: Facts
+    facts: SceneStatistics
     """Statistics of its restored bands."""
     fill: FillValue | None = None
     """A value that fills much of the scene, though nothing says that it is nodata."""
@@ -54,14 +54,14 @@ def measure(opened: Scene, sigma: Sequence[float] | None, *, is_noise_needed: bo
     empty = tuple(band for band in opened.bands if band not in scene.bands)
     lines = explain_empty(scene.source, empty)
     if not scene.bands:
-        return Measured(scene, Facts.none(), None, empty, tuple(lines))
+        return Measured(scene, SceneStatistics.none(), None, empty, tuple(lines))
     with scene.reader() as reader:
-        edges = border(reader.read, scene.height, scene.width)
+        edges = read_border(reader.read, scene.height, scene.width)
     release_memory()  # of GDAL's blocks
     if sigma is not None:
         given = dict(zip(opened.bands, sigma, strict=True))
         sigma = [given[band] for band in scene.bands]
-    facts, unknown = Facts.of(samples, sigma), ""
+    facts, unknown = SceneStatistics.of(samples, sigma), ""
     if is_noise_needed and sigma is None:
         unknown = explain_unknown(scene.source, samples, facts)
         if not unknown:
@@ -69,7 +69,7 @@ def measure(opened: Scene, sigma: Sequence[float] | None, *, is_noise_needed: bo
     return Measured(scene, facts, find_fill(samples, edges), empty, tuple(lines), unknown)
 
 
-def explain_unknown(source: str, samples: Samples, facts: Facts) -> str:
+def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> str:
     """Say why nothing can be restored unless the noise is given.
 
     Args:
@@ -91,7 +91,7 @@ def explain_unknown(source: str, samples: Samples, facts: Facts) -> str:
 
 
 def explain_unchanged(
-    source: str, bands: Sequence[int], samples: Samples, facts: Facts
+    source: str, bands: Sequence[int], samples: Samples, facts: SceneStatistics
 ) -> list[str]:
     """Say which bands will stay as they are, since no noise of theirs is known.
 

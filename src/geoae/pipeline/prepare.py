@@ -4,19 +4,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work
-from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, order_of, plan_text
-from geoae.pipeline.job import Job, ModelSpec, merged, target_of
+from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, plan_text, request_digest
+from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
 from geoae.pipeline.measure import Measured, measure
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.source import Source
 from geoae.radiometry.nodata import FillValue
 from geoae.radiometry.scale import Scale
 from geoae.raster.scene import Scene
-from geoae.raster.tags import history, remark
+from geoae.raster.tags import already_restored_warning, read_history
 from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
 
@@ -39,7 +39,7 @@ class Prepared:
     """
     scene: Scene
     """The source."""
-    facts: Facts
+    facts: SceneStatistics
     """Statistics of the source."""
     work: Work
     """Plan, map and model."""
@@ -57,7 +57,7 @@ class Prepared:
     @property
     def warnings(self) -> list[str]:
         """What the user should know before the work begins."""
-        warning = remark(self.job.source, self.history)
+        warning = already_restored_warning(self.job.source, self.history)
         return [*self.notes, *([warning] if warning else [])]
 
     @property
@@ -73,11 +73,11 @@ class Prepared:
         return target_of(self.job)
 
     @property
-    def order(self) -> str:
+    def request_digest(self) -> str:
         """Digest of all that was known before a pixel was read."""
         bands = tuple(sorted((*self.scene.bands, *self.empty)))
         opened = replace(self.scene, bands=bands)
-        return order_of(self.options, opened, self.work.restorer, self.job.precision)
+        return request_digest(self.options, opened, self.work.restorer, self.job.precision)
 
     @property
     def fingerprint(self) -> str:
@@ -104,13 +104,13 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         GeoaeError: the scene, the model or an option cannot be used.
 
     """
-    options = options or merged(job)
+    options = options or resolve_options(job)
     scene = Scene.open(
         job.source, None if options.bands is None else tuple(options.bands), options.nodata
     )
     restorer = load_restorer(ModelSpec.of(job, options))
     if not scene.bands:
-        found = Measured(scene, Facts.none())
+        found = Measured(scene, SceneStatistics.none())
     else:
         sigma = options.known_sigma(job.source, scene.bands)
         found = measure(scene, sigma, is_noise_needed=not isinstance(restorer, Identity))
@@ -125,7 +125,7 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         found.scene,
         facts,
         work,
-        history(job.source),
+        read_history(job.source),
         found.fill,
         found.empty,
         found.unchanged,
@@ -184,7 +184,7 @@ def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands
     heaviest = int((TILE_BYTES / (12 * max(bands, 1))) ** 0.5)
     least = 4 * (restorer.halo + restorer.multiple)
     tile = options.tile or max(min(restorer.tile, heaviest), least)
-    return TilePlan.fitted(
+    return TilePlan.fit(
         height,
         width,
         tile=tile,

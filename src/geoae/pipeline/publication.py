@@ -22,11 +22,11 @@ from geoae.raster.tags import with_history
 from geoae.system.files import file_name, is_local
 from geoae.system.memory import allocate_small_pieces, release_memory
 
-__all__ = ["Checked", "check", "publish_result"]
+__all__ = ["CheckResult", "check", "publish_result"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Checked:
+class CheckResult:
     """Figures of an output that passed its check."""
 
     sigma: list[float]
@@ -35,7 +35,7 @@ class Checked:
     """Change of the mean of each restored band in DN."""
 
 
-def publish_result(prepared: Prepared, store: PartStore) -> Checked:
+def publish_result(prepared: Prepared, store: PartStore) -> CheckResult:
     """Assemble the parts, check the result, and rename it to the target.
 
     Args:
@@ -73,12 +73,12 @@ def publish_result(prepared: Prepared, store: PartStore) -> Checked:
             release_memory()
             with open_raster(scene.source) as dataset:
                 write_aux(dataset, draft)
-            _refuse_changed(scene)
+            _refuse_changed_source(scene)
             found = check(prepared, str(draft))
-        _refuse_changed(scene)
+        _refuse_changed_source(scene)
         publish(draft, local, scene.files)
     except RejectedError as error:
-        _refuse_changed(scene)
+        _refuse_changed_source(scene)
         rejected = f"{target if is_local(target) else store.folder}.rejected"
         publish(draft, Path(rejected), scene.files)
         store.remove()  # the parts hold the same pixels
@@ -97,14 +97,14 @@ def publish_result(prepared: Prepared, store: PartStore) -> Checked:
     return found
 
 
-def _refuse_changed(scene: Scene) -> None:
-    if scene.changed():
+def _refuse_changed_source(scene: Scene) -> None:
+    if scene.has_changed():
         raise InputError(
             f"{scene.source}: has changed while it was restored; run again once it stays as it is"
         )
 
 
-def check(prepared: Prepared, written: str) -> Checked:
+def check(prepared: Prepared, written: str) -> CheckResult:
     """Compare an output with its source, and estimate its noise.
 
     The noise is estimated as if it were constant and not clipped, which takes half the time.
@@ -128,7 +128,7 @@ def check(prepared: Prepared, written: str) -> Checked:
             f"{prepared.target}: does not hold the fingerprint of this run; run again"
         )
     sigma = estimate_noise(found.samples, restored=True).tolist() if found.samples else []
-    return Checked(sigma, found.bias.tolist())
+    return CheckResult(sigma, found.bias.tolist())
 
 
 def _tags(prepared: Prepared) -> dict[str, str]:
@@ -137,7 +137,7 @@ def _tags(prepared: Prepared) -> dict[str, str]:
     options = prepared.options.model_dump_json(exclude={"description", "model"}, exclude_none=True)
     tags = {
         "FINGERPRINT": prepared.fingerprint,
-        "ORDER": prepared.order,
+        "ORDER": prepared.request_digest,
         "VERSION": version("geoae"),
         "ALGORITHM": str(ALGORITHM),
         "MODEL": restorer.name,

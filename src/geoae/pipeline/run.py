@@ -15,12 +15,12 @@ from typing import Literal
 import numpy as np
 
 from geoae.errors import InputError, OutputError, RejectedError
-from geoae.pipeline.distributed import active_client, restore_spread
+from geoae.pipeline.distributed import active_client, restore_on_cluster
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.fingerprint import fingerprint_of
 from geoae.pipeline.job import Job
 from geoae.pipeline.prepare import Prepared, prepare
-from geoae.pipeline.publication import Checked, check, publish_result
+from geoae.pipeline.publication import CheckResult, check, publish_result
 from geoae.pipeline.report import RestoreReport
 from geoae.raster.geotiff import refuse_target
 from geoae.raster.parts import PartStore
@@ -80,16 +80,16 @@ def run(
         raise InputError(prepared.unknown)
     for warning in prepared.warnings:
         on_warning(warning)
-    if found := _done(prepared):
+    if found := _check_existing_target(prepared):
         PartStore.sweep(*_place(prepared))
         return _report(prepared, started, found, status="skipped")
     _refuse_without_room(prepared)
     with _parts(prepared) as store:
         # Another run may have ended since.
-        if found := _done(prepared):
+        if found := _check_existing_target(prepared):
             store.remove()
             return _report(prepared, started, found, status="skipped")
-        whole = store.finished()
+        whole = store.finished_parts()
         done = (
             [slab for slab in prepared.work.plan.slabs() if slab.index in whole]
             if prepared.scene.bands
@@ -110,7 +110,7 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _done(prepared: Prepared) -> Checked | None:
+def _check_existing_target(prepared: Prepared) -> CheckResult | None:
     """Check whether the target already is this very result.
 
     Returns:
@@ -209,7 +209,7 @@ def _parts(prepared: Prepared) -> Iterator[PartStore]:
     if not folder.parent.is_dir():
         raise OutputError(f"{folder.parent}: no such folder; create it or choose another -o")
     scene = prepared.scene
-    with PartStore.opened(
+    with PartStore.open(
         folder, order, bands=len(scene.bands), dtype=scene.dtype, fresh=prepared.job.fresh
     ) as store:
         yield store
@@ -241,7 +241,7 @@ def _compute(
     ]
     client = active_client()
     if client is not None:
-        restore_spread(client, prepared, store, runs, count)
+        restore_on_cluster(client, prepared, store, runs, count)
         return counts
     for slabs in runs:
         with prepared.scene.reader() as reader:
@@ -252,7 +252,7 @@ def _compute(
 def _report(
     prepared: Prepared,
     started: float,
-    found: Checked,
+    found: CheckResult,
     *,
     status: Literal["restored", "skipped"],
     resumed: int = 0,

@@ -14,7 +14,7 @@ from geoae.radiometry.scale import Scale
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import Read
 
-__all__ = ["STRIP", "Tile", "ahead", "in_groups", "read_tile", "to_model"]
+__all__ = ["STRIP", "Tile", "in_groups", "read_ahead", "read_tile", "to_model"]
 
 # Rows at a time that are brought to model units or back.
 STRIP = 64
@@ -69,11 +69,12 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
             return Tile(row, col, pixels, None, False, pixels)
         if not mask.any():
             return Tile(row, col, pixels, mask, True, None)
-    apron = window.grown(plan.halo)
+    apron = window.expand(plan.halo)
     wide, wide_mask = read(apron)
     margin = LOCAL if scale.varies else 0
     inside, around = (
-        (slice(None), *part.slices(apron.row, apron.col)) for part in (window, window.grown(margin))
+        (slice(None), *part.slices(apron.row, apron.col))
+        for part in (window, window.expand(margin))
     )
     # Copies, or what lies around them would wait with them.
     if wide_mask is None:
@@ -133,7 +134,7 @@ def in_groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
         yield group
 
 
-def ahead(
+def read_ahead(
     executor: Executor, function: Callable[[T], R], items: Iterable[T], depth: int
 ) -> Iterator[R]:
     """Yield ``map(function, items)`` in order, computed ahead.

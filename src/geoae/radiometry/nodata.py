@@ -16,13 +16,13 @@ from geoae.types import Mask, Pixels, Samples
 __all__ = [
     "FillValue",
     "Nodata",
-    "border",
-    "both",
     "can_hold",
+    "combine_nodata",
     "find_fill",
     "is_measured",
-    "is_value",
+    "is_plausible",
     "nodata_values",
+    "read_border",
     "refuse_foreign_fill",
 ]
 
@@ -46,7 +46,7 @@ Nodata = float | int | tuple[float | int, ...] | None
 BEYOND = 1e30
 
 
-def is_value(pixels: Pixels) -> Mask:
+def is_plausible(pixels: Pixels) -> Mask:
     """Which of ``pixels`` may be measurements: not NaN, and small enough for float32 arithmetic."""
     return (
         np.abs(pixels) <= BEYOND if pixels.dtype.kind == "f" else np.ones(pixels.shape, dtype=bool)
@@ -64,7 +64,7 @@ def is_measured(pixels: Pixels, nodata: Nodata) -> Mask:
         Mask of the shape of ``pixels``.
 
     """
-    mask = is_value(pixels)
+    mask = is_plausible(pixels)
     for value in nodata_values(nodata):
         mask &= pixels != value
     return mask
@@ -111,7 +111,7 @@ class FillValue:
         )
 
 
-def both(declared: float | int | None, fill: float | int | None) -> Nodata:
+def combine_nodata(declared: float | int | None, fill: float | int | None) -> Nodata:
     """Combine the nodata values of a band.
 
     Args:
@@ -143,7 +143,7 @@ def refuse_foreign_fill(source: str, dtype: str, fill: float | int | None) -> No
         raise InputError(f"{source}: pixels of {dtype} cannot be {fill}; correct --nodata")
 
 
-def border(
+def read_border(
     read: Callable[[Window], tuple[Pixels, Mask | None]], height: int, width: int
 ) -> Samples:
     """Read the parts of the outermost rows and columns at the corners and the middles of the sides.

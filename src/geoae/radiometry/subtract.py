@@ -44,7 +44,7 @@ def subtract(
         ).astype(kind)
     values = nodata_values(nodata)
     for value in values * len(values):  # the neighbour of one nodata value may be the other
-        restored = _beside(pixels, restored, residual, value)
+        restored = _avoid_nodata(pixels, restored, residual, value)
     return restored if mask is None else np.where(mask, restored, pixels)
 
 
@@ -58,7 +58,7 @@ def _subtract_wide(pixels: Pixels, residual: NDArray[np.float32]) -> Pixels:
     return np.where(lowered > limits.max - up, limits.max, lowered + up).astype(pixels.dtype)
 
 
-def _beside(
+def _avoid_nodata(
     pixels: Pixels, restored: Pixels, residual: NDArray[np.float32], nodata: float | int
 ) -> Pixels:
     """Move values that have become ``nodata`` by one step, towards their value before.

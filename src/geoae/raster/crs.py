@@ -25,7 +25,7 @@ from rasterio.io import MemoryFile
 from geoae.system.files import find_bytes
 from geoae.system.gdal_errors import CPLE_BaseError
 
-__all__ = ["Stored", "change_keys", "same_crs", "stored"]
+__all__ = ["CrsEncoding", "change_keys", "encode_crs", "same_crs"]
 
 # GeoKeys, each of four 16-bit numbers: name, where its value lies (0: here), length, value.
 CITATION, PROJECTED_CITATION, VERTICAL = 1026, 3073, 4096
@@ -47,7 +47,7 @@ Key = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class CrsEncoding:
     """How a CRS is written into a GeoTIFF."""
 
     text: str
@@ -81,7 +81,7 @@ def same_crs(old: CRS | None, new: CRS | None) -> bool:
 
 
 @lru_cache(maxsize=64)
-def stored(text: str, epoch: float | None = None) -> Stored | None:
+def encode_crs(text: str, epoch: float | None = None) -> CrsEncoding | None:
     """Decide how to write a CRS, by writing it into a file of one pixel and reading it again.
 
     Args:
@@ -97,7 +97,7 @@ def stored(text: str, epoch: float | None = None) -> Stored | None:
         try:
             wanted = CRS.from_wkt(text)
         except CRSError:  # rasterio reads no CRS there either
-            return Stored(text)
+            return CrsEncoding(text)
         for way in _standard(text, wanted):
             crs, when = _read(way, epoch)
             if same_crs(wanted, crs) and when == epoch:
@@ -111,7 +111,7 @@ def stored(text: str, epoch: float | None = None) -> Stored | None:
         return found or next(in_words, None)
 
 
-def change_keys(file: Path, way: Stored) -> None:
+def change_keys(file: Path, way: CrsEncoding) -> None:
     """Correct the GeoKeys of a written file.
 
     Args:
@@ -137,20 +137,20 @@ def _change(file: BinaryIO, change: tuple[Key, Key]) -> None:
     file.write(new)
 
 
-def _standard(text: str, crs: CRS) -> Iterator[Stored]:
+def _standard(text: str, crs: CRS) -> Iterator[CrsEncoding]:
     """Yield encodings that every reader of GeoTIFF understands."""
-    yield Stored(text)
+    yield CrsEncoding(text)
     code = _code(crs)
     if code:
         with suppress(CRSError):  # a code that this PROJ does not know
             # Its parts have codes of their own there, by which GDAL finds names for its keys.
-            yield Stored(CRS.from_epsg(code).to_wkt())
+            yield CrsEncoding(CRS.from_epsg(code).to_wkt())
         # A code that contradicts the rest would come back as the CRS that it stands for.
-        yield Stored(re.sub(r',(AUTHORITY|ID)\["EPSG","?\d+"?\]\]$', "]", text))
+        yield CrsEncoding(re.sub(r',(AUTHORITY|ID)\["EPSG","?\d+"?\]\]$', "]", text))
     if flat := _flat(text):
         projected, height = flat
         change = (VERTICAL, 0, 1, PLACEHOLDER), (VERTICAL, 0, 1, height)
-        yield Stored(COMPOUND.format(CRS.from_epsg(projected).to_wkt()), change)
+        yield CrsEncoding(COMPOUND.format(CRS.from_epsg(projected).to_wkt()), change)
 
 
 def _flat(text: str) -> tuple[int, int] | None:
@@ -169,7 +169,7 @@ def _flat(text: str) -> tuple[int, int] | None:
     return (projected, height) if projected and height else None
 
 
-def _in_words(text: str, crs: CRS, epoch: float | None) -> Iterator[Stored]:
+def _in_words(text: str, crs: CRS, epoch: float | None) -> Iterator[CrsEncoding]:
     """Yield encodings that only GDAL understands. Without an epoch where PROJ says it has no
     meaning.
 
@@ -184,10 +184,10 @@ def _in_words(text: str, crs: CRS, epoch: float | None) -> Iterator[Stored]:
         words = MARK + wkt
         length = len(words.encode()) + 1
         change = (CITATION, ASCII_VALUES, length, 0), (PROJECTED_CITATION, ASCII_VALUES, length, 0)
-        yield Stored(LOCAL.format(words.replace('"', '""')), change)
+        yield CrsEncoding(LOCAL.format(words.replace('"', '""')), change)
 
 
-def _read(way: Stored, epoch: float | None = None) -> tuple[CRS | None, float | None]:
+def _read(way: CrsEncoding, epoch: float | None = None) -> tuple[CRS | None, float | None]:
     """Write a GeoTIFF this ``way`` and read CRS and epoch back; None where that fails."""
     attribute = f' coordinateEpoch="{epoch:.17g}"' if epoch else ""
     recipe = SMALLEST.format(attribute, escape(way.text)).encode()

@@ -20,14 +20,14 @@ from geoae.system.warnings import SILENCE
 __all__ = [
     "DAMAGED",
     "STRICT",
-    "line",
+    "check_openable",
     "no_codec",
     "nothing_there",
     "on_disk",
+    "one_line",
     "open_raster",
     "open_source",
     "refuse_damaged_description",
-    "refuse_what_is_no_file",
     "stat_file",
 ]
 
@@ -58,19 +58,19 @@ def open_raster(name: str) -> Iterator[DatasetReader]:
         RasterioError: rasterio's own error where the file cannot be opened.
 
     """
-    refuse_what_is_no_file(name)
+    check_openable(name)
     with SILENCE, rasterio.Env(**STRICT), rasterio.open(name) as dataset:
         yield dataset
 
 
-def line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return the innermost message of a chain of errors, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split()).rstrip(".")
 
 
-def refuse_what_is_no_file(source: str) -> None:
+def check_openable(source: str) -> None:
     """Raise ``InputError`` for names that GDAL cannot take, and for pipes, on which it would
     wait.
     """
@@ -129,9 +129,10 @@ def open_source(source: str) -> Iterator[rasterio.DatasetReader]:
         try:
             dataset = stack.enter_context(open_raster(source))
         except DAMAGED as error:
-            raise no_codec(source, line(error)) or InputError(
-                f"{source}: cannot be opened as a raster ({nothing_there(source) or line(error)});"
-                " check the path and the format, and that it is whole"
+            raise no_codec(source, one_line(error)) or InputError(
+                f"{source}: cannot be opened as a raster"
+                f" ({nothing_there(source) or one_line(error)}); check the path and the format, and"
+                " that it is whole"
             ) from error
         yield dataset
 
@@ -146,8 +147,8 @@ def refuse_damaged_description(source: str) -> Iterator[None]:
         yield
     except (*DAMAGED, ExpatError) as error:
         raise InputError(
-            f"{source}: its description is damaged ({line(error)}); repair it, or keep the pixels"
-            " alone by gdal_translate"
+            f"{source}: its description is damaged ({one_line(error)}); repair it, or keep the"
+            " pixels alone by gdal_translate"
         ) from error
 
 

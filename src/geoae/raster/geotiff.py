@@ -24,13 +24,13 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
-from geoae.band_names import meaning
+from geoae.band_names import interpret_name
 from geoae.errors import InputError, OutputError
 from geoae.raster.crs import change_keys
-from geoae.raster.dataset import DAMAGED, STRICT, line, on_disk, open_raster
+from geoae.raster.dataset import DAMAGED, STRICT, on_disk, one_line, open_raster
 from geoae.raster.parts import Part
-from geoae.raster.validate import damage, read_error
-from geoae.raster.vrt import described, disguise, metadata, store_crs, undisguise
+from geoae.raster.validate import first_unreadable_block, read_error
+from geoae.raster.vrt import build_vrt, disguise, metadata, store_crs, undisguise
 from geoae.system.gdal_errors import CPLE_BaseError
 from geoae.tiling.window import Window
 
@@ -130,11 +130,11 @@ def assemble(
     with ExitStack() as stack:
         try:
             dataset = stack.enter_context(open_raster(source))
-            root = described(dataset, source, parts, bands, mistagged)
+            root = build_vrt(dataset, source, parts, bands, mistagged)
             options = WRITERS[profile](dataset)
         except (*DAMAGED, expat.ExpatError) as error:
             raise InputError(
-                f"{source}: cannot be opened again ({line(error)}); has it been moved?"
+                f"{source}: cannot be opened again ({one_line(error)}); has it been moved?"
             ) from error
         root.append(metadata(domain, tags))
         disguise(root, marker)
@@ -155,10 +155,10 @@ def assemble(
             _remove_incomplete(target)
             if not isinstance(error, RasterioError | CPLE_BaseError | OSError):
                 raise
-            if "read" in line(error).lower():
+            if "read" in one_line(error).lower():
                 _blame(source, dataset, error)
             cure = "free disk space, choose another -o, or check that the source is still readable"
-            raise OutputError(f"{target}: cannot be written ({line(error)}); {cure}") from error
+            raise OutputError(f"{target}: cannot be written ({one_line(error)}); {cure}") from error
 
 
 def _remove_incomplete(target: Path) -> None:
@@ -197,7 +197,7 @@ def _copy(recipe: str, target: Path, bands: Sequence[int], options: Mapping[str,
 def _blame(source: str, dataset: DatasetReader, error: BaseException) -> None:
     """Raise ``ReadError`` where reading the source failed rather than writing the target."""
     whole = Window(0, 0, dataset.height, dataset.width)
-    if damage(dataset, whole):
+    if first_unreadable_block(dataset, whole):
         raise read_error(source, dataset, whole, error) from error
 
 
@@ -302,5 +302,5 @@ def _has_classes(dataset: DatasetReader) -> bool:
     return (
         "1" in _bits(dataset)
         or ColorInterp.palette in dataset.colorinterp
-        or any(meaning(name or "").kind for name in dataset.descriptions)
+        or any(interpret_name(name or "").kind for name in dataset.descriptions)
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
-from geoae.band_names import CLASSES, NOTHING, Meaning, meaning
+from geoae.band_names import CLASSES, NOTHING, Meaning, interpret_name
 from geoae.radiometry.classes import FEW_LEVELS, count_levels, is_classes
 
 __all__ = ["BY_VALUES", "Claims", "Verdict", "is_alpha", "judge"]
@@ -75,16 +75,16 @@ class Claims:
             return "1-bit mask"
         if self.classified:
             return CLASSES
-        return next((said.kind for said in self._said if said.sure and said.kind), None)
+        return next((said.kind for said in self._meanings if said.sure and said.kind), None)
 
     @property
     def hint(self) -> str | None:
         """What the band may be by its name, if its values do not say otherwise."""
-        return next((said.kind for said in self._said if said.kind), None)
+        return next((said.kind for said in self._meanings if said.kind), None)
 
     @property
-    def _said(self) -> tuple[Meaning, Meaning]:
-        return meaning(self.name), self.file
+    def _meanings(self) -> tuple[Meaning, Meaning]:
+        return interpret_name(self.name), self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ def judge(claims: Claims, values: Values = (), *, asked: bool = False) -> Verdic
         return Verdict(claims.hint or BY_VALUES)
     if claims.hint and count_levels(values) <= FEW_LEVELS:
         return Verdict(claims.hint)
-    return Verdict(None, meaning(claims.name).kind)
+    return Verdict(None, interpret_name(claims.name).kind)
 
 
 def _judge_alpha(claims: Claims, values: Values) -> Verdict:
     """Hold the tag alpha against name and values."""
-    if named := meaning(claims.name).kind:
+    if named := interpret_name(claims.name).kind:
         return Verdict(named)
     if claims.restored or not is_alpha(values, infrared=bool(INFRARED.search(claims.words))):
         return Verdict(None, "alpha")

@@ -70,7 +70,7 @@ class PartWriter:
         self.dataset.write(pixels, window=area)
         self.written.append((area, _checksum(pixels)))
 
-    def reads_as_written(self, draft: Path) -> bool:
+    def is_intact(self, draft: Path) -> bool:
         """Whether the closed file holds all that was written: on a full disk GDAL reports
         nothing.
         """
@@ -99,7 +99,7 @@ class PartStore:
 
     @classmethod
     @contextmanager
-    def opened(
+    def open(
         cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool
     ) -> Iterator[Self]:
         """Open a folder of parts, held for this process while the block runs.
@@ -127,11 +127,11 @@ class PartStore:
             )
         try:
             with hold_folder(folder, LOCK):
-                store = cls._begun(folder, order, bands=bands, dtype=dtype, fresh=fresh)
+                store = cls._load(folder, order, bands=bands, dtype=dtype, fresh=fresh)
                 try:
                     yield store
                 finally:
-                    if not store.finished():  # nothing to go on from
+                    if not store.finished_parts():  # nothing to go on from
                         store.remove()
         except OSError as error:
             cure = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow it"
@@ -143,7 +143,7 @@ class PartStore:
             ) from error
 
     @classmethod
-    def _begun(
+    def _load(
         cls, folder: Path, order: dict[str, object], *, bands: int, dtype: str, fresh: bool
     ) -> Self:
         """Return the store in ``folder``, which is held, after removing parts that are of no
@@ -176,7 +176,7 @@ class PartStore:
         kept = lock_files(self.folder / LOCK)
         if keep:
             kept |= {self.folder / NOTE} | {
-                path for index, path in self._named() if self._is_whole(index, path)
+                path for index, path in self._iterate_parts() if self._is_whole(index, path)
             }
         for path in set(self.folder.iterdir()) - kept:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -186,19 +186,19 @@ class PartStore:
             return path.is_file() and not path.is_symlink() and path.name == self._name(index, path)
         return False
 
-    def _named(self) -> Iterator[tuple[int, Path]]:
+    def _iterate_parts(self) -> Iterator[tuple[int, Path]]:
         for path in self.folder.glob("slab-*.*.tif"):
             index = path.name.removeprefix("slab-").partition(".")[0]
             if index.isdecimal():
                 yield int(index), path
 
-    def finished(self) -> dict[int, Path]:
+    def finished_parts(self) -> dict[int, Path]:
         """Return finished parts by the index of their slab."""
-        return dict(self._named())
+        return dict(self._iterate_parts())
 
     def parts(self, slabs: Sequence[Slab]) -> list[Part]:
         """Return ``slabs``, all of them finished, as parts for the writer."""
-        paths = self.finished()
+        paths = self.finished_parts()
         return [Part(paths[slab.index], slab.window.row, slab.window.height) for slab in slabs]
 
     def _name(self, index: int, written: Path) -> str:
@@ -236,7 +236,7 @@ class PartStore:
             ):
                 part = PartWriter(slab, dataset)
                 yield part
-            if not part.reads_as_written(draft):
+            if not part.is_intact(draft):
                 raise OutputError(
                     f"{draft}: cannot be written in full; free disk space and run again"
                 )

@@ -14,10 +14,10 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
-from geoae.band_names import ANCILLARY, ANGLES, CLASSES, Meaning, file_meaning
+from geoae.band_names import ANCILLARY, ANGLES, CLASSES, Meaning, interpret_file_name
 from geoae.errors import InputError, ReadError
 from geoae.radiometry.classes import gather_values
-from geoae.radiometry.nodata import Nodata, both, is_measured, refuse_foreign_fill
+from geoae.radiometry.nodata import Nodata, combine_nodata, is_measured, refuse_foreign_fill
 from geoae.raster.dataset import (
     STRICT,
     on_disk,
@@ -26,14 +26,14 @@ from geoae.raster.dataset import (
     stat_file,
 )
 from geoae.raster.measurement import BY_VALUES, Claims, Verdict, judge
-from geoae.raster.sidecars import described_beside
+from geoae.raster.sidecars import read_sidecar_facts
 from geoae.raster.truncation import refuse_cut_short
 from geoae.raster.validate import (
     MOST_BANDS,
+    check_fits_geotiff,
     read_error,
     refuse_absurd,
     refuse_too_many,
-    refuse_what_tiff_cannot_say,
 )
 from geoae.tiling.window import FEW, Window, grids, reflect, windows
 
@@ -134,10 +134,10 @@ class Scene:
             files = _local_files(source, dataset)
             refuse_cut_short(source, files)
             verdicts = _verdicts(source, dataset, only)
-            copied = _copied(verdicts, only)
+            copied = _give_copy_reasons(verdicts, only)
             bands = tuple(band for band in dataset.indexes if band not in copied)
             refuse_too_many(source, len(bands))
-            refuse_what_tiff_cannot_say(source, dataset)
+            check_fits_geotiff(source, dataset)
             nodata = dataset.nodatavals
             georeferenced = not dataset.transform.is_identity
             return cls(
@@ -148,7 +148,7 @@ class Scene:
                 dtype=dtype,
                 bands=bands,
                 copied=copied,
-                nodata=tuple(both(nodata[band - 1], fill) for band in bands),
+                nodata=tuple(combine_nodata(nodata[band - 1], fill) for band in bands),
                 fill=fill,
                 masked=fill is not None or _is_masked(dataset, bands, verdicts),
                 driver=dataset.driver,
@@ -168,7 +168,7 @@ class Scene:
         """Whether an average of neighbours would mean something else in any of its bands."""
         return not {"alpha", "not among --bands"} >= set(self.copied.values())
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether the local files were written to, replaced or removed since the scene was
         opened.
         """
@@ -270,7 +270,7 @@ def _verdicts(
     # Each of these lists is made anew whenever it is asked for.
     bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
     restored = dataset.tags(ns="GEOAE").get("BANDS", "").split(",")
-    file = file_meaning(source)
+    file = interpret_file_name(source)
     few = dataset.count <= MOST_BANDS  # more are refused, whatever their values are
     if dataset.count > 1:  # what is true of one band need not be true of all
         file = Meaning(file.kind, sure=False)
@@ -311,7 +311,9 @@ def _values(
     return found
 
 
-def _copied(verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None) -> dict[int, str]:
+def _give_copy_reasons(
+    verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None
+) -> dict[int, str]:
     """Return the bands that are not restored, with the reason."""
     others = {} if only is None else dict.fromkeys(set(verdicts) - set(only), "not among --bands")
     kinds = {band: verdict.kind for band, verdict in verdicts.items() if verdict.kind}
@@ -409,5 +411,5 @@ def _identity(source: str, dataset: rasterio.DatasetReader, files: tuple[str, ..
         sorted((str(space), sorted(dataset.tags(ns=space).items())) for space in spaces),
         stats,
     )
-    beside = described_beside(source, dataset)
+    beside = read_sidecar_facts(source, dataset)
     return hashlib.sha256(repr((*facts, beside) if beside else facts).encode()).hexdigest()

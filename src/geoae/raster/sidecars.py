@@ -11,13 +11,13 @@ from rasterio.io import DatasetReader
 
 from geoae.errors import InputError, OutputError
 from geoae.raster.dataset import DAMAGED, open_raster
-from geoae.raster.vrt import described
+from geoae.raster.vrt import build_vrt
 from geoae.system.files import flush, flush_folder, rename
 from geoae.system.warnings import SILENCE
 
 __all__ = [
-    "described_beside",
     "publish",
+    "read_sidecar_facts",
     "remove_draft",
     "remove_sidecars",
     "sidecars_of",
@@ -82,7 +82,7 @@ def _is_named_after(target: Path, path: Path) -> bool:
     )
 
 
-def described_beside(source: str, dataset: DatasetReader) -> list[str]:
+def read_sidecar_facts(source: str, dataset: DatasetReader) -> list[str]:
     """Return what an ``.aux.xml`` adds to the description of bands and control points.
 
     Statistics and histograms do not count, since programs add them when they display a scene.
@@ -112,7 +112,7 @@ def _facts(dataset: DatasetReader) -> list[str]:
     """Return control points, and the facts of each band that an output would state, without
     ``KNOWN``.
     """
-    root = described(dataset, dataset.name, (), dataset.indexes)
+    root = build_vrt(dataset, dataset.name, (), dataset.indexes)
     points = [tostring(node, "unicode") for node in root.findall("GCPList")]
     bands = [(band.get("band"), fact) for band in root.findall("VRTRasterBand") for fact in band]
     # A band's metadata may have held nothing but statistics.
@@ -137,7 +137,7 @@ def write_aux(source: DatasetReader, draft: Path) -> None:
     """
     with open_raster(str(draft)) as written:
         kept = written.colorinterp
-    root, facts = Element("PAMDataset"), described(source, source.name, (), ())
+    root, facts = Element("PAMDataset"), build_vrt(source, source.name, (), ())
     for band, colour in zip(facts.findall("VRTRasterBand"), kept, strict=True):
         number = int(band.get("band", 0))
         lost = TABLES if colour is source.colorinterp[number - 1] else TABLES | {"ColorInterp"}

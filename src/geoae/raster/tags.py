@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import rasterio
 
 from geoae.errors import InputError
-from geoae.raster.dataset import DAMAGED, refuse_what_is_no_file
+from geoae.raster.dataset import DAMAGED, check_openable
 from geoae.system.warnings import SILENCE
 
-__all__ = ["history", "noted", "remark", "with_history"]
+__all__ = ["already_restored_warning", "read_history", "read_tags", "with_history"]
 
 DOMAIN = "GEOAE"
 # Earlier restorations, oldest first, as JSON: an output's tags replace those of its source.
@@ -18,32 +18,32 @@ EARLIER = "HISTORY"
 Step = dict[str, str]
 
 
-def noted(name: str) -> Step | None:
+def read_tags(name: str) -> Step | None:
     """Read geoae's tags of the raster ``name``; empty where it has none, None where it cannot be
     opened.
     """
     try:
-        refuse_what_is_no_file(name)
+        check_openable(name)
         with SILENCE, rasterio.open(name) as dataset:
             return dict(dataset.tags(ns=DOMAIN))
     except (InputError, *DAMAGED):
         return None
 
 
-def history(source: str) -> list[Step]:
+def read_history(source: str) -> list[Step]:
     """List the restorations that made ``source``, oldest first; none where it is no output of
     geoae.
 
     A source that cannot be opened has none either; other code reports that.
     """
-    tags = noted(source) or {}
+    tags = read_tags(source) or {}
     if "FINGERPRINT" not in tags:
         return []
-    earlier = _parsed(tags.pop(EARLIER, "[]"))
+    earlier = _parse_steps(tags.pop(EARLIER, "[]"))
     return [*earlier, tags]
 
 
-def _parsed(text: str) -> list[Step]:
+def _parse_steps(text: str) -> list[Step]:
     """Parse the steps of a tag, which anyone may have edited: what is not a step is left out."""
     try:
         steps = json.loads(text)
@@ -72,7 +72,7 @@ def with_history(tags: Mapping[str, str], earlier: Sequence[Step]) -> Step:
     return dict(tags) | ({EARLIER: json.dumps(earlier)} if earlier else {})
 
 
-def remark(source: str, steps: Sequence[Step]) -> str | None:
+def already_restored_warning(source: str, steps: Sequence[Step]) -> str | None:
     """Warn the user who restores an output of geoae once more.
 
     Args:

@@ -38,7 +38,7 @@ def refuse_cut_short(source: str, files: tuple[str, ...]) -> None:
     """
     for name in files:
         there = Path(name).stat().st_size
-        said = _said(Path(name))
+        said = _get_implied_size(Path(name))
         if said > there:
             raise InputError(
                 f"{source}: cannot be read whole: {name} has {there} bytes of at least {said}; it"
@@ -46,7 +46,7 @@ def refuse_cut_short(source: str, files: tuple[str, ...]) -> None:
             )
 
 
-def _said(path: Path) -> int:
+def _get_implied_size(path: Path) -> int:
     """Return the least number of bytes that the header implies; 0 where it implies nothing
     sensible.
     """
@@ -169,7 +169,7 @@ def _envi(path: Path) -> int:
         return said.get("header offset", 0) + pixels
 
 
-def _spilled(file: BinaryIO) -> int:
+def _erdas_spill(file: BinaryIO) -> int:
     """Compute the size of an ERDAS Imagine spill file, which holds the blocks of a large ``.img``.
 
     Before the blocks it has the file's magic, the description of one stack, and for each band a bit
@@ -192,5 +192,5 @@ SAY: dict[bytes, Callable[[BinaryIO], int]] = {
     b"SQLite format 3\0": _sqlite,
     b"CDF\x01": _netcdf,
     b"CDF\x02": _netcdf,
-    b"ERDAS_IMG_EXTERN": _spilled,
+    b"ERDAS_IMG_EXTERN": _erdas_spill,
 }

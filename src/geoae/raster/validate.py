@@ -10,20 +10,20 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError, ReadError
-from geoae.raster.crs import stored
-from geoae.raster.dataset import DAMAGED, STRICT, line, no_codec
+from geoae.raster.crs import encode_crs
+from geoae.raster.dataset import DAMAGED, STRICT, no_codec, one_line
 from geoae.system.warnings import SILENCE
 from geoae.tiling.window import Window
 
 __all__ = [
     "FEW_BLOCKS",
     "MOST_BANDS",
-    "damage",
+    "check_fits_geotiff",
+    "first_unreadable_block",
     "read_error",
     "reads_whole",
     "refuse_absurd",
     "refuse_too_many",
-    "refuse_what_tiff_cannot_say",
 ]
 
 # GDAL decodes blocks whole: one of this many bytes takes some three times as much memory.
@@ -94,7 +94,7 @@ def refuse_too_many(source: str, bands: int) -> None:
         )
 
 
-def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) -> None:
+def check_fits_geotiff(source: str, dataset: rasterio.DatasetReader) -> None:
     """Refuse a scene whose description does not fit into a GeoTIFF.
 
     Args:
@@ -106,7 +106,7 @@ def refuse_what_tiff_cannot_say(source: str, dataset: rasterio.DatasetReader) ->
 
     """
     for crs in filter(None, (dataset.crs, dataset.gcps[1])):
-        if stored(crs.to_wkt()) is None:
+        if encode_crs(crs.to_wkt()) is None:
             name = crs.to_wkt().split('"')[1][:60]
             raise InputError(
                 f"{source}: has a CRS that a GeoTIFF cannot hold ({name}); assign another"
@@ -148,8 +148,8 @@ def read_error(
         An error that names the first damaged block, or the codec that is missing.
 
     """
-    found = damage(dataset, window)
-    block, why = found or (window, line(error))
+    found = first_unreadable_block(dataset, window)
+    block, why = found or (window, one_line(error))
     if unknown := no_codec(source, why):
         return unknown
     cure = "the file is cut short or damaged, or its storage is failing; get it again"
@@ -161,7 +161,9 @@ def read_error(
     )
 
 
-def damage(dataset: rasterio.DatasetReader, inside: Window) -> tuple[Window, str] | None:
+def first_unreadable_block(
+    dataset: rasterio.DatasetReader, inside: Window
+) -> tuple[Window, str] | None:
     """Find the first block that cannot be read.
 
     Args:
@@ -184,7 +186,7 @@ def damage(dataset: rasterio.DatasetReader, inside: Window) -> tuple[Window, str
                     dataset.read(band, window=area)
                     dataset.read_masks(band, window=area)
             except RasterioError as error:
-                return block, line(error)
+                return block, one_line(error)
     return None
 
 
@@ -214,4 +216,4 @@ def _decodes(name: str, most: int | None, **options: int) -> bool:
         blocks = (
             Window(area.row_off, area.col_off, area.height, area.width) for area in areas[::-step]
         )
-        return not any(damage(dataset, block) for block in blocks)
+        return not any(first_unreadable_block(dataset, block) for block in blocks)

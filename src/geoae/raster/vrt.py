@@ -15,11 +15,11 @@ from rasterio._path import _parse_path
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader, MemoryFile
 
-from geoae.raster.crs import Stored, stored
+from geoae.raster.crs import CrsEncoding, encode_crs
 from geoae.raster.parts import Part
 from geoae.system.files import find_bytes
 
-__all__ = ["FILE_DOMAINS", "described", "disguise", "metadata", "store_crs", "undisguise"]
+__all__ = ["FILE_DOMAINS", "build_vrt", "disguise", "metadata", "store_crs", "undisguise"]
 
 # What a VRT says of a raster and of a band, other than where their pixels come from.
 DATASET_FACTS = {"SRS", "GeoTransform", "GCPList", "Metadata"}
@@ -50,7 +50,7 @@ FILE_DOMAINS = {
 HIDDEN, COLOUR, AREA = "hidden", "colour", "AREA_OR_POINT"
 
 
-def described(
+def build_vrt(
     dataset: DatasetReader,
     source: str,
     parts: Sequence[Part],
@@ -120,14 +120,14 @@ def _write_exact_points(root: Element, dataset: DatasetReader) -> None:
             node.set(key, repr(value or 0.0))
 
 
-def store_crs(root: Element) -> Stored | None:
+def store_crs(root: Element) -> CrsEncoding | None:
     """Rewrite the CRS so that a GeoTIFF can hold it; return how, or None where there is none or no
     way.
     """
     for node in (*root.findall("SRS"), *root.findall("GCPList[@Projection]")):
         text = node.text if node.tag == "SRS" else node.get("Projection")
         epoch = float(node.get("coordinateEpoch", 0)) or None
-        way = stored(text, epoch) if text else None
+        way = encode_crs(text, epoch) if text else None
         if way is None:
             continue
         if node.tag == "SRS":

@@ -23,7 +23,7 @@ from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window
 from geoae.types import Pixels
 
-__all__ = ["DegradeConfig", "degrade", "degraded"]
+__all__ = ["DegradeConfig", "apply_degradations", "degrade"]
 
 
 class Step(BaseModel):
@@ -36,14 +36,14 @@ class Step(BaseModel):
     kind: str
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _check_kind(self) -> Self:
         try:
-            self.built()
+            self.build()
         except RecipeError as error:
             raise ValueError(str(error)) from error
         return self
 
-    def built(self) -> Degradation:
+    def build(self) -> Degradation:
         """Build the degradation."""
         return build(self.kind, self.model_extra or {})
 
@@ -62,7 +62,7 @@ class DegradeConfig(BaseModel):
         return read_toml(path, cls, RecipeError)
 
 
-def degraded(
+def apply_degradations(
     pixels: NDArray[Any],
     mask: NDArray[np.bool_] | None,
     nodata: Sequence[Nodata],
@@ -140,10 +140,12 @@ def degrade(
             f"{source}: has no measured band ({', '.join(set(scene.copied.values()))}); name"
             " another scene"
         )
-    steps = [step.built() for step in config.degradations]
+    steps = [step.build() for step in config.degradations]
     with scene.reader() as reader:
         pixels, mask = reader.read(Window(0, 0, scene.height, scene.width))
-    pixels = degraded(pixels, mask, scene.nodata, steps, np.random.default_rng(config.seed))
+    pixels = apply_degradations(
+        pixels, mask, scene.nodata, steps, np.random.default_rng(config.seed)
+    )
     _write(scene, pixels, target, {"DEGRADATIONS": config.model_dump_json()})
 
 
@@ -152,7 +154,7 @@ def _write(scene: Scene, pixels: Pixels, target: Path, tags: dict[str, str]) -> 
     whole = Slab(0, 0, 1, Window(0, 0, scene.height, scene.width))
     # The next run for this target removes what a killed run leaves here.
     folder = target.with_name(f".{target.name}.degrade")
-    with PartStore.opened(
+    with PartStore.open(
         folder, {"degraded": tags}, bands=len(pixels), dtype=scene.dtype, fresh=True
     ) as store:
         try:

@@ -94,7 +94,7 @@ class DeadLines:
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
         """Return the mean and the variance given above."""
-        return _of_lost(pixels, self.share, self.value)
+        return _loss_moments(pixels, self.share, self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class DeadPixels:
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
         """Return the mean and the variance given at ``DeadLines``."""
-        return _of_lost(pixels, self.share, self.value)
+        return _loss_moments(pixels, self.share, self.value)
 
 
 def _check_share(share: float) -> None:
@@ -140,5 +140,5 @@ def _along(axis: str, lines: np.ndarray) -> np.ndarray:
     return lines[:, None, :] if axis == "column" else lines[:, :, None]
 
 
-def _of_lost(pixels: Floats, share: float, value: float) -> tuple[Floats, Floats]:
+def _loss_moments(pixels: Floats, share: float, value: float) -> tuple[Floats, Floats]:
     return (1 - share) * pixels + share * value, share * (1 - share) * (pixels - value) ** 2

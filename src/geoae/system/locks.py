@@ -38,7 +38,7 @@ def hold(path: Path) -> Iterator[None]:
 
     """
     try:
-        lock = _acquired(path)
+        lock = _acquire(path)
     except Timeout as error:
         soft = _soft(path)
         cure = f", or remove {soft} if it was killed on another machine" if soft.exists() else ""
@@ -53,7 +53,7 @@ def hold(path: Path) -> Iterator[None]:
             lock.release()
 
 
-def _acquired(path: Path) -> FileLock | SoftFileLock:
+def _acquire(path: Path) -> FileLock | SoftFileLock:
     try:
         lock = FileLock(path, fallback_to_soft=False)
         lock.acquire(timeout=0)

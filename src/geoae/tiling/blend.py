@@ -78,7 +78,9 @@ class Mosaic:
         self._plan, self._ramp = plan, ramp
         rows, cols = plan.rows, plan.cols
         width = (cols.count - 1) * cols.stride + cols.tile
-        down, across = (axis.overlap - plan.halo - plan.settled(axis) for axis in (rows, cols))
+        down, across = (
+            axis.overlap - plan.halo - plan.settled_pixels(axis) for axis in (rows, cols)
+        )
         self._above = np.zeros((components, down, width), dtype=np.float32)
         self._left = np.zeros((components, rows.tile, across), dtype=np.float32)
 
@@ -92,12 +94,12 @@ class Mosaic:
             tile: its residual ``(component, tile, tile)``, which is overwritten.
 
         Returns:
-            Residual ``(component, height, width)`` of ``plan.completed(row, col)``, a view of
-            ``tile``.
+            Residual ``(component, height, width)`` of ``plan.completed_window(row, col)``, a view
+            of ``tile``.
 
         """
         rows, cols = self._plan.rows, self._plan.cols
-        top, left = self._plan.settled(rows), self._plan.settled(cols)
+        top, left = self._plan.settled_pixels(rows), self._plan.settled_pixels(cols)
         tile *= weights(cols, col, self._plan.halo, self._ramp)
         tile *= weights(rows, row, self._plan.halo, self._ramp)[:, None]
         across = self._left.shape[2]
@@ -115,5 +117,5 @@ class Mosaic:
             final[:, top : top + down] += above
         if row < rows.count - 1:
             above[:] = final[:, rows.stride + top : rows.stride + top + down]
-        window = self._plan.completed(row, col)
+        window = self._plan.completed_window(row, col)
         return tile[(slice(None), *window.slices(rows.start(row), cols.start(col)))]

@@ -33,7 +33,7 @@ class Axis:
     """Number of tiles."""
 
     @classmethod
-    def fitted(cls, size: int, tile: int, overlap: int, pad: int, multiple: int) -> Self:
+    def fit(cls, size: int, tile: int, overlap: int, pad: int, multiple: int) -> Self:
         """Plan the least number of tiles, and then make them as small as possible.
 
         The stride is a multiple of ``multiple`` and at least the overlap, so no more than two tiles
@@ -64,7 +64,7 @@ class Axis:
         """Return the first pixel of a tile in scene coordinates; negative for the first tile."""
         return index * self.stride - self.pad
 
-    def completed(self, index: int, settled: int) -> tuple[int, int]:
+    def completed_range(self, index: int, settled: int) -> tuple[int, int]:
         """Return the pixels of the scene that are final once a tile has been added.
 
         Args:
@@ -109,7 +109,7 @@ class TilePlan:
     """Grid of the network in pixels."""
 
     @classmethod
-    def fitted(
+    def fit(
         cls,
         height: int,
         width: int,
@@ -147,7 +147,7 @@ class TilePlan:
                 f"give --tile {2 * overlap} or more, or leave it out"
             )
         tile, pad = tile // multiple * multiple, _up(halo, multiple)
-        rows, cols = (Axis.fitted(size, tile, overlap, pad, multiple) for size in (height, width))
+        rows, cols = (Axis.fit(size, tile, overlap, pad, multiple) for size in (height, width))
         return cls(rows, cols, halo, multiple)
 
     def window(self, row: int, col: int) -> Window:
@@ -160,7 +160,7 @@ class TilePlan:
         """
         return Window(self.rows.start(row), self.cols.start(col), self.rows.tile, self.cols.tile)
 
-    def settled(self, axis: Axis) -> int:
+    def settled_pixels(self, axis: Axis) -> int:
         """Return the pixels of an overlap, from its start, to which the second tile gives no
         weight.
 
@@ -169,7 +169,7 @@ class TilePlan:
         """
         return min(self.halo, axis.overlap - axis.pad)
 
-    def completed(self, row: int, col: int) -> Window:
+    def completed_window(self, row: int, col: int) -> Window:
         """Return the window of the scene that a tile completes; together these cover it exactly
         once.
 
@@ -178,15 +178,18 @@ class TilePlan:
             col: column of the tile.
 
         """
-        top, bottom = self.rows.completed(row, self.settled(self.rows))
-        left, right = self.cols.completed(col, self.settled(self.cols))
+        top, bottom = self.rows.completed_range(row, self.settled_pixels(self.rows))
+        left, right = self.cols.completed_range(col, self.settled_pixels(self.cols))
         return Window(top, left, bottom - top, right - left)
 
     def slabs(self, tile_rows: int = 1) -> Iterator[Slab]:
         """Yield slabs of ``tile_rows`` rows of tiles each; the last may have fewer."""
         for index, first in enumerate(range(0, self.rows.count, tile_rows)):
             stop = min(first + tile_rows, self.rows.count)
-            top, bottom = self.completed(first, 0).row, self.completed(stop - 1, 0).stop_row
+            top, bottom = (
+                self.completed_window(first, 0).row,
+                self.completed_window(stop - 1, 0).stop_row,
+            )
             yield Slab(index, first, stop, Window(top, 0, bottom - top, self.cols.size))
 
     @property

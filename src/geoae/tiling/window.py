@@ -39,13 +39,13 @@ class Window:
         """First column right of the window."""
         return self.col + self.width
 
-    def grown(self, margin: int) -> Self:
+    def expand(self, margin: int) -> Self:
         """Return the window with ``margin`` more pixels on every side."""
         return type(self)(
             self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin
         )
 
-    def clipped(self, height: int, width: int) -> Self:
+    def clip(self, height: int, width: int) -> Self:
         """Return the part of the window inside a raster; empty where there is none.
 
         Args:

@@ -18,7 +18,7 @@ from geoae.radiometry.scale import Scale
 from geoae.raster.scene import Scene
 from geoae.simulation import Degradation, Gaussian
 from geoae.tiling.window import Window
-from geoae.training.config import Drawn
+from geoae.training.config import RandomDegradation
 from geoae.types import Floats
 
 __all__ = ["Chips", "TrainingScene"]
@@ -99,7 +99,7 @@ class TrainingScene:
         """Whether the scene at half its resolution still has room for chips of ``size`` px."""
         return min(self.valid.shape) >= 2 * size and bool(_halved_mask(self.valid).any())
 
-    def halved(self) -> "TrainingScene":
+    def halve(self) -> "TrainingScene":
         """Average blocks of 2 x 2 pixels: half the scene's own noise, and new texture."""
         bands, height, width = self.pixels.shape
         even = self.pixels[:, : height // 2 * 2, : width // 2 * 2]
@@ -141,7 +141,7 @@ class Chips(IterableDataset[Sample]):
         self,
         scenes: Sequence[TrainingScene],
         weights: Sequence[float],
-        degradations: Sequence[Drawn],
+        degradations: Sequence[RandomDegradation],
         size: int,
         group: int,
         seed: int,
@@ -161,7 +161,7 @@ class Chips(IterableDataset[Sample]):
         scene = self.scenes[rng.choice(len(self.scenes), p=self.share)]
         bands = _some_bands(len(scene.pixels), rng)
         clean = scene.pixels[:, *self._window(scene, rng)][bands].astype(np.float64)
-        noisy, sigma, shape = self._degraded(clean, scene.low[bands], scene.spread[bands], rng)
+        noisy, sigma, shape = self._degrade(clean, scene.low[bands], scene.spread[bands], rng)
         covariance = scene.covariance[np.ix_(bands, bands)] + np.diag(sigma**2)
         scale = Scale.principal(scene.mean[bands], covariance, sigma, self.group)
         groups = len(scale.sigma) // self.group
@@ -175,7 +175,7 @@ class Chips(IterableDataset[Sample]):
             turn(level),
         )
 
-    def _degraded(
+    def _degrade(
         self, clean: Floats, low: Floats, spread: Floats, rng: np.random.Generator
     ) -> tuple[Floats, Floats, Floats]:
         """Degrade a chip with random degradations.

@@ -14,7 +14,7 @@ from geoae.simulation import DEGRADATIONS, Degradation, build
 from geoae.simulation.parameters import PerBand
 from geoae.training.losses import LOSSES
 
-__all__ = ["Drawn", "Leaves", "SceneGroup", "TrainConfig"]
+__all__ = ["Leaves", "RandomDegradation", "SceneGroup", "TrainConfig"]
 
 # Share of the samples in which a parameter varies from band to band, and by which factor
 # (log-normal).
@@ -45,7 +45,7 @@ class Leaves(BaseModel):
     weight: float = Field(1.0, gt=0, description="share of the samples, relative to the groups")
 
 
-class Drawn(BaseModel):
+class RandomDegradation(BaseModel):
     """A degradation with random parameters: its ``kind``, and a value or a range of each parameter.
 
     Parameters are in 255ths of a band's 0.5..99.5 percentile range, as if the scene were 8-bit. A
@@ -58,7 +58,7 @@ class Drawn(BaseModel):
     probability: float = Field(1.0, gt=0, le=1, description="that a sample gets it")
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _check_kind(self) -> Self:
         try:
             for end in (0.0, 1.0):
                 build(self.kind, self._at(dict.fromkeys(self._parameters, end)))
@@ -171,8 +171,10 @@ class TrainConfig(BaseModel):
     )
     groups: list[SceneGroup] = Field(min_length=1)
     leaves: Leaves = Leaves()
-    degradations: list[Drawn] = Field(
-        default_factory=lambda: [Drawn.model_validate({"kind": "gaussian", "sigma": [0, 60]})],
+    degradations: list[RandomDegradation] = Field(
+        default_factory=lambda: [
+            RandomDegradation.model_validate({"kind": "gaussian", "sigma": [0, 60]})
+        ],
         description="applied to each chip, in this order",
     )
 

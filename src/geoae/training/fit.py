@@ -108,7 +108,7 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
         module.network.load_state_dict(_start(config))
     _claim(config, work)
     last = work / LAST
-    done = _steps_done(last)
+    done = _read_step(last)
     trainer = _trainer(config, work, hardware or Hardware())
     chips = chips_of(config, scenes, done * config.batch_size, rank_zero_only.rank or 0)
     # One worker, which works ahead of the network; several would all draw the same samples.
@@ -129,7 +129,7 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     return last
 
 
-def _steps_done(last: Path) -> int:
+def _read_step(last: Path) -> int:
     """Return the step of a checkpoint; raise ``TrainingError`` where it cannot be read."""
     if not last.exists():
         return 0
@@ -290,7 +290,7 @@ def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[
             TrainingScene.read(path, config.chip) for path in _files(folder, group, left_out)
         ]
         if group.halve:
-            members += [m.halved() for m in members if m.can_be_halved(config.chip)]
+            members += [m.halve() for m in members if m.can_be_halved(config.chip)]
         area = np.sqrt([member.valid.sum() for member in members])
         scenes += members
         weights += list(group.weight * area / area.sum())

@@ -4,15 +4,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from geoae.catalog.sources import Found, scenes_below
+from geoae.catalog.sources import SceneRef, scenes_below
 from geoae.errors import TrainingError
-from geoae.resources import shipped
+from geoae.resources import shipped_folder
 from geoae.training.config import SceneGroup, TrainConfig
 
-__all__ = ["gathered", "renewed", "training_config"]
+__all__ = ["link_training_scenes", "retraining_config", "training_config"]
 
 
-def gathered(recent: Sequence[Found], fixed: Path, folder: Path) -> list[str]:
+def link_training_scenes(recent: Sequence[SceneRef], fixed: Path, folder: Path) -> list[str]:
     """Link the scenes of a training run into a folder.
 
     A folder that exists is left as it is, so that a run continues with the scenes it began with. A
@@ -52,10 +52,10 @@ def gathered(recent: Sequence[Found], fixed: Path, folder: Path) -> list[str]:
     return [f"fixed/{name}" for name, _ in kept]
 
 
-def renewed(
+def retraining_config(
     base: TrainConfig, name: str, start: str, validation: list[str], steps: int | None
 ) -> TrainConfig:
-    """Adapt a training config to the scenes that ``gathered`` linked.
+    """Adapt a training config to the scenes that ``link_training_scenes`` linked.
 
     Args:
         base: config to start from.
@@ -84,5 +84,5 @@ def training_config(name: str) -> TrainConfig:
     """Read the training config of a shipped model's name or of a TOML file; raise
     ``TrainingError``.
     """
-    inside = shipped("models") / name / "train.toml"
+    inside = shipped_folder("models") / name / "train.toml"
     return TrainConfig.read(inside if inside.exists() else Path(name))

@@ -21,7 +21,7 @@ from geoae.tiling.window import Window
 from geoae.types import Mask, Pixels
 from geoae.verification.candidate import Subject
 
-__all__ = ["WHOLE", "Bench", "overlap", "restored", "unscaled"]
+__all__ = ["WHOLE", "Bench", "identity_scale", "overlap", "restore_array"]
 
 
 # A tile side that exceeds every scene here: the scene is one tile.
@@ -82,7 +82,7 @@ class Bench:
         return self.scale.to_model(self.pixels)
 
     @cached_property
-    def leading(self) -> tuple[NDArray[np.float32], Scale]:
+    def leading_components(self) -> tuple[NDArray[np.float32], Scale]:
         """The first components, as many as the model takes at once, and a map that leaves them as
         they are.
 
@@ -90,12 +90,12 @@ class Bench:
         scene the checks would show nothing.
         """
         channels = self.restorer.channels
-        return self.units[:channels], unscaled(np.maximum(self.scale.sigma[:channels], LEVEL))
+        return self.units[:channels], identity_scale(np.maximum(self.scale.sigma[:channels], LEVEL))
 
     @cached_property
     def whole(self) -> NDArray[np.float32]:
-        """``leading``, restored as one tile."""
-        return restored(self.restorer, *self.leading)
+        """``leading_components``, restored as one tile."""
+        return restore_array(self.restorer, *self.leading_components)
 
 
 def overlap(restorer: Restorer) -> int:
@@ -105,13 +105,13 @@ def overlap(restorer: Restorer) -> int:
     return -(-(2 * restorer.halo + 1) // restorer.multiple) * restorer.multiple
 
 
-def unscaled(sigma: NDArray[np.float64]) -> Scale:
+def identity_scale(sigma: NDArray[np.float64]) -> Scale:
     """Return the identity map, for pixels in model units, with noise ``sigma`` (component,)."""
     eye = np.eye(len(sigma))
     return Scale(np.zeros(len(sigma)), eye, eye, sigma, sigma, np.zeros(len(sigma)))
 
 
-def restored(
+def restore_array(
     restorer: Restorer,
     pixels: Pixels,
     scale: Scale,

@@ -21,14 +21,14 @@ from pydantic import (
 
 from geoae.config import explain
 from geoae.diagnosis.noise import estimate_noise
-from geoae.diagnosis.statistics import Facts
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ModelError, RecipeError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.job import Job
 from geoae.radiometry.scale import Scale
 from geoae.types import Array, Samples
 
-__all__ = ["Called", "Claims", "Model", "Subject", "subject_of"]
+__all__ = ["CallableRestorer", "CallableSpec", "Model", "Subject", "subject_of"]
 
 # A name or folder, or a callable from pixels (B, C, H, W) to pixels of that shape.
 Model = str | Path | Callable[[Any], Any]
@@ -36,7 +36,7 @@ Model = str | Path | Callable[[Any], Any]
 PERCENTILES = (0.5, 99.5)
 
 
-class Claims(BaseModel):
+class CallableSpec(BaseModel):
     """What a caller states of a callable. For models of geoae the card states it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,7 +51,7 @@ class Claims(BaseModel):
     tensors: bool = Field(False, description="whether it takes torch tensors; modules always do")
 
     @classmethod
-    def checked(cls, **claims: object) -> Self:
+    def from_keywords(cls, **claims: object) -> Self:
         """Build the claims from keyword arguments; raise ``RecipeError`` with the first error."""
         try:
             found = cls.model_validate(claims)
@@ -65,12 +65,12 @@ class Claims(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Called:
+class CallableRestorer:
     """A callable as a restorer. In model units, 0 and 1 are the ends of the claimed span."""
 
     function: Callable[[Any], Any]
     """The callable, on numpy arrays or torch tensors."""
-    claims: Claims
+    claims: CallableSpec
     """What its caller states of it."""
     name: str
     """Its name, for the report."""
@@ -88,7 +88,7 @@ class Called:
     """Runtime, for the report."""
 
     @classmethod
-    def of(cls, function: Callable[[Any], Any], claims: Claims) -> Self:
+    def of(cls, function: Callable[[Any], Any], claims: CallableSpec) -> Self:
         """Wrap a callable.
 
         Args:
@@ -155,7 +155,7 @@ class Subject:
     """The same model on the CPU in float32."""
     scale_of: Callable[[Samples], Scale]
     """Computes the map to model units from a sample of a scene."""
-    told: bool
+    noise_aware: bool
     """Whether the model takes the noise level as input."""
 
 
@@ -169,7 +169,7 @@ def subject_of(
         model: a shipped name, a model folder, or a callable.
         device: auto, cpu, cuda or cuda:N; of a model of geoae.
         precision: auto, fp32 or bf16; of a model of geoae.
-        claims: fields of ``Claims``, for a callable.
+        claims: fields of ``CallableSpec``, for a callable.
 
     Yields:
         The model.
@@ -181,23 +181,29 @@ def subject_of(
 
     """
     if not isinstance(model, str | Path):
-        called = Called.of(model, Claims.checked(**claims))
-        with _evaluating(model):
+        called = CallableRestorer.of(model, CallableSpec.from_keywords(**claims))
+        with _evaluation_mode(model):
             yield Subject(
-                called, called, lambda samples: _spanned(samples, called.channels), told=False
+                called,
+                called,
+                lambda samples: _span_scale(samples, called.channels),
+                noise_aware=False,
             )
         return
     if claims:
         raise RecipeError(
             f"{next(iter(claims))}: is known from the model's card; state it of a callable alone"
         )
-    restorer, exact = _named(str(model), device, precision)
+    restorer, exact = _load_model(str(model), device, precision)
     yield Subject(
-        restorer, exact, lambda samples: Facts.of(samples).scale(restorer.channels), told=True
+        restorer,
+        exact,
+        lambda samples: SceneStatistics.of(samples).scale(restorer.channels),
+        noise_aware=True,
     )
 
 
-def _named(name: str, device: str, precision: str) -> tuple[Restorer, Restorer]:
+def _load_model(name: str, device: str, precision: str) -> tuple[Restorer, Restorer]:
     """Load the model as it runs on this machine, and on the CPU in float32."""
     if name == "identity":
         Job.checked(source=name, device=device, precision=precision)
@@ -211,7 +217,7 @@ def _named(name: str, device: str, precision: str) -> tuple[Restorer, Restorer]:
 
 
 @contextmanager
-def _evaluating(model: Callable[[Any], Any]) -> Iterator[None]:
+def _evaluation_mode(model: Callable[[Any], Any]) -> Iterator[None]:
     """Put a torch module into evaluation mode inside the block; afterwards each part has its mode
     again.
     """
@@ -229,7 +235,7 @@ def _evaluating(model: Callable[[Any], Any]) -> Iterator[None]:
             part.training = mode
 
 
-def _spanned(samples: Samples, group: int) -> Scale:
+def _span_scale(samples: Samples, group: int) -> Scale:
     """Map each band by itself: its darkest and brightest values to 0 and 1."""
     bands = len(samples[0][0])
     valid = [np.concatenate([pixels[b][mask[b]] for pixels, mask in samples]) for b in range(bands)]

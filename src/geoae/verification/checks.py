@@ -23,7 +23,7 @@ from geoae.raster.scene import DTYPES
 from geoae.system.warnings import SILENCE
 from geoae.tiling.blend import RAMPS
 from geoae.types import Array
-from geoae.verification.bench import Bench, overlap, restored, unscaled
+from geoae.verification.bench import Bench, identity_scale, overlap, restore_array
 
 __all__ = ["CHECKS", "Finding"]
 
@@ -62,13 +62,15 @@ def identity(bench: Bench) -> Finding:
     """A residual of zero changes no pixel in the engine's loop with this model's geometry."""
     model, common = bench.restorer, overlap(bench.restorer)
     nothing = Identity(channels=model.channels, multiple=model.multiple, halo=model.halo)
-    scale = unscaled(np.full(model.channels, 0.1))
+    scale = identity_scale(np.full(model.channels, 0.1))
     sizes = [(1, 1), (1, common + 3), (2 * common + 5, 3), (61, 2 * common + 11)]
     wrong = 0
     for dtype in sorted(DTYPES):
         for height, width in sizes:
             pixels = _any_pixels(dtype, (model.channels, height, width))
-            wrong += _differing(restored(nothing, pixels, scale, tile=2 * common), pixels)
+            wrong += _count_differences(
+                restore_array(nothing, pixels, scale, tile=2 * common), pixels
+            )
     what = (
         f"pixels that a residual of zero changes, {len(DTYPES)} types, {len(sizes)} sizes from"
         " 1 x 1"
@@ -105,7 +107,7 @@ def files(bench: Bench) -> Finding:
                 )
             )
             with SILENCE, rasterio.open(target) as dataset:
-                wrong += _differing(dataset.read(), pixels)
+                wrong += _count_differences(dataset.read(), pixels)
     what = f"pixels that identity changes from file to file, {len(DTYPES)} types"
     return Finding(measured=what, figure=wrong, limit=0, unit="pixels")
 
@@ -127,7 +129,9 @@ def weights(bench: Bench) -> Finding:
         for height, width in [(1, 2 * common + 1), (3 * common + 5, 2 * common + 7)]:
             for tile in (2 * common, 2 * common + 5 * model.multiple):
                 zeros = np.zeros((1, height, width), np.float32)
-                blended = restored(ones, zeros, unscaled(np.ones(1)), tile=tile, ramp=ramp)
+                blended = restore_array(
+                    ones, zeros, identity_scale(np.ones(1)), tile=tile, ramp=ramp
+                )
                 worst = max(worst, float(np.abs(blended + 1).max()))
     return Finding(
         measured="sum of a pixel's blend weights, less one", figure=worst, limit=ROUNDING, unit=""
@@ -136,7 +140,7 @@ def weights(bench: Bench) -> Finding:
 
 def clean(bench: Bench) -> Finding | None:
     """With a noise level of zero the model finds no noise."""
-    if not bench.subject.told:
+    if not bench.subject.noise_aware:
         return None
     pixels = _windows(bench, 1)
     residual = bench.restorer(pixels, np.zeros(pixels.shape[:2], np.float32))
@@ -144,11 +148,11 @@ def clean(bench: Bench) -> Finding | None:
     return Finding(measured=what, figure=_largest(residual), limit=0, unit="model units")
 
 
-def tiled(bench: Bench) -> Finding:
+def compare_tiles(bench: Bench) -> Finding:
     """Restoring in the smallest tiles that the halo allows equals restoring in one tile."""
-    units, scale = bench.leading
+    units, scale = bench.leading_components
     side = 2 * overlap(bench.restorer)
-    tiles = restored(bench.restorer, units, scale, tile=side)
+    tiles = restore_array(bench.restorer, units, scale, tile=side)
     what = f"a scene in tiles of {side} px against the scene whole"
     return Finding(
         measured=what,
@@ -158,15 +162,15 @@ def tiled(bench: Bench) -> Finding:
     )
 
 
-def varying(bench: Bench) -> Finding | None:
-    """As ``tiled``, with a map of noise whose variance grows with the signal."""
-    if not bench.subject.told:
+def compare_tiles_under_growth(bench: Bench) -> Finding | None:
+    """As ``compare_tiles``, with a map of noise whose variance grows with the signal."""
+    if not bench.subject.noise_aware:
         return None
-    units, scale = bench.leading
+    units, scale = bench.leading_components
     grown = replace(scale, slope=GROWTH * scale.noise**2)
     side = 2 * overlap(bench.restorer)
-    tiles = restored(bench.restorer, units, grown, tile=side)
-    figure = _largest(tiles - restored(bench.restorer, units, grown))
+    tiles = restore_array(bench.restorer, units, grown, tile=side)
+    figure = _largest(tiles - restore_array(bench.restorer, units, grown))
     what = f"the same under noise that grows with the signal, tiles of {side} px"
     return Finding(measured=what, figure=figure, limit=_tolerance(bench), unit="model units")
 
@@ -176,8 +180,8 @@ def shift(bench: Bench) -> Finding:
     step = bench.restorer.multiple
     note = ""
     if step > 1:
-        units, _ = bench.leading
-        off = _shifted(bench, 3 * step + 1, 5 * step + step // 2)
+        units, _ = bench.leading_components
+        off = _measure_shift(bench, 3 * step + 1, 5 * step + step // 2)
         removed = np.std(units - bench.whole)
         share = np.std(off) / removed if removed else 0.0
         note = (
@@ -185,16 +189,16 @@ def shift(bench: Bench) -> Finding:
             " square"
         )
     what = f"a crop that starts at ({3 * step}, {5 * step}) against the scene, beyond the halo"
-    figure = _largest(_shifted(bench, 3 * step, 5 * step))
+    figure = _largest(_measure_shift(bench, 3 * step, 5 * step))
     return Finding(
         measured=what, figure=figure, limit=_tolerance(bench), unit="model units", note=note
     )
 
 
-def _shifted(bench: Bench, row: int, col: int) -> NDArray[np.float32]:
-    units, scale = bench.leading
+def _measure_shift(bench: Bench, row: int, col: int) -> NDArray[np.float32]:
+    units, scale = bench.leading_components
     margin = bench.restorer.halo
-    crop = restored(bench.restorer, units[:, row:, col:], scale)
+    crop = restore_array(bench.restorer, units[:, row:, col:], scale)
     whole = bench.whole[:, row:, col:]
     return (crop - whole)[:, margin:, margin:]
 
@@ -214,10 +218,10 @@ def nodata(bench: Bench) -> Finding:
     for value in FILLS:
         pixels = np.where(valid, whole, np.float32(value))
         scale = bench.subject.scale_of(sample(ArraySource(pixels, valid).read, height, width))
-        result = restored(restorer, pixels, scale, mask=valid, nodata=value)
-        wrong += _differing(result[~valid], pixels[~valid])
+        result = restore_array(restorer, pixels, scale, mask=valid, nodata=value)
+        wrong += _count_differences(result[~valid], pixels[~valid])
         results.append(result[valid])
-    wrong += sum(_differing(result, results[0]) for result in results[1:])
+    wrong += sum(_count_differences(result, results[0]) for result in results[1:])
     what = "pixels that move where holes hold 0, 65535 or NaN"
     return Finding(measured=what, figure=wrong, limit=0, unit="pixels")
 
@@ -251,7 +255,7 @@ def halo(bench: Bench) -> Finding:
 
 def bias(bench: Bench) -> Finding:
     """The residual has no mean in any band; the noise is estimated, as in a run."""
-    result = restored(bench.restorer, bench.units, unscaled(bench.scale.sigma))
+    result = restore_array(bench.restorer, bench.units, identity_scale(bench.scale.sigma))
     moved = np.abs(bench.scale.inverse @ (bench.units - result).mean(axis=(1, 2), dtype=np.float64))
     low, high = np.percentile(bench.pixels, (0.5, 99.5), axis=(1, 2))
     what = "shift of a band's mean, of its range"
@@ -262,9 +266,9 @@ def bias(bench: Bench) -> Finding:
 
 def determinism(bench: Bench) -> Finding:
     """Restoring twice gives the same bits."""
-    units, scale = bench.leading
-    again = restored(bench.restorer, units, scale)
-    figure = _differing(again, bench.whole)
+    units, scale = bench.leading_components
+    again = restore_array(bench.restorer, units, scale)
+    figure = _count_differences(again, bench.whole)
     return Finding(
         measured="pixels that differ when restored twice", figure=figure, limit=0, unit="pixels"
     )
@@ -273,7 +277,7 @@ def determinism(bench: Bench) -> Finding:
 def company(bench: Bench) -> Finding:
     """The residual of a tile does not depend on the other tiles of its batch."""
     pixels = _windows(bench, 3)
-    sigma = np.tile(bench.leading[1].sigma.astype(np.float32), (len(pixels), 1))
+    sigma = np.tile(bench.leading_components[1].sigma.astype(np.float32), (len(pixels), 1))
     together = bench.restorer(pixels, sigma)
     alone = np.concatenate(
         [bench.restorer(pixels[i : i + 1], sigma[i : i + 1]) for i in range(len(pixels))]
@@ -296,8 +300,8 @@ CHECKS: dict[str, Callable[[Bench], Finding | None]] = {
     "files": files,
     "weights": weights,
     "clean": clean,
-    "tiled": tiled,
-    "varying": varying,
+    "tiled": compare_tiles,
+    "varying": compare_tiles_under_growth,
     "shift": shift,
     "nodata": nodata,
     "halo": halo,
@@ -332,7 +336,7 @@ def _any_pixels(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
     return np.where(rng.random(shape) < 0.2, chosen, pixels)
 
 
-def _differing(found: NDArray[Any], expected: NDArray[Any]) -> int:
+def _count_differences(found: NDArray[Any], expected: NDArray[Any]) -> int:
     """Count values whose bits differ."""
     size = expected.dtype.itemsize
     one, other = (

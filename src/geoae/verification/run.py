@@ -71,7 +71,7 @@ def verify(
         scene: raster whose middle is used; None for the synthetic scene.
         device: auto, cpu, cuda or cuda:N; of a model of geoae.
         precision: auto, fp32 or bf16; of a model of geoae.
-        **claims: fields of ``Claims``, for a callable.
+        **claims: fields of ``CallableSpec``, for a callable.
 
     Returns:
         The figures of all checks.
