@@ -106,11 +106,12 @@ def restored(run: Forks, source: str, out: Path, *words: str) -> Ended:
 
 
 def is_right(ended: Ended, source: str, out: Path) -> None:
-    # Rasters of constant fill get a hint at a nodata value, and an empty band a line; neither
-    # changes anything. Bands of few values may be classes, which are copied.
+    # Rasters of constant fill get a hint at a nodata value, and an empty band or further pages a
+    # line; none of them changes anything. Bands of few values may be classes, which are copied.
     hints = (
         "if it stands for pixels that were not measured",
         ": no valid pixel in band",
+        "pages, of which only the first is restored",
         "its values look like flags",
     )
     told = [line for line in ended.err if not any(hint in line for hint in hints)]

@@ -212,3 +212,8 @@ def test_names_that_globs_interpret(name, scene):
     scene.rename(name)
     assert Path(geoae.restore(name, model="identity").target).is_file()
     assert np.ndim(geoae.restore(name, f"out {name}", model="identity").bands) == 1
+
+
+def test_a_name_too_long_is_refused_in_one_line(scene):
+    with pytest.raises(OutputError, match=r"n\.tif: cannot be written \(File name too long\)"):
+        geoae.restore("in.tif", "n" * 300 + ".tif", model="identity")

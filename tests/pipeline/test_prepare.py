@@ -81,7 +81,7 @@ def test_noise_that_cannot_be_estimated_is_asked_for(scene, monkeypatch):
         def of(cls, samples, sigma=None):
             return dataclasses.replace(SceneStatistics.of(samples, sigma), sigma=np.array([np.nan]))
 
-    monkeypatch.setattr(pipeline_measure, "Facts", Failing)
+    monkeypatch.setattr(pipeline_measure, "SceneStatistics", Failing)
     with pytest.raises(InputError, match=r"in\.tif: its noise cannot be estimated; give --sigma"):
         prepare(Job(source=str(scene), model="identity"))
 

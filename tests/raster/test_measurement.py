@@ -9,7 +9,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 from scipy import ndimage
 
-from geoae.band_names import CLASSES, Meaning
+from geoae.radiometry.band_names import CLASSES, Meaning
 from geoae.raster.measurement import BY_VALUES, Claims, Verdict, is_alpha, judge
 from geoae.system.warnings import SILENCE
 from geoae.tiling.window import windows

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import xarray
 
-from geoae.band_names import interpret_name
+from geoae.radiometry.band_names import interpret_name
 from geoae.radiometry.classes import FEW_LEVELS, count_levels, is_classes
 from geoae.types import Mask, Pixels
 

@@ -23,11 +23,11 @@ from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.measure import explain_empty, explain_unchanged, explain_unknown
 from geoae.pipeline.prepare import load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
-from geoae.radiometry.nodata import Nodata, combine_nodata, is_measured, refuse_foreign_fill
+from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.window import Read, Window, reflect, windows
-from geoae.types import Mask, Pixels, Samples
+from geoae.types import Mask, Nodata, Pixels, Samples
 
 __all__ = ["LazyRestoration"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from geoae.band_names import interpret_file_name, interpret_name
 from geoae.errors import InputError
+from geoae.radiometry.band_names import interpret_file_name, interpret_name
 from geoae.resources import require_extra
 from geoae.system.files import is_local
 

@@ -111,9 +111,16 @@ def target_of(job: Job) -> str:
     for scheme, name in SCHEMES.items():
         if target.startswith(scheme):
             target = name + target.removeprefix(scheme)
-    if target.endswith("/") or (is_local(target) and Path(target).is_dir()):
+    if target.endswith("/") or _is_folder(target):
         return f"{target.rstrip('/')}/{file_name(_default_target(job.source))}"
     return target
+
+
+def _is_folder(target: str) -> bool:
+    try:
+        return is_local(target) and Path(target).is_dir()
+    except OSError:  # a name too long, which is refused later
+        return False
 
 
 def _default_target(source: str) -> str:

@@ -12,13 +12,13 @@ from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, plan_text, request
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
 from geoae.pipeline.measure import Measured, measure
 from geoae.pipeline.recipe import Recipe
-from geoae.pipeline.source import Source
 from geoae.radiometry.nodata import FillValue
 from geoae.radiometry.scale import Scale
 from geoae.raster.scene import Scene
 from geoae.raster.tags import already_restored_warning, read_history
 from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
+from geoae.tiling.source import Source
 
 __all__ = ["Prepared", "build_work", "load_restorer", "plan_for", "prepare"]
 

@@ -24,8 +24,8 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
-from geoae.band_names import interpret_name
 from geoae.errors import InputError, OutputError
+from geoae.radiometry.band_names import interpret_name
 from geoae.raster.crs import change_keys
 from geoae.raster.dataset import DAMAGED, STRICT, on_disk, one_line, open_raster
 from geoae.raster.parts import Part

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
-from geoae.band_names import CLASSES, NOTHING, Meaning, interpret_name
+from geoae.radiometry.band_names import CLASSES, NOTHING, Meaning, interpret_name
 from geoae.radiometry.classes import FEW_LEVELS, count_levels, is_classes
 
 __all__ = ["BY_VALUES", "Claims", "Verdict", "is_alpha", "judge"]

@@ -14,10 +14,10 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
-from geoae.band_names import ANCILLARY, ANGLES, CLASSES, Meaning, interpret_file_name
 from geoae.errors import InputError, ReadError
+from geoae.radiometry.band_names import ANCILLARY, ANGLES, CLASSES, Meaning, interpret_file_name
 from geoae.radiometry.classes import gather_values
-from geoae.radiometry.nodata import Nodata, combine_nodata, is_measured, refuse_foreign_fill
+from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
 from geoae.raster.dataset import (
     STRICT,
     on_disk,
@@ -36,6 +36,7 @@ from geoae.raster.validate import (
     refuse_too_many,
 )
 from geoae.tiling.window import FEW, Window, grids, reflect, windows
+from geoae.types import Nodata
 
 __all__ = ["Reader", "Scene"]
 

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from geoae.audit.fidelity import compare
 from geoae.config import read_toml
 from geoae.errors import InputError, OutputError, RecipeError
-from geoae.radiometry.nodata import Nodata
 from geoae.radiometry.subtract import subtract
 from geoae.raster.dataset import open_raster
 from geoae.raster.geotiff import assemble, refuse_target
@@ -21,7 +20,7 @@ from geoae.raster.sidecars import publish, write_aux
 from geoae.simulation import Degradation, build
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window
-from geoae.types import Pixels
+from geoae.types import Nodata, Pixels
 
 __all__ = ["DegradeConfig", "apply_degradations", "degrade"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from geoae.band_names import (
+from geoae.radiometry.band_names import (
     ANCILLARY,
     ANGLES,
     CLASSES,
