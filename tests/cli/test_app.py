@@ -161,6 +161,24 @@ def test_ranges_of_bands_and_noise_of_each(geoae, restore):
     )
 
 
+def test_several_scenes_are_restored_into_a_folder_and_a_bad_one_stops_none(geoae, scene):
+    write(scene.with_name("other.tif"), texture(1, 60, 70).astype(np.uint16))
+    scene.with_name("bad.tif").write_text("no raster")
+    words = ["s.tif", "bad.tif", "other.tif", "--model", "identity", "-o", "out/"]
+    code, out, err = geoae("restore", *words)
+    assert code == 1
+    assert err[0].startswith("geoae: bad.tif: cannot be opened as a raster")
+    assert err[1:] == ["geoae: 1 of 3 scenes failed, for the reasons above"]
+    assert [line.partition(":")[0] for line in out] == [
+        "out/s_restored.tif",
+        "out/other_restored.tif",
+    ]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "other_restored.tif",
+        "s_restored.tif",
+    ]
+
+
 def test_foreign_output_needs_overwrite(restore, scene):
     Path("s_restored.tif").write_bytes(scene.read_bytes())
     code, _, err = restore()

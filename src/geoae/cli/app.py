@@ -14,6 +14,8 @@ from geoae.errors import OutputError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from geoae.pipeline.job import Job
+
 __all__ = ["cli"]
 
 STANDARD_OUTPUT = Path("-")
@@ -29,13 +31,13 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@click.argument("source", metavar="INPUT")
+@click.argument("source", metavar="INPUT...", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
     "target",
     metavar="OUTPUT",
-    help="By default INPUT's name with _restored.tif, beside it.",
+    help="A file, or a folder; by default INPUT's name with _restored.tif, beside it.",
 )
 @with_options
 @click.option("--overwrite", is_flag=True, help="Replace an output that is another result.")
@@ -47,18 +49,39 @@ def cli(context: click.Context) -> None:
     help="Write all figures; - writes them to standard output, in place of the summary.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
-def restore(report: Path | None, quiet: bool, **options: Any) -> None:
-    """Restore one scene."""
-    from geoae.cli.console import progress, summary, warn
-    from geoae.pipeline.job import Job, target_of
-    from geoae.pipeline.run import run
+def restore(
+    source: tuple[str, ...],
+    target: str | None,
+    report: Path | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Restore scenes, one after the other."""
+    from geoae.archive.batch import jobs_of, restore_jobs
+    from geoae.cli.console import show_error
+    from geoae.pipeline.job import Job
 
     silence_libraries()
-    job = Job.checked(**options)
-    if (job.target or "").startswith("/vsimem/"):
+    if (target or "").startswith("/vsimem/"):
         raise OutputError(
-            f"{job.target}: is memory of this process, which ends with it; name a file with -o"
+            f"{target}: is memory of this process, which ends with it; name a file with -o"
         )
+    if len(source) == 1:
+        _restore_one(Job.checked(source=source[0], target=target, **options), report, quiet)
+        return
+    if report and report != STANDARD_OUTPUT:
+        raise OutputError(
+            f"{report}: is one report for {len(source)} scenes; give --report - or one scene"
+        )
+    jobs = jobs_of(source, target, **options)
+    restore_jobs(jobs, lambda job: _restore_one(job, report, quiet), show_error)
+
+
+def _restore_one(job: "Job", report: Path | None, quiet: bool) -> None:
+    from geoae.cli.console import progress, summary, warn
+    from geoae.pipeline.job import target_of
+    from geoae.pipeline.run import run
+
     if report:
         _refuse_report(report, job.source, target_of(job))
     with progress(quiet) as on_progress:

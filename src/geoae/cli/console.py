@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "progress",
     "say",
+    "show_error",
     "show_inspection",
     "show_models",
     "show_verification",
@@ -41,6 +42,11 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Print a warning to standard error, apart from the figures."""
     print(f"geoae: warning: {text}", file=sys.stderr, flush=True)
+
+
+def show_error(error: Exception) -> None:
+    """Print the error of one scene among several to standard error, in one line."""
+    print("geoae: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -111,14 +111,15 @@ def target_of(job: Job) -> str:
     for scheme, name in SCHEMES.items():
         if target.startswith(scheme):
             target = name + target.removeprefix(scheme)
-    if target.endswith("/") or _is_folder(target):
+    if is_folder(target):
         return f"{target.rstrip('/')}/{file_name(_default_target(job.source))}"
     return target
 
 
-def _is_folder(target: str) -> bool:
+def is_folder(target: str) -> bool:
+    """Whether an output of this name goes into a folder, by its last character or on the disk."""
     try:
-        return is_local(target) and Path(target).is_dir()
+        return target.endswith("/") or (is_local(target) and Path(target).is_dir())
     except OSError:  # a name too long, which is refused later
         return False
 
