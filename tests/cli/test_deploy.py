@@ -22,9 +22,8 @@ NAMES = [
 FILES = ["flows/automations/silent-runs.json", "flows/automations/start-again.json"]
 
 
-def test_it_runs_prefect_and_tells_what(said, api):
-    told: list[str] = []
-    deploy(Setup(api=api, limit=2, inbox="in", worker=False), told.append)
+def test_it_runs_prefect_and_tells_what(said, api, told):
+    deploy(Setup(api=api, limit=2, inbox="in", worker=False))
     assert said() == [*SET_UP, *(f"automation create --from-file {name}" for name in FILES)]
     assert [line for line in told if line.startswith("prefect ")] == [
         f"prefect {line}" for line in said() if line != "automation ls"
@@ -33,13 +32,12 @@ def test_it_runs_prefect_and_tells_what(said, api):
     assert f"export GEOAE_INBOX={Path('in').resolve()}" in told
 
 
-def test_the_worker_line_works_when_pasted(said, api, monkeypatch, tmp_path):
+def test_the_worker_line_works_when_pasted(said, api, monkeypatch, tmp_path, told):
     """In a shell that knows nothing of this one but where the packages are."""
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "geoae:hush")
     monkeypatch.setenv("GEOAE_MODEL", "a model")
     monkeypatch.setenv("GEOAE_DATABASE_PASSWORD", "hush-hush")
-    told: list[str] = []
-    deploy(Setup(api=api, limit=2, inbox="in", worker=False), told.append)
+    deploy(Setup(api=api, limit=2, inbox="in", worker=False))
     assert told[-2] == "# ready; a worker is started, in any shell, with:"
     assert not any("hush" in line for line in told)
     before = len(said())
@@ -58,23 +56,22 @@ def test_the_worker_line_works_when_pasted(said, api, monkeypatch, tmp_path):
     assert (Path(kept["PWD"]) / "prefect.yaml").is_file()
 
 
-def test_telemetry_is_off(said, api, monkeypatch):
+def test_telemetry_is_off(said, api, monkeypatch, told):
     monkeypatch.delenv("DO_NOT_TRACK", raising=False)
     monkeypatch.delenv("PREFECT_SERVER_ANALYTICS_ENABLED", raising=False)
-    told: list[str] = []
-    deploy(Setup(api=api, worker=False), told.append)
+    deploy(Setup(api=api, worker=False))
     assert {"export DO_NOT_TRACK=1", "export PREFECT_SERVER_ANALYTICS_ENABLED=false"} <= set(told)
 
 
 def test_what_is_there_is_left(said, api, monkeypatch):
     monkeypatch.setenv("LISTED", " ".join(NAMES))
-    deploy(Setup(api=api, limit=2, worker=False), lambda line: None)
+    deploy(Setup(api=api, limit=2, worker=False))
     assert said() == SET_UP
 
 
 def test_only_an_automation_that_is_missing_is_made(said, api, monkeypatch):
     monkeypatch.setenv("LISTED", NAMES[0])
-    deploy(Setup(api=api, limit=2, worker=False), lambda line: None)
+    deploy(Setup(api=api, limit=2, worker=False))
     assert said() == [*SET_UP, f"automation create --from-file {FILES[1]}"]
 
 
@@ -89,12 +86,12 @@ def test_a_command_that_fails_is_told(said, api, monkeypatch):
     with pytest.raises(
         GeoaeError, match=r"prefect --no-prompt deploy --all: failed \(no such pool\)"
     ):
-        deploy(Setup(api=api, worker=False), lambda line: None)
+        deploy(Setup(api=api, worker=False))
 
 
 def test_a_server_elsewhere_is_not_started(said):
     with pytest.raises(GeoaeError, match="no Prefect server answers"):
-        deploy(Setup(api="http://server.invalid:4200/api"), lambda line: None)
+        deploy(Setup(api="http://server.invalid:4200/api"))
     assert said() == []
 
 
@@ -111,29 +108,28 @@ def test_a_server_elsewhere_is_not_started(said):
         "http://me:hush@server/api",
     ],
 )
-def test_what_is_no_address_is_refused_before_anything_is_run(said, api):
-    told = []
+def test_what_is_no_address_is_refused_before_anything_is_run(said, api, told):
     with pytest.raises(GeoaeError, match="is no address of a server; give --api one like"):
-        deploy(Setup(api=api), told.append)
+        deploy(Setup(api=api))
     assert told == []
 
 
 def test_no_server_is_started_where_none_is_wanted(said):
     with pytest.raises(GeoaeError, match="no Prefect server answers"):
-        deploy(Setup(api="http://127.0.0.1:9/api", server=False), lambda line: None)
+        deploy(Setup(api="http://127.0.0.1:9/api", server=False))
     assert said() == []
 
 
 def test_a_server_here_is_started(said, monkeypatch):
     started = []
     monkeypatch.setattr(deploy_module, "start_server", lambda service: started.append(service.api))
-    deploy(Setup(api="http://127.0.0.1:9/api", limit=2, worker=False), lambda line: None)
+    deploy(Setup(api="http://127.0.0.1:9/api", limit=2, worker=False))
     assert started == ["http://127.0.0.1:9/api"]
     assert said()[:1] == SET_UP[:1]
 
 
 def test_units_are_written_in_place_of_all_else(said, tmp_path):
-    deploy(Setup(systemd=tmp_path / "units"), lambda line: None)
+    deploy(Setup(systemd=tmp_path / "units"))
     assert sorted(path.name for path in (tmp_path / "units").iterdir()) == [
         "geoae-server.service",
         "geoae-worker.service",

@@ -16,7 +16,7 @@ from geoae.radiometry.band_names import (
 )
 
 # The table of the documentation is the one that is tested: names by the heading above them.
-PAGE = (Path(__file__).parent.parent / "docs/reference/bands.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/bands.md").read_text()
 SAID = {
     "Flags and classes": Meaning(CLASSES),
     "Angles": Meaning(ANGLES),

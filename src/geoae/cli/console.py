@@ -1,5 +1,6 @@
 """Output of the command: progress, summaries, tables."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from geoae.verification.run import VerifyReport
 
 __all__ = [
+    "print_log",
     "progress",
     "say",
     "show_error",
@@ -37,6 +39,25 @@ FIRST_AFTER = 3.0
 def say(text: str) -> None:
     """Print a line to standard output."""
     print(text, flush=True)
+
+
+class _Printer(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+@contextmanager
+def print_log() -> Iterator[None]:
+    """Print what geoae logs to standard output, line by line."""
+    logger, printer = logging.getLogger("geoae"), _Printer(logging.INFO)
+    before = logger.level
+    logger.addHandler(printer)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(printer)
 
 
 def warn(text: str) -> None:

@@ -132,12 +132,13 @@ def evaluate(
     out: Path,
 ) -> None:
     """Measure models on scenes under known noise, which they are not told."""
-    from geoae.cli.console import say
+    from geoae.cli.console import print_log
     from geoae.evaluation.run import run_evaluation
     from geoae.training.config import TrainConfig
 
     kept_out = TrainConfig.read(kept_out_by).validation if kept_out_by else None
-    run_evaluation(models, places, kept_out, sigmas, peers, crop, out, say)
+    with print_log():
+        run_evaluation(models, places, kept_out, sigmas, peers, crop, out)
 
 
 @click.command()
@@ -155,7 +156,8 @@ def evaluate(
 )
 def demo(out: Path, scene: Path | None) -> None:
     """Add known noise to a real scene, restore it, and show picture and figures."""
-    from geoae.cli.console import say
+    from geoae.cli.console import print_log
     from geoae.evaluation.demo import run_demo
 
-    run_demo(out, say, scene)
+    with print_log():
+        run_demo(out, scene)
