@@ -29,7 +29,7 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
         target: file to write; by default ``NAME_restored.tif`` beside the source.
         **options: the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), device,
             precision, recipe, tile, overlap, batch_size, bands, nodata, tta, profile, overwrite,
-            fresh.
+            fresh, strict.
 
     Returns:
         What the run did, in figures.

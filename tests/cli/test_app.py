@@ -30,6 +30,7 @@ RESTORE_OPTIONS = [
     "cog|gtiff",
     "--overwrite",
     "--fresh",
+    "--strict",
     "--report PATH.json",
     "--quiet",
 ]

@@ -33,7 +33,7 @@ COMMANDS = {
     "evaluate": "--models --scenes --kept-out-by --sigmas --peers --crop -o --output",
     "inspect": f"{RESTORING} --json",
     "models": "",
-    "restore": f"{RESTORING} -o --output --overwrite --fresh --report --quiet",
+    "restore": f"{RESTORING} -o --output --overwrite --fresh --strict --report --quiet",
     "server": "--host --port",
     "train": "CONFIG --scenes -o --output --work --accelerator --devices --strategy",
     "verify": "MODEL --scene --device --precision --report --into-card",
@@ -42,7 +42,7 @@ COMMANDS = {
 FIELDS = {
     Job: (
         "source target model sigma device precision recipe tile overlap batch_size bands nodata tta"
-        " profile overwrite fresh"
+        " profile overwrite fresh strict"
     ),
     Recipe: "description model sigma tile overlap bands nodata tta profile ramp",
     RestoreReport: (

@@ -278,11 +278,11 @@ def test_code_in_a_vrt_does_not_run_even_where_it_is_allowed(tmp_path, monkeypat
 
 def test_further_pages_are_told(tmp_path):
     path = write(tmp_path / "in.tif", np.ones((1, 40, 40), np.uint16))
-    assert Scene.open(str(path)).notes == ()
+    assert Scene.open(str(path)).losses == ()
     write(path, np.ones((1, 40, 40), np.uint16), APPEND_SUBDATASET="YES")
-    (note,) = Scene.open(str(path)).notes
-    assert "has 2 pages, of which only the first is restored" in note
-    assert "GTIFF_DIR:2:" in note
+    (loss,) = Scene.open(str(path)).losses
+    assert "has 2 pages, of which only the first is restored" in loss
+    assert "GTIFF_DIR:2:" in loss
 
 
 def test_flags_by_values_are_copied_and_told(tmp_path):

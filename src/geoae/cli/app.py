@@ -43,6 +43,9 @@ def cli(context: click.Context) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace an output that is another result.")
 @click.option("--fresh", is_flag=True, help="Discard what an interrupted run left.")
 @click.option(
+    "--strict", is_flag=True, help="Refuse a scene of which the output cannot hold something."
+)
+@click.option(
     "--report",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="PATH.json",

@@ -57,6 +57,9 @@ class Job(BaseModel):
     profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
     overwrite: bool = Field(False, description="replace a target that is another result")
     fresh: bool = Field(False, description="discard what an interrupted run left")
+    strict: bool = Field(
+        False, description="refuse a scene of which the output cannot hold something"
+    )
 
     @classmethod
     def checked(cls, **options: object) -> Self:

@@ -65,7 +65,7 @@ class Prepared:
         """What to look at in the scene before it is restored."""
         fill = [self.fill.note(self.job.source)] if self.fill else []
         unknown = [self.unknown] if self.unknown else []
-        return [*self.scene.notes, *fill, *self.unchanged, *unknown]
+        return [*self.scene.losses, *self.scene.notes, *fill, *self.unchanged, *unknown]
 
     @property
     def target(self) -> str:

@@ -76,6 +76,8 @@ def run(
     prepared = prepare(job)
     target = prepared.target
     refuse_target(job.source, target)
+    if job.strict and prepared.scene.losses:
+        raise InputError(f"{prepared.scene.losses[0]}; or restore it without --strict")
     if prepared.unknown:
         raise InputError(prepared.unknown)
     for warning in prepared.warnings:

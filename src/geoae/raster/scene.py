@@ -107,6 +107,8 @@ class Scene:
     """Bands that are tagged as alpha but are measurements."""
     notes: tuple[str, ...]
     """Lines for the user on bands that are not what the file states."""
+    losses: tuple[str, ...] = ()
+    """Lines on what an output cannot hold."""
     fill: float | int | None = None
     """The nodata value that the user gives, or None."""
 
@@ -162,6 +164,7 @@ class Scene:
                     band for band, verdict in verdicts.items() if verdict.against == "alpha"
                 ),
                 notes=tuple(_notes(source, dataset, verdicts, only)),
+                losses=tuple(_losses(source, dataset)),
             )
 
     @property
@@ -338,19 +341,23 @@ def _is_masked(
     return any(flags[band - 1] != [MaskFlags.all_valid] for band in bands)
 
 
-def _notes(
-    source: str,
-    dataset: DatasetReader,
-    verdicts: Mapping[int, Verdict],
-    only: tuple[int, ...] | None,
-) -> Iterator[str]:
-    """Yield one line for each band about which the file is wrong, and one for further pages."""
+def _losses(source: str, dataset: DatasetReader) -> Iterator[str]:
+    """Yield one line for all that an output cannot hold."""
     pages = [name for name in dataset.subdatasets if name.startswith("GTIFF_DIR:")]
     if len(pages) > 1:
         yield (
             f"{source}: has {len(pages)} pages, of which only the first is restored and written;"
             f" restore another by its address, like {pages[1]}"
         )
+
+
+def _notes(
+    source: str,
+    dataset: DatasetReader,
+    verdicts: Mapping[int, Verdict],
+    only: tuple[int, ...] | None,
+) -> Iterator[str]:
+    """Yield one line for each band about which the file is wrong."""
     for band, verdict in verdicts.items():
         if verdict.kind == BY_VALUES:
             yield (
