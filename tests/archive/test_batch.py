@@ -121,6 +121,9 @@ def test_each_of_several_scenes_has_an_output_of_its_own():
     [
         (["a/1.tif", "b/1.tif"], "out/", "a/1.tif and b/1.tif: would both be written to"),
         (["a.tif", "b.tif", "a.tif"], None, "a.tif and a.tif: would both be written to"),
+        (["x.tif", "./x.jp2"], None, "x.tif and ./x.jp2: would both be written to"),
+        (["a.tif", "a_restored.tif"], None, "a_restored.tif: is the output of a.tif and a scene"),
+        ([".", "a.tif"], None, ".: names no file"),
         (["a.tif", "b.tif"], "out.tif", "out.tif: is one file for 2 scenes; name a folder"),
     ],
 )
@@ -135,11 +138,13 @@ def test_errors_of_scenes_are_told_and_the_rest_is_restored():
     def restore(job):
         if job.source == "b.tif":
             raise InputError("b.tif: is no scene")
+        if job.source == "d.tif":
+            raise MemoryError
         restored.append(job.source)
 
-    with pytest.raises(GeoaeError, match="1 of 3 scenes failed"):
-        restore_jobs(jobs_of(["a.tif", "b.tif", "c.tif"], None), restore, told.append)
+    with pytest.raises(GeoaeError, match="2 of 4 scenes failed"):
+        restore_jobs(jobs_of(["a.tif", "b.tif", "d.tif", "c.tif"], None), restore, told.append)
     assert (restored, [str(error) for error in told]) == (
         ["a.tif", "c.tif"],
-        ["b.tif: is no scene"],
+        ["b.tif: is no scene", ""],
     )

@@ -77,7 +77,7 @@ ASSETS = {  # key: (fields, roles, whether it is restored)
     "three": ({"file:values": [{"values": [4], "summary": "vegetation"}]}, ["data"], False),
     "four": ({"raster:bands": [{"classification:classes": CLASS_NAMES}]}, ["data"], False),
     "five": ({"bands": [{"classification:classes": CLASS_NAMES}] * 2}, ["data"], False),
-    "six": ({}, ["data", "cloud"], False),
+    "six": ({}, ["data", "cloud"], True),
     "seven": ({}, ["water-mask"], False),
     "eight": ({}, ["metadata"], False),
 }

@@ -113,6 +113,7 @@ def is_right(ended: Ended, source: str, out: Path) -> None:
         ": no valid pixel in band",
         "pages, of which only the first is restored",
         "its values look like flags",
+        "since the file's name says",
     )
     told = [line for line in ended.err if not any(hint in line for hint in hints)]
     assert (ended.code, told) == (0, [])

@@ -319,3 +319,17 @@ def test_scattered_nodata_leaves_the_estimate(bands):
     mask = np.broadcast_to(np.random.default_rng(1).random(shape[1:]) > 0.15, shape)
     found = noise_model([(np.where(mask, pixels, 0), mask)])[0]
     assert found == pytest.approx([30] * bands, rel=0.1)
+
+
+def test_a_band_that_is_valid_in_a_dark_strip_alone_does_not_decide_for_the_others():
+    """Shot noise: where the strip is, there is hardly any of it."""
+    rng = np.random.default_rng(0)
+    signal = np.full((192, 900), 4000.0)
+    signal[:, :180] = 300.0
+    pixels = 4.0 * rng.poisson(signal / 4, (4, *signal.shape))
+    mask = np.ones(pixels.shape, bool)
+    mask[3, :, 180:] = False
+    sigma, growth = noise_model([(pixels, mask)])
+    mean = pixels[0].mean()
+    np.testing.assert_allclose(sigma[:3], np.sqrt(4 * mean), rtol=0.1)
+    np.testing.assert_allclose(growth[:3], 4.0, rtol=0.15)

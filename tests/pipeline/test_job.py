@@ -154,6 +154,7 @@ def test_a_folder_takes_the_file(scene, target, wanted):
         ("s3://bucket/out.tif", "/vsis3/bucket/out.tif"),
         ("s3://bucket/", "/vsis3/bucket/in_restored.tif"),
         ("gs://bucket/out.tif", "/vsigs/bucket/out.tif"),
+        ("file:///data/new/", "/data/new/in_restored.tif"),
     ],
 )
 def test_addresses_of_rasterio(address, wanted, scene):
@@ -212,6 +213,19 @@ def test_names_that_globs_interpret(name, scene):
     scene.rename(name)
     assert Path(geoae.restore(name, model="identity").target).is_file()
     assert np.ndim(geoae.restore(name, f"out {name}", model="identity").bands) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("/vsizip/in.zip/a/B1.TIF", "new/B1_restored.tif"),
+        ("https://host/a/B1.tif?token=1", "new/B1_restored.tif"),
+        ("GTIFF_DIR:2:a/in.tif", "new/in_page2_restored.tif"),
+        ('NETCDF:"gone.nc":no2', "new/gone_no2_restored.tif"),
+    ],
+)
+def test_a_folder_takes_what_has_no_folder_of_its_own(source, wanted):
+    assert target_of(Job(source=source, target="new/")) == wanted
 
 
 def test_a_name_too_long_is_refused_in_one_line(scene):

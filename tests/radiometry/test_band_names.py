@@ -76,6 +76,26 @@ FILES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "sure"),
+    [
+        ("L8_SCL.tif", True),
+        ("LC08_QA_PIXEL.TIF", True),
+        ("S2_SCL_20m.jp2", True),
+        ("s2_cloud_prob_lt20_nir.tif", False),
+        ("S2_SCL_region_B04_10m.tif", False),
+        ("qa60_composite_rgb.tif", False),
+        ("right_angle.tif", False),
+        ("image_error.tif", False),
+        ("lia.tif", False),
+        ("LC08_SZA.TIF", True),
+    ],
+)
+def test_a_file_is_no_scene_only_where_its_name_ends_so(name, sure):
+    found = interpret_file_name(name)
+    assert bool(found.kind and found.sure) == sure
+
+
 def test_the_table_is_read():
     assert len(NAMES) > 240
     assert {heading for heading, _ in NAMES} == set(SAID)

@@ -3,6 +3,7 @@ import re
 import shutil
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from geoae.errors import InputError, ReadError
 from geoae.raster.dataset import explain_unopenable, open_raster, open_source
 from geoae.raster.scene import Scene
 from geoae.tiling.window import Window
-from tests.support.rasters import SHARED, texture, write
+from tests.support.rasters import SHARED, noise, texture, write
 
 
 @pytest.fixture
@@ -124,6 +125,17 @@ def test_an_archive_names_an_address_that_opens(tmp_path, suffix):
     address = re.search(r"like (\S+),", str(caught.value))[1]
     with open_source(address) as dataset:
         assert dataset.shape == (40, 50)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar", "gztar", "xztar"])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_an_archive_cut_short_is_one_line(tmp_path, suffix, share):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "B1.TIF", noise((1, 80, 90), 9).astype(np.float32))
+    whole = Path(shutil.make_archive(str(tmp_path / "scene"), suffix, tmp_path / "in"))
+    whole.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+    with pytest.raises(InputError, match=r"archive|cannot be opened"), open_source(str(whole)):
+        pass
 
 
 @pytest.mark.parametrize(

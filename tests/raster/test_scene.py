@@ -303,3 +303,11 @@ def test_flags_by_values_are_copied_and_told(tmp_path):
     assert (
         Scene.open(str(write(tmp_path / "x_QA_PIXEL.TIF", red[None].astype(np.uint16)))).bands == ()
     )
+
+
+def test_a_band_that_only_its_files_name_calls_flags_is_told(tmp_path):
+    pixels = texture(1, 60, 70).astype(np.uint16)
+    [note] = Scene.open(str(write(tmp_path / "LC08_QA_PIXEL.tif", pixels))).notes
+    assert "band 1 is copied, since the file's name says quality or class band" in note
+    path = write(tmp_path / "cloud_prob_lt20_nir.tif", pixels)
+    assert (Scene.open(str(path)).bands, Scene.open(str(path)).notes) == ((1,), ())

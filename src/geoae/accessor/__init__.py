@@ -3,6 +3,7 @@
 Importing this module registers the accessor with xarray.
 """
 
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -159,6 +160,13 @@ def _restore_together(
     if len(arrays) == 1 or Dimensions.of(arrays[0]).band is not None:
         return {array.name: array.geoae.restore(**options) for array in arrays}
     measured = [array for array in arrays if not is_class_variable(array)]
+    for array in arrays:
+        if is_class_variable(array):
+            warnings.warn(
+                f"Dataset: {array.name} is copied, since its name or attributes are those of flags,"
+                f" classes or angles; to restore it: ds[{array.name!r}].geoae.restore(bands=[1])",
+                stacklevel=4,
+            )
     if not measured:
         return {}
     scene = xarray.DataArray(

@@ -10,9 +10,16 @@ from geoae.radiometry.band_names import interpret_name
 from geoae.radiometry.classes import FEW_LEVELS, count_levels, is_classes
 from geoae.types import Mask, Pixels
 
-__all__ = ["CURE", "band_names", "is_class_variable", "named_classes", "select_measurements"]
+__all__ = [
+    "CURE",
+    "band_names",
+    "is_class_variable",
+    "named_classes",
+    "select_measurements",
+    "warn",
+]
 
-CURE = "to restore it, name it in bands"
+CURE = "to restore it, name it in bands (in a Dataset: ds[NAME].geoae.restore(bands=[1]))"
 CF_FLAGS = {"flag_values", "flag_masks", "flag_meanings"}
 
 
@@ -37,6 +44,16 @@ def is_class_variable(array: xarray.DataArray) -> bool:
         interpret_name(str(name)) for name in (array.name, array.attrs.get("long_name")) if name
     ]
     return any(one.kind and one.sure for one in said)
+
+
+def warn(line: str) -> None:
+    """Issue a Python warning; from a worker of a Dask cluster, to the client too."""
+    try:
+        from distributed.worker import warn as send
+    except ImportError:
+        warnings.warn(line, stacklevel=3)
+    else:
+        send(line)
 
 
 def named_classes(source: str, names: Sequence[str]) -> list[int]:
@@ -68,10 +85,9 @@ def select_measurements(
         values = [np.where(mask[index], pixels[index], np.nan) for pixels, mask in samples]
         hint = interpret_name(name).kind
         if is_classes(values) or (hint and count_levels(values) <= FEW_LEVELS):
-            warnings.warn(
+            warn(
                 f"{source}: band {name or index + 1} is copied, since its values look like flags or"
-                f" classes; {CURE}",
-                stacklevel=2,
+                f" classes; {CURE}"
             )
         else:
             measured.append(index)

@@ -2,7 +2,6 @@
 another.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import dask
 import dask.array
 import numpy as np
 
-from geoae.accessor.bands import select_measurements
+from geoae.accessor.bands import select_measurements, warn
 from geoae.diagnosis.sampling import Drawn, draw_sample, has_enough_valid
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
@@ -33,6 +32,8 @@ __all__ = ["LazyRestoration"]
 
 # Tile rows a chunk: each chunk computes one more row of tiles above it.
 TILE_ROWS = 4
+# A scene of fewer bytes is read whole where it is searched for valid pixels.
+AT_ONCE = 512 << 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -172,6 +173,8 @@ class _Unread:
     def only(self, indices: Sequence[int]) -> Iterator[Read]:
         """Open the bands of some ``indices``."""
         bands = self.bands[list(indices)]
+        if bands.nbytes <= AT_ONCE:  # its chunks may be as large as the scene
+            bands = dask.array.from_array(bands.compute(), chunks=-1)
 
         def read(window: Window) -> tuple[Pixels, Mask]:
             pixels = bands[(slice(None), *window.slices())].compute()
@@ -217,7 +220,7 @@ def _facts(
             raise InputError(unknown)
         lines += explain_unchanged(whole.source, numbers, drawn.samples, facts)
     for line in lines:
-        warnings.warn(line, stacklevel=2)
+        warn(line)
     return facts.embed(drawn.kept, bands)
 
 

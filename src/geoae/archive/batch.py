@@ -1,5 +1,6 @@
 """Restore many scenes, one after the other."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -59,7 +60,8 @@ def jobs_of(sources: Sequence[str], target: str | None, **options: Any) -> list[
         One job for each scene, in their order.
 
     Raises:
-        RecipeError: an option is wrong, the target is no folder, or two scenes have one output.
+        RecipeError: an option is wrong, the target is no folder, two scenes have one output, or an
+                output is one of the scenes.
 
     """
     if target and not is_folder(target):
@@ -69,19 +71,25 @@ def jobs_of(sources: Sequence[str], target: str | None, **options: Any) -> list[
         )
     jobs = [Job.checked(source=source, target=target, **options) for source in sources]
     owners: dict[str, str] = {}
+    inputs = {os.path.realpath(source) for source in sources}
     for job in jobs:
         output = target_of(job)
-        if output in owners:
+        place = os.path.realpath(output)
+        if place in owners:
             raise RecipeError(
-                f"{owners[output]} and {job.source}: would both be written to {output}; restore"
+                f"{owners[place]} and {job.source}: would both be written to {output}; restore"
                 " each by itself"
             )
-        owners[output] = job.source
+        if place in inputs:
+            raise RecipeError(
+                f"{output}: is the output of {job.source} and a scene itself; leave it out"
+            )
+        owners[place] = job.source
     return jobs
 
 
 def restore_jobs(
-    jobs: Sequence[Job], restore: Callable[[Job], object], on_error: Callable[[GeoaeError], None]
+    jobs: Sequence[Job], restore: Callable[[Job], object], on_error: Callable[[Exception], None]
 ) -> None:
     """Restore scenes one after the other. One that fails does not stop the others.
 
@@ -98,7 +106,7 @@ def restore_jobs(
     for job in jobs:
         try:
             restore(job)
-        except GeoaeError as error:
+        except Exception as error:  # one scene's error, of any kind, must not stop the others
             failed += 1
             on_error(error)
     if failed:

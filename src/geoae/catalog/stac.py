@@ -157,13 +157,15 @@ def _holds_classes(key: str, asset: Any) -> bool:
         return True
     if len(bands) > 1 and all(any(band.get(name) for name in CLASSES) for band in bands):
         return True
-    if ROLES & set(asset.roles or []):
+    # What is true of one band need not be true of all, and data may be of clouds.
+    if len(bands) > 1:
+        return False
+    is_data = "data" in (asset.roles or [])
+    if not is_data and ROLES & set(asset.roles or []):
         return True
-    said = [
-        interpret_name(key),
-        interpret_name(asset.title or ""),
-        interpret_file_name(str(asset.href)),
-    ]
+    said = [interpret_name(key)]
+    if not is_data:
+        said += [interpret_name(asset.title or ""), interpret_file_name(str(asset.href))]
     return any(one.kind is not None and one.sure for one in said)
 
 

@@ -153,8 +153,9 @@ def have_one_mask(samples: Samples) -> bool:
 def group_bands(samples: Samples) -> list[NDArray[np.intp]]:
     """Tell which bands can be looked at together, since they are valid in the same places.
 
-    The bands of a group share ``PLENTY`` patches, or at least half of those that any of them has.
-    From the band with most patches down, each one joins the first group that allows it.
+    The bands of a group share at least half of the patches that any of them has, so none decides
+    where the others are looked at. From the band with most patches down, each one joins the first
+    group that allows it.
 
     Args:
         samples: pairs of pixels and mask ``(band, row, col)``.
@@ -173,7 +174,7 @@ def group_bands(samples: Samples) -> list[NDArray[np.intp]]:
     for band in np.argsort(-own, kind="stable"):
         for at, (shared, members) in enumerate(groups):
             together = shared & whole[band]
-            if _count_bits(together) >= max(min(PLENTY, own[members[0]] / 2), FEWEST_IN_ALL):
+            if _count_bits(together) >= max(own[members[0]] / 2, FEWEST_IN_ALL):
                 groups[at] = (together, [*members, int(band)])
                 break
         else:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.noise import noise_model
-from geoae.diagnosis.patches import FEWEST_IN_ALL, count_places
+from geoae.diagnosis.patches import FEWEST_IN_ALL, count_places, have_one_mask
 from geoae.diagnosis.sampling import count_valid
 from geoae.errors import RecipeError
 from geoae.radiometry.scale import Scale
@@ -132,8 +132,9 @@ def _refuse_louder_than_all(sigma: NDArray[np.float64], spread: NDArray[np.float
 
 
 def _moments(samples: Samples) -> tuple[Floats, Floats]:
-    """Mean and covariance over the pixels that are valid in all bands, where these are at least
-    half of those of each band; otherwise by pairs of bands.
+    """Compute each band's own mean, and the covariance over the pixels that are valid in all bands.
+
+    Where these are less than half of those of a band, it is computed by pairs of bands.
     """
     shared = [mask.all(axis=0) for _, mask in samples]
     count = sum(int(valid.sum()) for valid in shared)
@@ -143,7 +144,16 @@ def _moments(samples: Samples) -> tuple[Floats, Floats]:
     parts = [(pixels, valid) for (pixels, _), valid in zip(samples, shared, strict=True)]
     mean = sum(pixels[:, valid].sum(axis=1, dtype=np.float64) for pixels, valid in parts) / count
     centred = (pixels[:, valid] - mean[:, None] for pixels, valid in parts)
-    return mean, sum(part @ part.T for part in centred) / count
+    covariance = sum(part @ part.T for part in centred) / count
+    # The noise is given where the signal is that of all of a band's pixels.
+    return mean if have_one_mask(samples) else _means(samples), covariance
+
+
+def _means(samples: Samples) -> Floats:
+    """Return the mean of each band over its own valid pixels."""
+    sums = [np.where(mask, pixels, 0).sum((1, 2), dtype=np.float64) for pixels, mask in samples]
+    means: Floats = np.sum(sums, axis=0) / np.maximum(count_valid(samples), 1)
+    return means
 
 
 def _pairwise_moments(samples: Samples) -> tuple[Floats, Floats]:
@@ -153,9 +163,7 @@ def _pairwise_moments(samples: Samples) -> tuple[Floats, Floats]:
     Correlations of different pixels need not be those of any scene: what makes their matrix
     indefinite is taken away.
     """
-    count = np.maximum(count_valid(samples), 1)
-    sums = [np.where(mask, pixels, 0).sum((1, 2), dtype=np.float64) for pixels, mask in samples]
-    mean = np.sum(sums, axis=0) / count
+    count, mean = np.maximum(count_valid(samples), 1), _means(samples)
     # Over the pixels that two bands share: their number, and of the first band (of rows) the sum,
     # the sum of squares and that of products with the second.
     shared, first, square, product = np.zeros((4, len(mean), len(mean)))

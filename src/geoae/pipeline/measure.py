@@ -9,14 +9,12 @@ import numpy as np
 from geoae.diagnosis.sampling import draw_sample
 from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.radiometry.nodata import FillValue, find_fill, read_border
-from geoae.raster.scene import Scene
+from geoae.raster.scene import EMPTY, Scene
 from geoae.system.memory import release_memory
 from geoae.tiling.window import Read
 from geoae.types import Samples
 
 __all__ = ["Measured", "explain_empty", "explain_unchanged", "explain_unknown", "measure"]
-
-EMPTY = "no valid pixel"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -78,11 +76,12 @@ def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> st
         facts: statistics of ``samples``, their noise included.
 
     Returns:
-        One line; empty where the noise of some band is known, where there is none to be seen, and
-        where a scene is valid throughout, so that it is only small.
+        One line; empty where the noise of some band is known, where some band shows none, and where
+        a scene is valid throughout, so that it is only small.
 
     """
-    if facts.sigma.any() or facts.valid == 1 or not find_untold(samples, facts.sigma).size:
+    untold = find_untold(samples, facts.sigma)
+    if facts.valid == 1 or untold.size < len(facts.sigma):
         return ""
     return (
         f"{source}: too few valid pixels lie side by side to estimate the noise; give --sigma, the"

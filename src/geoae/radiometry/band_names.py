@@ -40,7 +40,7 @@ ANYWHERE = re.compile(
     r"msk_\w+|bqa|qa\d+|qf\d*|scl|c?fmask|dqf|wqsf|udm\d?|radsat|(?:pixel|radsat|sraerosol"
     r"|lineage)qa|qa_(?:pixel|radsat|aerosol|data_plane|value)|qf_\w+|state_(?:1km|500m|250m)"
     r"|gflags|test_?flags|pixel_?mask|data_?mask|cloud_?mask|sr_aerosol|mandatory_quality"
-    r"|ql_quality\w*|(?:cloud|class)_?prob\w*|err_matrix|lc_(?:type|prop)\d\w*"
+    r"|ql_quality\w*|(?:cloud|class)_?prob(?:ability)?|err_matrix|lc_(?:type|prop)\d\w*"
 )
 # ... or only at its end, "cloud mask" and "class" rather than "mask applied" and "class A red".
 AT_END = re.compile(
@@ -64,6 +64,8 @@ TAIL = re.compile(r"\d+k?m|\d+|[a-z]?\d{1,2}a?|band\d*|v\d+|vnir|swir|[ai][no]|l
 DONE = re.compile(
     r"applied|assured|checked|controlled|masked|free|corrected|removed|passed|cleaned|filtered"
 )
+# Words at the end of a file's name that are too common to decide.
+PLAIN = {"angle", "angles", "err", "error", "lia", "uncertainty"}
 BEFORE = {"of", "for", "from", "in"}
 # Names that stand for masks in some products, and for measurements or indices in others.
 PERHAPS = re.compile(
@@ -93,11 +95,13 @@ def interpret_name(name: str, of_file: bool = False) -> Meaning:
     text, head = "_".join(words), "_".join(_without_tail(words))
     if _ends_with(DONE, head):
         return NOTHING
-    if _contains(ANYWHERE, text):
-        return Meaning(CLASSES)
+    ends = (_ends_with(ANYWHERE, text), _ends_with(ANYWHERE, head))
+    if any(ends) or _contains(ANYWHERE, text):
+        # A file may be a scene that was chosen by its clouds.
+        return Meaning(CLASSES, sure=any(ends) or not of_file)
     for pattern, kind in ((ANGLE, ANGLES), (OTHER, ANCILLARY)):
         if _ends_with(pattern, text) or _ends_with(pattern, head):
-            return Meaning(kind)
+            return Meaning(kind, sure=not of_file or words[-1] not in PLAIN)
     before = next(("_".join(words[:at]) for at, word in enumerate(words) if word in BEFORE), "")
     if any(_ends_with(AT_END, part) for part in (text, head, before)):
         return Meaning(CLASSES, sure=not of_file)

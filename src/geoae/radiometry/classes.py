@@ -26,6 +26,9 @@ SPARSE = 0.15
 # Pairs: how much more often neighbours are equal than by chance, and how much closer to each other
 # they are, where they differ, than by chance.
 LIMITS = ((0.15, 0.02), (0.35, 0.25), (0.5, 0.5))
+# From so many levels on, differences of more than one step count too: neighbours in a measurement
+# are nearer than by chance by more than this.
+UNORDERED, NEAR = 16, 0.3
 # Two values are a mask where neighbours are equal that much more often than by chance.
 MASK = 0.3
 
@@ -104,12 +107,13 @@ def is_classes(values: Values) -> bool:
         return equal >= MASK
     if _is_sparse(found, pairs.sum(axis=0)):
         return any(equal >= least and close <= most for least, most in LIMITS[:2])
-    if levels > FEW_LEVELS:
+    if levels > FEW_LEVELS or (levels > UNORDERED and _nearness(pairs) > NEAR):
         return False
     if levels >= 5:  # saturated pixels are equal, and far from their neighbours
         within, near = _coherence(pairs[1:-1, 1:-1])
         equal, close = min(equal, within), max(close, near)
-    return any(equal >= least and close <= most for least, most in LIMITS)
+    limits = LIMITS if levels < UNORDERED else LIMITS[:2]
+    return any(equal >= least and close <= most for least, most in limits)
 
 
 def _valid(window: NDArray[Any]) -> NDArray[Any]:
@@ -160,6 +164,19 @@ def _coherence(pairs: NDArray[np.int64]) -> tuple[float, float]:
     far = 1 - 2 * np.trace(pairs, 1) / differ
     far_by_chance = 1 - 2 * (share[1:] * share[:-1]).sum() / (1 - chance)
     return float(equal), float(1 - far / far_by_chance) if far_by_chance > 1e-9 else 1.0
+
+
+def _nearness(pairs: NDArray[np.int64]) -> float:
+    """How near neighbours that differ are, counted in levels: 0 as by chance, 1 at most."""
+    share = pairs.sum(axis=0) / max(pairs.sum(), 1)
+    index = np.arange(len(pairs))
+    steps = np.abs(index[:, None] - index)
+    differ = pairs * (steps > 0)
+    chance = np.outer(share, share) * (steps > 0)
+    if not differ.sum() or not chance.sum():
+        return 0.0
+    mean, by_chance = ((steps * one).sum() / one.sum() for one in (differ, chance))
+    return float(1 - mean / by_chance)
 
 
 def _is_sparse(levels: NDArray[np.float64], counts: NDArray[np.int64]) -> bool:

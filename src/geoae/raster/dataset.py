@@ -1,10 +1,12 @@
 """Open rasters so that damage is an error, and only geoae reports it."""
 
+import lzma
 import os
 import re
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
@@ -53,7 +55,17 @@ NO_CODEC = re.compile(
 
 # Suffixes of rasters to name in a folder or an archive, how many are looked at, and how many named.
 RASTERS = {".tif", ".tiff", ".jp2", ".img", ".vrt", ".nc", ".h5"}
-MANY, SHOWN = 1000, 2
+MANY, FEW, SHOWN = 1000, 10, 2
+TAR = re.compile(r"\.(?:tar(?:\.\w+)?|tgz)$", re.IGNORECASE)
+BROKEN = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 # First bytes of formats whose drivers GDAL is often built without.
 FORMATS = {
     "HDF4": (b"\x0e\x03\x13\x01", "HDF4"),
@@ -127,10 +139,8 @@ def explain_unopenable(source: str) -> str | None:
 
 
 def _explain_folder(folder: Path) -> str:
-    found = islice(
-        (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in RASTERS), MANY
-    )
-    rasters = list(map(str, found))
+    files = sorted(islice(folder.rglob("*"), MANY))
+    rasters = [str(file) for file in files if file.suffix.lower() in RASTERS]
     kind = "a Sentinel-2 product" if folder.suffix.lower() == ".safe" else "a folder"
     if not rasters:
         return f"it is {kind} without any raster; give a raster file"
@@ -143,16 +153,22 @@ def _explain_folder(folder: Path) -> str:
 
 def _explain_archive(archive: Path) -> str | None:
     """Name rasters in a ZIP or TAR archive by the addresses under which GDAL opens them."""
-    if zipfile.is_zipfile(archive):
-        prefix = "/vsizip/"
-        with zipfile.ZipFile(archive) as opened:
-            names = opened.namelist()
-    elif tarfile.is_tarfile(archive):
-        prefix = "/vsitar/"
-        with tarfile.open(archive) as members:  # one after the other: each may be gigabytes
-            names = [one.name.removeprefix("./") for one in islice(members, MANY)]
-    else:
-        return None
+    prefix = "/vsitar/" if TAR.search(archive.name) else "/vsizip/"
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                names = opened.namelist()
+        elif tarfile.is_tarfile(archive):
+            # Members of a compressed one are found only by unpacking all before them.
+            prefix, few = "/vsitar/", MANY if archive.suffix == ".tar" else FEW
+            with tarfile.open(archive) as members:
+                names = [one.name.removeprefix("./") for one in islice(members, few)]
+        elif TAR.search(archive.name) or archive.suffix.lower() == ".zip":
+            return "it is no archive, or a damaged one; get it again"
+        else:
+            return None
+    except BROKEN as error:
+        return f"it is an archive that is cut short or damaged ({one_line(error)}); get it again"
     rasters = [name for name in names if Path(name).suffix.lower() in RASTERS]
     name = next(iter(rasters), "NAME.tif")
     return f"it is an archive; give a raster in it, like {prefix}{archive}/{name}, with -o OUTPUT"

@@ -15,7 +15,14 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError, ReadError
-from geoae.radiometry.band_names import ANCILLARY, ANGLES, CLASSES, Meaning, interpret_file_name
+from geoae.radiometry.band_names import (
+    ANCILLARY,
+    ANGLES,
+    CLASSES,
+    Meaning,
+    interpret_file_name,
+    interpret_name,
+)
 from geoae.radiometry.classes import gather_values
 from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
 from geoae.raster.dataset import (
@@ -38,7 +45,10 @@ from geoae.raster.validate import (
 from geoae.tiling.window import FEW, Window, grids, reflect, windows
 from geoae.types import Nodata
 
-__all__ = ["Reader", "Scene"]
+__all__ = ["EMPTY", "Reader", "Scene"]
+
+# Why a band without any valid pixel is copied.
+EMPTY = "no valid pixel"
 
 DTYPES = {
     "uint8",
@@ -170,7 +180,7 @@ class Scene:
     @property
     def has_classes(self) -> bool:
         """Whether an average of neighbours would mean something else in any of its bands."""
-        return not {"alpha", "not among --bands"} >= set(self.copied.values())
+        return not {"alpha", "not among --bands", EMPTY} >= set(self.copied.values())
 
     def has_changed(self) -> bool:
         """Whether the local files were written to, replaced or removed since the scene was
@@ -357,8 +367,18 @@ def _notes(
     verdicts: Mapping[int, Verdict],
     only: tuple[int, ...] | None,
 ) -> Iterator[str]:
-    """Yield one line for each band about which the file is wrong."""
+    """Yield one line for each band about which the file is wrong, or only its name tells."""
+    named = interpret_file_name(source).kind
     for band, verdict in verdicts.items():
+        if (
+            named
+            and verdict.kind == named
+            and not interpret_name(dataset.descriptions[band - 1] or "").kind
+        ):
+            yield (
+                f"{source}: band {band} is copied, since the file's name says {named}; to"
+                " restore it, name it in --bands"
+            )
         if verdict.kind == BY_VALUES:
             yield (
                 f"{source}: band {band} is copied, since its values look like flags or classes; to"
