@@ -30,13 +30,13 @@ COMMANDS = {
     "degrade": "SOURCE CONFIG -o --output --nodata --overwrite",
     "demo": "--out --scene",
     "deploy": "--api --limit --inbox --outbox --server --no-server --worker --no-worker --systemd",
-    "evaluate": "--models --scenes --kept-out-by --sigmas --peers --crop -o --output",
+    "evaluate": "--models --scenes --kept-out-by --sigmas --peers --crop -o --output --nodata",
     "inspect": f"{RESTORING} --json",
     "models": "",
     "restore": f"{RESTORING} -o --output --overwrite --fresh --strict --report --quiet",
     "server": "--host --port",
     "train": "CONFIG --scenes -o --output --work --accelerator --devices --strategy",
-    "verify": "MODEL --scene --device --precision --report --into-card",
+    "verify": "MODEL --scene --nodata --device --precision --report --into-card",
     "worker": "--api --limit --healthcheck",
 }
 FIELDS = {

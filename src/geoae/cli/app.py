@@ -150,6 +150,9 @@ def models() -> None:
 @click.option(
     "--scene", metavar="FILE", help="A raster, whose middle is used; by default a synthetic scene."
 )
+@click.option(
+    "--nodata", metavar="VALUE", help="Value of the scene's pixels without a measurement."
+)
 @DEVICE
 @PRECISION
 @click.option(
@@ -164,19 +167,27 @@ def models() -> None:
     help="Write the figures into the model's card, if every check passed.",
 )
 def verify(
-    model: str, scene: str | None, device: str, precision: str, report: Path | None, into_card: bool
+    model: str,
+    scene: str | None,
+    nodata: str | None,
+    device: str,
+    precision: str,
+    report: Path | None,
+    into_card: bool,
 ) -> None:
     """Measure what geoae promises, with MODEL on this machine; exit 1 if a promise is not kept.
 
     MODEL: a shipped model's name, a model folder, or identity.
     """
     from geoae.cli.console import say, show_verification
+    from geoae.pipeline.job import Job
     from geoae.verification.run import into_card as write_card
     from geoae.verification.run import verify as run
 
     if report:
         _refuse_report(report, scene or "", None)
-    found = run(model, scene, device=device, precision=precision)
+    fill = Job.checked(source=scene or "", nodata=nodata).nodata
+    found = run(model, scene, device=device, precision=precision, nodata=fill)
     show_verification(found)
     _write_report(report, found)
     found.require()

@@ -122,6 +122,9 @@ def train(
     default=Path("geoae-evaluation"),
     show_default=True,
 )
+@click.option(
+    "--nodata", metavar="VALUE", help="Value of pixels without a measurement, as of restore."
+)
 def evaluate(
     models: str | None,
     places: tuple[Path, ...],
@@ -130,15 +133,18 @@ def evaluate(
     peers: str | None,
     crop: int,
     out: Path,
+    nodata: str | None,
 ) -> None:
     """Measure models on scenes under known noise, which they are not told."""
     from geoae.cli.console import print_log
     from geoae.evaluation.run import run_evaluation
+    from geoae.pipeline.job import Job
     from geoae.training.config import TrainConfig
 
     kept_out = TrainConfig.read(kept_out_by).validation if kept_out_by else None
+    fill = Job.checked(source="", nodata=nodata).nodata
     with print_log():
-        run_evaluation(models, places, kept_out, sigmas, peers, crop, out)
+        run_evaluation(models, places, kept_out, sigmas, peers, crop, out, fill)
 
 
 @click.command()

@@ -30,6 +30,7 @@ def run_evaluation(
     peers: str | None,
     side: int,
     out: Path,
+    nodata: float | int | None = None,
 ) -> None:
     """Measure models on scenes and write the figures.
 
@@ -41,6 +42,7 @@ def run_evaluation(
         peers: keys of ``BASELINES``, with commas, or "all"; None for none.
         side: side of the middle part of each scene that is used, in pixels.
         out: folder to write.
+        nodata: value of invalid pixels that the files do not declare, in DN.
 
     Raises:
         GeoaeError: an argument is wrong, a scene cannot be used, or ``out`` cannot be written.
@@ -67,7 +69,14 @@ def run_evaluation(
             noisy = sorted(level for level in levels if level) or [0.0]
             sheet = Sheet(noisy[len(noisy) // 2], names)
             rows = evaluate(
-                names, scenes, levels, peers=chosen, side=side, on_row=keep, on_answer=sheet.take
+                names,
+                scenes,
+                levels,
+                peers=chosen,
+                side=side,
+                nodata=nodata,
+                on_row=keep,
+                on_answer=sheet.take,
             )
         table = as_markdown(rows)
         (out / "figures.md").write_text(table)
