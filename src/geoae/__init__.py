@@ -29,7 +29,7 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
         target: file to write; by default ``NAME_restored.tif`` beside the source.
         **options: the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), psd,
             device, precision, recipe, tile, overlap, batch_size, bands, nodata, tta, profile,
-            overwrite, fresh.
+            overwrite, fresh, strict.
 
     Returns:
         What the run did, in figures.
@@ -60,7 +60,8 @@ def verify(
             float32 to pixels of that shape. The callable gets torch tensors if it is a module or if
             ``tensors=True``, else numpy arrays.
         scene: a raster, whose middle is used; by default a synthetic scene.
-        **terms: for a model of geoae ``device`` and ``precision``, as for ``restore``. For a
+        **terms: ``nodata``, a value of invalid pixels that the scene does not declare; for a model
+            of geoae ``device`` and ``precision``, as for ``restore``. For a
             callable, required: ``channels`` that it takes at once, ``multiple`` by which height and
             width must be divisible, ``halo`` in pixels beyond which an input changes nothing;
             optional: ``returns``, "restored" pixels or the "residual" to subtract; ``span``, the

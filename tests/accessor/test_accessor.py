@@ -250,3 +250,84 @@ def test_a_spectrum_does_what_it_does_to_a_file(scene, tmp_path):
     assert np.array_equal(found, read(tmp_path / "out.tif"))
     white = array.geoae.restore(**options | {"psd": "white"}).compute(scheduler="synchronous")
     assert (white.values != found).mean() > 0.01
+
+
+def lazy(pixels: np.ndarray, mask: np.ndarray) -> xarray.DataArray:
+    masked = np.where(mask, pixels, np.nan).astype(np.float32)
+    chunks = (len(pixels), 400, 400)
+    return xarray.DataArray(
+        dask.array.from_array(masked, chunks=chunks), dims=("band", "y", "x"), name="scene"
+    )
+
+
+def test_a_strip_between_the_windows_is_restored(model):
+    pixels = texture(1, 2000, 2000) + noise((1, 2000, 2000), 25)
+    mask = np.zeros(pixels.shape, bool)
+    mask[:, :, 500:510] = True
+    restored = lazy(pixels, mask).geoae.restore(model=model).compute(scheduler="synchronous")
+    assert (restored.values[mask] != pixels.astype(np.float32)[mask]).mean() > 0.9
+    assert np.isnan(restored.values[~mask]).all()
+
+
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+def test_an_empty_band_is_named_and_the_others_are_as_the_command_writes_them(
+    model, tmp_path, scheduler
+):
+    pixels = texture(3, 300, 260) + noise((3, 300, 260), 25)
+    mask = np.ones(pixels.shape, bool)
+    mask[1] = False
+    scene = lazy(pixels, mask)
+    source = write(tmp_path / "in.tif", scene.values, nodata=np.nan)
+    with pytest.warns(UserWarning, match="no valid pixel in band 2; copied unchanged"):
+        geoae.restore(source, tmp_path / "out.tif", model=model, precision="fp32")
+    with pytest.warns(UserWarning, match="scene: no valid pixel in band 2; copied unchanged"):
+        restored = scene.geoae.restore(model=model, precision="fp32").compute(scheduler=scheduler)
+    assert (restored.values[0] != scene.values[0]).mean() > 0.9
+    np.testing.assert_allclose(restored.values, read(tmp_path / "out.tif"), rtol=1e-5)
+
+
+def test_each_band_keeps_its_own_spectrum_beside_an_empty_band(tmp_path):
+    """The spectra are of all bands; those of the valid bands differ."""
+    save_small_network(tmp_path / "m", levels=9, head=0.01)
+    pixels = texture(3, 60, 60) + noise((3, 60, 60), 25)
+    pixels[1] = np.nan
+    array = lazy(pixels, ~np.isnan(pixels))
+    source = write(tmp_path / "in.tif", array.values, nodata=np.nan)
+    options = {"model": str(tmp_path / "m"), "precision": "fp32", "sigma": 25}
+    density = np.ones((3, 9, 9))
+    density[2, 3:7] = density[2, :, 3:7] = 0.01
+    found = {}
+    for name, spectra in (("right", density), ("other", density[[0, 2, 1]])):
+        np.save(tmp_path / f"{name}.npy", spectra)
+        psd = str(tmp_path / f"{name}.npy")
+        with pytest.warns(UserWarning, match="no valid pixel in band 2"):
+            geoae.restore(source, tmp_path / f"{name}.tif", psd=psd, **options)
+        with pytest.warns(UserWarning, match="no valid pixel in band 2"):
+            restored = array.geoae.restore(psd=psd, **options).compute(scheduler="synchronous")
+        found[name] = restored.values
+        np.testing.assert_allclose(restored.values, read(tmp_path / f"{name}.tif"), rtol=1e-5)
+    assert (found["right"][[0, 2]] != found["other"][[0, 2]]).mean() > 0.5
+
+
+def test_too_few_valid_pixels_are_an_error_that_names_sigma(model):
+    pixels = texture(1, 900, 900) + noise((1, 900, 900), 25)
+    mask = np.zeros(pixels.shape, bool)
+    mask[:, 300:310, 300:310] = True
+    scene = lazy(pixels, mask)
+    restored = scene.geoae.restore(model=model)
+    with pytest.raises(InputError, match="scene: too few valid pixels lie side by side"):
+        restored.compute(scheduler="synchronous")
+    scene.geoae.restore(model=model, sigma=25).compute(scheduler="synchronous")
+    scene.geoae.restore(model="identity").compute(scheduler="synchronous")
+
+
+def test_a_band_without_noise_is_named(model):
+    pixels = texture(2, 60, 60) + noise((2, 60, 60), 25)
+    pixels[1] = 7
+    with pytest.warns(UserWarning, match="scene: no noise can be seen in band 2; unchanged"):
+        restored = (
+            lazy(pixels, np.ones(pixels.shape, bool))
+            .geoae.restore(model=model)
+            .compute(scheduler="synchronous")
+        )
+    assert (restored.values[1] == 7).all()

@@ -57,7 +57,7 @@ def test_half_floats_are_restored_and_their_infinities_stay(model):
 
 def lazy(shape=(1, 2000, 200), copied=(), declared=None, dtype="uint16", **options):
     job = Job(source="array", **{"model": "identity", "tile": 128} | options)
-    given = {"declared": declared, "copied": copied}
+    given = {"declared": declared, "copied": copied, "names": [""] * shape[0]}
     return LazyRestoration.of(job, shape, np.dtype(dtype), **given)
 
 

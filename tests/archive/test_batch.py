@@ -1,11 +1,19 @@
 import pytest
 
 from geoae.archive import failures as archive_failures
-from geoae.archive.batch import restore_each
+from geoae.archive.batch import jobs_of, restore_each, restore_jobs
 from geoae.archive.failures import Failures
 from geoae.catalog.sources import scenes
-from geoae.errors import BusyError, DeviceError, InputError, ReadError, RejectedError
-from geoae.pipeline.job import Job
+from geoae.errors import (
+    BusyError,
+    DeviceError,
+    GeoaeError,
+    InputError,
+    ReadError,
+    RecipeError,
+    RejectedError,
+)
+from geoae.pipeline.job import Job, target_of
 
 ORDER = "digest of model and options"
 
@@ -97,3 +105,46 @@ def test_what_is_restored_is_forgotten_as_a_failure(todo, failures):
 def test_an_error_without_words_is_named(todo, failures):
     outcomes = restore_each(todo, failures, ORDER, restore_but({"a.tif": AssertionError()}))
     assert outcomes[0].reason == "AssertionError"
+
+
+def test_each_of_several_scenes_has_an_output_of_its_own():
+    jobs = jobs_of(["a/1.tif", "b/2.jp2"], "out/", model="identity")
+    assert [target_of(job) for job in jobs] == ["out/1_restored.tif", "out/2_restored.tif"]
+    assert [target_of(job) for job in jobs_of(["a/1.tif", "b/1.tif"], None)] == [
+        "a/1_restored.tif",
+        "b/1_restored.tif",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "target", "said"),
+    [
+        (["a/1.tif", "b/1.tif"], "out/", "a/1.tif and b/1.tif: would both be written to"),
+        (["a.tif", "b.tif", "a.tif"], None, "a.tif and a.tif: would both be written to"),
+        (["x.tif", "./x.jp2"], None, "x.tif and ./x.jp2: would both be written to"),
+        (["a.tif", "a_restored.tif"], None, "a_restored.tif: is the output of a.tif and a scene"),
+        ([".", "a.tif"], None, ".: names no file"),
+        (["a.tif", "b.tif"], "out.tif", "out.tif: is one file for 2 scenes; name a folder"),
+    ],
+)
+def test_two_scenes_never_share_an_output(sources, target, said):
+    with pytest.raises(RecipeError, match=said):
+        jobs_of(sources, target)
+
+
+def test_errors_of_scenes_are_told_and_the_rest_is_restored():
+    restored, told = [], []
+
+    def restore(job):
+        if job.source == "b.tif":
+            raise InputError("b.tif: is no scene")
+        if job.source == "d.tif":
+            raise MemoryError
+        restored.append(job.source)
+
+    with pytest.raises(GeoaeError, match="2 of 4 scenes failed"):
+        restore_jobs(jobs_of(["a.tif", "b.tif", "d.tif", "c.tif"], None), restore, told.append)
+    assert (restored, [str(error) for error in told]) == (
+        ["a.tif", "c.tif"],
+        ["b.tif: is no scene", ""],
+    )

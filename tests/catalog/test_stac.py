@@ -61,6 +61,49 @@ def test_a_static_catalogue(catalogue):
     ]
 
 
+CLASS_NAMES = [{"value": 4, "name": "vegetation"}]
+ASSETS = {  # key: (fields, roles, whether it is restored)
+    "red": ({}, ["data", "reflectance"], True),
+    "visual": ({}, ["visual"], True),
+    "vv": ({}, ["data"], True),
+    "stack": ({"bands": [{}, {"classification:classes": CLASS_NAMES}]}, ["data"], True),
+    "scl": ({}, ["data", "reflectance"], False),
+    "qa_pixel": ({}, ["data"], False),
+    "Fmask": ({}, ["data"], False),
+    "ortho_udm2": ({}, ["data"], False),
+    "vza": ({}, ["data"], False),
+    "one": ({"classification:classes": CLASS_NAMES}, ["data"], False),
+    "two": ({"classification:bitfields": [{"offset": 0, "length": 1}]}, ["data"], False),
+    "three": ({"file:values": [{"values": [4], "summary": "vegetation"}]}, ["data"], False),
+    "four": ({"raster:bands": [{"classification:classes": CLASS_NAMES}]}, ["data"], False),
+    "five": ({"bands": [{"classification:classes": CLASS_NAMES}] * 2}, ["data"], False),
+    "six": ({}, ["data", "cloud"], True),
+    "seven": ({}, ["water-mask"], False),
+    "eight": ({}, ["metadata"], False),
+}
+
+
+@pytest.mark.parametrize("key", ASSETS)
+def test_assets_of_flags_and_classes_are_left_out(tmp_path, key):
+    fields, roles, restored = ASSETS[key]
+    one = item("scene", 1)
+    for name, more, said in ((key, fields, roles), ("blue", {}, ["data"])):
+        asset = pystac.Asset(
+            f"/data/{name}.tif", media_type=pystac.MediaType.COG, roles=said, extra_fields=more
+        )
+        one.add_asset(name, asset)
+    extent = pystac.Extent(
+        pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]])
+    )
+    collection = pystac.Collection("c", "scenes", extent)
+    collection.add_items([one])
+    collection.normalize_and_save(str(tmp_path), pystac.CatalogType.SELF_CONTAINED)
+    found = [source for source, _, _ in items(str(tmp_path / "collection.json"), None)]
+    # Where there are data, what is only for looking at is left out too.
+    assert (f"/data/{key}.tif" in found) == (restored and "data" in roles)
+    assert "/data/blue.tif" in found
+
+
 def test_only_what_is_newer(catalogue):
     found = scenes(str(catalogue / "catalog.json"), since=datetime(2026, 11, 10, tzinfo=UTC))
     assert [one.name for one in found] == ["l5/two_nir.tif", "l5/two_red.tif"]

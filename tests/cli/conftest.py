@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from geoae.cli import main
 from geoae.cli.services import Service
 from tests.support.commands import free_port
+from tests.support.logs import logged
 from tests.support.rasters import noise, texture, write
 
 
@@ -59,4 +61,11 @@ def home(tmp_path):
 
 @pytest.fixture
 def service(said, home):
-    return Service.at(f"http://127.0.0.1:{free_port()}/api", {}, lambda line: None)
+    return Service.at(f"http://127.0.0.1:{free_port()}/api", {})
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What geoae logs for people, line by line."""
+    with logged() as lines:
+        yield lines

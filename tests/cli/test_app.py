@@ -30,6 +30,7 @@ RESTORE_OPTIONS = [
     "cog|gtiff",
     "--overwrite",
     "--fresh",
+    "--strict",
     "--report PATH.json",
     "--quiet",
 ]
@@ -126,6 +127,13 @@ def test_report_is_the_run_as_json(restore):
     assert json.loads(Path("run.json").read_text())["status"] == "skipped"
 
 
+def test_report_goes_to_standard_output_alone(restore):
+    code, out, _ = restore("--report", "-")
+    assert code == 0
+    assert json.loads("\n".join(out))["status"] == "restored"
+    assert not Path("-").exists()
+
+
 def test_options_reach_the_run(restore):
     code, out, _ = restore(
         "--sigma", "12.5", "--profile", "gtiff", "--bands", "2", "--recipe", "landsat-30m"
@@ -152,6 +160,24 @@ def test_ranges_of_bands_and_noise_of_each(geoae, restore):
     assert restore("--bands", "3,2", "--sigma", "5.1,3.2")[1][-1].endswith("nothing to do"), (
         "the same order otherwise put"
     )
+
+
+def test_several_scenes_are_restored_into_a_folder_and_a_bad_one_stops_none(geoae, scene):
+    write(scene.with_name("other.tif"), texture(1, 60, 70).astype(np.uint16))
+    scene.with_name("bad.tif").write_text("no raster")
+    words = ["s.tif", "bad.tif", "other.tif", "--model", "identity", "-o", "out/"]
+    code, out, err = geoae("restore", *words)
+    assert code == 1
+    assert err[0].startswith("geoae: bad.tif: cannot be opened as a raster")
+    assert err[1:] == ["geoae: 1 of 3 scenes failed, for the reasons above"]
+    assert [line.partition(":")[0] for line in out] == [
+        "out/s_restored.tif",
+        "out/other_restored.tif",
+    ]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "other_restored.tif",
+        "s_restored.tif",
+    ]
 
 
 def test_foreign_output_needs_overwrite(restore, scene):
@@ -193,7 +219,8 @@ def test_other_options_are_another_result(restore):
         (["-o", "s.tif"], ["s.tif: is the input itself", "-o"]),
         (["-o", "s.tif", "--overwrite"], ["s.tif: is the input itself"]),
         (["-o", "nowhere/r.tif"], ["nowhere: no such folder"]),
-        (["-o", "."], [".: is a folder", "-o"]),
+        (["-o", "/vsimem/r.tif"], ["/vsimem/r.tif: is memory of this process", "-o"]),
+        (["-o", "zip://r.zip!r.tif"], ["geoae does not write into zip://", "-o"]),
         (["-o", "r.png"], ["r.png: geoae writes GeoTIFF, not PNG", ".tif"]),
         (["-o", "r.jp2"], ["writes GeoTIFF"]),
         (["--tile", "40", "--overlap", "64"], ["tile of 40 px", "overlap of 64 px", "--tile 128"]),

@@ -14,7 +14,7 @@ from tests.support.rasters import texture, write
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["restore"], "geoae: restore: missing argument 'INPUT'; see geoae restore --help"),
+        (["restore"], "geoae: restore: missing argument 'INPUT...'; see geoae restore --help"),
         (["polish", "s.tif"], "geoae: no such command 'polish'; see geoae --help"),
         (["restor", "s.tif"], "geoae: no such command 'restor'; did you mean restore?"),
         (
@@ -41,8 +41,8 @@ from tests.support.rasters import texture, write
         (["restore", "s.tif", "--profile", "png"], "'png' is not one of 'cog', 'gtiff'"),
         (["restore", "s.tif", "--precision", "fp8"], "'fp8' is not one of 'auto', 'fp32', 'bf16'"),
         (
-            ["restore", "s.tif", "t.tif"],
-            "geoae: restore: got unexpected extra argument (t.tif); see geoae restore --help",
+            ["inspect", "s.tif", "t.tif"],
+            "geoae: inspect: got unexpected extra argument (t.tif); see geoae inspect --help",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

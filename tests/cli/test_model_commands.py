@@ -23,3 +23,11 @@ def test_evaluate_takes_only_scenes_that_a_training_kept_out(geoae, tmp_path, mo
     assert geoae("evaluate", "--scenes", "scenes", "--kept-out-by", "train.toml")[0] == 0
     assert geoae("evaluate", "--scenes", "scenes")[0] == 0
     assert kept_out == [["kept.tif"], None]
+
+
+def test_evaluate_hands_on_what_counts_as_nodata(geoae, monkeypatch):
+    given = []
+    monkeypatch.setattr(evaluation_run, "run_evaluation", lambda *terms: given.append(terms[-1]))
+    assert geoae("evaluate", "--scenes", "scenes", "--nodata", "-9999")[0] == 0
+    assert geoae("evaluate", "--scenes", "scenes", "--nodata", "none")[0] == 1
+    assert given == [-9999]

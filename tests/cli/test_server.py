@@ -23,7 +23,8 @@ def test_a_server_outlives_its_starter_and_what_it_logs(service, home):
     """The stand-in logs a warning at each request, when nobody is left to read what it says."""
     words = (
         "from geoae.cli.server import *; from geoae.cli.services import *; import sys;"
-        " start_server(Service.at(sys.argv[1], {}, print))"
+        " from geoae.cli.console import print_log\n"
+        "with print_log(): start_server(Service.at(sys.argv[1], {}))"
     )
     starter = subprocess.run(
         [sys.executable, "-c", words, service.api], capture_output=True, text=True, check=True
@@ -72,7 +73,7 @@ def test_a_server_elsewhere_is_named(service, home):
 def test_a_server_that_ends_is_told(service, home, monkeypatch):
     monkeypatch.setenv("FAIL", "server")
     with pytest.raises(GeoaeError, match=f"the server does not answer; {home}/server.log says why"):
-        start_server(Service.at(service.api, {}, lambda line: None))
+        start_server(Service.at(service.api, {}))
 
 
 def test_a_folder_that_cannot_be_written_is_told(service, home):

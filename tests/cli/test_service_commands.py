@@ -11,10 +11,10 @@ API = "http://127.0.0.1:4999/api"
 
 @pytest.fixture
 def given(monkeypatch) -> list[tuple]:
-    """Arguments of what would start a service, without what takes the lines."""
+    """Arguments of what would start a service."""
     found: list[tuple] = []
-    monkeypatch.setattr(deploy, "deploy", lambda *words: found.append(words[:-1]))
-    monkeypatch.setattr(server, "run_server", lambda *words: found.append(words[:-1]))
+    monkeypatch.setattr(deploy, "deploy", lambda *words: found.append(words))
+    monkeypatch.setattr(server, "run_server", lambda *words: found.append(words))
 
     def run_worker(service, *words, **more):
         found.append((service.api, *words, more))

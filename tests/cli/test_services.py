@@ -23,7 +23,7 @@ def test_a_worker_does_not_start_where_that_fails(service, said, monkeypatch):
     start_server(service)
     monkeypatch.setenv("FAIL", "recover")
     with pytest.raises(GeoaeError, match=r"python -m flows\.recover: failed"):
-        run_worker(Service.at(service.api, {}, lambda line: None), 1)
+        run_worker(Service.at(service.api, {}), 1)
 
 
 def test_a_worker_without_a_server_is_told(service, said):

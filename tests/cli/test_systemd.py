@@ -10,6 +10,7 @@ import pytest
 from geoae.cli.services import Service
 from geoae.cli.systemd import write_units
 from geoae.errors import OutputError
+from tests.support.logs import logged
 
 UNITS = ["geoae-server.service", "geoae-worker.service"]
 API = "http://127.0.0.1:4211/api"
@@ -23,8 +24,8 @@ def environment(monkeypatch, tmp_path):
 
 
 def written(folder: Path, api: str = API, **places: str) -> dict[str, str]:
-    said: list[str] = []
-    write_units(Service.at(api, places, said.append), 2, folder)
+    with logged() as said:
+        write_units(Service.at(api, places), 2, folder)
     paths = sorted(folder.iterdir())
     assert [line for line in said if line.startswith("# written")] == [
         f"# written: {path}" for path in paths
@@ -115,4 +116,4 @@ def test_odd_folders_come_through(environment, tmp_path):
 def test_a_folder_that_cannot_be_written_is_told(environment, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
-        write_units(Service.at(API, {}, lambda line: None), 1, tmp_path / "file" / "units")
+        write_units(Service.at(API, {}), 1, tmp_path / "file" / "units")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import rasterio
+from scipy import ndimage
 
 from geoae.diagnosis.noise import estimate_noise, noise_model
 from geoae.diagnosis.sampling import sample
@@ -44,6 +45,60 @@ def test_what_is_invalid_does_not_count():
         found.append(estimate_noise(whole(pixels, mask)))
     assert np.array_equal(*found)
     assert found[0] == pytest.approx([10], rel=0.1)
+
+
+def hills(bands: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+    found = ndimage.gaussian_filter(
+        np.random.default_rng(seed).normal(size=(bands, height, width)), (0, 6, 6)
+    )
+    return 2500 * found / np.ptp(found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("bands", [1, 4])
+@pytest.mark.parametrize(
+    ("height", "width", "lost"), [(28, 28, 0), (9, 120, 0), (50, 40, 0), (120, 120, 0.1)]
+)
+def test_the_noise_of_few_patches_is_not_too_low(bands, height, width, lost, seed):
+    pixels = hills(bands, height, width, seed) + noise((bands, height, width), 40, seed)
+    mask = np.random.default_rng(seed).random((1, height, width)) >= lost
+    found = estimate_noise(whole(pixels, np.broadcast_to(mask, pixels.shape)))
+    assert found == pytest.approx(np.full(bands, 40), rel=0.15)
+
+
+def test_each_band_counts_where_it_is_valid():
+    sigma = np.array([10.0, 40.0, 20.0, 30.0, 50.0])
+    pixels = hills(5, 120, 240) / 5 + noise((5, 120, 240), 1) * sigma[:, None, None]
+    mask = np.ones(pixels.shape, bool)
+    mask[0, :, 100:] = False
+    mask[1, :, :140] = False
+    mask[2] = False
+    mask[3, 30:] = False
+    found = estimate_noise(whole(np.where(mask, pixels, np.nan), mask))
+    assert found == pytest.approx(sigma * [1, 1, 0, 1, 1], rel=0.1)
+    model, slope = noise_model(whole(np.where(mask, pixels, np.nan), mask))
+    assert model.tolist() == found.tolist()
+    assert not slope.any()
+
+
+def test_texture_that_some_bands_share_is_told_from_noise_beside_an_empty_band():
+    """The texture is as fine as noise, so that no band could tell by itself."""
+    texture = 60 * np.random.default_rng(0).normal(size=(1, 200, 200))
+    pixels = np.array([1.0, 2.0, 1.5, 0.0])[:, None, None] * texture + noise((4, 200, 200), 10)
+    mask = np.ones(pixels.shape, bool)
+    mask[3] = False
+    assert estimate_noise(whole(pixels, mask)) == pytest.approx([10, 10, 10, 0], rel=0.25)
+
+
+def test_noise_that_grows_is_told_at_the_mean_of_all_that_is_valid_of_a_band():
+    clean = np.linspace(100, 3000, 400)[None, None] * np.ones((2, 300, 400))
+    noisy = clean + np.sqrt(clean) * noise(clean.shape, 1)
+    mask = np.ones(clean.shape, bool)
+    mask[1, :, 200:] = False
+    sigma, slope = noise_model(whole(noisy, mask))
+    means = [clean[band][mask[band]].mean() for band in (0, 1)]
+    np.testing.assert_allclose(sigma, np.sqrt(means), rtol=0.1)
+    np.testing.assert_allclose(slope, 1, rtol=0.3)
 
 
 @pytest.mark.parametrize("shape", [(2, 100, 100), (1, 1, 1), (3, 4, 200), (1, 8, 8)])
@@ -264,3 +319,17 @@ def test_scattered_nodata_leaves_the_estimate(bands):
     mask = np.broadcast_to(np.random.default_rng(1).random(shape[1:]) > 0.15, shape)
     found = noise_model([(np.where(mask, pixels, 0), mask)])[0]
     assert found == pytest.approx([30] * bands, rel=0.1)
+
+
+def test_a_band_that_is_valid_in_a_dark_strip_alone_does_not_decide_for_the_others():
+    """Shot noise: where the strip is, there is hardly any of it."""
+    rng = np.random.default_rng(0)
+    signal = np.full((192, 900), 4000.0)
+    signal[:, :180] = 300.0
+    pixels = 4.0 * rng.poisson(signal / 4, (4, *signal.shape))
+    mask = np.ones(pixels.shape, bool)
+    mask[3, :, 180:] = False
+    sigma, growth = noise_model([(pixels, mask)])
+    mean = pixels[0].mean()
+    np.testing.assert_allclose(sigma[:3], np.sqrt(4 * mean), rtol=0.1)
+    np.testing.assert_allclose(growth[:3], 4.0, rtol=0.15)

@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -5,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.diagnosis.sampling import sample
+from geoae.diagnosis.noise import estimate_noise
+from geoae.diagnosis.sampling import count_valid, draw_sample, sample
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import RecipeError
 from geoae.radiometry.scale import Scale
@@ -41,7 +43,8 @@ def test_moments_are_those_of_the_valid_pixels():
     mask = np.random.default_rng(0).random(pixels.shape) > 0.2
     joint = mask.all(axis=0)
     found = facts(np.where(mask, pixels, 1e9), mask)
-    np.testing.assert_allclose(found.mean, pixels[:, joint].mean(axis=1))
+    own = [band[valid].mean() for band, valid in zip(pixels, mask, strict=True)]
+    np.testing.assert_allclose(found.mean, own)
     np.testing.assert_allclose(found.covariance, np.cov(pixels[:, joint], bias=True))
     assert abs(found.valid - mask.mean()) < 1e-9
 
@@ -138,3 +141,114 @@ def test_the_map_of_a_scene_has_the_spectrum_of_its_noise():
     expected = Scale.principal(found.mean, found.covariance, found.sigma, 1, shapes=shapes)
     assert np.array_equal(told.shape, expected.shape)
     assert np.ptp(told.shape) > 0.5
+
+
+class Scene:
+    """A scene of noise that is valid where ``areas`` (band, rows, columns) say; it counts what is
+    read of it.
+    """
+
+    def __init__(self, height: int, width: int, areas: list, bands: int = 1) -> None:
+        self.height, self.width, self.areas, self.bands, self.seen = height, width, areas, bands, 0
+
+    @contextmanager
+    def only(self, indices):
+        yield lambda window: self.read(window, list(indices))
+
+    def read(self, window, indices):
+        self.seen += len(indices) * window.height * window.width
+        mask = np.zeros((self.bands, window.height, window.width), bool)
+        for band, rows, cols in self.areas:
+            corner = window.row, window.col
+            inside = (
+                slice(max(part.start - at, 0), max(part.stop - at, 0))
+                for part, at in zip((rows, cols), corner, strict=True)
+            )
+            mask[(band, *inside)] = True
+        pixels = (
+            np.random.default_rng([window.row, window.col])
+            .normal(500, 10, mask.shape)
+            .astype(np.float32)
+        )
+        return pixels[indices], mask[indices]
+
+    def drawn(self):
+        return draw_sample(self.only, self.bands, self.height, self.width)
+
+
+@pytest.mark.parametrize(
+    "areas",
+    [
+        [(0, slice(0, 5490), slice(500, 509))],  # on the seam of two blocks that are searched
+        [(0, slice(508, 517), slice(0, 5490))],
+        [(0, slice(0, 5490), slice(5481, 5490))],
+        [(0, slice(0, 5490), slice(400, 719))],
+        [(0, slice(3503, 3543), slice(2999, 3039))],
+        [(0, slice(5445, 5490), slice(5445, 5490))],
+        [(0, slice(row, row + 12), slice(4 * row, 4 * row + 12)) for row in range(100, 1200, 40)],
+    ],
+    ids=["column", "row", "last columns", "wide", "island", "corner", "islets"],
+)
+def test_a_scene_is_read_twice_at_most_for_strips_and_islands(areas):
+    scene = Scene(5490, 5490, areas)
+    found = scene.drawn()
+    assert estimate_noise(found.samples) == pytest.approx([10], rel=0.15)
+    assert sum(mask.size for _, mask in found.samples) <= 32 * 192**2
+    assert scene.seen < 2.2 * 5490**2, "read until something is found, then once in all"
+
+
+def test_where_few_pixels_have_valid_neighbours_more_is_looked_at():
+    rng = np.random.default_rng(0)
+    mask = rng.random((1, 2500, 2500)) > 0.28
+    source = ArraySource(rng.normal(500, 10, mask.shape), mask)
+    found = sample(source.read, 2500, 2500)
+    assert len(found) > 16
+    assert estimate_noise(found) == pytest.approx([10], rel=0.15)
+
+
+def test_a_scene_that_is_valid_is_not_searched():
+    everywhere = [(band, slice(0, 5000), slice(0, 5000)) for band in (0, 1)]
+    scene = Scene(5000, 5000, everywhere, 2)
+    found = scene.drawn()
+    assert scene.seen == 2 * 16 * 192**2
+    assert found.kept == [0, 1]
+    shapes = [mask.shape for _, mask in found.samples]
+    assert shapes == [(2, window.height, window.width) for window in windows(5000, 5000)]
+
+
+def test_each_band_is_looked_for():
+    areas = [(0, slice(0, 3000), slice(0, 3000)), (2, slice(1204, 1244), slice(2003, 2043))]
+    found = Scene(3000, 3000, areas, 4).drawn()
+    assert found.kept == [0, 2]
+    assert (count_valid(found.samples) > 1000).all()
+    assert estimate_noise(found.samples) == pytest.approx([10, 10], rel=0.15)
+
+
+def test_a_band_with_one_valid_pixel_is_not_empty():
+    areas = [(0, slice(0, 2000), slice(0, 2000)), (1, slice(1999, 2000), slice(900, 901))]
+    found = Scene(2000, 2000, areas, 3).drawn()
+    assert found.kept == [0, 1]
+    assert count_valid(found.samples)[1] == 1
+
+
+def test_a_scene_without_a_valid_pixel_is_read_once():
+    scene = Scene(2000, 2000, [], 2)
+    found = scene.drawn()
+    assert (found.samples, found.kept) == ([], [])
+    assert scene.seen < 1.5 * 2 * 2000**2
+
+
+def test_what_is_narrow_in_a_small_scene_is_not_cut_by_windows():
+    pixels = noise((1, 700, 700), 10)
+    mask = np.zeros(pixels.shape, bool)
+    mask[:, :, 171:179] = True
+    borders = {window.col for window in windows(700, 700)}
+    assert 175 in borders, "two windows share the strip: there are no patches in either"
+    found = sample(ArraySource(pixels, mask).read, 700, 700)
+    assert estimate_noise(found) == pytest.approx([10], rel=0.15)
+
+
+def test_a_scene_of_one_window_is_read_once():
+    scene = Scene(60, 50, [(0, slice(0, 20), slice(0, 20))])
+    assert len(scene.drawn().samples) == 1
+    assert scene.seen == 60 * 50

@@ -22,7 +22,7 @@ def folder(tmp_path):
 
 
 def test_every_contender_meets_every_noise(folder, model, monkeypatch):
-    monkeypatch.setitem(measure.PEERS, "half", lambda noisy, sigma: noisy * np.float32(0.5))
+    monkeypatch.setitem(measure.BASELINES, "half", lambda noisy, sigma: noisy * np.float32(0.5))
     rows = evaluate(["identity", model], scenes_below([folder]), [0, 25], peers=["half"], side=48)
     told = [(row.scene, row.sigma, row.contender) for row in rows]
     # A clean scene asks nothing of peers that are told its noise.

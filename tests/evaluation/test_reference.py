@@ -86,3 +86,11 @@ def test_a_scene_without_a_measured_band_is_said(tmp_path):
         dataset.set_band_description(1, "SCL")
     with pytest.raises(InputError, match="no measured band"):
         Reference.read(path, "in.tif", 512)
+
+
+def test_a_value_that_the_scene_does_not_declare_is_invalid(tmp_path):
+    pixels = (1000 + texture(1, 60, 70)).astype(np.uint16)
+    pixels[:, :10] = 7
+    path = write(tmp_path / "in.tif", pixels)
+    assert Reference.read(path, "in.tif", 512).valid.all()
+    assert np.array_equal(Reference.read(path, "in.tif", 512, 7).valid, pixels[0] != 7)

@@ -7,6 +7,7 @@ import pytest
 from geoae import resources
 from geoae.errors import GeoaeError, OutputError, RecipeError
 from geoae.evaluation.run import run_evaluation
+from tests.support.logs import logged
 from tests.support.rasters import texture, write
 
 
@@ -19,8 +20,8 @@ def scenes(tmp_path):
 
 
 def ran(scenes, out, *, models="identity", kept_out=None, sigmas="25", peers=None) -> list[str]:
-    lines: list[str] = []
-    run_evaluation(models, [scenes], kept_out, sigmas, peers, 64, out, lines.append)
+    with logged() as lines:
+        run_evaluation(models, [scenes], kept_out, sigmas, peers, 64, out)
     return lines
 
 

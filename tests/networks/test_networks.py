@@ -27,7 +27,7 @@ def test_shape_stays_for_any_multiple(network, batch, rows, cols):
         residual = network(pixels, level(network, batch))
     assert residual.shape == pixels.shape
     assert residual.dtype == torch.float32
-    assert residual.std() > 1e-3
+    assert residual.abs().mean() > 1e-3
 
 
 @pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - DRAWING))

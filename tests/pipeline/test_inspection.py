@@ -90,7 +90,7 @@ def test_a_scene_without_a_measured_band_is_shown_too(scene):
         dataset.descriptions = ("SCL", "cloud mask", "QA_PIXEL")
     found = inspect(Job(source=str(scene), model="identity"))
     assert [band.treatment for band in found.bands] == ["copied: quality or class band"] * 3
-    assert found.plan.seconds == 0
+    assert found.plan.seconds < 10
 
 
 # The peak of a child begins with that of the process that starts it: a small one in between.

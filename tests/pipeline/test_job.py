@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import geoae
-from geoae.errors import RecipeError
+from geoae.errors import OutputError, RecipeError
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
-from tests.support.rasters import texture, write
+from geoae.resources import shipped_folder
+from tests.support.rasters import noise, texture, write
 from tests.support.toml import VALUES
 
 
@@ -128,3 +130,113 @@ def test_correlated_noise_needs_its_level(tmp_path):
         resolve_options(Job(source="s.tif", recipe=str(path)))
     assert resolve_options(Job(source="s.tif", recipe=str(path), sigma=4.0)).psd == "bilinear"
     assert resolve_options(Job(source="s.tif", recipe=str(path), psd="white")).psd == "white"
+
+
+@pytest.fixture
+def scene(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pixels = (texture(1, 60, 70) + noise((1, 60, 70), 9)).astype("uint16")
+    return write(tmp_path / "in.tif", pixels)
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        (None, "in_restored.tif"),
+        ("out.tif", "out.tif"),
+        ("new/", "new/in_restored.tif"),
+        ("new/deeper/", "new/deeper/in_restored.tif"),
+        ("there", "there/in_restored.tif"),
+    ],
+)
+def test_a_folder_takes_the_file(scene, target, wanted):
+    Path("there").mkdir()
+    report = geoae.restore("in.tif", target, model="identity")
+    assert report.target == wanted
+    assert Path(wanted).is_file()
+
+
+@pytest.mark.parametrize(
+    ("address", "wanted"),
+    [
+        ("file:///data/out.tif", "/data/out.tif"),
+        ("s3://bucket/out.tif", "/vsis3/bucket/out.tif"),
+        ("s3://bucket/", "/vsis3/bucket/in_restored.tif"),
+        ("gs://bucket/out.tif", "/vsigs/bucket/out.tif"),
+        ("file:///data/new/", "/data/new/in_restored.tif"),
+    ],
+)
+def test_addresses_of_rasterio(address, wanted, scene):
+    found = target_of(Job(source="in.tif", target=address))
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "target", ["zip://out.zip!x.tif", "/vsizip/a.zip/x.tif", "https://x/y.tif"]
+)
+def test_no_output_goes_into_an_archive(target, scene):
+    with pytest.raises(OutputError, match="geoae does not write into"):
+        geoae.restore("in.tif", target, model="identity")
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ('NETCDF:"{}":no2', "two_no2_restored.tif"),
+        ("netcdf:{}:no2", "two_no2_restored.tif"),
+        ('HDF5:"{}"://grid/cloud_mask', "two_grid_cloud_mask_restored.tif"),
+        ('HDF4_EOS:EOS_GRID:"{}":Grid:b01', "two_Grid_b01_restored.tif"),
+    ],
+)
+def test_variables_get_default_outputs(tmp_path, source, wanted):
+    (tmp_path / "two.nc").touch()
+    job = Job(source=source.format(tmp_path / "two.nc"))
+    assert target_of(job) == str(tmp_path / wanted)
+
+
+def test_a_variable_of_no_file_has_no_default():
+    with pytest.raises(RecipeError, match="is not a local file"):
+        target_of(Job(source='NETCDF:"missing.nc":no2'))
+
+
+def test_paths_wherever_a_path_is_meant(scene):
+    report = geoae.restore(
+        Path("in.tif"),
+        Path("out.tif"),
+        model=shipped_folder("models") / "res-cae",
+        recipe=shipped_folder("tiles") / "landsat-30m.toml",
+    )
+    assert report.status == "restored"
+
+
+@pytest.mark.parametrize("length", [246, 251])
+def test_names_up_to_what_a_file_system_takes(length, scene):
+    name = "M" * length + ".tif"
+    assert geoae.restore("in.tif", name, model="identity").status == "restored"
+    assert geoae.restore("in.tif", name, model="identity").status == "skipped"
+    assert sorted(path.name for path in Path().iterdir()) == [name, "in.tif"]
+
+
+@pytest.mark.parametrize("name", ["a[1].tif", "a*b.tif", "a?.tif", "x y's.tif"])
+def test_names_that_globs_interpret(name, scene):
+    scene.rename(name)
+    assert Path(geoae.restore(name, model="identity").target).is_file()
+    assert np.ndim(geoae.restore(name, f"out {name}", model="identity").bands) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("/vsizip/in.zip/a/B1.TIF", "new/B1_restored.tif"),
+        ("https://host/a/B1.tif?token=1", "new/B1_restored.tif"),
+        ("GTIFF_DIR:2:a/in.tif", "new/in_page2_restored.tif"),
+        ('NETCDF:"gone.nc":no2', "new/gone_no2_restored.tif"),
+    ],
+)
+def test_a_folder_takes_what_has_no_folder_of_its_own(source, wanted):
+    assert target_of(Job(source=source, target="new/")) == wanted
+
+
+def test_a_name_too_long_is_refused_in_one_line(scene):
+    with pytest.raises(OutputError, match=r"n\.tif: cannot be written \(File name too long\)"):
+        geoae.restore("in.tif", "n" * 300 + ".tif", model="identity")

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError, RecipeError
 from geoae.models.restorer import Identity, SelfEnsemble
-from geoae.pipeline import prepare as pipeline_prepare
+from geoae.pipeline import measure as pipeline_measure
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.prepare import TILE_BYTES, build_work, load_restorer, plan_for, prepare
 from geoae.pipeline.recipe import Recipe
+from geoae.pipeline.run import run
 from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
 from geoae.raster.memory import ArraySource
 from tests.support.doubles import unscaled
@@ -82,7 +83,7 @@ def test_noise_that_cannot_be_estimated_is_asked_for(scene, monkeypatch):
         def of(cls, samples, sigma=None, correlation=None):
             return dataclasses.replace(SceneStatistics.of(samples, sigma), sigma=np.array([np.nan]))
 
-    monkeypatch.setattr(pipeline_prepare, "Facts", Failing)
+    monkeypatch.setattr(pipeline_measure, "SceneStatistics", Failing)
     with pytest.raises(InputError, match=r"in\.tif: its noise cannot be estimated; give --sigma"):
         prepare(Job(source=str(scene), model="identity"))
 
@@ -125,9 +126,10 @@ def test_a_band_without_a_valid_pixel_is_named(tmp_path):
     pixels = (texture(3, 90, 130) + noise((3, 90, 130), 20)).astype(np.uint16)
     pixels[1] = 0
     found = prepare(Job(source=str(write(tmp_path / "in.tif", pixels, nodata=0))))
-    assert found.facts.sigma == pytest.approx([20, 0, 20], rel=0.25)
+    assert found.facts.sigma == pytest.approx([20, 20], rel=0.25)
+    assert (found.scene.bands, found.empty) == ((1, 3), (2,))
     assert [note.partition(": ")[2] for note in found.warnings] == [
-        "band 2 has no valid pixel: nothing changes"
+        "no valid pixel in band 2; copied unchanged"
     ]
 
 
@@ -136,7 +138,7 @@ def test_a_band_without_noise_is_named(tmp_path):
     pixels[1:] = 700
     source = str(write(tmp_path / "in.tif", pixels))
     (note,) = (note for note in prepare(Job(source=source)).warnings if "no noise" in note)
-    assert "bands 2-3 have no noise that can be seen" in note
+    assert "no noise can be seen in bands 2-3; unchanged unless --sigma is given" in note
     given = prepare(Job(source=source, model="identity")).warnings
     assert not any("no noise" in note for note in given)
 
@@ -145,15 +147,19 @@ def test_too_few_pixels_side_by_side_need_a_sigma(tmp_path):
     pixels = (texture(1, 90, 130) + noise((1, 90, 130), 20)).astype(np.uint16)
     pixels[:, ::3], pixels[:, :, ::3] = 0, 0
     source = str(write(tmp_path / "in.tif", pixels, nodata=0))
-    with pytest.raises(InputError, match=r"band 1 has too few valid pixels side by side.*--sigma"):
-        prepare(Job(source=source))
+    line = "too few valid pixels lie side by side to estimate the noise; give --sigma"
+    assert line in prepare(Job(source=source)).unknown
+    with pytest.raises(InputError, match=line):
+        run(Job(source=source))
     assert prepare(Job(source=source, sigma=20.0)).facts.sigma == [20]
     assert prepare(Job(source=source, model="identity")).unchanged == ()
 
 
 def test_a_scene_that_is_only_small_is_not_refused(tmp_path):
     source = str(write(tmp_path / "in.tif", texture(1, 12, 12).astype(np.uint16)))
-    assert "no noise that can be seen" in prepare(Job(source=source)).warnings[0]
+    found = prepare(Job(source=source))
+    assert found.unknown == ""
+    assert "too few valid pixels lie side by side to estimate the noise" in found.warnings[0]
 
 
 def test_a_spectrum_reaches_the_network_with_each_component(scene, tmp_path):

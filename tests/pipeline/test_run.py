@@ -652,3 +652,15 @@ def test_a_jpeg2000_scene_comes_out_as_it_was(tmp_path):
     source = SHARED / "scenes/real_noise/s2_10m_T33UUU_20160529_clouds_1band.jp2"
     identity(source, tmp_path / "out.tif")
     assert np.array_equal(read(tmp_path / "out.tif"), read(source))
+
+
+def test_a_strict_run_refuses_what_an_output_cannot_hold(tmp_path):
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    pixels = texture(1, 60, 70).astype(np.uint16)
+    write(source, pixels)
+    assert identity(source, target, strict=True).status == "restored"
+    write(source, pixels, APPEND_SUBDATASET="YES")
+    with pytest.raises(InputError, match=r"has 2 pages.*; or restore it without --strict"):
+        identity(source, target, strict=True, overwrite=True)
+    [told] = identity(source, target, overwrite=True).warnings
+    assert "has 2 pages" in told

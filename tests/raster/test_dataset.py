@@ -1,6 +1,9 @@
 import os
+import re
+import shutil
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +12,10 @@ import rasterio.shutil
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
 from geoae.errors import InputError, ReadError
-from geoae.raster.dataset import open_raster
+from geoae.raster.dataset import explain_unopenable, open_raster, open_source
 from geoae.raster.scene import Scene
 from geoae.tiling.window import Window
-from tests.support.rasters import SHARED, texture, write
+from tests.support.rasters import SHARED, noise, texture, write
 
 
 @pytest.fixture
@@ -98,3 +101,52 @@ def test_damage_is_an_error_on_any_thread(tmp_path):
     worker.start()
     worker.join()
     assert len(found) == 1
+
+
+def test_a_folder_names_the_rasters_in_it(tmp_path):
+    (tmp_path / "S2A.SAFE" / "GRANULE").mkdir(parents=True)
+    said = explain_unopenable(str(tmp_path / "S2A.SAFE"))
+    assert said == "it is a Sentinel-2 product without any raster; give a raster file"
+    for number in range(3):
+        (tmp_path / "S2A.SAFE" / "GRANULE" / f"B0{number}.jp2").touch()
+    said = explain_unopenable(str(tmp_path / "S2A.SAFE"))
+    assert "GRANULE/B00.jp2" in said
+    assert "GRANULE/B01.jp2 and more" in said
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar", "gztar"])
+def test_an_archive_names_an_address_that_opens(tmp_path, suffix):
+    (tmp_path / "in" / "deeper").mkdir(parents=True)
+    write(tmp_path / "in" / "deeper" / "B1.TIF", texture(1, 40, 50).astype(np.uint16))
+    (tmp_path / "in" / "note.txt").write_text("no raster")
+    archive = shutil.make_archive(str(tmp_path / "scene"), suffix, tmp_path / "in")
+    with pytest.raises(InputError, match="it is an archive") as caught, open_source(archive):
+        pass
+    address = re.search(r"like (\S+),", str(caught.value))[1]
+    with open_source(address) as dataset:
+        assert dataset.shape == (40, 50)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar", "gztar", "xztar"])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_an_archive_cut_short_is_one_line(tmp_path, suffix, share):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "B1.TIF", noise((1, 80, 90), 9).astype(np.float32))
+    whole = Path(shutil.make_archive(str(tmp_path / "scene"), suffix, tmp_path / "in"))
+    whole.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+    with pytest.raises(InputError, match=r"archive|cannot be opened"), open_source(str(whole)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("head", "name"), [(b"\x0e\x03\x13\x01", "HDF4"), (b"msid", "MrSID"), (b"", "empty")]
+)
+def test_a_format_without_a_driver_is_named(tmp_path, head, name):
+    (tmp_path / "in.dat").write_bytes(head and head + bytes(200))
+    assert name in explain_unopenable(str(tmp_path / "in.dat"))
+
+
+def test_what_gdal_can_open_is_not_explained(tmp_path):
+    source = write(tmp_path / "in.tif", texture(1, 40, 50).astype(np.uint16))
+    assert explain_unopenable(str(source)) is None
+    assert explain_unopenable("gone.tif") is None

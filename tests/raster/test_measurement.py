@@ -9,7 +9,8 @@ from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 from scipy import ndimage
 
-from geoae.raster.measurement import Claims, Verdict, is_alpha, judge
+from geoae.radiometry.band_names import CLASSES, Meaning
+from geoae.raster.measurement import BY_VALUES, Claims, Verdict, is_alpha, judge
 from geoae.system.warnings import SILENCE
 from geoae.tiling.window import windows
 from tests.support.rasters import SHARED, noise, texture
@@ -147,7 +148,9 @@ def test_no_band_of_a_real_scene_is_an_alpha(name):
         (Claims(ColorInterp.palette), "palette"),
         (Claims(ColorInterp.gray, bits="1"), "1-bit mask"),
         (Claims(ColorInterp.gray, "cloud_mask"), "quality or class band"),
-        (Claims(ColorInterp.gray, "Band 4 (quality assured)"), "quality or class band"),
+        (Claims(ColorInterp.gray, "Band 4 (quality assured)"), None),
+        (Claims(ColorInterp.gray, file=Meaning(CLASSES)), CLASSES),
+        (Claims(ColorInterp.gray, "red", classified=True), CLASSES),
     ],
 )
 def test_what_files_say(claims, kind):
@@ -171,6 +174,30 @@ def test_what_files_say(claims, kind):
 def test_the_tag_alpha_is_held_against_name_and_values(name, values, kind):
     verdict = judge(Claims(ColorInterp.alpha, name), sampled((ALPHAS | MEASUREMENTS)[values]))
     assert verdict == Verdict(kind, None if kind else "alpha")
+
+
+PATCHES = np.digitize(HILLS + noise((SIDE, SIDE), 0.03), [0.3, 0.5, 0.7])
+FLAGS = np.array([21824, 22280, 21952, 54596], np.uint16)[PATCHES]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "verdict"),
+    [
+        ("", FLAGS, Verdict(BY_VALUES)),
+        ("band 3", FLAGS, Verdict(BY_VALUES)),
+        ("cloud", whole(FOOTPRINT), Verdict(CLASSES)),
+        ("cloud", PATCHES, Verdict(CLASSES)),
+        ("cloud", NOISY, Verdict(None, CLASSES)),
+        ("class A red", PATCHES, Verdict(None)),
+        ("", PATCHES, Verdict(None)),
+        ("", whole(NOISY), Verdict(None)),
+    ],
+)
+def test_values_decide_where_the_name_does_not(name, values, verdict):
+    assert judge(Claims(ColorInterp.gray, name), sampled(values)) == verdict
+    asked = judge(Claims(ColorInterp.gray, name), sampled(values), asked=True)
+    assert asked.kind is None
+    assert judge(Claims(ColorInterp.gray, restored=True), sampled(FLAGS)) == Verdict(None)
 
 
 def test_what_geoae_has_restored_stays_a_measurement():

@@ -274,3 +274,40 @@ def test_code_in_a_vrt_does_not_run_even_where_it_is_allowed(tmp_path, monkeypat
         with scene.reader() as reader:
             reader.read(Window(0, 0, 20, 30))
     assert not ran.exists()
+
+
+def test_further_pages_are_told(tmp_path):
+    path = write(tmp_path / "in.tif", np.ones((1, 40, 40), np.uint16))
+    assert Scene.open(str(path)).losses == ()
+    write(path, np.ones((1, 40, 40), np.uint16), APPEND_SUBDATASET="YES")
+    (loss,) = Scene.open(str(path)).losses
+    assert "has 2 pages, of which only the first is restored" in loss
+    assert "GTIFF_DIR:2:" in loss
+
+
+def test_flags_by_values_are_copied_and_told(tmp_path):
+    rng = np.random.default_rng(0)
+    ground = ndimage.gaussian_filter(rng.normal(size=(200, 200)), 4)
+    ground = ground / ground.std() + rng.normal(0, 0.5, ground.shape)
+    flags = np.select([ground > 1.2, ground > 0.6, ground > -0.8], [22280, 21952, 21824], 21890)
+    red = texture(1, 200, 200)[0] + noise((200, 200), 30)
+    path = str(write(tmp_path / "in.tif", np.stack([red, flags]).astype(np.uint16)))
+    scene = Scene.open(path)
+    assert scene.bands == (1,)
+    assert scene.notes == (
+        f"{path}: band 2 is copied, since its values look like flags or classes; to restore it,"
+        " name it in --bands",
+    )
+    assert scene.has_classes
+    assert Scene.open(path, (1, 2)).bands == (1, 2)
+    assert (
+        Scene.open(str(write(tmp_path / "x_QA_PIXEL.TIF", red[None].astype(np.uint16)))).bands == ()
+    )
+
+
+def test_a_band_that_only_its_files_name_calls_flags_is_told(tmp_path):
+    pixels = texture(1, 60, 70).astype(np.uint16)
+    [note] = Scene.open(str(write(tmp_path / "LC08_QA_PIXEL.tif", pixels))).notes
+    assert "band 1 is copied, since the file's name says quality or class band" in note
+    path = write(tmp_path / "cloud_prob_lt20_nir.tif", pixels)
+    assert (Scene.open(str(path)).bands, Scene.open(str(path)).notes) == ((1,), ())

@@ -2,6 +2,7 @@
 source.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +223,36 @@ def test_a_changed_sidecar_tries_again_what_failed(source, sidecar):
     before = SceneRef(str(source), "s.tif").stamp
     source.with_name(sidecar).write_text("")
     assert SceneRef(str(source), "s.tif").stamp not in (before, "gone")
+
+
+TABLES = """<PAMDataset><PAMRasterBand band="2"><CategoryNames><Category>none</Category>
+<Category>water</Category></CategoryNames><GDALRasterAttributeTable tableType="thematic">
+<FieldDefn index="0"><Name>Value</Name><Type>0</Type><Usage>5</Usage></FieldDefn><Row index="0">
+<F>1</F></Row></GDALRasterAttributeTable></PAMRasterBand></PAMDataset>"""
+
+
+def test_class_names_and_tables_are_kept_beside_the_output(tmp_path):
+    pixels = (texture(2, 60, 70) + noise((2, 60, 70), 9)).astype("uint16")
+    source = write(tmp_path / "in.tif", pixels)
+    Path(f"{source}.aux.xml").write_text(TABLES)
+    report = geoae.restore(source, model="identity")
+    kept = Path(f"{report.target}.aux.xml").read_text()
+    assert "<Category>water</Category>" in kept
+    assert "<Name>Value</Name>" in kept
+    # An output without tables takes the sidecar of the one before away.
+    Path(f"{source}.aux.xml").unlink()
+    geoae.restore(source, model="identity", overwrite=True)
+    assert not Path(f"{report.target}.aux.xml").exists()
+
+
+@pytest.mark.parametrize("photometric", ["MINISBLACK", "RGB"])
+@pytest.mark.parametrize("order", list(itertools.permutations("123")), ids="".join)
+def test_bands_of_a_view_keep_their_colours_in_any_order(tmp_path, monkeypatch, photometric, order):
+    monkeypatch.chdir(tmp_path)
+    pixels = (texture(3, 60, 70) + noise((3, 60, 70), 9)).astype("uint16")
+    write("in.tif", pixels, photometric=photometric)
+    view = f"vrt://in.tif?bands={','.join(order)}"
+    geoae.restore(view, "out.tif", model="identity")
+    with rasterio.open(view) as given, rasterio.open("out.tif") as found:
+        assert found.colorinterp == given.colorinterp
+    assert np.array_equal(read("out.tif"), pixels[[int(band) - 1 for band in order]])

@@ -7,9 +7,9 @@ from geoae.verification.candidate import subject_of
 from tests.support.rasters import noise, texture, write
 
 
-def bench(scene=None) -> Bench:
+def bench(scene=None, nodata=None) -> Bench:
     with subject_of("identity", "cpu", "fp32", {}) as subject:
-        return Bench.of(subject, None if scene is None else str(scene))
+        return Bench.of(subject, None if scene is None else str(scene), nodata)
 
 
 def test_the_synthetic_scene_is_always_the_same_and_noisy():
@@ -57,3 +57,11 @@ def test_a_small_scene_is_continued_and_its_holes_are_filled(tmp_path):
 def test_a_scene_that_shows_nothing_is_refused(tmp_path, pixels, nodata, said):
     with pytest.raises(InputError, match=said):
         bench(write(tmp_path / "s.tif", pixels, nodata=nodata))
+
+
+def test_a_value_that_the_scene_does_not_declare_is_no_measurement(tmp_path):
+    pixels = (1000 + texture(1, 700, 700) + noise((1, 700, 700), 20)).astype(np.uint16)
+    pixels[:, 340:360] = 7
+    path = write(tmp_path / "s.tif", pixels)
+    assert bench(path).pixels.min() == 7
+    assert bench(path, 7).pixels.min() > 900

@@ -3,6 +3,7 @@
 Importing this module registers the accessor with xarray.
 """
 
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -10,13 +11,12 @@ import dask.array
 import numpy as np
 import rioxarray  # noqa: F401  registers da.rio, which knows an array's nodata
 import xarray
-from rasterio.enums import ColorInterp
 
+from geoae.accessor.bands import band_names, is_class_variable, named_classes
 from geoae.accessor.dimensions import Dimensions
 from geoae.accessor.lazy import LazyRestoration
 from geoae.errors import InputError, RecipeError
 from geoae.pipeline.job import Job
-from geoae.raster.measurement import Claims
 
 __all__ = ["GeoaeAccessor", "GeoaeDatasetAccessor"]
 
@@ -39,8 +39,8 @@ class GeoaeAccessor:
         """Restore the array lazily.
 
         Noise and map to model units are one node of the graph, drawn from windows all over the
-        scene; each slab is another. Bands whose names say that they hold flags or classes are
-        copied.
+        scene; each slab is another. Bands that hold flags or classes, by their names or by their
+        values, are copied; a warning says so, of values when they are computed.
 
         Args:
             **options: as for ``geoae.restore``, without those about files.
@@ -66,10 +66,20 @@ class GeoaeAccessor:
         ordered = array.transpose(*dimensions.order)
         bands = 1 if dimensions.band is None else array.sizes[dimensions.band]
         pixels = dask.array.asarray(ordered.data).reshape(-1, bands, *ordered.shape[-2:])
-        names = _band_names(array, dimensions.band, bands)
-        copied = [index for index, name in enumerate(names) if _holds_classes(name)]
+        names = band_names(array, dimensions.band, bands)
+        if job.bands:
+            copied = []
+        elif bands == 1 and is_class_variable(array):
+            copied = named_classes(job.source, ["flags"])
+        else:
+            copied = named_classes(job.source, names)
         lazy = LazyRestoration.of(
-            job, pixels.shape[1:], array.dtype, declared=_nodata(array), copied=copied
+            job,
+            pixels.shape[1:],
+            array.dtype,
+            declared=_nodata(array),
+            copied=copied,
+            names=names,
         )
         restored = dask.array.stack([lazy.build(scene) for scene in pixels])
         # Stacking forgets the byte order.
@@ -148,11 +158,15 @@ def _restore_together(
 ) -> dict[Hashable, xarray.DataArray]:
     """Restore variables of one grid as the bands of one scene; return them by name."""
     if len(arrays) == 1 or Dimensions.of(arrays[0]).band is not None:
-        return {
-            array.name: array if _is_class_variable(array) else array.geoae.restore(**options)
-            for array in arrays
-        }
-    measured = [array for array in arrays if not _is_class_variable(array)]
+        return {array.name: array.geoae.restore(**options) for array in arrays}
+    measured = [array for array in arrays if not is_class_variable(array)]
+    for array in arrays:
+        if is_class_variable(array):
+            warnings.warn(
+                f"Dataset: {array.name} is copied, since its name or attributes are those of flags,"
+                f" classes or angles; to restore it: ds[{array.name!r}].geoae.restore(bands=[1])",
+                stacklevel=4,
+            )
     if not measured:
         return {}
     scene = xarray.DataArray(
@@ -162,6 +176,7 @@ def _restore_together(
     ).assign_coords(
         {name: coord for name, coord in measured[0].coords.items() if name in measured[0].dims}
     )
+    scene = scene.assign_coords(band=[str(array.name) for array in measured])
     scene.rio.write_nodata(measured[0].rio.nodata, inplace=True)
     restored = scene.geoae.restore(**options)
     return {
@@ -170,33 +185,10 @@ def _restore_together(
     }
 
 
-def _is_class_variable(array: xarray.DataArray) -> bool:
-    """Whether a variable holds classes or flags: by CF's attributes, its name or its long name."""
-    by_attribute = bool({"flag_values", "flag_masks", "flag_meanings"} & set(array.attrs))
-    return by_attribute or any(
-        _holds_classes(str(name)) for name in (array.name, array.attrs.get("long_name"))
-    )
-
-
 def _nodata(array: xarray.DataArray) -> float | None:
     """Return the value that marks invalid pixels, in the type of the array."""
     nodata = array.rio.nodata
     return None if nodata is None else np.asarray(nodata).astype(array.dtype).item()
-
-
-def _band_names(array: xarray.DataArray, band: Hashable | None, count: int) -> list[str]:
-    """Return the names of the bands, from their coordinate or rioxarray's ``long_name``, else
-    empty.
-    """
-    if band is not None and band in array.coords and array.coords[band].dtype.kind in "OU":
-        return [str(name) for name in array.coords[band].values]
-    names = array.attrs.get("long_name", "")
-    listed = [names] if isinstance(names, str) else list(names)
-    return [str(name) for name in listed] if len(listed) == count else [""] * count
-
-
-def _holds_classes(name: str) -> bool:
-    return Claims(ColorInterp.undefined, name).kind is not None
 
 
 def _without_stale_notes(array: xarray.DataArray) -> xarray.DataArray:

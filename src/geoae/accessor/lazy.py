@@ -2,7 +2,8 @@
 another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +11,23 @@ import dask
 import dask.array
 import numpy as np
 
-from geoae.diagnosis.sampling import grids_of, has_enough_valid
-from geoae.diagnosis.statistics import SceneStatistics, find_untold
+from geoae.accessor.bands import select_measurements, warn
+from geoae.diagnosis.sampling import Drawn, draw_sample, has_enough_valid
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
+from geoae.pipeline.measure import explain_empty, explain_unchanged, explain_unknown
 from geoae.pipeline.prepare import load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
-from geoae.radiometry.nodata import Nodata, combine_nodata, is_measured, refuse_foreign_fill
+from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
 from geoae.radiometry.psd import read_psd
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
-from geoae.tiling.window import reflect, windows
-from geoae.types import Floats, Pixels, Samples
+from geoae.tiling.window import Read, Window, reflect, windows
+from geoae.types import Floats, Mask, Nodata, Pixels, Samples
 
 __all__ = ["LazyRestoration"]
 
@@ -32,6 +35,8 @@ __all__ = ["LazyRestoration"]
 Noise = tuple[list[float] | None, Floats | None]
 # Tile rows a chunk: each chunk computes one more row of tiles above it.
 TILE_ROWS = 4
+# A scene of fewer bytes is read whole where it is searched for valid pixels.
+AT_ONCE = 512 << 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,6 +57,8 @@ class LazyRestoration:
     """Indices of the bands that are restored."""
     nodata: Nodata
     """Nodata values of all bands in DN."""
+    names: Sequence[str] | None = None
+    """Names of the chosen bands whose values decide too; None where the job names its bands."""
 
     @classmethod
     def of(
@@ -62,6 +69,7 @@ class LazyRestoration:
         *,
         declared: float | None,
         copied: Sequence[int],
+        names: Sequence[str],
     ) -> "LazyRestoration":
         """Decide for scenes of ``shape`` (band, y, x).
 
@@ -71,6 +79,7 @@ class LazyRestoration:
             dtype: type of their pixels.
             declared: the value of invalid pixels that the array declares, in DN, or None.
             copied: indices of bands that are restored only where the job names them.
+            names: what each band is called, empty where nothing says.
 
         Raises:
             InputError: the job names a band that is not there, or a nodata value that ``dtype``
@@ -91,9 +100,9 @@ class LazyRestoration:
         model = ModelSpec.of(job, options)
         restorer = load_restorer(model)
         plan = plan_for(options, restorer, height, width, len(chosen))
-        return cls(
-            job.source, options, model, restorer, plan, chosen, combine_nodata(declared, given)
-        )
+        undecided = None if options.bands else [names[band] for band in chosen]
+        nodata = combine_nodata(declared, given)
+        return cls(job.source, options, model, restorer, plan, chosen, nodata, undecided)
 
     def build(self, given: dask.array.Array) -> dask.array.Array:
         """Return the restored scene of ``given`` (band, y, x) in DN, of the same type, as a
@@ -103,16 +112,16 @@ class LazyRestoration:
             return given
         scene = _to_working_dtype(given)
         plan, (count, height, width) = self.plan, scene.shape
-        sigma = self.options.known_sigma(self.source, [band + 1 for band in self.chosen])
-        bands = scene[self.chosen]
-        samples = [
-            [bands[(slice(None), *window.slices())] for window in windows(height, width, *grid)]
-            for grid in grids_of(height, width)
-        ]
-        source = None if isinstance(self.restorer, Identity) else self.source
+        bands, numbers = scene[self.chosen], [band + 1 for band in self.chosen]
+        sigma = self.options.known_sigma(self.source, numbers)
         psd = self.options.psd
         correlation = None if psd is None else read_psd(psd, len(self.chosen))
-        facts = dask.delayed(_facts)(samples, self.nodata, (sigma, correlation), source)
+        looks = [bands[(slice(None), *window.slices())] for window in windows(height, width)]
+        whole = _Unread(bands, self.nodata, self.source, numbers)
+        is_noise_needed = sigma is None and not isinstance(self.restorer, Identity)
+        facts = dask.delayed(_facts)(
+            looks, whole, (sigma, correlation), self.names, is_noise_needed
+        )
         remote = dask.delayed(RemoteWork)(self.model, self.restorer.digest, self.options, facts)
         node = dask.delayed(_slab)
         rows = []
@@ -157,24 +166,81 @@ def _find_source_rows(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     return int(rows.min()), int(rows.max()) + 1
 
 
+class _Unread:
+    """Bands of a scene that are read only when they are asked for: Dask does not look into it."""
+
+    __slots__ = ("bands", "nodata", "numbers", "source")
+
+    def __init__(
+        self, bands: dask.array.Array, nodata: Nodata, source: str, numbers: Sequence[int]
+    ) -> None:
+        self.bands, self.nodata, self.source, self.numbers = bands, nodata, source, numbers
+
+    @contextmanager
+    def only(self, indices: Sequence[int]) -> Iterator[Read]:
+        """Open the bands of some ``indices``."""
+        bands = self.bands[list(indices)]
+        if bands.nbytes <= AT_ONCE:  # its chunks may be as large as the scene
+            bands = dask.array.from_array(bands.compute(), chunks=-1)
+
+        def read(window: Window) -> tuple[Pixels, Mask]:
+            pixels = bands[(slice(None), *window.slices())].compute()
+            return pixels, is_measured(pixels, self.nodata)
+
+        yield read
+
+
 def _facts(
-    samples: list[list[Pixels]], nodata: Nodata, noise: Noise, source: str | None
+    first: list[Pixels],
+    whole: _Unread,
+    noise: Noise,
+    names: Sequence[str] | None,
+    is_noise_needed: bool,
 ) -> SceneStatistics:
-    """Statistics of a scene; those of a ``source`` that is named must tell of its noise."""
-    found: Samples = []
-    for grid in samples:
-        found = [(pixels, is_measured(pixels, nodata)) for pixels in grid]
-        if has_enough_valid(found):
-            break
-    sigma, correlation = noise
-    facts = SceneStatistics.of(found, sigma, correlation)
-    asked = source and sigma is None and facts.valid < 1
-    if asked and find_untold(found, facts.sigma).size:
-        raise InputError(
-            f"{source}: too few valid pixels side by side were found to estimate the noise; give"
-            " sigma, or restore a part that has more"
+    """Measure a scene; Python warnings name the bands that will stay as they are.
+
+    Args:
+        first: windows of the first grid, ``(band, row, col)`` each; mostly they are enough.
+        whole: the scene, which is read where they are not.
+        noise: noise of each band in DN, or None where it is to be estimated; its normalised
+            autocovariances, or None where it is white.
+        names: name of each band, or None where all are measurements, whatever their values.
+        is_noise_needed: whether the user must be told of bands whose noise is not known.
+
+    """
+    bands, height, width = whole.bands.shape
+    samples: Samples = [(pixels, is_measured(pixels, whole.nodata)) for pixels in first]
+    drawn = Drawn(samples, list(range(bands)))
+    if not has_enough_valid(samples):
+        drawn = draw_sample(whole.only, bands, height, width)
+    numbers = [whole.numbers[band] for band in drawn.kept]
+    lines = explain_empty(whole.source, [one for one in whole.numbers if one not in numbers])
+    if names is not None and drawn.kept:
+        kept_names = [names[band] or str(whole.numbers[band]) for band in drawn.kept]
+        drawn = _select(drawn, select_measurements(whole.source, kept_names, drawn.samples))
+        numbers = [whole.numbers[band] for band in drawn.kept]
+    if not drawn.kept:
+        facts = SceneStatistics.none()
+    else:
+        sigma, correlation = noise
+        facts = SceneStatistics.of(
+            drawn.samples,
+            sigma and [sigma[band] for band in drawn.kept],
+            None if correlation is None else correlation[drawn.kept],
         )
-    return facts
+    if is_noise_needed:
+        if unknown := explain_unknown(whole.source, drawn.samples, facts):
+            raise InputError(unknown)
+        lines += explain_unchanged(whole.source, numbers, drawn.samples, facts)
+    for line in lines:
+        warn(line)
+    return facts.embed(drawn.kept, bands)
+
+
+def _select(drawn: Drawn, indices: Sequence[int]) -> Drawn:
+    """Return the sample of the bands of some ``indices``."""
+    samples = [(pixels[list(indices)], mask[list(indices)]) for pixels, mask in drawn.samples]
+    return Drawn(samples, [drawn.kept[index] for index in indices])
 
 
 def _slab(

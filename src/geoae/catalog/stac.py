@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from geoae.errors import InputError
+from geoae.radiometry.band_names import interpret_file_name, interpret_name
 from geoae.resources import require_extra
 from geoae.system.files import is_local
 
@@ -14,6 +15,17 @@ __all__ = ["items"]
 # Media types of what GDAL restores; an asset without a type is judged by its name.
 RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")
 SUFFIXES = (".tif", ".tiff", ".jp2")
+# Fields by which the extensions classification and file say that values are flags or classes.
+CLASSES = ("classification:classes", "classification:bitfields", "file:values")
+# Where the bands of an asset are listed: by STAC 1.1, and by the extensions before it.
+BANDS = ("bands", "raster:bands", "eo:bands")
+# STAC's names of roles of what is no measurement.
+ROLES = {
+    *("mask", "data-mask", "quality", "qa", "cloud", "cloud-shadow", "shadow", "snow-ice"),
+    *("water-mask", "land-water", "saturation", "date", "confidence", "uncertainty"),
+    *("incidence-angle", "local-incidence-angle", "azimuth", "sun-azimuth", "sun-elevation"),
+    *("view-angle", "angle", "terrain-shadow", "terrain-occlusion", "terrain-illumination"),
+}
 # A store's name in fsspec, which reads the catalogue, and in GDAL, which reads its scenes.
 S3, VSIS3 = "s3://", "/vsis3/"
 
@@ -115,7 +127,11 @@ def _get_update_time(item: Any) -> float:
 
 
 def _rasters(item: Any) -> Iterable[tuple[str, str, float]]:
-    rasters = {key: asset for key, asset in item.get_assets().items() if _is_raster(asset)}
+    rasters = {
+        key: asset
+        for key, asset in item.get_assets().items()
+        if _is_raster(asset) and not _holds_classes(key, asset)
+    }
     data = {
         key: asset for key, asset in rasters.items() if "data" in (asset.roles or [])
     } or rasters
@@ -129,8 +145,32 @@ def _rasters(item: Any) -> Iterable[tuple[str, str, float]]:
         )
 
 
+def _holds_classes(key: str, asset: Any) -> bool:
+    """Whether an asset holds flags, classes or angles and nothing else.
+
+    By STAC's classification and file extensions, by its roles, and by the names of asset and file.
+    """
+    listed = [asset.extra_fields[name] for name in BANDS if asset.extra_fields.get(name)]
+    bands: list[dict[str, Any]] = listed[0] if listed else []
+    told = [asset.extra_fields, *([] if len(bands) > 1 else bands)]
+    if any(field.get(name) for field in told for name in CLASSES):
+        return True
+    if len(bands) > 1 and all(any(band.get(name) for name in CLASSES) for band in bands):
+        return True
+    # What is true of one band need not be true of all, and data may be of clouds.
+    if len(bands) > 1:
+        return False
+    is_data = "data" in (asset.roles or [])
+    if not is_data and ROLES & set(asset.roles or []):
+        return True
+    said = [interpret_name(key)]
+    if not is_data:
+        said += [interpret_name(asset.title or ""), interpret_file_name(str(asset.href))]
+    return any(one.kind is not None and one.sure for one in said)
+
+
 def _is_raster(asset: Any) -> bool:
-    if "overview" in (asset.roles or []) or "thumbnail" in (asset.roles or []):
+    if {"overview", "thumbnail", "metadata"} & set(asset.roles or []):
         return False
     if asset.media_type:
         return str(asset.media_type).startswith(RASTERS)

@@ -14,7 +14,11 @@ from geoae.errors import OutputError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from geoae.pipeline.job import Job
+
 __all__ = ["cli"]
+
+STANDARD_OUTPUT = Path("-")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -27,43 +31,73 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@click.argument("source", metavar="INPUT")
+@click.argument("source", metavar="INPUT...", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
     "target",
     metavar="OUTPUT",
-    help="By default INPUT's name with _restored.tif, beside it.",
+    help="A file, or a folder; by default INPUT's name with _restored.tif, beside it.",
 )
 @with_options
 @click.option("--overwrite", is_flag=True, help="Replace an output that is another result.")
 @click.option("--fresh", is_flag=True, help="Discard what an interrupted run left.")
 @click.option(
+    "--strict", is_flag=True, help="Refuse a scene of which the output cannot hold something."
+)
+@click.option(
     "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="PATH.json",
-    help="Write all figures.",
+    help="Write all figures; - writes them to standard output, in place of the summary.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
-def restore(report: Path | None, quiet: bool, **options: Any) -> None:
-    """Restore one scene."""
-    from geoae.cli.console import progress, summary, warn
-    from geoae.pipeline.job import Job, target_of
-    from geoae.pipeline.run import run
+def restore(
+    source: tuple[str, ...],
+    target: str | None,
+    report: Path | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Restore scenes, one after the other."""
+    from geoae.archive.batch import jobs_of, restore_jobs
+    from geoae.cli.console import show_error
+    from geoae.pipeline.job import Job
 
     silence_libraries()
-    job = Job.checked(**options)
+    if (target or "").startswith("/vsimem/"):
+        raise OutputError(
+            f"{target}: is memory of this process, which ends with it; name a file with -o"
+        )
+    if len(source) == 1:
+        _restore_one(Job.checked(source=source[0], target=target, **options), report, quiet)
+        return
+    if report and report != STANDARD_OUTPUT:
+        raise OutputError(
+            f"{report}: is one report for {len(source)} scenes; give --report - or one scene"
+        )
+    jobs = jobs_of(source, target, **options)
+    restore_jobs(jobs, lambda job: _restore_one(job, report, quiet), show_error)
+
+
+def _restore_one(job: "Job", report: Path | None, quiet: bool) -> None:
+    from geoae.cli.console import progress, summary, warn
+    from geoae.pipeline.job import target_of
+    from geoae.pipeline.run import run
+
     if report:
         _refuse_report(report, job.source, target_of(job))
     with progress(quiet) as on_progress:
         result = run(job, on_progress, warn)
     _write_report(report, result)
-    if not quiet:
+    if not quiet and report != STANDARD_OUTPUT:
         summary(result)
 
 
 def _refuse_report(report: Path, source: str, target: str | None) -> None:
     """Raise ``OutputError`` where a report cannot be written, or would replace input or output."""
+    if report == STANDARD_OUTPUT:
+        return
     if report.is_dir() or not report.parent.is_dir():
         raise OutputError(
             f"{report}: is no file in a folder that is there; give --report another path"
@@ -78,7 +112,9 @@ def _refuse_report(report: Path, source: str, target: str | None) -> None:
 
 def _write_report(path: Path | None, report: "BaseModel") -> None:
     try:
-        if path:
+        if path == STANDARD_OUTPUT:
+            click.echo(report.model_dump_json(indent=2))
+        elif path:
             path.write_text(report.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise OutputError(
@@ -114,6 +150,9 @@ def models() -> None:
 @click.option(
     "--scene", metavar="FILE", help="A raster, whose middle is used; by default a synthetic scene."
 )
+@click.option(
+    "--nodata", metavar="VALUE", help="Value of the scene's pixels without a measurement."
+)
 @DEVICE
 @PRECISION
 @click.option(
@@ -128,19 +167,27 @@ def models() -> None:
     help="Write the figures into the model's card, if every check passed.",
 )
 def verify(
-    model: str, scene: str | None, device: str, precision: str, report: Path | None, into_card: bool
+    model: str,
+    scene: str | None,
+    nodata: str | None,
+    device: str,
+    precision: str,
+    report: Path | None,
+    into_card: bool,
 ) -> None:
     """Measure what geoae promises, with MODEL on this machine; exit 1 if a promise is not kept.
 
     MODEL: a shipped model's name, a model folder, or identity.
     """
     from geoae.cli.console import say, show_verification
+    from geoae.pipeline.job import Job
     from geoae.verification.run import into_card as write_card
     from geoae.verification.run import verify as run
 
     if report:
         _refuse_report(report, scene or "", None)
-    found = run(model, scene, device=device, precision=precision)
+    fill = Job.checked(source=scene or "", nodata=nodata).nodata
+    found = run(model, scene, device=device, precision=precision, nodata=fill)
     show_verification(found)
     _write_report(report, found)
     found.require()

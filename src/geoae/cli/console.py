@@ -1,5 +1,6 @@
 """Output of the command: progress, summaries, tables."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from geoae.verification.run import VerifyReport
 
 __all__ = [
+    "print_log",
     "progress",
     "say",
+    "show_error",
     "show_inspection",
     "show_models",
     "show_verification",
@@ -38,9 +41,33 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+class _Printer(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+@contextmanager
+def print_log() -> Iterator[None]:
+    """Print what geoae logs to standard output, line by line."""
+    logger, printer = logging.getLogger("geoae"), _Printer(logging.INFO)
+    before = logger.level
+    logger.addHandler(printer)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(printer)
+
+
 def warn(text: str) -> None:
     """Print a warning to standard error, apart from the figures."""
     print(f"geoae: warning: {text}", file=sys.stderr, flush=True)
+
+
+def show_error(error: Exception) -> None:
+    """Print the error of one scene among several to standard error, in one line."""
+    print("geoae: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -112,12 +139,8 @@ def _size(rows: int, columns: int, bands: int) -> str:
 
 
 def _otherwise(reason: str) -> str:
-    """Say how to restore a band that is copied because of its tag or name."""
-    return (
-        "; to restore it, name it in --bands"
-        if reason in ("alpha", "quality or class band")
-        else ""
-    )
+    """Say how to restore a band that is copied because of its tag, name or values."""
+    return "" if reason == "not among --bands" else "; to restore it, name it in --bands"
 
 
 def summary(report: RestoreReport) -> None:
@@ -170,7 +193,7 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
         table.add_row(
             str(band.index),
             band.name,
-            "" if band.nodata is None else f"{band.nodata:g}",
+            "" if band.nodata is None else f"{float(band.nodata):g}",
             *figures,
             band.treatment,
         )
@@ -178,8 +201,8 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
     for note in found.notes:
         say(note)
     for band in found.bands:
-        reason = band.treatment.removeprefix("copied: ")
-        if cure := _otherwise(reason):
+        kind, _, reason = band.treatment.partition(": ")
+        if kind == "copied" and (cure := _otherwise(reason)):
             say(f"band {band.index} will be {band.treatment}{cure}")
     plan = found.plan
     say(

@@ -5,10 +5,10 @@ hand, and Prefect is not imported.
 """
 
 import json
+import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from geoae.cli.systemd import write_units
 from geoae.errors import GeoaeError
 
 __all__ = ["Setup", "deploy"]
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,45 +42,41 @@ class Setup:
     """Folder to write systemd units into, instead of all else."""
 
 
-def deploy(setup: Setup, say: Callable[[str], None]) -> None:
+def deploy(setup: Setup) -> None:
     """Set up what does not exist yet. With ``setup.worker`` it does not return.
 
     A second call changes only what differs from the first.
 
     Args:
         setup: options.
-        say: takes each command before it runs.
 
     Raises:
         GeoaeError: a command fails, or no server answers.
 
     """
-    service = Service.at(setup.api, {"GEOAE_INBOX": setup.inbox, "GEOAE_OUTBOX": setup.outbox}, say)
+    service = Service.at(setup.api, {"GEOAE_INBOX": setup.inbox, "GEOAE_OUTBOX": setup.outbox})
     if setup.systemd is not None:
         write_units(service, setup.limit, setup.systemd)
         return
-    say(f"cd {shlex.quote(str(service.home))}")
+    LOG.info("cd %s", shlex.quote(str(service.home)))
     for name, value in service.environment.items():
         if os.environ.get(name) != value:
-            say(f"export {name}={shlex.quote(value)}")
+            LOG.info("export %s=%s", name, shlex.quote(value))
     _require_server(service, setup.server)
     service.prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
     service.prefect("work-pool", "set-concurrency-limit", POOL, str(setup.limit))
     service.prefect("--no-prompt", "deploy", "--all")
     _create_automations(service)
-    say("# ready; a worker is started, in any shell, with:")
-    say(
-        format_command(
-            service, [sys.executable, "-m", "geoae", "worker", "--limit", str(setup.limit)]
-        )
-    )
+    LOG.info("# ready; a worker is started, in any shell, with:")
+    worker = [sys.executable, "-m", "geoae", "worker", "--limit", str(setup.limit)]
+    LOG.info("%s", format_command(service, worker))
     if setup.worker:
         run_worker(service, setup.limit)
 
 
 def _require_server(service: Service, start: bool) -> None:
     if service.answers():
-        service.say(f"# a server answers at {service.api}")
+        LOG.info("# a server answers at %s", service.api)
     elif start and service.is_here:
         start_server(service)
     else:

@@ -1,5 +1,6 @@
 """Run the command ``geoae``: every error becomes one line and an exit code."""
 
+import io
 import logging
 import os
 import sys
@@ -24,6 +25,10 @@ def main() -> None:
     heard = install_handlers()
     if sys.stdout is None:  # the parent process closed it
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that is not of UTF-8 shows other characters than ASCII by their codes.
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(encoding="ascii", errors="backslashreplace")
     try:
         cli.main(prog_name="geoae", standalone_mode=False)
         sys.stdout.flush()

@@ -122,6 +122,9 @@ def train(
     default=Path("geoae-evaluation"),
     show_default=True,
 )
+@click.option(
+    "--nodata", metavar="VALUE", help="Value of pixels without a measurement, as of restore."
+)
 def evaluate(
     models: str | None,
     places: tuple[Path, ...],
@@ -130,14 +133,18 @@ def evaluate(
     peers: str | None,
     crop: int,
     out: Path,
+    nodata: str | None,
 ) -> None:
     """Measure models on scenes under known noise, which they are not told."""
-    from geoae.cli.console import say
+    from geoae.cli.console import print_log
     from geoae.evaluation.run import run_evaluation
+    from geoae.pipeline.job import Job
     from geoae.training.config import TrainConfig
 
     kept_out = TrainConfig.read(kept_out_by).validation if kept_out_by else None
-    run_evaluation(models, places, kept_out, sigmas, peers, crop, out, say)
+    fill = Job.checked(source="", nodata=nodata).nodata
+    with print_log():
+        run_evaluation(models, places, kept_out, sigmas, peers, crop, out, fill)
 
 
 @click.command()
@@ -155,7 +162,8 @@ def evaluate(
 )
 def demo(out: Path, scene: Path | None) -> None:
     """Add known noise to a real scene, restore it, and show picture and figures."""
-    from geoae.cli.console import say
+    from geoae.cli.console import print_log
     from geoae.evaluation.demo import run_demo
 
-    run_demo(out, say, scene)
+    with print_log():
+        run_demo(out, scene)

@@ -1,5 +1,6 @@
 """Prefect's server: start it in the background, or become it."""
 
+import logging
 import os
 import shlex
 import subprocess
@@ -14,28 +15,29 @@ from geoae.errors import GeoaeError
 
 __all__ = ["run_server", "start_server"]
 
+LOG = logging.getLogger(__name__)
+
 # The server's HTTPS proxy, unless one is set: a closed port. The server downloads the worker
 # registry from GitHub, and no setting prevents that; where it fails, the server uses its own copy.
 NOBODY = "http://127.0.0.1:9"
 SERVER_SECONDS = 180.0
 
 
-def run_server(host: str, port: int, say: Callable[[str], None]) -> NoReturn:
+def run_server(host: str, port: int) -> NoReturn:
     """Become Prefect's server.
 
     Args:
         host: address to listen on.
         port: port to listen on.
-        say: takes each command before it runs.
 
     Raises:
         GeoaeError: Prefect is not installed.
 
     """
-    service = Service.at(f"http://{f'[{host}]' if ':' in host else host}:{port}/api", {}, say)
+    service = Service.at(f"http://{f'[{host}]' if ':' in host else host}:{port}/api", {})
     service.module("flows.silence")
     words = ["server", "start", "--host", host, "--port", str(port)]
-    say(f"prefect {shlex.join(words)}")
+    LOG.info("prefect %s", shlex.join(words))
     proxy = {} if {"HTTPS_PROXY", "https_proxy"} & set(os.environ) else {"HTTPS_PROXY": NOBODY}
     become_prefect(service, words, SETTINGS | os.environ | proxy)
 
@@ -59,7 +61,7 @@ def start_server(service: Service) -> None:
             " its address with --api, or stop it with prefect server stop"
         )
     if pid:
-        service.say(f"# a server is there (PID {pid}) and will answer soon")
+        LOG.info("# a server is there (PID %d) and will answer soon", pid)
         _wait(
             service,
             lambda: _server_of(folder)[0] == pid,
@@ -80,7 +82,7 @@ def _start_in_background(service: Service, folder: Path, listen: Sequence[str]) 
     Its PID is written where ``prefect server stop`` looks for it.
     """
     log, noted = folder / "server.log", folder / "server.pid"
-    service.say(f"geoae server {shlex.join(listen)} >>{shlex.quote(str(log))} 2>&1 &")
+    LOG.info("geoae server %s >>%s 2>&1 &", shlex.join(listen), shlex.quote(str(log)))
     folder.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         process = subprocess.Popen(

@@ -55,10 +55,11 @@ def deploy(**options: Any) -> None:
     """Set up scheduled restoration on Prefect: server, pool, deployments, worker; needs the extra
     flows.
     """
-    from geoae.cli.console import say
+    from geoae.cli.console import print_log
     from geoae.cli.deploy import Setup, deploy
 
-    deploy(Setup(**options), say)
+    with print_log():
+        deploy(Setup(**options))
 
 
 @click.command()
@@ -69,10 +70,11 @@ def deploy(**options: Any) -> None:
 )
 def worker(api: str, limit: int, healthcheck: bool) -> None:
     """Run a worker of geoae deploy: start lost runs again, then wait for new ones."""
-    from geoae.cli.console import say
+    from geoae.cli.console import print_log
     from geoae.cli.services import Service, run_worker
 
-    run_worker(Service.at(api, {}, say), limit, healthcheck=healthcheck)
+    with print_log():
+        run_worker(Service.at(api, {}), limit, healthcheck=healthcheck)
 
 
 @click.command()
@@ -86,7 +88,8 @@ def worker(api: str, limit: int, healthcheck: bool) -> None:
 )
 def server(host: str, port: int) -> None:
     """Run the Prefect server of geoae deploy, without telemetry."""
-    from geoae.cli.console import say
+    from geoae.cli.console import print_log
     from geoae.cli.server import run_server
 
-    run_server(host, port, say)
+    with print_log():
+        run_server(host, port)

@@ -3,11 +3,12 @@
 Both are Prefect's own commands, shown before they run; Prefect is not imported.
 """
 
+import logging
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +29,8 @@ __all__ = [
     "list_variables",
     "run_worker",
 ]
+
+LOG = logging.getLogger(__name__)
 
 POOL = "gpu"
 # Disable telemetry, and give a busy machine time to start the server.
@@ -59,19 +62,14 @@ class Service:
     """Folder of ``prefect.yaml`` and ``flows``, in which commands run."""
     environment: dict[str, str]
     """Environment variables of the commands."""
-    say: Callable[[str], None]
-    """Takes each command before it runs."""
 
     @classmethod
-    def at(
-        cls, api: str, places: Mapping[str, str | None], say: Callable[[str], None]
-    ) -> "Service":
+    def at(cls, api: str, places: Mapping[str, str | None]) -> "Service":
         """Describe the service at an address.
 
         Args:
             api: address of Prefect's API.
             places: folders by the environment variable that names them.
-            say: takes each command before it runs.
 
         Raises:
             GeoaeError: ``api`` is not the address of a server, or Prefect is not installed.
@@ -85,7 +83,6 @@ class Service:
             api,
             shipped_folder("flows").parent,
             os.environ | settings | given | {"PREFECT_API_URL": api},
-            say,
         )
 
     @property
@@ -121,7 +118,7 @@ class Service:
 
         """
         if not quiet:
-            self.say(f"prefect {shlex.join(words)}")
+            LOG.info("prefect %s", shlex.join(words))
         return self.module("prefect", *words)
 
     def module(self, name: str, *words: str) -> str:
@@ -218,7 +215,7 @@ def run_worker(service: Service, limit: int, *, healthcheck: bool = False) -> No
             f"{service.api}: no Prefect server answers; start it with geoae server, or give its"
             " address with --api"
         )
-    service.say("python -m flows.recover  # runs that have lost their process start again")
+    LOG.info("python -m flows.recover  # runs that have lost their process start again")
     done = subprocess.run(
         [sys.executable, "-m", "flows.recover"],
         cwd=service.home,
@@ -236,7 +233,7 @@ def run_worker(service: Service, limit: int, *, healthcheck: bool = False) -> No
         str(limit),
         *(["--with-healthcheck"] if healthcheck else []),
     ]
-    service.say(f"prefect {shlex.join(words)}")
+    LOG.info("prefect %s", shlex.join(words))
     become_prefect(service, words, MEMORY | service.environment)
 
 

@@ -1,5 +1,6 @@
 """systemd units, so that server and worker outlive a login and a restart of the machine."""
 
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from geoae.cli.services import Service, list_variables
 from geoae.errors import OutputError
 
 __all__ = ["write_units"]
+
+LOG = logging.getLogger(__name__)
 
 SERVER, WORKER = "geoae-server.service", "geoae-worker.service"
 # KillMode=mixed sends SIGTERM to the worker alone, which ends its run without a state; the next
@@ -60,11 +63,11 @@ def write_units(service: Service, limit: int, folder: Path) -> None:
             raise OutputError(
                 f"{path}: cannot be written ({error.strerror}); choose another folder"
             ) from error
-        service.say(f"# written: {path}")
-    service.say("# start them, now and whenever the machine starts, with:")
-    service.say("systemctl --user daemon-reload")
-    service.say(f"systemctl --user enable --now {shlex.join(units)}")
-    service.say("loginctl enable-linger  # so that they outlive your login")
+        LOG.info("# written: %s", path)
+    LOG.info("# start them, now and whenever the machine starts, with:")
+    LOG.info("systemctl --user daemon-reload")
+    LOG.info("systemctl --user enable --now %s", shlex.join(units))
+    LOG.info("loginctl enable-linger  # so that they outlive your login")
 
 
 def _server(service: Service) -> str:

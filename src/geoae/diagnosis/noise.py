@@ -10,11 +10,14 @@ from geoae.diagnosis.clipping import Line, find_limits, unclip_patches
 from geoae.diagnosis.growth import LEAST_SHARE, fit_growth
 from geoae.diagnosis.patches import (
     FEWEST,
+    FEWEST_IN_ALL,
+    PLENTY,
     SIDE,
     Patches,
     cut_patches,
     gradient_energy,
     group_bands,
+    have_one_mask,
     pure_noise_energy,
 )
 from geoae.diagnosis.prediction import subtract_prediction
@@ -30,9 +33,9 @@ ROUNDS = 3
 COPIED = 0.03
 # How many of the least eigenvalues are looked at, and by how much the root of their mean is low in
 # white noise for each square root of pixels over patches. Measured with patches that overlap; the
-# limit for the least one is 1 (Silverstein, Annals of Probability 13(4), 1985). With fewer bands
-# there are more patches, and texture makes up for it.
-OF_FEW_BANDS, OF_MANY_BANDS, WITHOUT_TEXTURE = (1, 0.0), (1, 0.9), (12, 0.45)
+# limit for the least one is 1 (Silverstein, Annals of Probability 13(4), 1985). Of few bands there
+# are PLENTY of patches, where texture makes up for it, unless the scene is small or mostly invalid.
+LEAST, WITHOUT_TEXTURE = (1, 0.9), (12, 0.45)
 # Of many bands the others leave hardly any texture: the band itself counts only where it shows so
 # much less.
 CLEARLY_LESS = 0.9
@@ -102,23 +105,17 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
         samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``, of one scene.
 
     Returns:
-        Standard deviation in DN, and growth of the variance in DN, ``(band,)`` each; a growth of 0
-        where the noise is constant.
-
-    Where pixels heap up at a band's lowest or highest value, its noise is clipped there, and less
-    of it is left near that value. Then the patches are given back the signal and the contrast that
-    the noise found so far says they had, and the noise is estimated again until it no longer
-    changes. What is returned is the noise before clipping.
-
-    Args:
-        samples: pairs of pixels in DN and mask ``(band, row, col)``, True = valid, of one scene.
-
-    Returns:
         Standard deviation of the noise where the signal is the band's mean, in DN, ``(band,)``; and
         the growth of its variance with the signal, in DN, ``(band,)``: 0 where it is constant.
 
     """
-    sigma, growth = _for_each_group(samples, _fit_patches)
+    sigma, growth, seen_at = _for_each_group(samples, _fit_patches)
+    if growth.any() and not have_one_mask(samples):
+        for band in np.flatnonzero(growth):
+            # From the mean of what bands share to that of all pixels of this one.
+            mean = np.concatenate([pixels[band][mask[band]] for pixels, mask in samples])
+            mean = mean.mean(dtype=np.float64)
+            sigma[band] = Line(sigma[band], growth[band], seen_at[band]).deviation(mean)
     return sigma, growth
 
 
@@ -137,14 +134,18 @@ def _for_each_group(
     return tuple(np.concatenate(values)[order] for values in zip(*found, strict=True))
 
 
-def _fit_patches(patches: Patches) -> tuple[Floats, Floats]:
-    """``noise_model`` of patches that are valid in all of their bands."""
+def _fit_patches(patches: Patches) -> tuple[Floats, Floats, Floats]:
+    """``noise_model`` of patches that are valid in all of their bands, and their mean signal."""
+    if not patches.count:
+        none = np.zeros(len(patches.values))
+        return none, none, none
+    means = patches.level.mean(axis=1)
     alone = _estimate_alone(patches, patches.bands)
     middle = patches.values[:, :, SIDE * SIDE // 2]
     limits = [find_limits(*band) for band in zip(middle, alone[:, 0], strict=True)]
     if not np.isfinite(limits).any():
-        return _fit_lines(patches, patches.bands, alone)
-    return _fit_clipped_bands(patches, alone, limits)
+        return *_fit_lines(patches, patches.bands, alone), means
+    return *_fit_clipped_bands(patches, alone, limits), means
 
 
 def _fit_clipped_bands(patches: Patches, alone: Floats, limits: Limits) -> tuple[Floats, Floats]:
@@ -244,10 +245,9 @@ def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
     """Estimate the noise of some ``bands``, each by itself, and the mean signal there, ``(of bands,
     2)``.
     """
-    floor = OF_MANY_BANDS if patches.few or patches.scarce else OF_FEW_BANDS
     each = ((band, patches.values[band]) for band in bands)
     return np.array(
-        [_weak_texture(patches, band, own, gradient_energy(own), floor) for band, own in each]
+        [_weak_texture(patches, band, own, gradient_energy(own), LEAST) for band, own in each]
     )
 
 
@@ -265,9 +265,7 @@ def _estimate_all(
     The growth is computed only where ``growing`` asks for it. ``alone`` (band, 2) is the result of
     ``_estimate_alone`` for all bands. Results are ``(of bands,)``.
     """
-    floor, most = (WITHOUT_TEXTURE, 1 / CLEARLY_LESS) if patches.few else (OF_FEW_BANDS, 1.0)
-    if patches.scarce and not patches.few:
-        floor = OF_MANY_BANDS
+    floor, most = (WITHOUT_TEXTURE, 1 / CLEARLY_LESS) if patches.few else (LEAST, 1.0)
     found = []
     for band, residual, factor in subtract_prediction(patches, bands, alone[:, 0]):
         energy, (sigma, seen_at), growth = gradient_energy(residual), alone[band], 0.0
@@ -295,27 +293,29 @@ def _weak_texture(
     signal, informative = patches.level[band], patches.select_informative(band, energy)
     if not informative.all():
         values, signal, energy = values[informative], signal[informative], energy[informative]
-    if len(values) < FEWEST:
+    if len(values) < FEWEST_IN_ALL:
         return 0.0, 0.0
-    weak = np.ones(len(values), bool)
-    variance, seen_at = _least_variance(values, *floor), signal.mean()
+    weak, share = np.ones(len(values), bool), 0.0 if patches.few else min(len(values) / PLENTY, 1.0)
+    variance, seen_at = _least_variance(values, *floor, share), signal.mean()
     for _ in range(ROUNDS):
         before, weak = weak, energy < pure_noise_energy() * variance
         if weak.sum() < FEWEST or np.array_equal(weak, before):
             break
         variance, seen_at = (
-            _least_variance(values.compress(weak, axis=0), *floor),
+            _least_variance(values.compress(weak, axis=0), *floor, share),
             signal[weak].mean(),
         )
     return float(np.sqrt(variance)), float(seen_at)
 
 
-def _least_variance(values: Floats, count: int, error: float) -> float:
-    """Return the mean of the ``count`` least eigenvalues of the covariance of ``values`` (patch,
-    pixel).
+def _least_variance(values: Floats, count: int, error: float, share: float) -> float:
+    """Mean of the ``count`` least eigenvalues of the covariance of ``values`` (patch, pixel), less
+    the sampling ``error`` of its root.
 
-    It is corrected for the sampling ``error`` of its root.
+    Of the error none is taken away where ``values`` belong to as many patches as need no
+    correction, all of it where they are a small ``share`` of so many.
     """
     centred = values - values.mean(axis=0)
     least = np.linalg.eigvalsh(centred.T @ centred / (len(values) - 1))[:count].mean()
-    return max(float(least), 0.0) / (1 - error * SIDE / np.sqrt(len(values))) ** 2
+    low, usual = (1 - error * SIDE * np.array([1.0, share**1.5]) / np.sqrt(len(values))).tolist()
+    return max(float(least), 0.0) / (low / usual) ** 2

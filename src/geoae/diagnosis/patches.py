@@ -12,13 +12,16 @@ from geoae.types import Floats, Mask, Samples
 
 __all__ = [
     "FEWEST",
+    "FEWEST_IN_ALL",
     "FEW_BANDS",
+    "PLENTY",
     "SIDE",
     "Patches",
     "count_places",
     "cut_patches",
     "gradient_energy",
     "group_bands",
+    "have_one_mask",
     "most_patches",
     "pure_noise_energy",
 ]
@@ -31,9 +34,11 @@ FEW_BANDS = 24
 FEWEST_PATCHES = 2_000
 # Below this number of patches a covariance of 25 x 25 means nothing.
 FEWEST = 200
-# Below this number of patches, or this share of those that a scene without nodata would give, the
-# scene is looked at pixel by pixel.
-SCARCE, SCARCE_SHARE = 2_000, 0.2
+# With fewer patches of a band than these, its noise would now and then be wrong by a fifth.
+FEWEST_IN_ALL = 400
+# So many patches tell as much of the noise as those of a scene without nodata do: bands that share
+# them are looked at together. With fewer, the sampling errors of a covariance are corrected.
+PLENTY = 10_000
 # Share of pure noise whose gradients pass for weak texture (Liu, Tanaka and Okutomi, IEEE TIP
 # 22(12), 2013).
 CONFIDENCE = 1 - 1e-6
@@ -55,8 +60,6 @@ class Patches:
     """Part of the noise variance that clipping has left, ``(band, patch)``; None where nothing is
     clipped.
     """
-    scarce: bool = False
-    """Whether nodata leaves so few patches that sampling errors of covariances matter."""
 
     @property
     def bands(self) -> NDArray[np.intp]:
@@ -100,32 +103,28 @@ def most_patches(bands: int) -> int:
 
 
 def cut_patches(samples: Samples) -> Patches:
-    """Cut about ``most_patches`` patches, evenly spread over ``samples``.
-
-    ``samples`` are pairs of pixels and mask ``(band, row, col)``.
+    """About ``most_patches`` patches, evenly spread over what is valid in all bands of ``samples``:
+    pairs of pixels and mask ``(band, row, col)``.
     """
     bands = len(samples[0][0])
     most, few = most_patches(bands), bands > FEW_BANDS
-    room = [max(p.shape[1] - SIDE + 1, 0) * max(p.shape[2] - SIDE + 1, 0) for p, _ in samples]
-    step = max(1, int(np.sqrt(sum(room) / most)))
-    places = [_find_places(mask, step) for _, mask in samples]
-    expected = sum(room) / step**2
-    scarce = sum(map(len, places)) < min(SCARCE, SCARCE_SHARE * expected)
-    if scarce and step > 1:
-        # Patches that overlap more tell more than few ones.
-        there = sum(len(_find_places(mask, 1)) for _, mask in samples)
-        step = max(1, int(np.sqrt(there / most)))
-        places = [_find_places(mask, step) for _, mask in samples]
+    whole = [_is_whole(_share_mask(mask))[0] for _, mask in samples]
+    there = sum(map(np.count_nonzero, whole))
+    step = max(1, int(np.sqrt(there / most)))
+    places = [_find_places(valid, step) for valid in whole]
+    if 2 * sum(map(len, places)) * step**2 < there:
+        # Masks that repeat themselves, like lines that are missing, may fall out of step.
+        step, places = 1, [_find_places(valid, 1) for valid in whole]
     covered = sum(map(len, places)) * step**2
-    if few:
-        # A step of whole pixels could leave four times as many.
-        thin = max(1.0, sum(map(len, places)) / most)
+    # A step of whole pixels may leave four times as many; of many bands that would be too many.
+    thin = max(1.0, sum(map(len, places)) / (most if few else 4 * most))
+    if thin > 1:
         places = [some[np.arange(0, len(some), thin).astype(int)] for some in places]
     ends = np.cumsum([0, *map(len, places)])
     values = np.empty((bands, ends[-1], SIDE * SIDE))
     for (pixels, _), some, first, stop in zip(samples, places, ends, ends[1:], strict=False):
         values[:, first:stop] = pixels.reshape(bands, -1)[:, some]
-    return Patches(values, few, min(covered, ends[-1] * SIDE * SIDE), scarce=scarce)
+    return Patches(values, few, min(covered, ends[-1] * SIDE * SIDE))
 
 
 def count_places(samples: Samples) -> NDArray[np.intp]:
@@ -146,55 +145,72 @@ def count_places(samples: Samples) -> NDArray[np.intp]:
     return counts
 
 
+def have_one_mask(samples: Samples) -> bool:
+    """Whether all bands of ``samples`` are valid at the same pixels."""
+    return all(bool((mask == mask[:1]).all()) for _, mask in samples)
+
+
 def group_bands(samples: Samples) -> list[NDArray[np.intp]]:
-    """Tell which bands can be looked at together: those that are valid in the same places.
+    """Tell which bands can be looked at together, since they are valid in the same places.
+
+    The bands of a group share at least half of the patches that any of them has, so none decides
+    where the others are looked at. From the band with most patches down, each one joins the first
+    group that allows it.
 
     Args:
         samples: pairs of pixels and mask ``(band, row, col)``.
 
     Returns:
-        Indices of the bands of each group. One group of all where they share enough patches, or
-        half of those of the band that has the fewest.
+        Indices of the bands of each group, ascending.
 
     """
-    everything = np.arange(len(samples[0][1]))
-    if all(mask.all() for _, mask in samples):
-        return [everything]
-    together: Samples = [(pixels, _shared(mask)) for pixels, mask in samples]
-    shared = int(count_places(together)[0])
-    if shared >= SCARCE:
-        return [everything]
-    own = count_places(samples)
-    if not own.any() or shared >= own[own > 0].min() / 2:
-        return [everything]
-    packed = np.concatenate(
-        [np.packbits(m.reshape(len(m), -1), axis=1) for _, m in samples], axis=1
+    if have_one_mask(samples):
+        return [np.arange(len(samples[0][1]))]
+    whole = np.concatenate(
+        [np.packbits(_is_whole(m).reshape(len(m), -1), axis=1) for _, m in samples], axis=1
     )
-    group = np.unique(packed, axis=0, return_inverse=True)[1].ravel()
-    return [np.flatnonzero(group == one) for one in range(group.max() + 1)]
+    own = np.array([_count_bits(places) for places in whole])
+    groups: list[tuple[NDArray[np.uint8], list[int]]] = []
+    for band in np.argsort(-own, kind="stable"):
+        for at, (shared, members) in enumerate(groups):
+            together = shared & whole[band]
+            if _count_bits(together) >= max(own[members[0]] / 2, FEWEST_IN_ALL):
+                groups[at] = (together, [*members, int(band)])
+                break
+        else:
+            groups.append((whole[band], [int(band)]))
+    return [np.sort(members) for _, members in groups]
 
 
-def _shared(mask: Mask) -> Mask:
-    """Which pixels are valid in all bands, ``(1, row, col)``."""
+def _count_bits(packed: NDArray[np.uint8]) -> int:
+    return int(np.count_nonzero(np.unpackbits(packed)))
+
+
+def _share_mask(mask: Mask) -> Mask:
+    """Return which pixels are valid in all bands, ``(1, row, col)``."""
     return np.logical_and.reduce(mask, axis=0, keepdims=True)
 
 
 def _is_whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether the patch that begins at a pixel is valid, ``(band, row, col)``."""
     height, width = (max(size - SIDE + 1, 0) for size in mask.shape[1:])
-    rows = np.logical_and.reduce([mask[:, i : i + height] for i in range(SIDE)])
-    return np.logical_and.reduce([rows[:, :, i : i + width] for i in range(SIDE)])
+    rows = mask[:, :height].copy()
+    for shift in range(1, SIDE):
+        rows &= mask[:, shift : shift + height]
+    whole = rows[:, :, :width].copy()
+    for shift in range(1, SIDE):
+        whole &= rows[:, :, shift : shift + width]
+    return whole
 
 
-def _find_places(mask: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
-    """Return the pixels of each patch that is valid in all bands, ``(patch, pixel)``, in a flat
-    band.
+def _find_places(whole: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
+    """Where in a flat band the pixels of each patch are, ``(patch, pixel)``.
+
+    ``whole`` (row, col): whether the patch that begins at a pixel is valid, of which every
+    ``step``-th row and column counts.
     """
-    height, width = mask.shape[1:]
-    if min(height, width) < SIDE:
-        return np.zeros((0, SIDE * SIDE), np.intp)
-    valid = _is_whole(_shared(mask))[0, ::step, ::step]
-    corners = np.argwhere(valid) @ np.array([step * width, step])
+    width = whole.shape[1] + SIDE - 1
+    corners = np.argwhere(whole[::step, ::step]) @ np.array([step * width, step])
     places: NDArray[np.intp] = (
         corners[:, None] + np.add.outer(np.arange(SIDE) * width, np.arange(SIDE)).ravel()
     )

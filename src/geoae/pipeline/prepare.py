@@ -1,27 +1,25 @@
 """Decide everything about a job before any work: scene, statistics, model and plan."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from geoae.diagnosis.sampling import sample
-from geoae.diagnosis.statistics import SceneStatistics, find_empty, find_untold
+from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work
 from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, plan_text, request_digest
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
+from geoae.pipeline.measure import Measured, measure
 from geoae.pipeline.recipe import Recipe
-from geoae.pipeline.source import Source
-from geoae.radiometry.nodata import FillValue, find_fill, read_border
+from geoae.radiometry.nodata import FillValue
 from geoae.radiometry.psd import read_psd
 from geoae.radiometry.scale import Scale
 from geoae.raster.scene import Scene
 from geoae.raster.tags import already_restored_warning, read_history
 from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
-from geoae.types import Samples
+from geoae.tiling.source import Source
 
 __all__ = ["Prepared", "build_work", "load_restorer", "plan_for", "prepare"]
 
@@ -50,8 +48,12 @@ class Prepared:
     """The restorations that made the source, if it is an output of geoae."""
     fill: FillValue | None = None
     """A value that fills much of the source, though nothing says that it is nodata."""
+    empty: tuple[int, ...] = ()
+    """Bands that are copied, since none of their pixels is valid."""
     unchanged: tuple[str, ...] = ()
     """Lines on bands that will stay as they are."""
+    unknown: str = ""
+    """Why nothing can be restored unless the noise is given; empty where something can."""
 
     @property
     def warnings(self) -> list[str]:
@@ -63,7 +65,8 @@ class Prepared:
     def notes(self) -> list[str]:
         """What to look at in the scene before it is restored."""
         fill = [self.fill.note(self.job.source)] if self.fill else []
-        return [*self.scene.notes, *fill, *self.unchanged]
+        unknown = [self.unknown] if self.unknown else []
+        return [*self.scene.losses, *self.scene.notes, *fill, *self.unchanged, *unknown]
 
     @property
     def target(self) -> str:
@@ -72,8 +75,10 @@ class Prepared:
 
     @property
     def request_digest(self) -> str:
-        """Digest of all that is known before a pixel is read."""
-        return request_digest(self.options, self.scene, self.work.restorer, self.job.precision)
+        """Digest of all that was known before a pixel was read."""
+        bands = tuple(sorted((*self.scene.bands, *self.empty)))
+        opened = replace(self.scene, bands=bands)
+        return request_digest(self.options, opened, self.work.restorer, self.job.precision)
 
     @property
     def fingerprint(self) -> str:
@@ -109,67 +114,31 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         job.source, None if options.bands is None else tuple(options.bands), options.nodata
     )
     restorer = load_restorer(ModelSpec.of(job, options))
-    facts, fill, unchanged = SceneStatistics.none(), None, []
+    found, ignored = Measured(scene, SceneStatistics.none()), []
     if scene.bands:
+        is_noise_needed = not isinstance(restorer, Identity)
         sigma = options.known_sigma(job.source, scene.bands)
         correlation = None if options.psd is None else read_psd(options.psd, len(scene.bands))
-        with scene.reader() as reader:
-            samples = sample(reader.read, scene.height, scene.width)
-            edges = read_border(reader.read, scene.height, scene.width)
-        release_memory()  # of GDAL's blocks
-        facts, fill = SceneStatistics.of(samples, sigma, correlation), find_fill(samples, edges)
-        if not isinstance(restorer, Identity):
-            unchanged = _explain_unchanged(scene, samples, facts, told=sigma is not None)
-            if correlation is not None and not restorer.takes_spectrum:
-                unchanged.append(f"{restorer.name}: takes no spectrum of the noise; psd is ignored")
-        del samples
+        found = measure(scene, sigma, correlation, is_noise_needed=is_noise_needed)
+        if is_noise_needed and correlation is not None and not restorer.takes_spectrum:
+            ignored = [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"]
         release_memory()
+    facts = found.facts
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
-    work = build_work(options, restorer, scene, facts.scale(restorer.channels))
+    work = build_work(options, restorer, found.scene, facts.scale(restorer.channels))
     return Prepared(
-        job, options, scene, facts, work, read_history(job.source), fill, tuple(unchanged)
+        job,
+        options,
+        found.scene,
+        facts,
+        work,
+        read_history(job.source),
+        found.fill,
+        found.empty,
+        (*found.unchanged, *ignored),
+        found.unknown,
     )
-
-
-def _explain_unchanged(
-    scene: Scene, samples: Samples, facts: SceneStatistics, *, told: bool
-) -> list[str]:
-    """Lines on bands that a network will leave as they are.
-
-    Raises ``InputError`` where there is something to restore, but too little to tell the noise.
-    """
-    untold = find_untold(samples, facts.sigma)
-    # A scene that is valid throughout is only small.
-    if untold.size and not told and facts.valid < 1:
-        raise InputError(
-            f"{scene.source}: {_name_bands(scene, untold)} too few valid pixels side by side to"
-            " estimate the noise; give --sigma"
-        )
-    empty = find_empty(samples)
-    still = np.setdiff1d(np.flatnonzero(facts.sigma == 0), empty)
-    lines = []
-    if empty.size:
-        lines.append(f"{scene.source}: {_name_bands(scene, empty)} no valid pixel: nothing changes")
-    if still.size and not told:
-        lines.append(
-            f"{scene.source}: {_name_bands(scene, still)} no noise that can be seen: nothing"
-            " changes; give --sigma where you know better"
-        )
-    return lines
-
-
-def _name_bands(scene: Scene, indices: NDArray[np.intp]) -> str:
-    """The restored bands of these ``indices`` as the subject of a sentence, ``has`` included."""
-    numbers = [scene.bands[index] for index in indices]
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    listed = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-    return f"band {listed} has" if len(numbers) == 1 else f"bands {listed} have"
 
 
 def load_restorer(spec: ModelSpec) -> Restorer:

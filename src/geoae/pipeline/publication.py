@@ -1,7 +1,6 @@
 """The last step of a restoration: assemble the parts, check the file, and give it its name."""
 
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +13,11 @@ from geoae.diagnosis.noise import estimate_noise
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
 from geoae.pipeline.prepare import Prepared
+from geoae.raster.dataset import open_raster
 from geoae.raster.geotiff import assemble
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
-from geoae.raster.sidecars import publish, sidecars_of
+from geoae.raster.sidecars import publish, remove_draft, sidecars_of, write_aux
 from geoae.raster.tags import with_history
 from geoae.system.files import file_name, is_local
 from geoae.system.memory import allocate_small_pieces, release_memory
@@ -55,7 +55,7 @@ def publish_result(prepared: Prepared, store: PartStore) -> CheckResult:
     scene, target = prepared.scene, prepared.target
     local = Path(target) if is_local(target) else store.folder / Path(target).name
     # Among the parts: what a killed run leaves of it goes with them.
-    draft = store.folder / f"{local.name}.{uuid.uuid4().hex[:8]}.part"
+    draft = store.folder / f"{local.stem[:32]}.{uuid.uuid4().hex[:8]}.part"
     parts = store.parts(list(prepared.work.plan.slabs())) if scene.bands else []
     try:
         profile, tags = str(prepared.options.profile), _tags(prepared)
@@ -68,8 +68,11 @@ def publish_result(prepared: Prepared, store: PartStore) -> CheckResult:
                 profile=profile,
                 tags=tags,
                 mistagged=scene.mistagged,
+                classes=scene.has_classes,
             )
             release_memory()
+            with open_raster(scene.source) as dataset:
+                write_aux(dataset, draft)
             _refuse_changed_source(scene)
             found = check(prepared, str(draft))
         _refuse_changed_source(scene)
@@ -81,8 +84,7 @@ def publish_result(prepared: Prepared, store: PartStore) -> CheckResult:
         store.remove()  # the parts hold the same pixels
         raise RejectedError(f"{error} (kept as {rejected})") from error
     finally:
-        with suppress(OSError):  # it goes with its folder
-            draft.unlink(missing_ok=True)
+        remove_draft(draft)
     if not is_local(target):
         try:
             if sidecars_of(target):

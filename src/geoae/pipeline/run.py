@@ -1,6 +1,7 @@
 """Carry out a job: compute what is missing, publish the whole, report it."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -13,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from geoae.errors import OutputError, RejectedError
+from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.distributed import active_client, restore_on_cluster
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.fingerprint import fingerprint_of
@@ -28,6 +29,9 @@ from geoae.system.files import is_local
 from geoae.tiling.plan import Slab
 
 __all__ = ["Progress", "run"]
+
+# Bytes of a name beside which names of parts and drafts still fit into the 255 of a file system.
+LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,15 @@ def run(
 
     """
     started = time.monotonic()
+    if job.target and job.target.endswith("/") and is_local(job.target):
+        _make_folder(Path(job.target))
     prepared = prepare(job)
     target = prepared.target
     refuse_target(job.source, target)
+    if job.strict and prepared.scene.losses:
+        raise InputError(f"{prepared.scene.losses[0]}; or restore it without --strict")
+    if prepared.unknown:
+        raise InputError(prepared.unknown)
     for warning in prepared.warnings:
         on_warning(warning)
     if found := _check_existing_target(prepared):
@@ -91,6 +101,15 @@ def run(
         found = publish_result(prepared, store)
         store.remove()
     return _report(prepared, started, found, status="restored", resumed=len(done), counts=counts)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another -o"
+        ) from error
 
 
 def _check_existing_target(prepared: Prepared) -> CheckResult | None:
@@ -161,7 +180,10 @@ def _folder(target: str) -> Path:
     files.
     """
     if is_local(target):
-        return Path(target).with_name(f".{Path(target).name}.geoae")
+        name = Path(target).name
+        if len(os.fsencode(name)) > LONGEST:
+            name = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:32]
+        return Path(target).with_name(f".{name}.geoae")
     try:
         folder = Path(tempfile.gettempdir())
     except FileNotFoundError as error:

@@ -11,11 +11,10 @@ import numpy as np
 
 from geoae.errors import InputError
 from geoae.tiling.window import Window
-from geoae.types import Mask, Pixels, Samples
+from geoae.types import Mask, Nodata, Pixels, Samples
 
 __all__ = [
     "FillValue",
-    "Nodata",
     "can_hold",
     "combine_nodata",
     "find_fill",
@@ -39,8 +38,6 @@ SIDE = 64
 # Bands that are searched for values close to fill: hundreds of them would take gigabytes.
 FEW_BANDS = 4
 
-# The value or values that mark pixels without a measurement; None where there is none.
-Nodata = float | int | tuple[float | int, ...] | None
 # No measurement is beyond this in any unit: larger values are undeclared nodata, and float32 would
 # overflow.
 BEYOND = 1e30

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.radiometry.nodata import Nodata, nodata_values
-from geoae.types import Mask, Pixels
+from geoae.radiometry.nodata import nodata_values
+from geoae.types import Mask, Nodata, Pixels
 
 __all__ = ["subtract"]
 

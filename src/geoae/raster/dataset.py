@@ -1,10 +1,15 @@
 """Open rasters so that damage is an error, and only geoae reports it."""
 
+import lzma
 import os
 import re
 import stat
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
@@ -21,8 +26,8 @@ __all__ = [
     "DAMAGED",
     "STRICT",
     "check_openable",
+    "explain_unopenable",
     "no_codec",
-    "nothing_there",
     "on_disk",
     "one_line",
     "open_raster",
@@ -47,6 +52,29 @@ use_one_thread("rasterio", lambda: STRICT.update(GDAL_NUM_THREADS="1"))
 NO_CODEC = re.compile(
     r"missing codec (?:of )?(code \d+|\w+)|Unsupported JPEG data precision (\d+)|(undefined filter)"
 )
+
+# Suffixes of rasters to name in a folder or an archive, how many are looked at, and how many named.
+RASTERS = {".tif", ".tiff", ".jp2", ".img", ".vrt", ".nc", ".h5"}
+MANY, FEW, SHOWN = 1000, 10, 2
+TAR = re.compile(r"\.(?:tar(?:\.\w+)?|tgz)$", re.IGNORECASE)
+BROKEN = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+# First bytes of formats whose drivers GDAL is often built without.
+FORMATS = {
+    "HDF4": (b"\x0e\x03\x13\x01", "HDF4"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    "netCDF": (b"CDF", "netCDF"),
+    "GRIB": (b"GRIB", "GRIB"),
+    "MrSID": (b"msid", "MrSID"),
+    "JPEGXL": (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+}
 
 
 @contextmanager
@@ -88,14 +116,75 @@ def check_openable(source: str) -> None:
         return
 
 
-def nothing_there(source: str) -> str | None:
-    """Say why GDAL cannot open ``source`` where that is obvious; else None."""
+def explain_unopenable(source: str) -> str | None:
+    """Say why GDAL cannot open a source, and what to give instead, where that can be told.
+
+    Args:
+        source: name of the source.
+
+    Returns:
+        Reason and cure for an empty file, a folder, an archive, and a format whose driver this
+        GDAL lacks; else None.
+
+    """
     with suppress(OSError, ValueError):
         path = Path(source)
         if path.is_dir():
-            return "it is a folder"
+            return _explain_folder(path)
         if path.is_file() and not path.stat().st_size:
-            return "the file is empty"
+            return "the file is empty; get it again"
+        if path.is_file():
+            return _explain_archive(path) or _explain_format(path)
+    return None
+
+
+def _explain_folder(folder: Path) -> str:
+    files = sorted(islice(folder.rglob("*"), MANY))
+    rasters = [str(file) for file in files if file.suffix.lower() in RASTERS]
+    kind = "a Sentinel-2 product" if folder.suffix.lower() == ".safe" else "a folder"
+    if not rasters:
+        return f"it is {kind} without any raster; give a raster file"
+    more = " and more" if len(rasters) > SHOWN else ""
+    return (
+        f"it is {kind}; give rasters in it, one or several: {' '.join(rasters[:SHOWN])}{more}, with"
+        " -o DIR for their outputs"
+    )
+
+
+def _explain_archive(archive: Path) -> str | None:
+    """Name rasters in a ZIP or TAR archive by the addresses under which GDAL opens them."""
+    prefix = "/vsitar/" if TAR.search(archive.name) else "/vsizip/"
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                names = opened.namelist()
+        elif tarfile.is_tarfile(archive):
+            # Members of a compressed one are found only by unpacking all before them.
+            prefix, few = "/vsitar/", MANY if archive.suffix == ".tar" else FEW
+            with tarfile.open(archive) as members:
+                names = [one.name.removeprefix("./") for one in islice(members, few)]
+        elif TAR.search(archive.name) or archive.suffix.lower() == ".zip":
+            return "it is no archive, or a damaged one; get it again"
+        else:
+            return None
+    except BROKEN as error:
+        return f"it is an archive that is cut short or damaged ({one_line(error)}); get it again"
+    rasters = [name for name in names if Path(name).suffix.lower() in RASTERS]
+    name = next(iter(rasters), "NAME.tif")
+    return f"it is an archive; give a raster in it, like {prefix}{archive}/{name}, with -o OUTPUT"
+
+
+def _explain_format(path: Path) -> str | None:
+    with path.open("rb") as file:
+        head = file.read(16)
+    with rasterio.Env() as env:
+        drivers = env.drivers()
+    for driver, (magic, name) in FORMATS.items():
+        if head.startswith(magic) and driver not in drivers:
+            return (
+                f"it is {name}, for which this GDAL ({rasterio.__gdal_version__}) has no driver;"
+                " convert it to GeoTIFF where GDAL has one (gdal_translate)"
+            )
     return None
 
 
@@ -129,10 +218,11 @@ def open_source(source: str) -> Iterator[rasterio.DatasetReader]:
         try:
             dataset = stack.enter_context(open_raster(source))
         except DAMAGED as error:
+            if known := explain_unopenable(source):
+                raise InputError(f"{source}: cannot be opened as a raster: {known}") from error
             raise no_codec(source, one_line(error)) or InputError(
-                f"{source}: cannot be opened as a raster"
-                f" ({nothing_there(source) or one_line(error)}); check the path and the format, and"
-                " that it is whole"
+                f"{source}: cannot be opened as a raster ({one_line(error)}); check the path and"
+                " the format, and that it is whole"
             ) from error
         yield dataset
 

@@ -4,6 +4,7 @@ GDAL copies both, described as ``raster/vrt.py`` does, in one multi-threaded pas
 """
 
 import os
+import re
 import threading
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,9 +25,9 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.errors import InputError, OutputError
+from geoae.radiometry.band_names import interpret_name
 from geoae.raster.crs import change_keys
 from geoae.raster.dataset import DAMAGED, STRICT, on_disk, one_line, open_raster
-from geoae.raster.measurement import CLASSES
 from geoae.raster.parts import Part
 from geoae.raster.validate import first_unreadable_block, read_error
 from geoae.raster.vrt import build_vrt, disguise, metadata, store_crs, undisguise
@@ -35,6 +36,11 @@ from geoae.tiling.window import Window
 
 __all__ = ["WRITERS", "assemble", "refuse_target"]
 
+# Archives and servers that GDAL has names for, but cannot write into so that the file is whole.
+ARCHIVE = re.compile(
+    r"(?:zip|tar|gzip|https?|ftp)(?:\+\w+)*://|/vsi(?:zip|tar|gzip|7z|rar|curl|stdin"
+    r"|stdout)(?:_streaming)?/"
+)
 # bytes over all bands: 512 x 512 pixels of 200 bands would fill the memory
 LARGEST_BLOCK = 32 << 20
 
@@ -50,6 +56,11 @@ def refuse_target(source: str, target: str | Path) -> None:
         OutputError: the target is the input, no regular file, or has the suffix of another format.
 
     """
+    if found := ARCHIVE.match(str(target)):
+        raise OutputError(
+            f"{target}: geoae does not write into {found[0]}; name a file on a disk, or in a store"
+            " such as /vsis3/, with -o"
+        )
     path = Path(target)
     try:
         os.fsencode(target).decode()
@@ -93,6 +104,7 @@ def assemble(
     tags: Mapping[str, str],
     domain: str = "GEOAE",
     mistagged: Collection[int] = (),
+    classes: bool = False,
 ) -> None:
     """Write a source with restored bands to a file, losslessly.
 
@@ -106,6 +118,8 @@ def assemble(
         domain: name of the metadata domain.
         mistagged: bands that are tagged as alpha but are measurements. They keep the tag, and hide
             no pixel from overviews.
+        classes: whether a band holds classes, whose average would have another meaning; then
+            overviews take the nearest pixel.
 
     Raises:
         InputError: the source cannot be read any more.
@@ -126,6 +140,8 @@ def assemble(
         disguise(root, marker)
         crs = store_crs(root)
         options |= crs.options if crs else {}
+        if classes and "OVERVIEW_RESAMPLING" in options:
+            options["OVERVIEW_RESAMPLING"] = "NEAREST"
         recipe = stack.enter_context(
             MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt")
         )
@@ -283,9 +299,8 @@ def _blocksize(dataset: DatasetReader, side: int) -> int:
 
 def _has_classes(dataset: DatasetReader) -> bool:
     """Whether the average of neighbours would be a value with another meaning."""
-    names = " / ".join(filter(None, dataset.descriptions)).lower().replace("_", " ")
     return (
         "1" in _bits(dataset)
         or ColorInterp.palette in dataset.colorinterp
-        or bool(CLASSES.search(names))
+        or any(interpret_name(name or "").kind for name in dataset.descriptions)
     )

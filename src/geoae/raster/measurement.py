@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
-__all__ = ["CLASSES", "Claims", "Verdict", "is_alpha", "judge"]
+from geoae.radiometry.band_names import CLASSES, NOTHING, Meaning, interpret_name
+from geoae.radiometry.classes import FEW_LEVELS, count_levels, is_classes
 
-# Names under which products ship masks, classes and quality flags.
-CLASSES = re.compile(
-    r"\b(qa|quality|flags?|mask|fmask|cloud ?mask|scl|scene"
-    r" classification|class(es|ification)?|dqf|radsat|land ?cover)\b"
-)
+__all__ = ["BY_VALUES", "Claims", "Verdict", "is_alpha", "judge"]
+
+BY_VALUES = "flags or classes, by its values"
+
 TRANSPARENCY = re.compile(r"\b(alpha|opacity|transparency)\b")
 INFRARED = re.compile(
     r"\b(v?nir\d?|(near |short ?wave )?infra ?red|red ?edge|swir\d?|[ml]wir|tir\d?|thermal)\b"
@@ -54,6 +54,10 @@ class Claims:
     """Bits of each pixel, where the file states them (``NBITS``)."""
     restored: bool = False
     """Whether geoae has restored the band before, as a measurement."""
+    file: Meaning = NOTHING
+    """What the name of the file means."""
+    classified: bool = False
+    """Whether the file gives names to the values, or states that they are flags."""
 
     @property
     def words(self) -> str:
@@ -69,7 +73,18 @@ class Claims:
             return "alpha"
         if self.bits == "1":
             return "1-bit mask"
-        return "quality or class band" if CLASSES.search(self.words) else None
+        if self.classified:
+            return CLASSES
+        return next((said.kind for said in self._meanings if said.sure and said.kind), None)
+
+    @property
+    def hint(self) -> str | None:
+        """What the band may be by its name, if its values do not say otherwise."""
+        return next((said.kind for said in self._meanings if said.kind), None)
+
+    @property
+    def _meanings(self) -> tuple[Meaning, Meaning]:
+        return interpret_name(self.name), self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +103,7 @@ def judge(claims: Claims, values: Values = (), *, asked: bool = False) -> Verdic
     Args:
         claims: what its file states.
         values: windows ``(row, col)`` of it in DN, without invalid pixels if these are known;
-            needed only where ``claims.kind`` is "alpha".
+            needed only where ``claims.kind`` is "alpha" or None.
         asked: whether the user has named the band to be restored, which has priority.
 
     Returns:
@@ -97,18 +112,25 @@ def judge(claims: Claims, values: Values = (), *, asked: bool = False) -> Verdic
     """
     kind = claims.kind
     if asked:
-        return Verdict(None, kind)
-    if kind != "alpha" or TRANSPARENCY.search(claims.words):
+        return Verdict(None, kind or claims.hint)
+    if kind == "alpha" and not TRANSPARENCY.search(claims.words):
+        return _judge_alpha(claims, values)
+    if kind or claims.restored:
         return Verdict(kind)
-    if CLASSES.search(claims.words):
-        return Verdict("quality or class band")
-    if claims.restored:
-        return Verdict(None, kind)
-    return (
-        Verdict(kind)
-        if is_alpha(values, infrared=bool(INFRARED.search(claims.words)))
-        else Verdict(None, kind)
-    )
+    if is_classes(values):
+        return Verdict(claims.hint or BY_VALUES)
+    if claims.hint and count_levels(values) <= FEW_LEVELS:
+        return Verdict(claims.hint)
+    return Verdict(None, interpret_name(claims.name).kind)
+
+
+def _judge_alpha(claims: Claims, values: Values) -> Verdict:
+    """Hold the tag alpha against name and values."""
+    if named := interpret_name(claims.name).kind:
+        return Verdict(named)
+    if claims.restored or not is_alpha(values, infrared=bool(INFRARED.search(claims.words))):
+        return Verdict(None, "alpha")
+    return Verdict("alpha")
 
 
 def is_alpha(values: Values, infrared: bool = False) -> bool:

@@ -8,10 +8,10 @@ from typing import Self
 
 import numpy as np
 
-from geoae.radiometry.nodata import Nodata, is_measured
+from geoae.radiometry.nodata import is_measured
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window, reflect
-from geoae.types import Mask, Pixels
+from geoae.types import Mask, Nodata, Pixels
 
 __all__ = ["ArraySink", "ArraySource", "write_into"]
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,8 +14,17 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
-from geoae.errors import InputError
-from geoae.radiometry.nodata import Nodata, combine_nodata, is_measured, refuse_foreign_fill
+from geoae.errors import InputError, ReadError
+from geoae.radiometry.band_names import (
+    ANCILLARY,
+    ANGLES,
+    CLASSES,
+    Meaning,
+    interpret_file_name,
+    interpret_name,
+)
+from geoae.radiometry.classes import gather_values
+from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
 from geoae.raster.dataset import (
     STRICT,
     on_disk,
@@ -23,18 +32,23 @@ from geoae.raster.dataset import (
     refuse_damaged_description,
     stat_file,
 )
-from geoae.raster.measurement import Claims, Verdict, judge
+from geoae.raster.measurement import BY_VALUES, Claims, Verdict, judge
 from geoae.raster.sidecars import read_sidecar_facts
 from geoae.raster.truncation import refuse_cut_short
 from geoae.raster.validate import (
+    MOST_BANDS,
     check_fits_geotiff,
     read_error,
     refuse_absurd,
     refuse_too_many,
 )
 from geoae.tiling.window import FEW, Window, grids, reflect, windows
+from geoae.types import Nodata
 
-__all__ = ["Reader", "Scene"]
+__all__ = ["EMPTY", "Reader", "Scene"]
+
+# Why a band without any valid pixel is copied.
+EMPTY = "no valid pixel"
 
 DTYPES = {
     "uint8",
@@ -48,13 +62,19 @@ DTYPES = {
     "float32",
     "float64",
 }
+# Variables of a container that an error names.
+SHOWN = 8
 # What a file may say of a band that is none the less restored.
 CLAIMS = {
     "palette": "has a palette",
     "alpha": "is tagged as alpha",
     "1-bit mask": "has one bit a pixel",
-    "quality or class band": "is named as flags or classes",
+    CLASSES: "is named as flags or classes",
+    ANGLES: "is named as angles",
+    ANCILLARY: "is named as dates, counts or uncertainties",
 }
+# Attributes by which CF says that a variable holds flags.
+CF_FLAGS = {"flag_values", "flag_masks", "flag_meanings"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +117,8 @@ class Scene:
     """Bands that are tagged as alpha but are measurements."""
     notes: tuple[str, ...]
     """Lines for the user on bands that are not what the file states."""
+    losses: tuple[str, ...] = ()
+    """Lines on what an output cannot hold."""
     fill: float | int | None = None
     """The nodata value that the user gives, or None."""
 
@@ -118,12 +140,7 @@ class Scene:
         """
         with open_source(source) as dataset, refuse_damaged_description(source):
             if dataset.count == 0:
-                inside = (
-                    f"; name one of its {len(dataset.subdatasets)} subdatasets"
-                    if dataset.subdatasets
-                    else ""
-                )
-                raise InputError(f"{source}: holds no raster band{inside}")
+                raise InputError(f"{source}: holds no raster band{_name_inside(dataset)}")
             dtype = _one_dtype(source, dataset)
             refuse_foreign_fill(source, dtype, fill)
             refuse_absurd(source, dataset)
@@ -157,7 +174,13 @@ class Scene:
                     band for band, verdict in verdicts.items() if verdict.against == "alpha"
                 ),
                 notes=tuple(_notes(source, dataset, verdicts, only)),
+                losses=tuple(_losses(source, dataset)),
             )
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether an average of neighbours would mean something else in any of its bands."""
+        return not {"alpha", "not among --bands", EMPTY} >= set(self.copied.values())
 
     def has_changed(self) -> bool:
         """Whether the local files were written to, replaced or removed since the scene was
@@ -221,6 +244,17 @@ class Reader:
         return pixels, None if mask.all() else mask
 
 
+def _name_inside(dataset: DatasetReader) -> str:
+    """The addresses to give in place of a container's name."""
+    names = dataset.subdatasets
+    if not names:
+        return ""
+    more = f" and {len(names) - SHOWN} more (see gdalinfo)" if len(names) > SHOWN else ""
+    return (
+        f"; give one of its {len(names)} variables by address: {' or '.join(names[:SHOWN])}{more}"
+    )
+
+
 def _one_dtype(source: str, dataset: rasterio.DatasetReader) -> str:
     dtypes = sorted(set(dataset.dtypes))
     if len(dtypes) > 1:
@@ -250,30 +284,42 @@ def _verdicts(
     # Each of these lists is made anew whenever it is asked for.
     bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
     restored = dataset.tags(ns="GEOAE").get("BANDS", "").split(",")
+    file = interpret_file_name(source)
+    few = dataset.count <= MOST_BANDS  # more are refused, whatever their values are
+    if dataset.count > 1:  # what is true of one band need not be true of all
+        file = Meaning(file.kind, sure=False)
     found = {}
     for band, colour, name in bands:
         bits = dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band)
-        claims, asked = (
-            Claims(colour, name or "", bits, str(band) in restored),
-            band in (only or ()),
+        flags = bool(CF_FLAGS & {key.rpartition("#")[2] for key in dataset.tags(band)})
+        claims = Claims(colour, name or "", bits, str(band) in restored, file, flags)
+        asked = band in (only or ())
+        needed = few and not asked and (only is None or claims.kind == "alpha")
+        found[band] = judge(
+            claims, _values(source, dataset, band, claims) if needed else [], asked=asked
         )
-        values = _values(source, dataset, band) if claims.kind == "alpha" and not asked else []
-        found[band] = judge(claims, values, asked=asked)
     return found
 
 
-def _values(source: str, dataset: DatasetReader, band: int) -> list[NDArray[np.float64]]:
-    """Read a few windows of a band in DN, with NaN in place of the nodata value."""
+def _values(
+    source: str, dataset: DatasetReader, band: int, claims: Claims
+) -> list[NDArray[np.float64]]:
+    """Read windows of a band in DN, NaN in place of nodata, if its claims require them."""
+
+    def read(window: Window) -> NDArray[np.float64]:
+        area = RasterWindow(window.col, window.row, window.width, window.height)
+        try:
+            pixels = dataset.read(band, window=area).astype(np.float64)
+        except RasterioError as error:
+            raise read_error(source, dataset, window, error) from error
+        return np.where(pixels == dataset.nodatavals[band - 1], np.nan, pixels)
+
+    if claims.kind is None and not claims.restored:
+        with suppress(ReadError):  # restoring will say where the damage is
+            return gather_values(read, dataset.height, dataset.width)
     found: list[NDArray[np.float64]] = []
-    for grid in grids():
-        found = []
-        for window in windows(dataset.height, dataset.width, *grid):
-            try:
-                area = RasterWindow(window.col, window.row, window.width, window.height)
-                pixels = dataset.read(band, window=area).astype(np.float64)
-            except RasterioError as error:
-                raise read_error(source, dataset, window, error) from error
-            found.append(np.where(pixels == dataset.nodatavals[band - 1], np.nan, pixels))
+    for grid in grids() if claims.kind == "alpha" else ():
+        found = [read(window) for window in windows(dataset.height, dataset.width, *grid)]
         if sum(np.count_nonzero(np.nan_to_num(pixels)) for pixels in found) >= FEW:
             break
     return found
@@ -305,14 +351,39 @@ def _is_masked(
     return any(flags[band - 1] != [MaskFlags.all_valid] for band in bands)
 
 
+def _losses(source: str, dataset: DatasetReader) -> Iterator[str]:
+    """Yield one line for all that an output cannot hold."""
+    pages = [name for name in dataset.subdatasets if name.startswith("GTIFF_DIR:")]
+    if len(pages) > 1:
+        yield (
+            f"{source}: has {len(pages)} pages, of which only the first is restored and written;"
+            f" restore another by its address, like {pages[1]}"
+        )
+
+
 def _notes(
     source: str,
     dataset: DatasetReader,
     verdicts: Mapping[int, Verdict],
     only: tuple[int, ...] | None,
 ) -> Iterator[str]:
-    """Yield one line for each band about which the file is wrong."""
+    """Yield one line for each band about which the file is wrong, or only its name tells."""
+    named = interpret_file_name(source).kind
     for band, verdict in verdicts.items():
+        if (
+            named
+            and verdict.kind == named
+            and not interpret_name(dataset.descriptions[band - 1] or "").kind
+        ):
+            yield (
+                f"{source}: band {band} is copied, since the file's name says {named}; to"
+                " restore it, name it in --bands"
+            )
+        if verdict.kind == BY_VALUES:
+            yield (
+                f"{source}: band {band} is copied, since its values look like flags or classes; to"
+                " restore it, name it in --bands"
+            )
         if verdict.against is None:
             continue
         claim = f"{source}: band {band} {CLAIMS[verdict.against]}"

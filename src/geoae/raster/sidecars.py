@@ -1,9 +1,10 @@
 """Sidecars, files that GDAL reads with a raster: masks, overviews, world files, ``.aux.xml``."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from xml.etree.ElementTree import tostring
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 import rasterio
 from rasterio.io import DatasetReader
@@ -14,12 +15,21 @@ from geoae.raster.vrt import build_vrt
 from geoae.system.files import flush, flush_folder, rename
 from geoae.system.warnings import SILENCE
 
-__all__ = ["publish", "read_sidecar_facts", "remove_sidecars", "sidecars_of"]
+__all__ = [
+    "publish",
+    "read_sidecar_facts",
+    "remove_draft",
+    "remove_sidecars",
+    "sidecars_of",
+    "write_aux",
+]
 
 # Names that GDAL tries for every GeoTIFF: after its whole name, and in place of its suffix.
 AFTER = (".aux.xml", ".ovr", ".msk", ".msk.ovr", ".aux")
+LONGEST = 255  # bytes of a name: a longer one cannot be there
 INSTEAD = (".tfw", ".tifw", ".tiffw")
 # What the identity of a scene tells without them, and what changes when somebody looks at it.
+TABLES = {"CategoryNames", "GDALRasterAttributeTable"}
 KNOWN = {"Description", "NoDataValue"}
 
 
@@ -53,7 +63,7 @@ def remove_sidecars(target: Path, kept: Sequence[str]) -> None:
     listed = {
         path for name in sidecars_of(str(target)) if _is_named_after(target, path := Path(name))
     }
-    for path in sorted(named | listed):
+    for path in sorted(one for one in named | listed if len(os.fsencode(one.name)) <= LONGEST):
         if path.is_file() and not any(Path(name).exists() and path.samefile(name) for name in kept):
             try:
                 path.unlink()
@@ -114,8 +124,42 @@ def _facts(dataset: DatasetReader) -> list[str]:
     return points + [f"{band}: {tostring(fact, 'unicode')}" for band, fact in told]
 
 
+def write_aux(source: DatasetReader, draft: Path) -> None:
+    """Write what a GeoTIFF cannot hold to its ``.aux.xml``, if there is any.
+
+    That is class names, attribute tables and some colour interpretations, such as gray after the
+    first band.
+
+    Args:
+        source: the scene.
+        draft: the finished GeoTIFF.
+
+    """
+    with open_raster(str(draft)) as written:
+        kept = written.colorinterp
+    root, facts = Element("PAMDataset"), build_vrt(source, source.name, (), ())
+    for band, colour in zip(facts.findall("VRTRasterBand"), kept, strict=True):
+        number = int(band.get("band", 0))
+        lost = TABLES if colour is source.colorinterp[number - 1] else TABLES | {"ColorInterp"}
+        if found := [node for node in band if node.tag in lost]:
+            SubElement(root, "PAMRasterBand", band=str(number)).extend(found)
+    if len(root):
+        _aux(draft).write_bytes(tostring(root))
+
+
+def remove_draft(draft: Path) -> None:
+    """Remove a draft that was not published, with its ``.aux.xml``."""
+    with suppress(OSError):  # they go with their folder
+        draft.unlink(missing_ok=True)
+        _aux(draft).unlink(missing_ok=True)
+
+
+def _aux(raster: Path) -> Path:
+    return raster.with_name(f"{raster.name}.aux.xml")
+
+
 def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
-    """Rename a finished file once its bytes are on disk.
+    """Rename a finished file and its ``.aux.xml`` once their bytes are on disk.
 
     Files that GDAL would read with it are removed first.
 
@@ -131,5 +175,8 @@ def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
     """
     flush(draft)
     remove_sidecars(final, kept)
+    if _aux(draft).exists():
+        flush(_aux(draft))
+        rename(_aux(draft), _aux(final))
     rename(draft, final)
     flush_folder(final.parent)

@@ -17,6 +17,7 @@ from geoae.tiling.window import Window
 
 __all__ = [
     "FEW_BLOCKS",
+    "MOST_BANDS",
     "check_fits_geotiff",
     "first_unreadable_block",
     "read_error",

@@ -97,11 +97,11 @@ def draw_kernel(rng: np.random.Generator) -> Kernel:
     if kind < 0.40:
         return Resampling(), Resampling()
     if kind < 0.58:
-        return _shifted(rng)
+        return _shift(rng)
     if kind < 0.70:
-        return _one_sided(rng)
+        return _average_lines(rng)
     if kind < 0.80:
-        return _blurred(rng)
+        return _blur(rng)
     if kind < 0.95:
         return _coarse(rng)
     side = -rng.uniform(0, 0.2)
@@ -109,21 +109,21 @@ def draw_kernel(rng: np.random.Generator) -> Kernel:
     return sharp, sharp
 
 
-def _shifted(rng: np.random.Generator) -> Kernel:
+def _shift(rng: np.random.Generator) -> Kernel:
     """Move by parts of a pixel, along one axis or along both."""
     cubic = rng.random() < 0.25
     rows, cols = (Resampling(phase=phase, cubic=cubic) for phase in rng.uniform(0, 1, 2))
-    return (rows, cols) if rng.random() < 0.7 else _turned(rng, rows)
+    return (rows, cols) if rng.random() < 0.7 else _turn(rng, rows)
 
 
-def _one_sided(rng: np.random.Generator) -> Kernel:
+def _average_lines(rng: np.random.Generator) -> Kernel:
     """Average lines, or let a detector remember: along one axis."""
     count = int(rng.integers(2, 5))
     memory = 1.0 if rng.random() < 0.25 else rng.uniform(0.05, 0.7)
-    return _turned(rng, Resampling(taps=tuple((memory ** np.arange(count)).tolist())))
+    return _turn(rng, Resampling(taps=tuple((memory ** np.arange(count)).tolist())))
 
 
-def _blurred(rng: np.random.Generator) -> Kernel:
+def _blur(rng: np.random.Generator) -> Kernel:
     """Blur with a Gaussian of 0.3 to 1.3 px, in half of the cases another along each axis."""
     one, other = rng.uniform(0.3, 1.3, 2)
     rows = _gaussian(one)
@@ -141,7 +141,7 @@ def _coarse(rng: np.random.Generator) -> Kernel:
     return rows, cols
 
 
-def _turned(rng: np.random.Generator, rows: Resampling) -> Kernel:
+def _turn(rng: np.random.Generator, rows: Resampling) -> Kernel:
     """Leave the other axis white; which of the two it is, is drawn."""
     return (rows, Resampling()) if rng.random() < 0.5 else (Resampling(), rows)
 

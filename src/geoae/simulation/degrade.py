@@ -11,16 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from geoae.audit.fidelity import compare
 from geoae.config import read_toml
 from geoae.errors import InputError, OutputError, RecipeError
-from geoae.radiometry.nodata import Nodata
 from geoae.radiometry.subtract import subtract
+from geoae.raster.dataset import open_raster
 from geoae.raster.geotiff import assemble, refuse_target
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
-from geoae.raster.sidecars import publish
+from geoae.raster.sidecars import publish, write_aux
 from geoae.simulation import Degradation, build
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window
-from geoae.types import Pixels
+from geoae.types import Nodata, Pixels
 
 __all__ = ["DegradeConfig", "apply_degradations", "degrade"]
 
@@ -170,6 +170,8 @@ def _write(scene: Scene, pixels: Pixels, target: Path, tags: dict[str, str]) -> 
                 domain="GEOAE_DEGRADED",
                 mistagged=scene.mistagged,
             )
+            with open_raster(scene.source) as dataset:
+                write_aux(dataset, draft)
             compare(scene, str(draft), str(target))
             publish(draft, target, scene.files)
         finally:

@@ -184,7 +184,7 @@ class Chips(IterableDataset[Sample]):
             turn(signs * scale.to_model(noisy)[chosen]),
             turn(signs * scale.to_model(clean)[chosen]),
             turn(level),
-            torch.from_numpy(_estimated(transpose(shape) if quarter % 2 else shape, rng)),
+            torch.from_numpy(_add_error(transpose(shape) if quarter % 2 else shape, rng)),
         )
 
     def _degrade(
@@ -264,7 +264,7 @@ def _shapes(drawn: Sequence[Degradation], noisy: Floats) -> Floats:
     return np.concatenate([mix(*band) for band in zip(shapes, variances[:, None], strict=True)])
 
 
-def _estimated(shape: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
+def _add_error(shape: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
     """Give the shape ``(C, 9)`` the error of an estimate."""
     error, least = rng.standard_normal((2, *shape.shape))
     return np.hypot(shape * np.exp(ERROR * error), LEAST_ERROR * least).astype(np.float32)

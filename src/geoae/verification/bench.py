@@ -54,7 +54,7 @@ class Bench:
     """Name of the scene, for the report."""
 
     @classmethod
-    def of(cls, subject: Subject, scene: str | None) -> "Bench":
+    def of(cls, subject: Subject, scene: str | None, nodata: float | int | None = None) -> "Bench":
         """Read the middle of a raster, or make the synthetic scene, which is always the same.
 
         The scene is large enough for several tiles in each direction.
@@ -62,6 +62,7 @@ class Bench:
         Args:
             subject: the model.
             scene: raster to read; None for the synthetic scene.
+            nodata: value of invalid pixels that the raster does not declare, in DN.
 
         Raises:
             InputError: the raster cannot be read, or there is nothing to restore in its middle.
@@ -70,7 +71,11 @@ class Bench:
         common = overlap(subject.restorer)
         height, width = max(SIDE, 3 * common) + 13, max(SIDE, 2 * common) + 6
         bands = max(subject.restorer.channels, BANDS if scene else 2)
-        pixels = _middle(scene, bands, height, width) if scene else _synthetic(bands, height, width)
+        pixels = (
+            _middle(scene, bands, height, width, nodata)
+            if scene
+            else _synthetic(bands, height, width)
+        )
         scale = subject.scale_of(sample(ArraySource(pixels).read, height, width))
         return cls(subject, pixels, scale, scene or SYNTHETIC)
 
@@ -151,14 +156,16 @@ def _synthetic(bands: int, height: int, width: int) -> NDArray[np.float32]:
     return (scene + rng.normal(0, NOISE * 3000, scene.shape)).astype(np.float32)
 
 
-def _middle(source: str, bands: int, height: int, width: int) -> NDArray[np.float32]:
+def _middle(
+    source: str, bands: int, height: int, width: int, nodata: float | int | None
+) -> NDArray[np.float32]:
     """Read the middle of a raster's first measured bands; a smaller raster is continued by
     reflection.
     """
-    scene = Scene.open(source)
+    scene = Scene.open(source, fill=nodata)
     if not scene.bands:
         raise InputError(f"{source}: has no measured band to verify a model on; name another scene")
-    scene = Scene.open(source, scene.bands[:bands])
+    scene = Scene.open(source, scene.bands[:bands], nodata)
     window = Window((scene.height - height) // 2, (scene.width - width) // 2, height, width)
     with scene.reader() as opened:
         pixels, mask = opened.read(window)

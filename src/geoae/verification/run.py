@@ -62,6 +62,7 @@ def verify(
     *,
     device: str = "auto",
     precision: str = "auto",
+    nodata: float | int | None = None,
     **claims: Any,
 ) -> VerifyReport:
     """Measure each promise in ``CHECKS`` on a model; see ``geoae.verify``.
@@ -71,6 +72,7 @@ def verify(
         scene: raster whose middle is used; None for the synthetic scene.
         device: auto, cpu, cuda or cuda:N; of a model of geoae.
         precision: auto, fp32 or bf16; of a model of geoae.
+        nodata: value of invalid pixels that the scene does not declare, in DN.
         **claims: fields of ``CallableSpec``, for a callable.
 
     Returns:
@@ -82,7 +84,7 @@ def verify(
     """
     started = time.monotonic()
     with subject_of(model, device, precision, claims) as subject:
-        bench = Bench.of(subject, None if scene is None else str(scene))
+        bench = Bench.of(subject, None if scene is None else str(scene), nodata)
         found = {name: check(bench) for name, check in CHECKS.items()}
     bands, height, width = bench.pixels.shape
     return VerifyReport(

@@ -6,9 +6,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from geoae.radiometry.nodata import Nodata
 from geoae.tiling.window import Window
-from geoae.types import Mask, Pixels
+from geoae.types import Mask, Nodata, Pixels
 
 __all__ = ["Reader", "Sink", "Source"]
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from geoae.pipeline.job import Job
 from geoae.pipeline.prepare import build_work, prepare
-from geoae.pipeline.source import Source
 from geoae.raster.memory import ArraySource
 from geoae.raster.scene import Scene
+from geoae.tiling.source import Source
 from geoae.tiling.window import Window
 from tests.support.rasters import texture, write
 

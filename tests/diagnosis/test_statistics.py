@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoae.diagnosis.statistics import SceneStatistics, find_untold
+from geoae.radiometry.spectrum import KERNELS, correlation_of
+from tests.support.rasters import noise, texture
+
+
+def of(pixels: np.ndarray, mask: np.ndarray) -> SceneStatistics:
+    return SceneStatistics.of([(np.where(mask, pixels, np.nan), mask)])
+
+
+def test_bands_that_share_few_pixels_have_their_own_moments_and_shared_correlations():
+    pixels = texture(3, 120, 120) + noise((3, 120, 120), 10)
+    mask = np.ones(pixels.shape, bool)
+    mask[0, :, 80:] = False
+    mask[1, :, :40] = False
+    mask[2, 30:] = False
+    found = of(pixels, mask)
+    own = [pixels[band][mask[band]] for band in range(3)]
+    np.testing.assert_allclose(found.mean, [band.mean() for band in own])
+    np.testing.assert_allclose(np.diag(found.covariance), [band.var() for band in own])
+    both = mask[0] & mask[1]
+    correlation = np.corrcoef(pixels[0][both], pixels[1][both])[0, 1]
+    expected = correlation * np.sqrt(own[0].var() * own[1].var())
+    np.testing.assert_allclose(found.covariance[0, 1], expected, rtol=1e-6)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from([0.02, 0.3, 0.9]))
+def test_covariances_of_any_masks_are_those_of_a_scene(seed, bands, share):
+    """Positive semidefinite and finite, whatever two bands share; the way there and back is too."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.normal(size=(bands, 2)) @ rng.normal(size=(2, 900)) + 0.1 * rng.normal(
+        size=(bands, 900)
+    )
+    mask = (rng.random((bands, 900)) < share) & (
+        np.arange(900) % bands != np.arange(bands)[:, None]
+    )
+    mask[0] &= rng.random() < 0.5
+    found = of(pixels.reshape(bands, 30, 30), mask.reshape(bands, 30, 30))
+    assert np.isfinite(found.covariance).all()
+    assert np.linalg.eigvalsh(found.covariance)[0] >= -1e-9 * np.trace(found.covariance)
+    scale = found.scale(1)
+    assert np.isfinite(scale.forward).all()
+    assert np.isfinite(scale.inverse).all()
+
+
+def test_nothing_is_taken_from_a_band_without_noise():
+    pixels = texture(2, 60, 60) + noise((2, 60, 60), 10) * np.array([1, 0])[:, None, None]
+    scale = SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))], [10.0, 0.0]).scale(1)
+    taken = scale.to_native(np.ones((2, 4, 4), np.float32))
+    assert taken[0].all()
+    assert not taken[1].any()
+
+
+def test_bands_with_few_patches_are_untold_and_empty_or_constant_ones_are_not():
+    pixels = noise((4, 40, 40), 10)
+    pixels[3] = 7
+    mask = np.ones(pixels.shape, bool)
+    mask[1, 12:, 12:] = False
+    mask[1] &= np.random.default_rng(0).random((40, 40)) > 0.5
+    mask[2] = False
+    samples = [(pixels, mask)]
+    assert find_untold(samples, SceneStatistics.of(samples).sigma).tolist() == [1]
+
+
+def test_bands_that_were_left_out_come_back_as_zeros():
+    found = SceneStatistics.of([(texture(2, 40, 40), np.ones((2, 40, 40), bool))], [3.0, 5.0])
+    embedded = found.embed([0, 2], 3)
+    assert embedded.sigma.tolist() == [3, 0, 5]
+    assert embedded.mean.tolist() == [found.mean[0], 0, found.mean[1]]
+    assert embedded.covariance[0, 2] == found.covariance[0, 1]
+    assert not embedded.covariance[1].any()
+
+
+def test_noise_of_bands_that_were_left_out_is_white():
+    given = np.array([correlation_of(*KERNELS[name]) for name in ("bilinear", "cubic")])
+    samples = [(texture(2, 40, 40), np.ones((2, 40, 40), bool))]
+    embedded = SceneStatistics.of(samples, [3.0, 5.0], given).embed([0, 2], 3)
+    np.testing.assert_array_equal(embedded.correlation[[0, 2]], given)
+    np.testing.assert_array_equal(embedded.correlation[1], correlation_of(*KERNELS["white"]))
+    assert SceneStatistics.of(samples, [3.0, 5.0]).embed([0, 2], 3).correlation is None
+
+
+def test_no_band_at_all_is_no_obstacle():
+    assert SceneStatistics.none().embed([], 2).sigma.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_facts_of_shared_masks_are_those_of_what_is_valid(bands):
+    pixels = texture(bands, 60, 60)
+    mask = np.broadcast_to(np.random.default_rng(0).random((1, 60, 60)) > 0.6, pixels.shape)
+    found = of(pixels, mask)
+    np.testing.assert_allclose(
+        found.covariance, np.cov(pixels[:, mask[0]], bias=True).reshape(bands, -1)
+    )
