@@ -1,0 +1,241 @@
+"""Estimate the covariance of a scene's noise from the scene itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.diagnosis.blocks import Blocks, cut_blocks, subtract_bands
+from geoae.diagnosis.gate import CORRELATED, Calmness, Evidence, examine, judge
+from geoae.diagnosis.kernels import (
+    FAR,
+    REACH,
+    compute_products,
+    expect_kernels,
+    expect_texture,
+    known_kernels,
+    lag_weights,
+)
+from geoae.diagnosis.noise import noise_model
+from geoae.diagnosis.patches import group_bands
+from geoae.types import Floats, Samples
+
+__all__ = ["NoiseCovariance", "estimate_covariance"]
+
+# Side of the blocks, and of those for noise that is correlated so much from pixel to pixel that a
+# quadratic plane takes most of it from small ones.
+SIDE, LARGE_SIDE, LONG = 16, 24, 0.7
+# Part of the blocks, those with the calmest ones around them, from which noise is estimated, and
+# parts between which they show how texture looks.
+CALM, EXAMINED, FEWEST = 0.05, 0.1, 24
+LOUD, MOST_LOUD = (0.4, 0.9), 500
+# Loud blocks tell of texture if their variance exceeds that of calm ones by this part of it.
+LEAST_TEXTURE = 0.1
+# A block counts for no more than so many times the median variance.
+LOUDEST = 1.5
+# A band has the kernel of all bands if that leaves so many times as much unexplained as its own, at
+# most.
+ALIKE = 1.5
+# Part that a kernel leaves unexplained at which it is wrong, however much more it is.
+HOPELESS = 0.1
+# Rounds in which the noise of bands is told from that of their predictors.
+ROUNDS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseCovariance:
+    """The noise of each band of a scene, and how it is correlated from pixel to pixel."""
+
+    sigma: Floats
+    """Standard deviation of the noise at the band's mean signal in DN, ``(band,)``. That of
+    ``noise_model`` wherever the verdict is not "correlated noise".
+    """
+    slope: Floats
+    """Growth of the noise variance with the signal in DN, ``(band,)``; 0 where it is constant."""
+    correlation: Floats
+    """Autocovariance over the variance, ``(band, 9, 9)``: lags from -4 to 4 in row and column, 1 at
+    the centre, the same for opposite lags; 0 elsewhere wherever the verdict is not "correlated
+    noise".
+    """
+    verdict: tuple[str, ...]
+    """For each band "white", "correlated noise" or "cannot be told from texture"."""
+    evidence: tuple[Evidence, ...]
+    """What the verdicts rest on."""
+
+
+def estimate_covariance(
+    samples: Samples, white: tuple[Floats, Floats] | None = None
+) -> NoiseCovariance:
+    """Estimate the covariance of additive, stationary noise.
+
+    From each band goes what the others predict, since bands share texture, not noise. Noise is then
+    looked for in the blocks of 16 x 16 px, less a quadratic plane, that have the calmest blocks
+    around them: a choice by pixels of their own would find too little noise. The mean products of
+    their pixels at each lag are explained by noise of a known kernel (``known_kernels``), by
+    texture whose variogram is a straight line, and by texture as it is in louder blocks, all with
+    weights of 0 or more. The kernel that leaves least unexplained in all bands is that of each band
+    for which it does nearly as well as the best one for this band alone.
+
+    What is found counts only where ``judge`` takes it for noise.
+
+    Args:
+        samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``, of one scene.
+        white: the result of ``noise_model`` for these samples; None to compute it.
+
+    Returns:
+        Noise, correlation, verdict and evidence of each band.
+
+    """
+    sigma, slope = noise_model(samples) if white is None else white
+    sigma, slope, bands = sigma.copy(), slope.copy(), len(sigma)
+    correlation = np.zeros((bands, 2 * REACH + 1, 2 * REACH + 1))
+    correlation[:, REACH, REACH] = 1.0
+    evidence = [Evidence.none()] * bands
+    for group in group_bands(samples):
+        some = [(pixels[group], mask[group]) for pixels, mask in samples]
+        found = _estimate_group(some, (sigma[group], slope[group]))
+        for band, (deviation, kernel, seen) in zip(group, found, strict=True):
+            evidence[band] = seen
+            if judge(seen) == CORRELATED:
+                slope[band] *= (deviation / sigma[band]) ** 2 if sigma[band] > 0 else 0.0
+                sigma[band], correlation[band] = deviation, kernel
+    verdict = tuple(judge(seen) for seen in evidence)
+    return NoiseCovariance(sigma, slope, correlation, verdict, tuple(evidence))
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What the blocks of one band show."""
+
+    calmness: Calmness
+    """How even and how normal calm blocks are."""
+    products: Floats
+    """Mean products of their pixels at each lag, ``(lag,)``."""
+    texture: Floats | None
+    """What louder blocks have more, ``(lag,)``; None where that is little."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """How each known kernel explains one band."""
+
+    left: Floats
+    """Part of the products that is left unexplained, ``(kernel,)``."""
+    variance: Floats
+    """Variance of the noise in DN squared, ``(kernel,)``."""
+    texture: Floats
+    """Part of the variance of calm blocks that is texture, ``(kernel,)``."""
+
+
+def _estimate_group(
+    samples: Samples, white: tuple[Floats, Floats]
+) -> list[tuple[float, Floats, Evidence]]:
+    """Deviation, correlation and evidence of bands that are valid in the same places."""
+    residuals = subtract_bands(samples, white[0])
+    names, kernels = known_kernels()
+
+    def look_at_all(side: int) -> list[_Look | None]:
+        bands = range(len(white[0]))
+        return [_look(cut_blocks(samples, residuals, band, side, white)) for band in bands]
+
+    looks = look_at_all(SIDE)
+    fits = [look and _fit(look, SIDE) for look in looks]
+    chosen = _choose(fits)
+    if any(kernels[kernel, FAR, FAR + 1] > LONG for kernel in chosen):
+        wide = look_at_all(LARGE_SIDE)
+        fits = [
+            _fit(large, LARGE_SIDE) if look and large else fit
+            for look, large, fit in zip(looks, wide, fits, strict=True)
+        ]
+        chosen = _choose(fits)
+    inside = slice(FAR - REACH, FAR + REACH + 1)
+    variance = np.array([fit.variance[k] if fit else 0.0 for fit, k in zip(fits, chosen, strict=True)])
+    sigma = np.sqrt(_unmix(variance, residuals.weights**2))
+    found = []
+    for band, (look, fit, kernel) in enumerate(zip(looks, fits, chosen, strict=True)):
+        if look is None or fit is None or sigma[band] == 0:
+            found.append((0.0, kernels[0, inside, inside], Evidence.none()))
+            continue
+        floor = float(white[0][band] / sigma[band])
+        left, texture = float(fit.left[kernel]), float(fit.texture[kernel])
+        seen = Evidence(look.calmness, names[kernel], floor, left, texture)
+        found.append((float(sigma[band]), kernels[kernel, inside, inside], seen))
+    return found
+
+
+def _look(blocks: Blocks) -> _Look | None:
+    """Look at the blocks of one band; None where there are too few."""
+    count = len(blocks.variance)
+    if count < FEWEST:
+        return None
+    order = np.argsort(blocks.around, kind="stable")
+    calm = order[: max(int(CALM * count), FEWEST)]
+    products = _mean_products(blocks, calm)
+    examined = order[: max(int(EXAMINED * count), FEWEST)]
+    calmness = examine(blocks.values[examined], blocks.variance[examined], products, count)
+    first, last = (int(part * count) for part in LOUD)
+    loud = order[first : last : max((last - first) // MOST_LOUD, 1)]
+    more = _mean_products(blocks, loud) - products if len(loud) >= FEWEST else np.zeros_like(products)
+    texture = more / more[0] if more[0] > LEAST_TEXTURE * products[0] else None
+    return _Look(calmness, products, texture)
+
+
+def _mean_products(blocks: Blocks, which: NDArray[np.intp]) -> Floats:
+    """Mean products of some blocks at each lag, ``(lag,)``; the loudest count less."""
+    variance = blocks.variance[which]
+    weight = np.minimum(LOUDEST * np.median(variance) / variance, 1.0)
+    mean: Floats = weight @ compute_products(blocks.values[which]) / len(which)
+    return mean
+
+
+def _fit(look: _Look, side: int) -> _Fit:
+    """Explain products by noise of each kernel and by texture, with weights of 0 or more.
+
+    There are two kinds of texture at most, so each set of them is tried.
+    """
+    root = np.sqrt(lag_weights(side))
+    seen, noise = look.products * root, expect_kernels(side) * root
+    kinds = [expect_texture(side) * root]
+    if look.texture is not None:
+        kinds.append(look.texture * root)
+    left, variance, texture = np.full(len(noise), np.inf), np.zeros(len(noise)), np.zeros(len(noise))
+    for some in [[], *([kind] for kind in kinds), *([kinds] if len(kinds) > 1 else [])]:
+        base = np.stack(some, axis=1) if some else np.zeros((len(seen), 0))
+        basis = np.linalg.qr(base)[0]
+        rest, own = seen - basis @ (basis.T @ seen), noise - (noise @ basis) @ basis.T
+        amount = own @ rest / np.square(own).sum(axis=1)
+        weights = np.linalg.lstsq(base, (seen - amount[:, None] * noise).T, rcond=None)[0]
+        unexplained = np.square(rest - amount[:, None] * own).sum(axis=1) / np.square(seen).sum()
+        better = (amount > 0) & (weights >= 0).all(axis=0) & (unexplained < left)
+        left[better], variance[better] = unexplained[better], amount[better]
+        texture[better] = weights.sum(axis=0)[better] / look.products[0]
+    return _Fit(left, variance, texture)
+
+
+def _choose(fits: Sequence[_Fit | None]) -> list[int]:
+    """Index of the kernel of each band: that of all bands, or its own where that is far better."""
+    told = [fit for fit in fits if fit is not None]
+    if not told:
+        return [0] * len(fits)
+    common = int(sum(np.minimum(fit.left, HOPELESS) for fit in told).argmin())
+    chosen = []
+    for fit in fits:
+        best = common if fit is None else int(fit.left.argmin())
+        shared = fit is None or fit.left[common] <= ALIKE * fit.left[best]
+        chosen.append(common if shared else best)
+    return chosen
+
+
+def _unmix(variance: Floats, squares: Floats) -> Floats:
+    """Tell the noise variance of each band from that of the residuals, ``squares @ own``.
+
+    By the rule of Richardson and Lucy: nothing gets negative, and where bands are so alike that
+    the residuals do not tell their noise apart, they share it.
+    """
+    own, total = variance.copy(), squares.sum(axis=0)
+    for _ in range(ROUNDS):
+        mixed = squares @ own
+        ratio = np.divide(variance, mixed, out=np.zeros_like(mixed), where=mixed > 0)
+        own *= squares.T @ ratio / total
+    return own
