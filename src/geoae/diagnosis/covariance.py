@@ -1,12 +1,12 @@
 """Estimate the covariance of a scene's noise from the scene itself."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.diagnosis.blocks import Blocks, cut_blocks, subtract_bands
+from geoae.diagnosis.blocks import Blocks, Residuals, cut_blocks, subtract_bands
 from geoae.diagnosis.gate import CORRELATED, Calmness, Evidence, examine, judge
 from geoae.diagnosis.kernels import (
     FAR,
@@ -40,7 +40,7 @@ ALIKE = 1.5
 # Part that a kernel leaves unexplained at which it is wrong, however much more it is.
 HOPELESS = 0.1
 # Rounds in which the noise of bands is told from that of their predictors.
-ROUNDS = 30
+ROUNDS = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +95,11 @@ def estimate_covariance(
     for group in group_bands(samples):
         some = [(pixels[group], mask[group]) for pixels, mask in samples]
         found = _estimate_group(some, (sigma[group], slope[group]))
-        for band, (deviation, kernel, seen) in zip(group, found, strict=True):
+        for band, (deviation, kernel, grows, seen) in zip(group, found, strict=True):
             evidence[band] = seen
             if judge(seen) == CORRELATED:
-                slope[band] *= (deviation / sigma[band]) ** 2 if sigma[band] > 0 else 0.0
+                steeper = (deviation / sigma[band]) ** 2 if sigma[band] > 0 and grows else 0.0
+                slope[band] *= steeper
                 sigma[band], correlation[band] = deviation, kernel
     verdict = tuple(judge(seen) for seen in evidence)
     return NoiseCovariance(sigma, slope, correlation, verdict, tuple(evidence))
@@ -114,6 +115,8 @@ class _Look:
     """Mean products of their pixels at each lag, ``(lag,)``."""
     texture: Floats | None
     """What louder blocks have more, ``(lag,)``; None where that is little."""
+    grows: bool = False
+    """Whether blocks were scaled to the noise of the mean signal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,14 +133,14 @@ class _Fit:
 
 def _estimate_group(
     samples: Samples, white: tuple[Floats, Floats]
-) -> list[tuple[float, Floats, Evidence]]:
+) -> list[tuple[float, Floats, bool, Evidence]]:
     """Deviation, correlation and evidence of bands that are valid in the same places."""
     residuals = subtract_bands(samples, white[0])
     names, kernels = known_kernels()
 
     def look_at_all(side: int) -> list[_Look | None]:
         bands = range(len(white[0]))
-        return [_look(cut_blocks(samples, residuals, band, side, white)) for band in bands]
+        return [_look_steadily(samples, residuals, band, side, white) for band in bands]
 
     looks = look_at_all(SIDE)
     fits = [look and _fit(look, SIDE) for look in looks]
@@ -155,13 +158,30 @@ def _estimate_group(
     found = []
     for band, (look, fit, kernel) in enumerate(zip(looks, fits, chosen, strict=True)):
         if look is None or fit is None or sigma[band] == 0:
-            found.append((0.0, kernels[0, inside, inside], Evidence.none()))
+            found.append((0.0, kernels[0, inside, inside], False, Evidence.none()))
             continue
         floor = float(white[0][band] / sigma[band])
         left, texture = float(fit.left[kernel]), float(fit.texture[kernel])
         seen = Evidence(look.calmness, names[kernel], floor, left, texture)
-        found.append((float(sigma[band]), kernels[kernel, inside, inside], seen))
+        found.append((float(sigma[band]), kernels[kernel, inside, inside], look.grows, seen))
     return found
+
+
+def _look_steadily(
+    samples: Samples, residuals: Residuals, band: int, side: int, white: tuple[Floats, Floats]
+) -> _Look | None:
+    """Look at a band with and without growth of its noise, and keep what is more even.
+
+    What passes for growth of white noise may be texture where noise is correlated.
+    """
+    constant = (white[0], np.zeros_like(white[1]))
+    even = _look(cut_blocks(samples, residuals, band, side, constant))
+    if even is None or not white[1][residuals.weights[band] != 0].any():
+        return even
+    scaled = _look(cut_blocks(samples, residuals, band, side, white))
+    if scaled is None or scaled.calmness.uneven[1] >= even.calmness.uneven[1]:
+        return even
+    return replace(scaled, grows=True)
 
 
 def _look(blocks: Blocks) -> _Look | None:
