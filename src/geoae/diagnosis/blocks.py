@@ -17,11 +17,13 @@ __all__ = ["Blocks", "Residuals", "cut_blocks", "subtract_bands"]
 # Side of the blocks from which bands are predicted, and the part of them, the calmest, that counts.
 SIDE = 16
 CALM, FEWEST = 0.3, 30
+# About so many blocks of all bands together are held at once, and of each band no fewer than this.
+MOST, LEAST = 50_000, 300
 # A band is predicted from so many others at most, those that are most like it.
 PREDICTORS = 8
 RIDGE = 1e-4
 # A block with this share of its pixels at a limit of clipping tells too little.
-MOST_CLIPPED = 0.01
+MOST_CLIPPED = 0.05
 # Places whose noise has less than this part of the variance at the mean signal tell nothing of it.
 FAINTEST = 0.3
 # Blocks around a block of which its calmness is the mean; fewer valid ones tell nothing.
@@ -72,7 +74,10 @@ def subtract_bands(samples: Samples, sigma: Floats) -> Residuals:
     alone = Residuals(np.eye(bands), valid)
     if bands == 1:
         return alone
-    details = [_detail(pixels, where) for (pixels, _), where in zip(samples, valid, strict=True)]
+    room = sum((where.shape[0] // SIDE) * (where.shape[1] // SIDE) for where in valid)
+    step = max(room // max(MOST // bands, LEAST), 1)
+    pairs = zip(samples, valid, strict=True)
+    details = [_detail(pixels, where, step) for (pixels, _), where in pairs]
     detail = np.concatenate(details, axis=1)
     variance = np.einsum("bnp,bnp->bn", detail, detail)
     scale = np.where(sigma > 0, sigma, 1.0)[:, None]
@@ -95,12 +100,15 @@ def subtract_bands(samples: Samples, sigma: Floats) -> Residuals:
     return Residuals(weights, valid)
 
 
-def _detail(pixels: NDArray[np.generic], valid: Mask) -> Array:
-    """Blocks side by side less their quadratic plane, ``(band, block, pixel)``."""
+def _detail(pixels: NDArray[Any], valid: Mask, step: int) -> Array:
+    """Every so many blocks side by side less their quadratic plane, ``(band, block, pixel)``."""
     high, wide = (size // SIDE for size in valid.shape)
     inside = valid[: high * SIDE, : wide * SIDE].reshape(high, SIDE, wide, SIDE).all(axis=(1, 3))
-    cut = pixels[:, : high * SIDE, : wide * SIDE].reshape(-1, high, SIDE, wide, SIDE)
-    blocks = cut.transpose(0, 1, 3, 2, 4)[:, inside].reshape(len(pixels), -1, SIDE * SIDE)
+    cut = pixels[:, : high * SIDE, : wide * SIDE].reshape(len(pixels), high, SIDE, wide, SIDE)
+    inside &= np.arange(inside.size).reshape(inside.shape) % step == 0
+    blocks = cut.transpose(0, 1, 3, 2, 4)[:, inside].reshape(
+        len(pixels), int(inside.sum()), SIDE * SIDE
+    )
     return _flatten(blocks.astype(np.float32), SIDE)
 
 
@@ -109,8 +117,7 @@ def _flatten(blocks: Array, side: int) -> Array:
     base = polynomials(side).reshape(6, -1).astype(np.float32)
     # The mean first, or large values would leave little precision.
     blocks = blocks - blocks.mean(axis=-1, keepdims=True)
-    flat: Array = blocks - (blocks @ base.T) @ base
-    return flat
+    return np.subtract(blocks, (blocks @ base.T) @ base, dtype=np.float32)
 
 
 def cut_blocks(
@@ -142,7 +149,8 @@ def cut_blocks(
         if min(valid.shape) < side:
             continue
         inside = np.where(valid, pixels[which], 0).astype(np.float32)
-        usable = _cut(valid, side).all(axis=(2, 3)) & ~_is_clipped(pixels[band], limits, side)
+        at_limit = (pixels[band] <= limits[0]) | (pixels[band] >= limits[1])
+        usable = (_average(valid, side) == 1) & (_average(at_limit, side) <= MOST_CLIPPED)
         share = line.share(inside, side)
         found.append(
             _of_window(np.tensordot(weights, inside, 1), usable & (share > FAINTEST), share, side)
@@ -178,34 +186,36 @@ class _Line:
         """Return the variance in each block of ``inside`` (band, row, col) over that at the mean
         signal, ``(row, col)``.
         """
-        levels = _cut(inside, side)
         if not self.grows:
-            return np.ones(levels.shape[1:3])
-        above = levels.mean(axis=(3, 4)) - self.mean[:, None, None]
+            return np.ones(_average(inside[0], side).shape)
+        above = _average(inside, side) - self.mean[:, None, None]
         return 1 + np.tensordot(self.slopes, above, 1) / self.constant
 
 
-def _cut(values: NDArray[Any], side: int) -> NDArray[Any]:
-    """All blocks of ``values`` (..., row, col) that overlap by half, as a view."""
-    view = sliding_window_view(values, (side, side), axis=(-2, -1))
-    return view[..., :: side // 2, :: side // 2, :, :]
+def _cut(values: Array, side: int) -> Array:
+    """All blocks of ``values`` (row, col) that overlap by half, as a view."""
+    return sliding_window_view(values, (side, side))[:: side // 2, :: side // 2]
 
 
-def _find_limits(
-    samples: Samples, valid: Sequence[Mask], band: int
-) -> tuple[float, float]:
+def _average(values: NDArray[Any], side: int) -> Floats:
+    """Average ``values`` (..., row, col) over the blocks that ``_cut`` gives."""
+    half = side // 2
+    high, wide = (size // half for size in values.shape[-2:])
+    tiles = values[..., : high * half, : wide * half].reshape(
+        *values.shape[:-2], high, half, wide, half
+    )
+    means = tiles.mean(axis=(-3, -1), dtype=np.float64)
+    rows = means[..., :-1, :] + means[..., 1:, :]
+    average: Floats = (rows[..., :-1] + rows[..., 1:]) / 4
+    return average
+
+
+def _find_limits(samples: Samples, valid: Sequence[Mask], band: int) -> tuple[float, float]:
     """Values at which the noise of a band is clipped, or -inf and inf."""
     sparse = (slice(None, None, SPARSE),) * 2
     pairs = zip(samples, valid, strict=True)
     values = np.concatenate([pixels[band][sparse][where[sparse]] for (pixels, _), where in pairs])
     return find_limits(values, float(values.std())) if values.size else (-np.inf, np.inf)
-
-
-def _is_clipped(pixels: NDArray[Any], limits: tuple[float, float], side: int) -> Mask:
-    """Which blocks have too many pixels at a limit, ``(row, col)``."""
-    at_limit = (pixels <= limits[0]) | (pixels >= limits[1])
-    clipped: Mask = _cut(at_limit, side).mean(axis=(2, 3)) > MOST_CLIPPED
-    return clipped
 
 
 def _of_window(
@@ -231,5 +241,4 @@ def _sum_around(values: Floats) -> Floats:
     rows, cols = values.shape
     padded = np.pad(values, 2)
     steps = [(i, j) for i in (0, 2, 4) for j in (0, 2, 4) if (i, j) != (2, 2)]
-    total: Floats = sum(padded[i : i + rows, j : j + cols] for i, j in steps) + 0.0
-    return total
+    return np.sum([padded[i : i + rows, j : j + cols] for i, j in steps], axis=0)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.blocks import Blocks, Residuals, cut_blocks, subtract_bands
-from geoae.diagnosis.gate import CORRELATED, Calmness, Evidence, examine, judge
+from geoae.diagnosis.gate import CORRELATED, Calmness, Evidence, examine, judge, may_be_noise
 from geoae.diagnosis.kernels import (
     FAR,
     REACH,
@@ -138,32 +138,33 @@ def _estimate_group(
     residuals = subtract_bands(samples, white[0])
     names, kernels = known_kernels()
 
-    def look_at_all(side: int) -> list[_Look | None]:
-        bands = range(len(white[0]))
-        return [_look_steadily(samples, residuals, band, side, white) for band in bands]
+    def look(band: int, side: int) -> _Look | None:
+        return _look_steadily(samples, residuals, band, side, white)
 
-    looks = look_at_all(SIDE)
-    fits = [look and _fit(look, SIDE) for look in looks]
+    looks = [look(band, SIDE) for band in range(len(white[0]))]
+    fits = [None if seen is None else _fit(seen, SIDE) for seen in looks]
     chosen = _choose(fits)
-    if any(kernels[kernel, FAR, FAR + 1] > LONG for kernel in chosen):
-        wide = look_at_all(LARGE_SIDE)
-        fits = [
-            _fit(large, LARGE_SIDE) if look and large else fit
-            for look, large, fit in zip(looks, wide, fits, strict=True)
-        ]
-        chosen = _choose(fits)
+    for band, kernel in enumerate(chosen):
+        seen = looks[band]
+        if seen and kernels[kernel, FAR, FAR + 1] > LONG and may_be_noise(seen.calmness):
+            large = look(band, LARGE_SIDE)
+            fits[band] = _fit(large, LARGE_SIDE) if large else fits[band]
+    together = sum(seen.calmness.blocks for seen in looks if seen)
     inside = slice(FAR - REACH, FAR + REACH + 1)
-    variance = np.array([fit.variance[k] if fit else 0.0 for fit, k in zip(fits, chosen, strict=True)])
+    variance = np.array(
+        [fit.variance[k] if fit else 0.0 for fit, k in zip(fits, chosen, strict=True)]
+    )
     sigma = np.sqrt(_unmix(variance, residuals.weights**2))
     found = []
-    for band, (look, fit, kernel) in enumerate(zip(looks, fits, chosen, strict=True)):
-        if look is None or fit is None or sigma[band] == 0:
+    for band, (shown, fit, kernel) in enumerate(zip(looks, fits, chosen, strict=True)):
+        if shown is None or fit is None or sigma[band] == 0:
             found.append((0.0, kernels[0, inside, inside], False, Evidence.none()))
             continue
         floor = float(white[0][band] / sigma[band])
         left, texture = float(fit.left[kernel]), float(fit.texture[kernel])
-        seen = Evidence(look.calmness, names[kernel], floor, left, texture)
-        found.append((float(sigma[band]), kernels[kernel, inside, inside], look.grows, seen))
+        gain = float(fit.left[0] / left) if left > 0 else np.inf
+        evidence = Evidence(shown.calmness, together, names[kernel], floor, left, gain, texture)
+        found.append((float(sigma[band]), kernels[kernel, inside, inside], shown.grows, evidence))
     return found
 
 
@@ -196,7 +197,9 @@ def _look(blocks: Blocks) -> _Look | None:
     calmness = examine(blocks.values[examined], blocks.variance[examined], products, count)
     first, last = (int(part * count) for part in LOUD)
     loud = order[first : last : max((last - first) // MOST_LOUD, 1)]
-    more = _mean_products(blocks, loud) - products if len(loud) >= FEWEST else np.zeros_like(products)
+    more = (
+        _mean_products(blocks, loud) - products if len(loud) >= FEWEST else np.zeros_like(products)
+    )
     texture = more / more[0] if more[0] > LEAST_TEXTURE * products[0] else None
     return _Look(calmness, products, texture)
 
@@ -219,13 +222,14 @@ def _fit(look: _Look, side: int) -> _Fit:
     kinds = [expect_texture(side) * root]
     if look.texture is not None:
         kinds.append(look.texture * root)
-    left, variance, texture = np.full(len(noise), np.inf), np.zeros(len(noise)), np.zeros(len(noise))
+    left = np.full(len(noise), np.inf)
+    variance, texture = np.zeros((2, len(noise)))
     for some in [[], *([kind] for kind in kinds), *([kinds] if len(kinds) > 1 else [])]:
         base = np.stack(some, axis=1) if some else np.zeros((len(seen), 0))
-        basis = np.linalg.qr(base)[0]
+        basis, upper = np.linalg.qr(base)
         rest, own = seen - basis @ (basis.T @ seen), noise - (noise @ basis) @ basis.T
         amount = own @ rest / np.square(own).sum(axis=1)
-        weights = np.linalg.lstsq(base, (seen - amount[:, None] * noise).T, rcond=None)[0]
+        weights = np.linalg.solve(upper, basis.T @ (seen - amount[:, None] * noise).T)
         unexplained = np.square(rest - amount[:, None] * own).sum(axis=1) / np.square(seen).sum()
         better = (amount > 0) & (weights >= 0).all(axis=0) & (unexplained < left)
         left[better], variance[better] = unexplained[better], amount[better]
@@ -238,7 +242,7 @@ def _choose(fits: Sequence[_Fit | None]) -> list[int]:
     told = [fit for fit in fits if fit is not None]
     if not told:
         return [0] * len(fits)
-    common = int(sum(np.minimum(fit.left, HOPELESS) for fit in told).argmin())
+    common = int(np.sum([np.minimum(fit.left, HOPELESS) for fit in told], axis=0).argmin())
     chosen = []
     for fit in fits:
         best = common if fit is None else int(fit.left.argmin())

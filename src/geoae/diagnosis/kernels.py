@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def polynomials(side: int) -> Floats:
 @lru_cache(maxsize=1)
 def _lags() -> NDArray[np.intp]:
     """One of each pair of opposite lags up to ``FAR``, ``(lag, 2)``; the first is 0, 0."""
-    line = np.arange(-FAR, FAR + 1)
+    line = range(-FAR, FAR + 1)
     return np.array([(i, j) for i in line for j in line if (i, j) >= (0, 0)])
 
 
@@ -111,7 +112,7 @@ def lag_weights(side: int) -> Floats:
     return weights
 
 
-def compute_products(blocks: Floats) -> Floats:
+def compute_products(blocks: NDArray[np.floating[Any]]) -> Floats:
     """Compute the mean products of pixels of ``blocks`` (block, row, col) at each lag, ``(block,
     lag)``.
     """
