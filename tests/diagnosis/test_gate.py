@@ -12,6 +12,7 @@ NOISE = Evidence(
     together=500,
     kernel="bilinear shift 0.5, 0.5 px",
     floor=0.2,
+    expected=0.0,
     unexplained=0.02,
     gain=6.0,
     texture=0.05,
@@ -37,6 +38,7 @@ def test_even_and_normal_blocks_of_a_known_kernel_are_noise():
         replace(NOISE, together=100),
         replace(NOISE, unexplained=0.3),
         replace(NOISE, texture=0.7),
+        replace(NOISE, expected=0.4),
         Evidence.none(),
     ],
 )
@@ -53,8 +55,9 @@ def test_texture_that_white_noise_explains_badly_too_is_not_white():
     assert judge(replace(calm(kurtosis=4.0), gain=1.1)) == TEXTURE
 
 
-def test_noise_far_below_the_floor_is_no_estimate():
-    assert judge(replace(calm(kurtosis=4.0), floor=1e6)) == TEXTURE
+@pytest.mark.parametrize("kurtosis", [3.0, 4.0])
+def test_noise_far_below_the_floor_is_no_estimate(kurtosis):
+    assert judge(replace(calm(kurtosis=kurtosis), floor=4.0)) == TEXTURE
 
 
 def look_at(blocks: np.ndarray) -> Calmness:

@@ -6,6 +6,7 @@ from geoae.diagnosis.kernels import (
     compute_products,
     expect_kernels,
     expect_texture,
+    find_floors,
     known_kernels,
     polynomials,
 )
@@ -38,6 +39,14 @@ def test_no_kernel_has_a_negative_spectrum_but_for_lags_cut_off():
     for kernel in known_kernels()[1]:
         spectrum = np.fft.fft2(np.fft.ifftshift(kernel)).real
         assert spectrum.min() > -0.03 * spectrum.max()
+
+
+@pytest.mark.parametrize(
+    ("name", "floor"),
+    [("white", 1.0), ("bilinear shift 0.5, 0.5 px", 0.0), ("bilinear shift 0.25, 0 px", 0.63)],
+)
+def test_floors_are_what_a_white_estimate_finds(name, floor):
+    assert find_floors()[known_kernels()[0].index(name)] == pytest.approx(floor, abs=0.03)
 
 
 @pytest.mark.parametrize("side", [16, 24])

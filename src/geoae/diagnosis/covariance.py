@@ -14,6 +14,7 @@ from geoae.diagnosis.kernels import (
     compute_products,
     expect_kernels,
     expect_texture,
+    find_floors,
     known_kernels,
     lag_weights,
 )
@@ -163,7 +164,16 @@ def _estimate_group(
         floor = float(white[0][band] / sigma[band])
         left, texture = float(fit.left[kernel]), float(fit.texture[kernel])
         gain = float(fit.left[0] / left) if left > 0 else np.inf
-        evidence = Evidence(shown.calmness, together, names[kernel], floor, left, gain, texture)
+        evidence = Evidence(
+            calmness=shown.calmness,
+            together=together,
+            kernel=names[kernel],
+            floor=floor,
+            expected=float(find_floors()[kernel]),
+            unexplained=left,
+            gain=gain,
+            texture=texture,
+        )
         found.append((float(sigma[band]), kernels[kernel, inside, inside], shown.grows, evidence))
     return found
 

@@ -26,6 +26,8 @@ WHITE, CORRELATED, TEXTURE = "white", "correlated noise", "cannot be told from t
 NEARLY_WHITE = 0.8
 # Where it is so much above the noise found, that is no estimate.
 MOST_FLOOR = 2.0
+# Part of the floor of a kernel's spectrum that must be there: less shows texture, which has none.
+LEAST_FLOOR = 0.75
 # Fewer blocks of a band, or of all bands that are valid in the same places, tell nothing.
 FEWEST_BLOCKS, FEWEST_TOGETHER = 60, 150
 # How much more the variance of calm blocks may differ than that of noise does, for the calmest
@@ -69,7 +71,11 @@ class Evidence:
     kernel: str
     """Name of the known kernel that explains them best; "" where there are too few."""
     floor: float
-    """White noise as of ``noise_model`` over the deviation of the noise found."""
+    """White noise as of ``noise_model`` over the deviation of the noise found: what is seen of the
+    floor of the noise's spectrum.
+    """
+    expected: float
+    """What would be seen of noise of this kernel."""
     unexplained: float
     """Part of the products of pixels that noise of this kernel and texture leave unexplained."""
     gain: float
@@ -80,7 +86,7 @@ class Evidence:
     @classmethod
     def none(cls) -> Self:
         """Return the evidence of a band with too few blocks."""
-        return cls(Calmness(0, (np.inf, np.inf), np.inf), 0, "", 0.0, 1.0, 1.0, 1.0)
+        return cls(Calmness(0, (np.inf, np.inf), np.inf), 0, "", 0.0, 1.0, 1.0, 1.0, 1.0)
 
 
 def examine(values: Array, variance: Floats, products: Floats, blocks: int) -> Calmness:
@@ -123,7 +129,8 @@ def judge(seen: Evidence) -> str:
 
     Noise makes a floor: where the blocks around are calm, the variance of a block is that of noise
     and no more uneven; its pixels are normal; and their correlation is one that a known kernel
-    leaves. Texture differs from place to place, has a higher kurtosis, and reaches farther.
+    leaves, floor of the spectrum included. Texture differs from place to place, has a higher
+    kurtosis, reaches farther, and has no floor.
 
     Args:
         seen: evidence of one band.
@@ -138,4 +145,5 @@ def judge(seen: Evidence) -> str:
     nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
     if nearly_white or (noisy and seen.gain < LEAST_GAIN):
         return WHITE
-    return CORRELATED if noisy else TEXTURE
+    floored = LEAST_FLOOR * seen.expected <= seen.floor < NEARLY_WHITE
+    return CORRELATED if noisy and floored else TEXTURE

@@ -15,6 +15,7 @@ __all__ = [
     "compute_products",
     "expect_kernels",
     "expect_texture",
+    "find_floors",
     "known_kernels",
     "lag_weights",
     "polynomials",
@@ -59,6 +60,16 @@ def known_kernels() -> tuple[tuple[str, ...], Floats]:
         line = _of_weights(*np.exp(-(np.arange(-FAR, FAR + 1) ** 2) / (2 * blur**2)))
         found[f"Gaussian blur {blur:g} px"] = np.outer(line, line)
     return tuple(found), np.stack(list(found.values()))
+
+
+@lru_cache(maxsize=1)
+def find_floors() -> Floats:
+    """Return the root of the least power in the spectrum of each known kernel, of mean power 1,
+    ``(kernel,)``: the part of the noise that an estimate of white noise finds.
+    """
+    spectra = np.fft.fft2(np.fft.ifftshift(known_kernels()[1], axes=(1, 2))).real
+    floors: Floats = np.sqrt(np.maximum(spectra.min(axis=(1, 2)), 0.0))
+    return floors
 
 
 def _of_weights(*weights: float) -> Floats:
