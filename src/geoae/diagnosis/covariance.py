@@ -1,22 +1,19 @@
 """Estimate the covariance of a scene's noise from the scene itself."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.blocks import Blocks, Residuals, cut_blocks, subtract_bands
+from geoae.diagnosis.fitting import choose_kernels, fit_kernels, unmix_variance
 from geoae.diagnosis.gate import CORRELATED, Calmness, Evidence, examine, judge, may_be_noise
 from geoae.diagnosis.kernels import (
     FAR,
     REACH,
     compute_products,
-    expect_kernels,
-    expect_texture,
     find_floors,
     known_kernels,
-    lag_weights,
 )
 from geoae.diagnosis.noise import noise_model
 from geoae.diagnosis.patches import group_bands
@@ -35,13 +32,6 @@ LOUD, MOST_LOUD = (0.4, 0.9), 500
 LEAST_TEXTURE = 0.1
 # A block counts for no more than so many times the median variance.
 LOUDEST = 1.5
-# A band has the kernel of all bands if that leaves so many times as much unexplained as its own, at
-# most.
-ALIKE = 1.5
-# Part that a kernel leaves unexplained at which it is wrong, however much more it is.
-HOPELESS = 0.1
-# Rounds in which the noise of bands is told from that of their predictors.
-ROUNDS = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,18 +110,6 @@ class _Look:
     """Whether blocks were scaled to the noise of the mean signal."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """How each known kernel explains one band."""
-
-    left: Floats
-    """Part of the products that is left unexplained, ``(kernel,)``."""
-    variance: Floats
-    """Variance of the noise in DN squared, ``(kernel,)``."""
-    texture: Floats
-    """Part of the variance of calm blocks that is texture, ``(kernel,)``."""
-
-
 def _estimate_group(
     samples: Samples, white: tuple[Floats, Floats]
 ) -> list[tuple[float, Floats, bool, Evidence]]:
@@ -143,19 +121,23 @@ def _estimate_group(
         return _look_steadily(samples, residuals, band, side, white)
 
     looks = [look(band, SIDE) for band in range(len(white[0]))]
-    fits = [None if seen is None else _fit(seen, SIDE) for seen in looks]
-    chosen = _choose(fits)
+    fits = [
+        None if seen is None else fit_kernels(seen.products, seen.texture, SIDE) for seen in looks
+    ]
+    chosen = choose_kernels(fits)
     for band, kernel in enumerate(chosen):
         seen = looks[band]
         if seen and kernels[kernel, FAR, FAR + 1] > LONG and may_be_noise(seen.calmness):
             large = look(band, LARGE_SIDE)
-            fits[band] = _fit(large, LARGE_SIDE) if large else fits[band]
+            fits[band] = (
+                fit_kernels(large.products, large.texture, LARGE_SIDE) if large else fits[band]
+            )
     together = sum(seen.calmness.blocks for seen in looks if seen)
     inside = slice(FAR - REACH, FAR + REACH + 1)
     variance = np.array(
         [fit.variance[k] if fit else 0.0 for fit, k in zip(fits, chosen, strict=True)]
     )
-    sigma = np.sqrt(_unmix(variance, residuals.weights**2))
+    sigma = np.sqrt(unmix_variance(variance, residuals.weights**2))
     found = []
     for band, (shown, fit, kernel) in enumerate(zip(looks, fits, chosen, strict=True)):
         if shown is None or fit is None or sigma[band] == 0:
@@ -220,56 +202,3 @@ def _mean_products(blocks: Blocks, which: NDArray[np.intp]) -> Floats:
     weight = np.minimum(LOUDEST * np.median(variance) / variance, 1.0)
     mean: Floats = weight @ compute_products(blocks.values[which]) / len(which)
     return mean
-
-
-def _fit(look: _Look, side: int) -> _Fit:
-    """Explain products by noise of each kernel and by texture, with weights of 0 or more.
-
-    There are two kinds of texture at most, so each set of them is tried.
-    """
-    root = np.sqrt(lag_weights(side))
-    seen, noise = look.products * root, expect_kernels(side) * root
-    kinds = [expect_texture(side) * root]
-    if look.texture is not None:
-        kinds.append(look.texture * root)
-    left = np.full(len(noise), np.inf)
-    variance, texture = np.zeros((2, len(noise)))
-    for some in [[], *([kind] for kind in kinds), *([kinds] if len(kinds) > 1 else [])]:
-        base = np.stack(some, axis=1) if some else np.zeros((len(seen), 0))
-        basis, upper = np.linalg.qr(base)
-        rest, own = seen - basis @ (basis.T @ seen), noise - (noise @ basis) @ basis.T
-        amount = own @ rest / np.square(own).sum(axis=1)
-        weights = np.linalg.solve(upper, basis.T @ (seen - amount[:, None] * noise).T)
-        unexplained = np.square(rest - amount[:, None] * own).sum(axis=1) / np.square(seen).sum()
-        better = (amount > 0) & (weights >= 0).all(axis=0) & (unexplained < left)
-        left[better], variance[better] = unexplained[better], amount[better]
-        texture[better] = weights.sum(axis=0)[better] / look.products[0]
-    return _Fit(left, variance, texture)
-
-
-def _choose(fits: Sequence[_Fit | None]) -> list[int]:
-    """Index of the kernel of each band: that of all bands, or its own where that is far better."""
-    told = [fit for fit in fits if fit is not None]
-    if not told:
-        return [0] * len(fits)
-    common = int(np.sum([np.minimum(fit.left, HOPELESS) for fit in told], axis=0).argmin())
-    chosen = []
-    for fit in fits:
-        best = common if fit is None else int(fit.left.argmin())
-        shared = fit is None or fit.left[common] <= ALIKE * fit.left[best]
-        chosen.append(common if shared else best)
-    return chosen
-
-
-def _unmix(variance: Floats, squares: Floats) -> Floats:
-    """Tell the noise variance of each band from that of the residuals, ``squares @ own``.
-
-    By the rule of Richardson and Lucy: nothing gets negative, and where bands are so alike that
-    the residuals do not tell their noise apart, they share it.
-    """
-    own, total = variance.copy(), squares.sum(axis=0)
-    for _ in range(ROUNDS):
-        mixed = squares @ own
-        ratio = np.divide(variance, mixed, out=np.zeros_like(mixed), where=mixed > 0)
-        own *= squares.T @ ratio / total
-    return own
