@@ -1,0 +1,176 @@
+"""Correlations of noise that known ways of resampling leave, and of the texture of the ground."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.types import Floats
+
+__all__ = [
+    "FAR",
+    "REACH",
+    "compute_products",
+    "expect_kernels",
+    "expect_texture",
+    "find_floors",
+    "known_kernels",
+    "lag_weights",
+    "polynomials",
+]
+
+# Lags of a correlation go from -REACH to REACH; lags to FAR are looked at, where noise has none and
+# texture has.
+REACH, FAR = 4, 7
+# Shifts of bilinear interpolation in pixels, down and across.
+SHIFTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+# Pixels of the output for each of the input: 10 / 3 is the grid of 100 m seen every 30 m.
+RATIOS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 10 / 3, 4.0)
+# Standard deviations of a Gaussian blur in pixels.
+BLURS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1.0, 1.15, 1.3)
+# Phases of a pixel of the output on the grid of the input over which a correlation is averaged.
+PHASES = 40
+
+Weight = Callable[[Floats], Floats]
+
+
+@lru_cache(maxsize=1)
+def known_kernels() -> tuple[tuple[str, ...], Floats]:
+    """Return the correlations that white noise has after known ways of resampling.
+
+    White noise itself is the first: a bilinear shift by 0.
+
+    Returns:
+        Names, and correlations ``(kernel, lag, lag)`` for lags from ``-FAR`` to ``FAR`` in row and
+        column, 1 at the centre.
+
+    """
+    found: dict[str, Floats] = {}
+    for down in SHIFTS:
+        for across in SHIFTS:
+            name = f"bilinear shift {down:g}, {across:g} px" if down or across else "white"
+            found[name] = np.outer(_of_weights(1 - down, down), _of_weights(1 - across, across))
+    for ratio in RATIOS:
+        for name, weight in (("cubic", _cubic_weight), ("bilinear", _linear_weight)):
+            line = _of_interpolation(weight, ratio)
+            found[f"{name} resampling by {ratio:.3g}"] = np.outer(line, line)
+    for blur in BLURS:
+        line = _of_weights(*np.exp(-(np.arange(-FAR, FAR + 1) ** 2) / (2 * blur**2)))
+        found[f"Gaussian blur {blur:g} px"] = np.outer(line, line)
+    return tuple(found), np.stack(list(found.values()))
+
+
+@lru_cache(maxsize=1)
+def find_floors() -> Floats:
+    """Return the root of the least power in the spectrum of each known kernel, of mean power 1,
+    ``(kernel,)``: the part of the noise that an estimate of white noise finds.
+    """
+    spectra = np.fft.fft2(np.fft.ifftshift(known_kernels()[1], axes=(1, 2))).real
+    floors: Floats = np.sqrt(np.maximum(spectra.min(axis=(1, 2)), 0.0))
+    return floors
+
+
+def _of_weights(*weights: float) -> Floats:
+    """Correlation, for lags from ``-FAR`` to ``FAR``, of white noise under a filter."""
+    full = np.correlate(weights, weights, "full")
+    middle = len(weights) - 1
+    line = np.zeros(2 * FAR + 1)
+    reach = min(FAR, middle)
+    line[FAR - reach : FAR + reach + 1] = full[middle - reach : middle + reach + 1]
+    return line / line[FAR]
+
+
+def _of_interpolation(weight: Weight, ratio: float) -> Floats:
+    """Correlation of white noise interpolated at ``ratio`` pixels for each of its own."""
+    where = np.arange(PHASES)[:, None] / PHASES - np.arange(-2 * FAR, 2 * FAR + 1)
+    half = [np.sum(weight(where) * weight(where + lag / ratio)) for lag in range(FAR + 1)]
+    return np.array(half[:0:-1] + half) / half[0]
+
+
+def _linear_weight(distance: Floats) -> Floats:
+    return np.maximum(1 - np.abs(distance), 0.0)
+
+
+def _cubic_weight(distance: Floats) -> Floats:
+    """Cubic convolution with a = -1/2 (Keys, IEEE TASSP 29(6), 1981)."""
+    x = np.abs(distance)
+    inner, outer = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return np.where(x < 1, inner, np.where(x < 2, outer, 0.0))
+
+
+@lru_cache(maxsize=2)
+def polynomials(side: int) -> Floats:
+    """Return orthonormal polynomials to the second degree on a block, ``(6, side, side)``."""
+    row, col = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    terms = np.stack([np.ones_like(row), row, col, row * col, row**2, col**2], -1)
+    base: Floats = np.linalg.qr(terms.reshape(-1, 6))[0].T.reshape(6, side, side)
+    return base
+
+
+@lru_cache(maxsize=1)
+def _lags() -> NDArray[np.intp]:
+    """One of each pair of opposite lags up to ``FAR``, ``(lag, 2)``; the first is 0, 0."""
+    line = range(-FAR, FAR + 1)
+    return np.array([(i, j) for i in line for j in line if (i, j) >= (0, 0)])
+
+
+@lru_cache(maxsize=2)
+def lag_weights(side: int) -> Floats:
+    """Return the number of pairs of pixels of a block for each lag, ``(lag,)``."""
+    weights: Floats = np.prod(side - np.abs(_lags()), axis=1).astype(np.float64)
+    return weights
+
+
+def compute_products(blocks: NDArray[np.floating[Any]]) -> Floats:
+    """Compute the mean products of pixels of ``blocks`` (block, row, col) at each lag, ``(block,
+    lag)``.
+    """
+    side = blocks.shape[1]
+    spectrum = np.fft.rfft2(blocks, (2 * side, 2 * side))
+    sums = np.fft.irfft2(np.abs(spectrum) ** 2, (2 * side, 2 * side))
+    return sums[:, *_lags().T] / lag_weights(side)
+
+
+@lru_cache(maxsize=2)
+def expect_kernels(side: int) -> Floats:
+    """Return the expected products of blocks of noise of each known kernel, of variance 1, less a
+    quadratic plane, ``(kernel, lag)``.
+    """
+    correlations = known_kernels()[1]
+    room = side - 1 - FAR
+    return _expect(np.pad(correlations, ((0, 0), (room, room), (room, room))), side)
+
+
+@lru_cache(maxsize=2)
+def expect_texture(side: int) -> Floats:
+    """Return the expected products of blocks of texture less a quadratic plane, ``(lag,)``.
+
+    Texture is taken for a surface whose variogram is the distance of two pixels: its spectrum falls
+    as the third power of the frequency. Its variance in a block is 1.
+    """
+    row, col = np.mgrid[1 - side : side, 1 - side : side]
+    products = _expect(-np.hypot(row, col)[None], side)[0]
+    return products / products[0]
+
+
+def _expect(covariance: Floats, side: int) -> Floats:
+    """Return the expected products of blocks less a quadratic plane, ``(case, lag)``.
+
+    ``covariance`` (case, lag, lag) is that of the pixels before, for lags from ``1 - side`` to
+    ``side - 1``. The block is ``(I - Q Q') n``, so its covariance is ``(I - Q Q') T (I - Q Q')``.
+    """
+    base, size = polynomials(side), 3 * side
+    spectra = np.fft.rfft2(covariance, (size, size))[:, None] * np.fft.rfft2(base, (size, size))
+    moved = np.fft.irfft2(spectra, (size, size))[..., side - 1 : 2 * side - 1, side - 1 :]
+    moved = moved[..., :side]
+    within = np.einsum("iab,cjab->cij", base, moved)
+    both = np.einsum("cij,jab->ciab", within, base)
+    one, other, last = (np.fft.rfft2(part, (size, size)) for part in (base, moved, both))
+    # Sums of a(x) b(x + lag) over x, and their mirror images.
+    cross = np.conj(one) * other
+    sums = np.fft.irfft2((np.conj(one) * last - cross - np.conj(cross)).sum(axis=1), (size, size))
+    lags, centre = _lags(), side - 1
+    exact = covariance[:, *(centre + lags).T]
+    return exact + sums[:, *lags.T] / lag_weights(side)
