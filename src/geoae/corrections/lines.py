@@ -1,0 +1,217 @@
+"""Sums over the lines of a scene of what neighbouring lines differ by."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from geoae.corrections.correction import Strip
+from geoae.types import Array, Floats, Mask, Pixels
+
+__all__ = ["GROUPS", "Direction", "LineSums", "SceneModel", "orient"]
+
+Axis = Literal["column", "row"]
+
+# Each line is summed in this many parts, which a stripe has in common and a scene has not.
+GROUPS = 4
+# Pixels of a line whose median is taken at once.
+BLOCK = 128
+# A difference counts half where it is this many times what neighbours along the line differ by.
+TOLERANCE = 2.0
+STEPS = 2
+# What is so small beside the middle local variance counts as this part of it.
+LEAST_VARIANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """The course of lines: along columns or rows, or tilted against them."""
+
+    axis: Axis
+    """Lines run down the columns, or along the rows."""
+    slope: float = 0.0
+    """Pixels across for one pixel along: the tangent of the tilt."""
+
+    def shift(self, along: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+        """Return by how many pixels lines are displaced at positions ``along`` them."""
+        return np.rint(self.slope * along).astype(np.intp)
+
+    def first(self, length: int) -> int:
+        """Return minus the number of the first line of a scene with lines of ``length`` px."""
+        return max(int(self.shift(np.array([length - 1]))[0]), 0)
+
+    def count(self, height: int, width: int) -> int:
+        """Return how many lines a scene has."""
+        across, along = (width, height) if self.axis == "column" else (height, width)
+        return across + abs(int(self.shift(np.array([along - 1]))[0]))
+
+
+def orient(axis: Axis, pixels: Pixels) -> Pixels:
+    """Return a view of ``pixels`` (band, row, col) as ``(band, along, across)``."""
+    return pixels if axis == "column" else pixels.transpose(0, 2, 1)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SceneModel:
+    """How the bands of a scene vary together along lines, where stripes cannot show."""
+
+    rotation: Floats
+    """Rotation to components that vary independently, each with a variance of about one,
+    ``(component, band)``.
+    """
+    floor: Floats
+    """Least local variance of each component, ``(component,)``."""
+    detail: Floats
+    """Robust deviation of the differences along lines of each band in DN, ``(band,)``."""
+
+    @property
+    def back(self) -> Floats:
+        """Rotation from components to bands in DN, ``(band, component)``."""
+        inverse: Floats = np.linalg.inv(self.rotation)
+        return inverse
+
+
+@dataclass(eq=False)
+class LineSums:
+    """Weighted sums of the differences between each line and the next, in bounded memory.
+
+    A difference weighs ``1 / (TOLERANCE**2 v + r**2)``, ``v`` the local variance along the line
+    and ``r`` its distance from the line's middle (a Cauchy M-estimator): calm places count most,
+    edges hardly. The weights are those of independent components, so bands help each other.
+    """
+
+    direction: Direction
+    model: SceneModel
+    height: int
+    width: int
+    total: Floats = field(init=False)
+    """Sums of weighted differences, ``(group, component, line)``; the last line has none."""
+    weight: Floats = field(init=False)
+    """Sums of weights, of the same shape."""
+    count: NDArray[np.int64] = field(init=False)
+    """Valid pixels of each line, ``(band, line)``."""
+
+    def __post_init__(self) -> None:
+        lines = self.direction.count(self.height, self.width)
+        bands = len(self.model.rotation)
+        self.total, self.weight = np.zeros((2, GROUPS, bands, lines))
+        self.count = np.zeros((bands, lines), np.int64)
+
+    @property
+    def length(self) -> int:
+        """Pixels along the lines of the scene."""
+        return self.height if self.direction.axis == "column" else self.width
+
+    def add(self, strip: Strip, pixels: Array, valid: Mask) -> None:
+        """Add a strip.
+
+        Args:
+            strip: the strip.
+            pixels: its bands, ``(band, height, width)``, finite everywhere.
+            valid: which of them count, of the same shape.
+
+        """
+        axis = self.direction.axis
+        # Columns: each row counts once. Rows: so does each pair of rows.
+        skip = strip.shared if axis == "column" else max(strip.shared - 1, 0)
+        values, usable = (orient(axis, some[:, skip:]) for some in (pixels, valid))
+        counted = valid if axis == "column" else valid[:, strip.shared :]
+        along, across = (strip.row + skip, 0) if axis == "column" else (0, strip.row + skip)
+        for start, stop, group in self._blocks(along, along + values.shape[1]):
+            part = slice(start - along, stop - along)
+            self._add_block(values[:, part], usable[:, part].all(axis=0), start, across, group)
+        self._count(counted[:, strip.shared :] if axis == "column" else counted, strip)
+
+    def _count(self, valid: Mask, strip: Strip) -> None:
+        """Count the valid pixels of the new rows of a strip."""
+        axis, row = self.direction.axis, strip.row + strip.shared
+        along, across = (row, 0) if axis == "column" else (0, row)
+        usable = orient(axis, valid)
+        if self.direction.slope == 0:
+            self.count[:, across : across + usable.shape[2]] += usable.sum(axis=1)
+            return
+        for place, line in enumerate(self._lines(along, usable.shape[1], across)):
+            self.count[:, line : line + usable.shape[2]] += usable[:, place]
+
+    def _lines(self, along: int, length: int, across: int) -> NDArray[np.intp]:
+        """Return the line of position ``across`` at ``length`` positions from ``along`` on."""
+        shift = self.direction.shift(np.arange(along, along + length))
+        return across - shift + self.direction.first(self.length)
+
+    def _blocks(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """Cut positions along lines at the borders of groups and into blocks."""
+        edges = [group * self.length // GROUPS for group in range(GROUPS + 1)]
+        for group in range(GROUPS):
+            low, high = max(start, edges[group]), min(stop, edges[group + 1])
+            pieces = max(-(-(high - low) // BLOCK), 0)
+            bounds = np.linspace(low, high, pieces + 1).astype(int) if pieces else []
+            yield from ((int(a), int(b), group) for a, b in zip(bounds, bounds[1:], strict=False))
+
+    def _add_block(self, values: Array, valid: Mask, along: int, across: int, group: int) -> None:
+        """Add ``values`` (band, along, across), in which all bands are ``valid``."""
+        if min(valid.shape) < 2:
+            return
+        first = self._lines(along, len(valid), across)
+        if np.ptp(first):
+            values, valid = _shear(values, valid, first - first.min())
+        line = slice(int(first.min()), int(first.min()) + valid.shape[1] - 1)
+        bands = values.shape[0]
+        rotated = self.model.rotation.astype(np.float32) @ values.reshape(bands, -1)
+        both = valid[:, 1:] & valid[:, :-1]
+        components = rotated.reshape(values.shape)
+        for index, (component, floor) in enumerate(zip(components, self.model.floor, strict=True)):
+            total, weight = _weigh(component, both, float(floor))
+            self.total[group, index, line] += total
+            self.weight[group, index, line] += weight
+
+
+def _shear(values: Array, valid: Mask, first: NDArray[np.intp]) -> tuple[Array, Mask]:
+    """Move each position along the lines by ``first`` px, so that lines stand upright."""
+    bands, length, across = values.shape
+    sheared = np.zeros((bands, length, across + int(first.max())), values.dtype)
+    inside = np.zeros(sheared.shape[1:], bool)
+    for place, start in enumerate(first):
+        sheared[:, place, start : start + across] = values[:, place]
+        inside[place, start : start + across] = valid[place]
+    return sheared, inside
+
+
+def _weigh(component: Array, both: Mask, floor: float) -> tuple[Floats, Floats]:
+    """Sum the differences of neighbouring lines of ``component`` (along, across) and their
+    weights, ``(across - 1,)``; ``both`` (along, across - 1) tells where two pixels are valid.
+    """
+    difference = np.diff(component, axis=1)
+    scale = TOLERANCE**2 * (local_variance(component) + np.float32(floor))
+    complete = bool(both.all())
+    ordered = np.sort(difference if complete else np.where(both, difference, np.inf), axis=0)
+    number = np.count_nonzero(both, axis=0)
+    middle = np.take_along_axis(ordered, np.maximum(number - 1, 0)[None] // 2, axis=0)[0]
+    middle[number == 0] = 0
+    for _ in range(STEPS):
+        weight = 1 / (scale + np.square(difference - middle))
+        if not complete:
+            weight *= both
+        summed = weight.sum(axis=0)
+        total = np.einsum("ij,ij->j", weight, difference)
+        middle = total / np.maximum(summed, 1e-30)
+    return total.astype(np.float64), summed.astype(np.float64)
+
+
+def local_variance(component: Array) -> Array:
+    """Return half the mean squared difference along lines around each pair of neighbouring lines.
+
+    Args:
+        component: ``(along, across)``.
+
+    Returns:
+        Local variance ``(along, across - 1)``. Stripes do not show in it.
+
+    """
+    squared = np.square(np.diff(component, axis=0))
+    padded = np.concatenate([squared[:1], squared, squared[-1:]])
+    around = padded[1:] + padded[:-1]
+    smooth: Array = ndimage.uniform_filter1d(around, 3, axis=0, mode="nearest")
+    return (smooth[:, 1:] + smooth[:, :-1]) / 8
