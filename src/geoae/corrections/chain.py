@@ -43,11 +43,11 @@ def plan_corrections(strips: Strips, height: int, width: int) -> tuple[Correctio
     lost = plan_lost_lines(survey, block)
     first: tuple[Correction, ...] = () if lost is None else (lost,)
 
-    def clean(strip: Strip) -> tuple[NDArray[np.float32], Mask]:
+    def clean(strip: Strip) -> NDArray[np.float32]:
         window = Window(strip.row, 0, *strip.pixels.shape[1:])
         pixels = apply_corrections(first, as_float(strip.pixels), strip.mask, window)
-        valid = strip.valid
-        return np.where(valid, pixels, 0).astype(np.float32), valid
+        finite = pixels if strip.mask is None else np.where(strip.mask, pixels, 0)
+        return finite.astype(np.float32, copy=False)
 
     middle = Window(block.row, block.col, *block.values.shape[1:])
     filled = apply_corrections(first, as_float(block.values), block.inside, middle)

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from geoae.corrections.correction import Strip
 from geoae.types import Array, Floats, Mask, Pixels
 
-__all__ = ["GROUPS", "Direction", "LineSums", "SceneModel", "orient"]
+__all__ = ["GROUPS", "Direction", "LineSums", "SceneModel", "local_variance", "orient"]
 
 Axis = Literal["column", "row"]
 
@@ -105,33 +105,35 @@ class LineSums:
         """Pixels along the lines of the scene."""
         return self.height if self.direction.axis == "column" else self.width
 
-    def add(self, strip: Strip, pixels: Array, valid: Mask) -> None:
+    def add(self, strip: Strip, pixels: Array) -> None:
         """Add a strip.
 
         Args:
-            strip: the strip.
+            strip: the strip, whose mask tells what counts.
             pixels: its bands, ``(band, height, width)``, finite everywhere.
-            valid: which of them count, of the same shape.
 
         """
         axis = self.direction.axis
         # Columns: each row counts once. Rows: so does each pair of rows.
         skip = strip.shared if axis == "column" else max(strip.shared - 1, 0)
-        values, usable = (orient(axis, some[:, skip:]) for some in (pixels, valid))
-        counted = valid if axis == "column" else valid[:, strip.shared :]
+        values = orient(axis, pixels[:, skip:])
+        shared = None if strip.mask is None else orient(axis, strip.mask[:, skip:]).all(axis=0)
         along, across = (strip.row + skip, 0) if axis == "column" else (0, strip.row + skip)
         for start, stop, group in self._blocks(along, along + values.shape[1]):
             part = slice(start - along, stop - along)
-            self._add_block(values[:, part], usable[:, part].all(axis=0), start, across, group)
-        self._count(counted[:, strip.shared :] if axis == "column" else counted, strip)
+            usable = None if shared is None else shared[part]
+            self._add_block(values[:, part], usable, start, across, group)
+        self._count(strip)
 
-    def _count(self, valid: Mask, strip: Strip) -> None:
+    def _count(self, strip: Strip) -> None:
         """Count the valid pixels of the new rows of a strip."""
         axis, row = self.direction.axis, strip.row + strip.shared
         along, across = (row, 0) if axis == "column" else (0, row)
-        usable = orient(axis, valid)
+        usable = orient(axis, strip.valid[:, strip.shared :])
         if self.direction.slope == 0:
-            self.count[:, across : across + usable.shape[2]] += usable.sum(axis=1)
+            whole = strip.mask is None
+            count = usable.shape[1] if whole else usable.sum(axis=1)
+            self.count[:, across : across + usable.shape[2]] += count
             return
         for place, line in enumerate(self._lines(along, usable.shape[1], across)):
             self.count[:, line : line + usable.shape[2]] += usable[:, place]
@@ -147,20 +149,22 @@ class LineSums:
         for group in range(GROUPS):
             low, high = max(start, edges[group]), min(stop, edges[group + 1])
             pieces = max(-(-(high - low) // BLOCK), 0)
-            bounds = np.linspace(low, high, pieces + 1).astype(int) if pieces else []
-            yield from ((int(a), int(b), group) for a, b in zip(bounds, bounds[1:], strict=False))
+            bounds = np.linspace(low, high, pieces + 1).astype(int).tolist() if pieces else []
+            yield from ((a, b, group) for a, b in pairwise(bounds))
 
-    def _add_block(self, values: Array, valid: Mask, along: int, across: int, group: int) -> None:
-        """Add ``values`` (band, along, across), in which all bands are ``valid``."""
-        if min(valid.shape) < 2:
+    def _add_block(
+        self, values: Array, valid: Mask | None, along: int, across: int, group: int
+    ) -> None:
+        """Add ``values`` (band, along, across); ``valid`` tells where all bands are."""
+        if min(values.shape[1:]) < 2:
             return
-        first = self._lines(along, len(valid), across)
+        first = self._lines(along, values.shape[1], across)
         if np.ptp(first):
-            values, valid = _shear(values, valid, first - first.min())
-        line = slice(int(first.min()), int(first.min()) + valid.shape[1] - 1)
-        bands = values.shape[0]
-        rotated = self.model.rotation.astype(np.float32) @ values.reshape(bands, -1)
-        both = valid[:, 1:] & valid[:, :-1]
+            inside = np.ones(values.shape[1:], bool) if valid is None else valid
+            values, valid = _shear(values, inside, first - first.min())
+        line = slice(int(first.min()), int(first.min()) + values.shape[2] - 1)
+        rotated = self.model.rotation.astype(np.float32) @ values.reshape(len(values), -1)
+        both = None if valid is None else valid[:, 1:] & valid[:, :-1]
         components = rotated.reshape(values.shape)
         for index, (component, floor) in enumerate(zip(components, self.model.floor, strict=True)):
             total, weight = _weigh(component, both, float(floor))
@@ -179,24 +183,32 @@ def _shear(values: Array, valid: Mask, first: NDArray[np.intp]) -> tuple[Array, 
     return sheared, inside
 
 
-def _weigh(component: Array, both: Mask, floor: float) -> tuple[Floats, Floats]:
+def _weigh(component: Array, both: Mask | None, floor: float) -> tuple[Floats, Floats]:
     """Sum the differences of neighbouring lines of ``component`` (along, across) and their
     weights, ``(across - 1,)``; ``both`` (along, across - 1) tells where two pixels are valid.
     """
-    difference = np.diff(component, axis=1)
-    scale = TOLERANCE**2 * (local_variance(component) + np.float32(floor))
-    complete = bool(both.all())
-    ordered = np.sort(difference if complete else np.where(both, difference, np.inf), axis=0)
-    number = np.count_nonzero(both, axis=0)
-    middle = np.take_along_axis(ordered, np.maximum(number - 1, 0)[None] // 2, axis=0)[0]
-    middle[number == 0] = 0
+    difference = component[:, 1:] - component[:, :-1]
+    scale = local_variance(component)
+    scale += np.float32(floor)
+    scale *= np.float32(TOLERANCE**2)
+    if both is None:
+        middle = np.sort(difference, axis=0)[(len(difference) - 1) // 2]
+    else:
+        ordered = np.sort(np.where(both, difference, np.inf), axis=0)
+        number = np.count_nonzero(both, axis=0)
+        middle = np.take_along_axis(ordered, np.maximum(number - 1, 0)[None] // 2, axis=0)[0]
+        middle[number == 0] = 0
+    weight = np.empty_like(difference)
     for _ in range(STEPS):
-        weight = 1 / (scale + np.square(difference - middle))
-        if not complete:
+        np.subtract(difference, middle, out=weight)
+        np.square(weight, out=weight)
+        weight += scale
+        np.reciprocal(weight, out=weight)
+        if both is not None:
             weight *= both
         summed = weight.sum(axis=0)
         total = np.einsum("ij,ij->j", weight, difference)
-        middle = total / np.maximum(summed, 1e-30)
+        middle = total / np.maximum(summed, np.float32(1e-30))
     return total.astype(np.float64), summed.astype(np.float64)
 
 
@@ -204,14 +216,21 @@ def local_variance(component: Array) -> Array:
     """Return half the mean squared difference along lines around each pair of neighbouring lines.
 
     Args:
-        component: ``(along, across)``.
+        component: ``(along, across)``, two or more along.
 
     Returns:
         Local variance ``(along, across - 1)``. Stripes do not show in it.
 
     """
-    squared = np.square(np.diff(component, axis=0))
-    padded = np.concatenate([squared[:1], squared, squared[-1:]])
-    around = padded[1:] + padded[:-1]
-    smooth: Array = ndimage.uniform_filter1d(around, 3, axis=0, mode="nearest")
-    return (smooth[:, 1:] + smooth[:, :-1]) / 8
+    squared = component[1:] - component[:-1]
+    np.square(squared, out=squared)
+    pairs = squared[:, 1:] + squared[:, :-1]
+    # Each pixel has two differences, at an end of the block one; three pixels count.
+    around = np.concatenate([2 * pairs[:1], pairs[1:] + pairs[:-1], 2 * pairs[-1:]])
+    smooth: Array = around.copy()
+    smooth[1:] += around[:-1]
+    smooth[:-1] += around[1:]
+    smooth[0] += around[0]
+    smooth[-1] += around[-1]
+    smooth *= np.float32(1 / 24)
+    return smooth

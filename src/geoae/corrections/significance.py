@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,16 @@ from scipy.special import ndtri
 
 from geoae.types import Floats, Mask
 
-__all__ = ["PERIODS", "Profiles", "Score", "score_bands", "score_lines", "score_periods"]
+__all__ = [
+    "PERIODS",
+    "WITHOUT_PERIOD",
+    "Profiles",
+    "Score",
+    "find_drift",
+    "score_bands",
+    "score_lines",
+    "score_periods",
+]
 
 # Numbers of detectors that are looked for.
 PERIODS = (2, 4, 6, 8, 10, 12, 16, 20)
@@ -23,8 +33,13 @@ FEWEST_LINES = 32
 CLIP = 4.0
 # Distances in cycles per profile at which the spectrum around a harmonic is looked at.
 AROUND = np.array([-6.0, -5.0, -4.0, -3.0, -2.5, 2.5, 3.0, 4.0, 5.0, 6.0])
+# Shifts that are tried between parts of the lines, in lines.
+FARTHEST, FINEST = 0.8, 0.005
 # Profiles are padded to so many times their length, for a spectrum at any frequency.
 PADDED = 8
+# Evidence that the best of many patterns may have by chance, and the detectors that stripes
+# without a period count for.
+CHANCE, WITHOUT_PERIOD = 3.0, 20.0
 NORMAL_MAD = 0.6745
 
 
@@ -36,6 +51,13 @@ class Score:
     """Evidence of all lines."""
     halves: tuple[float, float]
     """Evidence of the first and of the second half of the lines."""
+
+    def rank(self, detectors: float) -> float:
+        """Return what orders patterns: the excess of their evidence, of all harmonics together.
+
+        The harmonics of a pattern include those of its divisors, each of which brings chance.
+        """
+        return (self.whole - CHANCE) * float(np.sqrt(detectors / 4 + 0.5))
 
     @property
     def least(self) -> float:
@@ -163,41 +185,91 @@ def score_periods(
 
     """
     parts = (profiles, *profiles.halves()) if halves else (profiles,)
-    spectra = [_spectrum(part) for part in parts]
-    found = []
-    for period in periods:
-        scores = [_coherence(*spectrum, period, near) for spectrum in spectra]
-        found.append(Score(scores[0], (scores[-2], scores[-1]) if halves else (scores[0],) * 2))
-    return found
+    scores = np.array([_coherence(part, periods, near) for part in parts])
+    return [
+        Score(float(some[0]), (float(some[-2]), float(some[-1])) if halves else (float(some[0]),) * 2)
+        for some in scores.T
+    ]
 
 
-def _spectrum(profiles: Profiles) -> tuple[NDArray[np.complex64], int]:
-    """Return the spectrum ``(group, component, frequency)`` of the usable lines, and their span."""
+def _coherence(profiles: Profiles, periods: Sequence[float], near: bool) -> Floats:
+    """Compare the groups of profiles at the harmonics of each period, ``(period,)``."""
     places = np.flatnonzero(profiles.usable)
-    if len(places) < FEWEST_LINES:
-        return np.zeros((*profiles.mean.shape[:2], 0), np.complex64), 0
-    span = slice(places[0], places[-1] + 1)
-    length = int(span.stop - span.start)
+    length = int(places[-1] + 1 - places[0]) if len(places) >= FEWEST_LINES else 0
+    if not periods or length < 3 * min(periods):
+        return np.zeros(len(periods))
+    span = slice(places[0], places[0] + length)
     tapered = (profiles.mean[..., span] * np.hanning(length + 2)[1:-1]).astype(np.float32)
-    return fft.rfft(tapered, fft.next_fast_len(PADDED * length, real=True)), length
-
-
-def _coherence(spectrum: NDArray[np.complex64], length: int, period: float, near: bool) -> float:
-    """Compare the groups of a ``spectrum`` of profiles of so many lines at a period."""
-    if length < 3 * period:
-        return 0.0
-    frequency = np.arange(1, int(period / 2 + 0.1) + 1) / period
-    # Bins of the padded spectrum, which repeats itself backwards beyond half a cycle per line.
-    last = spectrum.shape[-1] - 1
-    beside = frequency[:, None] + AROUND / length
-    at, around = (
-        last - np.abs(last - np.rint(np.abs(some) * 2 * last).astype(int))
-        for some in (frequency, beside)
-    )
-    power = np.square(np.abs(spectrum[..., around])).mean(axis=-1)
-    scaled = spectrum[..., at] / np.sqrt(np.maximum(power, 1e-30))
+    padded = fft.next_fast_len(PADDED * length, real=True)
+    spectrum = fft.rfft(tapered, padded)
+    at, around, first, variance = _harmonics(length, padded, tuple(periods))
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    near_power = power[..., around].mean(axis=-1)
+    scaled = spectrum[..., at] / np.sqrt(np.maximum(near_power, 1e-30))
+    # Stripes without a period agree at all frequencies.
+    apart = spectrum[..., around] / np.sqrt(np.maximum(near_power, 1e-30))[..., None]
     pairs = _pairs(len(scaled), near)
-    agreement = sum(np.real(scaled[i] * np.conj(scaled[j])) for i, j in pairs)
+    agreement = _agree(scaled, near) - _agree(apart, near).mean(axis=-1)
+    total = np.add.reduceat(agreement, first)
+    found = total / np.sqrt(np.add.reduceat(variance, first) * len(pairs) * scaled.shape[1])
+    return np.where(length >= 3 * np.array(periods), found, 0.0)
+
+
+def _agree(spectrum: NDArray[np.complex64], near: bool) -> Floats:
+    """Sum the cross-spectra of pairs of groups, of all or of those side by side, over components.
+
+    Args:
+        spectrum: ``(group, component, ...)``.
+        near: whether only neighbours are paired.
+
+    """
+    if near:
+        return np.real(spectrum[1:] * np.conj(spectrum[:-1])).sum(axis=(0, 1))
+    single = np.square(np.abs(spectrum)).sum(axis=0)
+    whole = np.square(np.abs(spectrum.sum(axis=0)))
+    agreement: Floats = ((whole - single) / 2).sum(axis=0)
+    return agreement
+
+
+def find_drift(profiles: Profiles) -> float:
+    """Return by how many lines stripes move from each part of the lines to the next.
+
+    It is the shift at which the parts agree most, which a tilt that is a little off gives.
+    """
+    if profiles.usable.sum() < FEWEST_LINES:
+        return 0.0
+    tapered = profiles.mean * np.hanning(profiles.mean.shape[-1] + 2)[1:-1]
+    spectrum = fft.rfft(tapered)
+    frequency = fft.rfftfreq(tapered.shape[-1])
+    shifts = np.arange(-FARTHEST, FARTHEST + FINEST / 2, FINEST)
+    agreement = np.zeros(len(shifts))
+    for step in range(1, len(spectrum)):
+        cross = (spectrum[:-step] * np.conj(spectrum[step:])).sum(axis=(0, 1))
+        turned = np.exp(-2j * np.pi * step * np.outer(shifts, frequency))
+        agreement += np.real(turned @ cross)
+    return float(shifts[agreement.argmax()])
+
+
+@lru_cache(maxsize=64)
+def _harmonics(
+    length: int, padded: int, periods: tuple[float, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Return where the harmonics of periods are in a spectrum of ``padded`` places.
+
+    Returns:
+        Places of the harmonics ``(harmonic,)``, those around each ``(harmonic, place)``, the first
+        harmonic of each period, and the variance of what two groups agree on in a harmonic.
+
+    """
+    numbers = [np.arange(1, int(period / 2 + 0.1) + 1) for period in periods]
+    frequency = np.concatenate([n / p for n, p in zip(numbers, periods, strict=True)])
+    first = np.cumsum([0, *map(len, numbers)])[:-1]
+    at, around = (
+        # The spectrum repeats itself backwards beyond half a cycle per line.
+        np.rint(padded * np.abs(some - np.rint(some))).astype(np.intp)
+        for some in (frequency, frequency[:, None] + AROUND / length)
+    )
+    last = padded // 2
     # The transform at half a cycle per line is real, so it varies twice as much.
-    variance = np.where(np.abs(frequency - 0.5) < 0.6 / length, 1.0, 0.5).sum() * len(pairs)
-    return float(np.sum(agreement) / np.sqrt(variance * scaled.shape[1]))
+    variance = np.where(np.abs(frequency - 0.5) < 0.6 / length, 1.0, 0.5)
+    return np.minimum(at, last), np.minimum(around, last), first, variance

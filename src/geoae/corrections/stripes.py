@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.correction import Strip, Strips
-from geoae.corrections.lines import Direction, LineSums, orient
+from geoae.corrections.lines import GROUPS, Axis, Direction, LineSums, orient
 from geoae.corrections.model import Block, fit_model
 from geoae.corrections.offsets import fold_offsets, line_offsets, phases
 from geoae.corrections.significance import (
     Profiles,
     Score,
+    find_drift,
     score_bands,
     score_lines,
     score_periods,
@@ -31,6 +32,10 @@ TILTED = (8.0, 3.5)
 BAND = 2.5
 # Weaker stripes, in deviations of what neighbours along lines differ by, cannot be seen.
 WEAKEST = 0.05
+# By how many lines stripes may move over their length; those that seem upright mostly are. In so
+# many more passes a tilt is made exact.
+DRIFT, DRIFT_UPRIGHT, PASSES = 0.25, 0.5, 2
+AXES: tuple[Axis, Axis] = ("column", "row")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,6 +52,11 @@ class Stripes:
     """Lines after which the detectors repeat; None where each line has its own."""
     score: Score
     """The evidence."""
+
+    @property
+    def strength(self) -> float:
+        """Variance of the offsets of all bands in DN squared."""
+        return float(self.offsets.var(axis=1).sum())
 
     @property
     def halo(self) -> int:
@@ -90,7 +100,7 @@ def plan_stripes(
     block: Block,
     height: int,
     width: int,
-    clean: Callable[[Strip], tuple[Array, Mask]],
+    clean: Callable[[Strip], Array],
 ) -> tuple[Stripes, ...]:
     """Look for stripes in one pass over a scene and estimate them.
 
@@ -99,29 +109,57 @@ def plan_stripes(
         block: the middle of the scene, its lost lines filled.
         height: rows of the scene.
         width: columns of the scene.
-        clean: returns the finite pixels of a strip, lost lines filled, and which of them count.
+        clean: returns the pixels of a strip, lost lines filled, finite everywhere.
 
     Returns:
         What to subtract: nothing where no stripes are significant.
 
     """
     sums: list[LineSums] = []
-    for axis in ("column", "row"):
+    for axis in AXES:
         model = fit_model(block.values, block.inside, axis)
         tilted = find_tilts(block.values, block.inside, axis, model)
         for direction in (Direction(axis), *tilted):
             sums.append(LineSums(direction, model, height, width))
+    _sum_up(strips, clean, sums)
+    found = [_best([one for one in sums if one.direction.axis == axis]) for axis in AXES]
+    for _ in range(PASSES):
+        turned = [_turn(*some) for some in found]
+        again = [some for some in turned if some is not None]
+        if not again:
+            break
+        _sum_up(strips, clean, again)
+        found = [
+            some if other is None else (other, _plan(other))
+            for some, other in zip(found, turned, strict=True)
+        ]
+    return tuple(stripes for _, some in found for stripes in some)
+
+
+def _sum_up(strips: Strips, clean: Callable[[Strip], Array], sums: list[LineSums]) -> None:
+    """Sum up the lines of a scene, in one pass."""
     for strip in strips():
-        pixels, valid = clean(strip)
+        pixels = clean(strip)
         for one in sums:
-            one.add(strip, pixels, valid)
-    found: list[Stripes] = []
-    for axis in ("column", "row"):
-        options = [_plan(one) for one in sums if one.direction.axis == axis]
-        # The same stripes may show at two angles.
-        best = max(options, key=lambda some: max((s.score.whole for s in some), default=0.0))
-        found.extend(best)
-    return tuple(found)
+            one.add(strip, pixels)
+
+
+def _best(options: list[LineSums]) -> tuple[LineSums, tuple[Stripes, ...]]:
+    """Return the direction whose stripes are strongest: they may show at other tilts, too."""
+    planned = [(sums, _plan(sums)) for sums in options]
+    return max(planned, key=lambda some: sum(stripes.strength for stripes in some[1]))
+
+
+def _turn(sums: LineSums, planned: tuple[Stripes, ...]) -> LineSums | None:
+    """Return empty sums for a better tilt; None where there are no stripes or it is exact."""
+    if not planned:
+        return None
+    drift = find_drift(Profiles.of(sums.total, sums.weight)) * GROUPS
+    if abs(drift) < (DRIFT if sums.direction.slope else DRIFT_UPRIGHT):
+        return None
+    slope = sums.direction.slope + drift / sums.length
+    direction = Direction(sums.direction.axis, slope)
+    return LineSums(direction, sums.model, sums.height, sums.width)
 
 
 def _plan(sums: LineSums) -> tuple[Stripes, ...]:
@@ -143,7 +181,7 @@ def _plan_period(sums: LineSums) -> Stripes | None:
     scores = score_periods(profiles, [period for period, _ in candidates])
     needed = TILTED if slope else PERIODS
     ranked = [
-        (score.whole, period, detectors, score)
+        (score.rank(detectors), period, detectors, score)
         for (period, detectors), score in zip(candidates, scores, strict=True)
         if _is_enough(score, needed)
     ]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.correction import Strip
-from geoae.types import Floats
+from geoae.types import Floats, Mask
 
 __all__ = ["Counts", "Survey", "find_lost"]
 
@@ -15,7 +15,7 @@ CONSTANT = 0.9
 # Lines beside it vary in so many times as many pixels, and in this share of theirs.
 MORE, VARIED = 5.0, 0.1
 # Other bands, and other lines, repeat less than this share of the line before.
-HALF = 0.5
+HALF, MOST_LINES = 0.5, 0.9
 # More constant lines side by side are a missing area, not lost lines.
 LONGEST = 6
 # Fewer pixels tell nothing about a line.
@@ -64,37 +64,50 @@ class Survey:
             self.rows, self.cols = Counts.none(bands, self.height), Counts.none(bands, self.width)
         # One more row, for the pairs of rows across two strips.
         before = 1 if strip.shared else 0
-        pixels, mask = (
-            None if some is None else some[:, strip.shared - before :]
-            for some in (strip.pixels, strip.mask)
-        )
-        assert pixels is not None
+        pixels = strip.pixels[:, strip.shared - before :]
+        mask = None if strip.mask is None else strip.mask[:, strip.shared - before :]
         first = strip.row + strip.shared
         new = slice(first, first + pixels.shape[1] - before)
+        pairs = slice(first - before, new.stop - 1)
+        inside = slice(before, None)
         along = pixels[:, :, 1:] == pixels[:, :, :-1]
         down = pixels[:, 1:] == pixels[:, :-1]
-        if mask is None:
-            beside, below = np.ones(along.shape, bool), np.ones(down.shape, bool)
-            values, valid = pixels, np.ones(pixels.shape, bool)
-        else:
+        values = pixels
+        if mask is not None:
+            values = np.where(mask, pixels, 0)
             beside, below = mask[:, :, 1:] & mask[:, :, :-1], mask[:, 1:] & mask[:, :-1]
             along &= beside
             down &= below
-            values, valid = np.where(mask, pixels, 0), mask
-        inside = slice(before, None)
-        self.rows.pixels[:, new] = valid[:, inside].sum(axis=2)
-        self.rows.total[:, new] = values[:, inside].sum(axis=2, dtype=np.float64)
-        self.rows.pairs[:, new] = beside[:, inside].sum(axis=2)
-        self.rows.equal[:, new] = along[:, inside].sum(axis=2)
-        pairs = slice(first - before, first - before + down.shape[1])
-        self.rows.shared[:, pairs] = below.sum(axis=2)
-        self.rows.copied[:, pairs] = down.sum(axis=2)
-        self.cols.pixels += valid[:, inside].sum(axis=1)
-        self.cols.total += values[:, inside].sum(axis=1, dtype=np.float64)
-        self.cols.pairs += below.sum(axis=1)
-        self.cols.equal += down.sum(axis=1)
-        self.cols.shared[:, :-1] += beside[:, inside].sum(axis=1)
-        self.cols.copied[:, :-1] += along[:, inside].sum(axis=1)
+        bands, height, width = pixels[:, inside].shape
+        rows, cols = self.rows, self.cols
+        rows.total[:, new] = values[:, inside].sum(axis=2, dtype=np.float64)
+        cols.total += values[:, inside].sum(axis=1, dtype=np.float64)
+        rows.equal[:, new], equal = _count(along[:, inside])
+        cols.copied[:, :-1] += equal
+        rows.copied[:, pairs], copied = _count(down)
+        cols.equal += copied
+        if mask is None:
+            rows.pixels[:, new], rows.pairs[:, new] = width, width - 1
+            rows.shared[:, pairs] = width
+            cols.pixels += height
+            cols.pairs += down.shape[1]
+            cols.shared[:, :-1] += height
+            return
+        rows.pixels[:, new], valid = _count(mask[:, inside])
+        cols.pixels += valid
+        rows.pairs[:, new], valid = _count(beside[:, inside])
+        cols.shared[:, :-1] += valid
+        rows.shared[:, pairs], valid = _count(below)
+        cols.pairs += valid
+
+
+def _count(true: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count what is true in each row and in each column of each band."""
+    # Products of matrices are many times as fast as sums of bool, and exact up to 2**24.
+    numbers = true.astype(np.float32)
+    ones = np.ones(max(numbers.shape[1:]), np.float32)
+    rows, cols = numbers @ ones[: numbers.shape[2]], ones[: numbers.shape[1]] @ numbers
+    return rows.astype(np.int64), cols.astype(np.int64)
 
 
 def find_lost(counts: Counts, deviation: Floats) -> list[NDArray[np.intp]]:
@@ -162,11 +175,13 @@ def _copied_lines(counts: Counts, flat: Floats) -> list[NDArray[np.intp]]:
     copied = np.nan_to_num(_share(counts.copied, counts.shared))
     if len(copied) == 1:
         return [np.zeros(0, np.intp)]
-    usual = np.median(copied, axis=1)
     found = []
     for band, share in enumerate(copied):
         others = np.delete(copied, band, axis=0).min(axis=0)
         varied = np.nan_to_num(flat[band], nan=1.0) < CONSTANT
-        repeats = (share >= CONSTANT) & (others < HALF) & varied & (usual[band] < HALF)
-        found.append(np.flatnonzero(repeats) + 1)
+        repeats = (share >= CONSTANT) & (others < HALF) & varied
+        # A band of a coarser grid repeats many lines, some of them in part.
+        rest = share[~repeats]
+        usual = np.quantile(rest, MOST_LINES) if rest.size else 1.0
+        found.append(np.flatnonzero(repeats if usual < HALF / 2 else False) + 1)
     return found

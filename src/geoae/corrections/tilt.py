@@ -13,8 +13,15 @@ from geoae.corrections.lines import (
     local_variance,
     orient,
 )
-from geoae.corrections.significance import PERIODS, Profiles, score_lines, score_periods
-from geoae.types import Floats, Mask, Pixels
+from geoae.corrections.significance import (
+    PERIODS,
+    WITHOUT_PERIOD,
+    Profiles,
+    Score,
+    score_lines,
+    score_periods,
+)
+from geoae.types import Array, Mask, Pixels
 
 __all__ = ["STEEPEST", "candidate_periods", "find_tilts"]
 
@@ -25,7 +32,9 @@ STEP, FINE = 0.25, 0.05
 SUMMED = 4
 # How many tilts are looked at again, and the evidence that makes one worth a look at the scene.
 BEST = 3
-ENOUGH, ENOUGH_HALF = 5.0, 2.0
+ENOUGH, ENOUGH_HALF = 6.0, 2.5
+# Steps in which a slope is made exact, and how many to either side.
+REFINE, STEPS = (2e-4, 4e-5), 8
 # Cycles of a tilted pattern below which chance and fields look the same.
 CYCLES = 12
 
@@ -34,23 +43,29 @@ CYCLES = 12
 class _Differences:
     """Weighted differences of neighbouring lines of a block, summed along a few pixels."""
 
-    total: Floats
-    """``(component, along, line)``."""
-    weight: Floats
-    """Of the same shape."""
+    sums: Array
+    """Differences times weights, and weights, ``(2, component, along, line)``."""
+    summed: int
+    """Pixels along lines in each sum."""
 
     def profiles(self, slope: float) -> Profiles:
         """Sum along lines of a slope."""
-        bands, length, lines = self.total.shape
-        places = (np.arange(length) + 0.5) * SUMMED - 0.5
+        return Profiles.of(*self._sum(slope).swapaxes(0, 1).astype(np.float64))
+
+    def energy(self, slope: float) -> float:
+        """Return what lines of a slope have in common, which is most where they are stripes."""
+        total, weight = self._sum(slope).sum(axis=0)
+        return float((np.square(total) / np.maximum(weight, 1e-30)).sum())
+
+    def _sum(self, slope: float) -> Array:
+        _, bands, length, lines = self.sums.shape
+        places = (np.arange(length) + 0.5) * self.summed - 0.5
         shift = -np.rint(slope * places).astype(int)
         shift -= shift.min()
-        total, weight = np.zeros((2, GROUPS, bands, lines + shift.max()))
-        for place, start in enumerate(shift):
-            group, span = place * GROUPS // length, slice(start, start + lines)
-            total[group, :, span] += self.total[:, place]
-            weight[group, :, span] += self.weight[:, place]
-        return Profiles.of(total, weight)
+        parts = np.zeros((GROUPS, 2, bands, lines + shift.max()), np.float32)
+        for place, start in enumerate(shift.tolist()):
+            parts[place * GROUPS // length, ..., start : start + lines] += self.sums[:, :, place]
+        return parts
 
 
 def candidate_periods(slope: float, lines: int) -> list[tuple[float, int]]:
@@ -85,42 +100,59 @@ def find_tilts(pixels: Pixels, valid: Mask, axis: Axis, model: SceneModel) -> li
     values, usable = orient(axis, pixels), orient(axis, valid).all(axis=0)
     if min(usable.shape) < 2 * CYCLES:
         return []
-    differences = _difference(values, usable, model)
+    differences = _difference(values, usable, model, SUMMED)
     angles = np.arange(-STEEPEST, STEEPEST + STEP / 2, STEP)
     angles = angles[np.abs(angles) > STEP / 2]
     rough = [_evidence(differences, angle, rough=True)[0] for angle in angles]
+    if max(rough) <= 0:
+        return []
     best = angles[np.argsort(rough)[::-1][:BEST]]
     fine = np.unique(
         np.round(np.concatenate([a + np.arange(-STEP, STEP + FINE / 2, FINE) for a in best]), 6)
     )
-    found = [(*_evidence(differences, angle, rough=False), angle) for angle in fine]
-    whole, half, angle = max(found)
-    if whole < ENOUGH or half < ENOUGH_HALF:
+    passed = [angle for angle in fine if _is_enough(_evidence(differences, angle, rough=False)[1])]
+    if not passed:
         return []
-    return [Direction(axis, float(np.tan(np.radians(angle))))]
+    # Even and odd lines that are tilted also show at the opposite tilt: stripes have more energy.
+    slope = max(np.tan(np.radians(passed)).tolist(), key=differences.energy)
+    exact = _difference(values, usable, model, 1)
+    for step in REFINE:
+        slopes = slope + step * np.arange(-STEPS, STEPS + 1)
+        slope = float(slopes[np.argmax([exact.energy(some) for some in slopes])])
+    return [Direction(axis, slope)]
 
 
-def _evidence(differences: _Differences, angle: float, *, rough: bool) -> tuple[float, float]:
-    """Return the best score at an angle in degrees, and that of its lesser half."""
+def _is_enough(score: Score) -> bool:
+    return score.whole >= ENOUGH and score.least >= ENOUGH_HALF
+
+
+def _evidence(differences: _Differences, angle: float, *, rough: bool) -> tuple[float, Score]:
+    """Return the rank and the score of the best pattern at an angle in degrees."""
     slope = float(np.tan(np.radians(angle)))
     profiles = differences.profiles(slope)
-    periods = [period for period, _ in candidate_periods(slope, int(profiles.usable.sum()))]
+    patterns = candidate_periods(slope, int(profiles.usable.sum()))
+    periods = [period for period, _ in patterns]
     scores = score_periods(profiles, periods, near=rough, halves=not rough)
-    scores.append(score_lines(profiles, near=rough, halves=not rough))
-    return max((score.whole, score.least) for score in scores)
+    lines = score_lines(profiles, near=rough, halves=not rough)
+    ranked = [
+        (score.rank(detectors), score)
+        for score, (_, detectors) in zip(scores, patterns, strict=True)
+    ]
+    ranked.append((lines.rank(WITHOUT_PERIOD), lines))
+    return max(ranked, key=lambda some: some[0])
 
 
-def _difference(values: Pixels, usable: Mask, model: SceneModel) -> _Differences:
+def _difference(values: Pixels, usable: Mask, model: SceneModel, summed: int) -> _Differences:
     """Weigh the differences of neighbouring lines of ``values`` (band, along, across)."""
     bands, length, across = values.shape
-    kept = length // SUMMED * SUMMED
+    kept = length // summed * summed
     rotated = model.rotation @ values.reshape(bands, -1)
     both = usable[:, 1:] & usable[:, :-1]
-    total, weight = np.empty((2, bands, kept // SUMMED, across - 1))
+    sums = np.empty((2, bands, kept // summed, across - 1), np.float32)
     for index, component in enumerate(rotated.reshape(values.shape)):
         difference = np.diff(component, axis=1)
         scale = TOLERANCE**2 * (local_variance(component) + model.floor[index])
         weights = both / (scale + np.square(difference))
-        for kind, summand in ((total, weights * difference), (weight, weights)):
-            kind[index] = summand[:kept].reshape(-1, SUMMED, across - 1).sum(axis=1)
-    return _Differences(total, weight)
+        for kind, summand in enumerate((weights * difference, weights)):
+            sums[kind, index] = summand[:kept].reshape(-1, summed, across - 1).sum(axis=1)
+    return _Differences(sums, summed)
