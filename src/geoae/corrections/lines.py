@@ -65,7 +65,9 @@ class SceneModel:
     floor: Floats
     """Least local variance of each component, ``(component,)``."""
     detail: Floats
-    """Robust deviation of the differences along lines of each band in DN, ``(band,)``."""
+    """Deviation of what neighbours along lines differ by in calm places, and no less than the step
+    of quantised values, in DN, ``(band,)``.
+    """
 
     @property
     def back(self) -> Floats:
@@ -87,18 +89,25 @@ class LineSums:
     model: SceneModel
     height: int
     width: int
+    levels: bool = False
+    """Whether sums with the signal are kept, too, for gains."""
     total: Floats = field(init=False)
     """Sums of weighted differences, ``(group, component, line)``; the last line has none."""
     weight: Floats = field(init=False)
     """Sums of weights, of the same shape."""
     count: NDArray[np.int64] = field(init=False)
     """Valid pixels of each line, ``(band, line)``."""
+    moments: Floats = field(init=False)
+    """Sums of weights times signal, times its square, and times signal and difference, ``(3,
+    group, component, line)``; the signal is the mean of two lines.
+    """
 
     def __post_init__(self) -> None:
         lines = self.direction.count(self.height, self.width)
         bands = len(self.model.rotation)
         self.total, self.weight = np.zeros((2, GROUPS, bands, lines))
         self.count = np.zeros((bands, lines), np.int64)
+        self.moments = np.zeros((3, GROUPS, bands, lines) if self.levels else (3, 0, 0, 0))
 
     @property
     def length(self) -> int:
@@ -167,9 +176,18 @@ class LineSums:
         both = None if valid is None else valid[:, 1:] & valid[:, :-1]
         components = rotated.reshape(values.shape)
         for index, (component, floor) in enumerate(zip(components, self.model.floor, strict=True)):
-            total, weight = _weigh(component, both, float(floor))
-            self.total[group, index, line] += total
-            self.weight[group, index, line] += weight
+            difference, weight = _weigh(component, both, float(floor))
+            if self.levels:
+                # Calm places are often dark; gains need bright ones as well.
+                np.sqrt(weight, out=weight)
+            self.weight[group, index, line] += weight.sum(axis=0)
+            self.total[group, index, line] += np.einsum("ij,ij->j", weight, difference)
+            if self.levels:
+                level = (component[:, 1:] + component[:, :-1]) / 2
+                self.moments[0, group, index, line] += np.einsum("ij,ij->j", weight, level)
+                weight *= level
+                self.moments[1, group, index, line] += np.einsum("ij,ij->j", weight, level)
+                self.moments[2, group, index, line] += np.einsum("ij,ij->j", weight, difference)
 
 
 def _shear(values: Array, valid: Mask, first: NDArray[np.intp]) -> tuple[Array, Mask]:
@@ -183,33 +201,38 @@ def _shear(values: Array, valid: Mask, first: NDArray[np.intp]) -> tuple[Array, 
     return sheared, inside
 
 
-def _weigh(component: Array, both: Mask | None, floor: float) -> tuple[Floats, Floats]:
-    """Sum the differences of neighbouring lines of ``component`` (along, across) and their
-    weights, ``(across - 1,)``; ``both`` (along, across - 1) tells where two pixels are valid.
+def _weigh(component: Array, both: Mask | None, floor: float) -> tuple[Array, Array]:
+    """Return the differences of neighbouring lines of ``component`` (along, across) and their
+    weights, ``(along, across - 1)``; ``both``, of that shape, tells where two pixels are valid.
     """
     difference = component[:, 1:] - component[:, :-1]
     scale = local_variance(component)
     scale += np.float32(floor)
     scale *= np.float32(TOLERANCE**2)
-    if both is None:
-        middle = np.sort(difference, axis=0)[(len(difference) - 1) // 2]
-    else:
-        ordered = np.sort(np.where(both, difference, np.inf), axis=0)
-        number = np.count_nonzero(both, axis=0)
-        middle = np.take_along_axis(ordered, np.maximum(number - 1, 0)[None] // 2, axis=0)[0]
-        middle[number == 0] = 0
+    middle = _median(difference, both)
     weight = np.empty_like(difference)
-    for _ in range(STEPS):
+    for step in range(STEPS):
+        if step:
+            middle = np.einsum("ij,ij->j", weight, difference)
+            middle /= np.maximum(weight.sum(axis=0), np.float32(1e-30))
         np.subtract(difference, middle, out=weight)
         np.square(weight, out=weight)
         weight += scale
         np.reciprocal(weight, out=weight)
         if both is not None:
             weight *= both
-        summed = weight.sum(axis=0)
-        total = np.einsum("ij,ij->j", weight, difference)
-        middle = total / np.maximum(summed, np.float32(1e-30))
-    return total.astype(np.float64), summed.astype(np.float64)
+    return difference, weight
+
+
+def _median(values: Array, counted: Mask | None) -> Array:
+    """Return the lower median along the first axis of what is ``counted``; 0 where nothing is."""
+    if counted is None:
+        middle: Array = np.sort(values, axis=0)[(len(values) - 1) // 2]
+        return middle
+    ordered = np.sort(np.where(counted, values, np.inf), axis=0)
+    number = np.count_nonzero(counted, axis=0)
+    found = np.take_along_axis(ordered, np.maximum(number - 1, 0)[None] // 2, axis=0)[0]
+    return np.where(number > 0, found, np.float32(0))
 
 
 def local_variance(component: Array) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from geoae.corrections.correction import Strip
 from geoae.corrections.lines import Axis, SceneModel, local_variance, orient
-from geoae.types import Floats, Mask, Pixels
+from geoae.types import Array, Floats, Mask, Pixels
 
 __all__ = ["Block", "fit_model"]
 
@@ -15,6 +15,8 @@ SIDE = 512
 VALUES = 16 * SIDE * SIDE
 # What is so small beside the middle local variance counts as this part of it.
 LEAST_VARIANCE = 0.01
+# Share of the places that are calm.
+CALM = 0.05
 # Differences of so many deviations count half.
 EDGE = 2.0
 NORMAL_MAD = 0.6745
@@ -99,8 +101,14 @@ def fit_model(pixels: Pixels, valid: Mask, axis: Axis) -> SceneModel:
         variance = local_variance(component)[usable[:, 1:] & usable[:, :-1]]
         usual = float(np.median(variance)) if variance.size else 0.0
         floor[index] = LEAST_VARIANCE * usual + np.square(weights * steps).sum() / 4 + 1e-30
-    detail = np.median(np.abs(along), axis=1) / NORMAL_MAD if along.size else np.zeros(len(floor))
-    return SceneModel(rotation, floor, detail)
+    detail = np.array([_calm(band, usable) for band in values.astype(np.float32)])
+    return SceneModel(rotation, floor, np.maximum(detail, steps))
+
+
+def _calm(band: Array, usable: Mask) -> float:
+    """Return the deviation of what neighbours along lines differ by in calm places."""
+    variance = local_variance(band)[usable[:, 1:] & usable[:, :-1]]
+    return float(np.sqrt(np.quantile(variance, CALM))) if variance.size else 0.0
 
 
 def _rotation(along: Floats) -> Floats:

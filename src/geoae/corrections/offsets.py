@@ -7,7 +7,7 @@ from scipy.linalg import solveh_banded
 from geoae.corrections.lines import LineSums
 from geoae.types import Floats, Mask
 
-__all__ = ["fold_offsets", "line_offsets", "phases"]
+__all__ = ["fold", "fold_offsets", "line_offsets", "phases"]
 
 # What is farther from the middle, in robust deviations, counts as this far.
 CLIP = 4.0
@@ -59,23 +59,38 @@ def fold_offsets(sums: LineSums, period: float, detectors: int) -> Floats:
         Offsets in DN ``(band, detector)`` with a mean of 0, by weighted least squares.
 
     """
-    phase = phases(np.arange(len(sums.count[0])), period, detectors)
     total, weight = sums.total.sum(axis=0), sums.weight.sum(axis=0)
-    total[:, ~_usable(sums)] = 0
-    weight[:, ~_usable(sums)] = 0
-    solved = np.empty((len(total), detectors))
-    for index in range(len(total)):
-        normal, right = np.zeros((detectors, detectors)), np.zeros(detectors)
-        here, there = phase[:-1], phase[1:]
-        np.add.at(normal, (here, here), weight[index, :-1])
-        np.add.at(normal, (there, there), weight[index, :-1])
-        np.add.at(normal, (here, there), -weight[index, :-1])
-        np.add.at(normal, (there, here), -weight[index, :-1])
-        np.add.at(right, there, total[index, :-1])
-        np.add.at(right, here, -total[index, :-1])
-        solved[index] = np.linalg.lstsq(normal, right, rcond=1e-9)[0]
+    usable = _usable(sums)
+    solved = fold(total * usable, weight * usable, period, detectors)
     offsets: Floats = sums.model.back @ solved
     return offsets - offsets.mean(axis=1, keepdims=True)
+
+
+def fold(total: Floats, weight: Floats, period: float, detectors: int) -> Floats:
+    """Solve for the detectors whose differences are known, by weighted least squares.
+
+    Args:
+        total: sums of weighted differences between each line and the next, ``(component, line)``.
+        weight: sums of weights, of the same shape.
+        period: lines after which the pattern repeats.
+        detectors: number of detectors.
+
+    Returns:
+        A value for each detector, ``(component, detector)``, with a mean of 0.
+
+    """
+    phase = phases(np.arange(total.shape[1]), period, detectors)
+    here, there = phase[:-1], phase[1:]
+    solved = np.empty((len(total), detectors))
+    for index, (sums, weights) in enumerate(zip(total[:, :-1], weight[:, :-1], strict=True)):
+        normal, right = np.zeros((detectors, detectors)), np.zeros(detectors)
+        for one, other, sign in ((here, here, 1), (there, there, 1), (here, there, -1)):
+            np.add.at(normal, (one, other), sign * weights)
+        np.add.at(normal, (there, here), -weights)
+        np.add.at(right, there, sums)
+        np.add.at(right, here, -sums)
+        solved[index] = np.linalg.lstsq(normal, right, rcond=1e-9)[0]
+    return solved - solved.mean(axis=1, keepdims=True)
 
 
 def phases(lines: NDArray[np.intp], period: float, detectors: int) -> NDArray[np.intp]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.correction import Strip, Strips
+from geoae.corrections.gains import fold_gains, separate_bands
 from geoae.corrections.lines import GROUPS, Axis, Direction, LineSums, orient
 from geoae.corrections.model import Block, fit_model
 from geoae.corrections.offsets import fold_offsets, line_offsets, phases
@@ -28,10 +29,14 @@ __all__ = ["Stripes", "plan_stripes"]
 LINES = (5.0, 2.5)
 PERIODS = (6.0, 3.0)
 TILTED = (8.0, 3.5)
+# Patterns of less evidence are too weak for gains.
+GAINS = 50.0
 # A band has stripes of its own from this evidence on.
 BAND = 2.5
 # Weaker stripes, in deviations of what neighbours along lines differ by, cannot be seen.
 WEAKEST = 0.05
+# A shorter period is preferred where its rank is this part of the best.
+COMPARABLE = 0.9
 # By how many lines stripes may move over their length; those that seem upright mostly are. In so
 # many more passes a tilt is made exact.
 DRIFT, DRIFT_UPRIGHT, PASSES = 0.25, 0.5, 2
@@ -48,6 +53,10 @@ class Stripes:
     """Minus the number of the first line."""
     offsets: Floats
     """Offsets in DN, ``(band, line)`` or ``(band, detector)``."""
+    gains: Floats
+    """Relative gains less one, of the same shape."""
+    level: Floats
+    """Signal of each band in DN at which a gain makes no difference, ``(band,)``."""
     period: float | None
     """Lines after which the detectors repeat; None where each line has its own."""
     score: Score
@@ -74,8 +83,12 @@ class Stripes:
         lines = across - self.direction.shift(along)[:, None] + self.first
         if self.period is not None:
             lines = phases(lines, self.period, self.offsets.shape[1])
-        offsets = self.offsets.astype(pixels.dtype)[:, lines]
-        corrected: Pixels = pixels - orient(axis, offsets)
+        removed = orient(axis, self.offsets.astype(pixels.dtype)[:, lines])
+        if self.gains.any():
+            gains = orient(axis, self.gains.astype(pixels.dtype)[:, lines])
+            level = self.level.astype(pixels.dtype)[:, None, None]
+            removed = (removed + gains * (pixels - level)) / (1 + gains)
+        corrected: Pixels = pixels - removed
         return corrected if mask is None else np.where(mask, corrected, pixels)
 
     def describe(self) -> str:
@@ -87,9 +100,12 @@ class Stripes:
             course = f"tilted by {angle:.2f} degrees against {direction.axis}s"
         pattern = "" if self.period is None else f", every {self.period:.4g} lines"
         bands = np.flatnonzero(deviation > 0)
+        gains = ""
+        if self.gains.any():
+            gains = f", and gains of {100 * self.gains.std(axis=1).max():.2g} %"
         return (
             f"stripes {course}{pattern}: offsets of {deviation[bands].min():.3g} to"
-            f" {deviation[bands].max():.3g} DN (standard deviation) subtracted in {len(bands)} of"
+            f" {deviation[bands].max():.3g} DN (standard deviation){gains} removed in {len(bands)} of"
             f" {len(deviation)} bands; evidence {self.score.whole:.0f} sampling errors, at least 5"
             " required"
         )
@@ -130,10 +146,42 @@ def plan_stripes(
             break
         _sum_up(strips, clean, again)
         found = [
-            some if other is None else (other, _plan(other))
+            some if other is None else _better(some, other)
             for some, other in zip(found, turned, strict=True)
         ]
-    return tuple(stripes for _, some in found for stripes in some)
+    return tuple(
+        stripes
+        for sums, planned in found
+        for stripes in _add_gains(strips, clean, sums, planned)
+    )
+
+
+def _add_gains(
+    strips: Strips,
+    clean: Callable[[Strip], Array],
+    sums: LineSums,
+    planned: tuple[Stripes, ...],
+) -> tuple[Stripes, ...]:
+    """Look for gains of a repeating pattern, and for single lines once more where there are."""
+    if not planned or planned[0].period is None or planned[0].score.whole < GAINS:
+        return planned
+    direction, height, width = sums.direction, sums.height, sums.width
+    pattern = planned[0]
+    assert pattern.period is not None
+    alone = LineSums(direction, separate_bands(sums.model), height, width, levels=True)
+    _sum_up(strips, clean, [alone])
+    gains, level, offsets = fold_gains(alone, pattern.period, pattern.offsets.shape[1])
+    striped = (pattern.offsets != 0).any(axis=1)[:, None]
+    pattern = replace(pattern, gains=gains * striped, level=level, offsets=offsets * striped)
+
+    def corrected(strip: Strip) -> Array:
+        window = Window(strip.row, 0, *strip.pixels.shape[1:])
+        return pattern.apply(clean(strip), strip.mask, window)
+
+    again = LineSums(direction, sums.model, height, width)
+    _sum_up(strips, corrected, [again])
+    single = _plan_lines(again)
+    return (pattern,) if single is None else (pattern, single)
 
 
 def _sum_up(strips: Strips, clean: Callable[[Strip], Array], sums: list[LineSums]) -> None:
@@ -148,6 +196,14 @@ def _best(options: list[LineSums]) -> tuple[LineSums, tuple[Stripes, ...]]:
     """Return the direction whose stripes are strongest: they may show at other tilts, too."""
     planned = [(sums, _plan(sums)) for sums in options]
     return max(planned, key=lambda some: sum(stripes.strength for stripes in some[1]))
+
+
+def _better(
+    before: tuple[LineSums, tuple[Stripes, ...]], turned: LineSums
+) -> tuple[LineSums, tuple[Stripes, ...]]:
+    """Return what the better tilt gives, unless that is worse."""
+    after = _best([turned])
+    return max(before, after, key=lambda some: sum(stripes.strength for stripes in some[1]))
 
 
 def _turn(sums: LineSums, planned: tuple[Stripes, ...]) -> LineSums | None:
@@ -187,14 +243,21 @@ def _plan_period(sums: LineSums) -> Stripes | None:
     ]
     if not ranked:
         return None
-    _, period, detectors, score = max(ranked, key=lambda some: some[0])
+    # Multiples of a period explain as much: the shortest that does is the one.
+    best = max(rank for rank, *_ in ranked)
+    _, period, detectors, score = next(some for some in ranked if some[0] >= COMPARABLE * best)
     offsets = _shrink(sums, period, detectors)
     offsets *= (offsets.std(axis=1) >= WEAKEST * sums.model.detail)[:, None]
     if not offsets.any():
         return None
     lines = phases(np.arange(sums.count.shape[1]), period, detectors)
     offsets -= _mean_offset(offsets[:, lines], sums.count) * (offsets != 0).any(axis=1)[:, None]
-    return Stripes(sums.direction, sums.direction.first(sums.length), offsets, period, score)
+    return _make(sums, offsets, period, score)
+
+
+def _make(sums: LineSums, offsets: Floats, period: float | None, score: Score) -> Stripes:
+    first, none = sums.direction.first(sums.length), np.zeros_like(offsets)
+    return Stripes(sums.direction, first, offsets, none, np.zeros(len(offsets)), period, score)
 
 
 def _shrink(sums: LineSums, period: float, detectors: int) -> Floats:
@@ -240,7 +303,7 @@ def _plan_lines(sums: LineSums) -> Stripes | None:
     if not striped.any():
         return None
     offsets = (offsets - _mean_offset(offsets, sums.count)) * striped[:, None]
-    return Stripes(sums.direction, sums.direction.first(sums.length), offsets, None, score)
+    return _make(sums, offsets, None, score)
 
 
 def _mean_offset(offsets: Floats, count: NDArray[np.int64]) -> Floats:

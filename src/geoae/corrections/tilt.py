@@ -33,6 +33,10 @@ SUMMED = 4
 # How many tilts are looked at again, and the evidence that makes one worth a look at the scene.
 BEST = 3
 ENOUGH, ENOUGH_HALF = 6.0, 2.5
+# Tilts of this part of the best rank may be the true one.
+COMPARABLE = 0.6
+# A finer slope keeps this part of the rank.
+KEPT = 0.9
 # Steps in which a slope is made exact, and how many to either side.
 REFINE, STEPS = (2e-4, 4e-5), 8
 # Cycles of a tilted pattern below which chance and fields look the same.
@@ -53,9 +57,11 @@ class _Differences:
         return Profiles.of(*self._sum(slope).swapaxes(0, 1).astype(np.float64))
 
     def energy(self, slope: float) -> float:
-        """Return what lines of a slope have in common, which is most where they are stripes."""
-        total, weight = self._sum(slope).sum(axis=0)
-        return float((np.square(total) / np.maximum(weight, 1e-30)).sum())
+        """Return what the parts of lines of a slope agree on, which is most along stripes."""
+        parts = self._sum(slope)
+        total, weight = parts.sum(axis=0)
+        shared = np.square(total) - np.square(parts[:, 0]).sum(axis=0)
+        return float((shared / np.maximum(weight, 1e-30)).sum())
 
     def _sum(self, slope: float) -> Array:
         _, bands, length, lines = self.sums.shape
@@ -110,16 +116,25 @@ def find_tilts(pixels: Pixels, valid: Mask, axis: Axis, model: SceneModel) -> li
     fine = np.unique(
         np.round(np.concatenate([a + np.arange(-STEP, STEP + FINE / 2, FINE) for a in best]), 6)
     )
-    passed = [angle for angle in fine if _is_enough(_evidence(differences, angle, rough=False)[1])]
+    found = [(*_evidence(differences, angle, rough=False), angle) for angle in fine]
+    passed = [(rank, angle) for rank, score, angle in found if _is_enough(score)]
     if not passed:
         return []
+    likely = float(np.tan(np.radians(max(passed)[1])))
     # Even and odd lines that are tilted also show at the opposite tilt: stripes have more energy.
-    slope = max(np.tan(np.radians(passed)).tolist(), key=differences.energy)
+    near = [angle for rank, angle in passed if rank >= COMPARABLE * max(passed)[0]]
+    slope = max(np.tan(np.radians(near)).tolist(), key=differences.energy)
     exact = _difference(values, usable, model, 1)
+    refined = slope
     for step in REFINE:
-        slopes = slope + step * np.arange(-STEPS, STEPS + 1)
-        slope = float(slopes[np.argmax([exact.energy(some) for some in slopes])])
-    return [Direction(axis, slope)]
+        slopes = refined + step * np.arange(-STEPS, STEPS + 1)
+        refined = float(slopes[np.argmax([exact.energy(some) for some in slopes])])
+    # The energy of weak stripes is lost in that of the scene, which may lead astray.
+    before, after = (
+        _evidence(differences, float(np.degrees(np.arctan(some))), rough=False)[0]
+        for some in (slope, refined)
+    )
+    return [Direction(axis, refined if after >= KEPT * before else likely)]
 
 
 def _is_enough(score: Score) -> bool:
