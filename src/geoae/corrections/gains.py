@@ -20,9 +20,7 @@ def separate_bands(model: SceneModel) -> SceneModel:
     return SceneModel(np.diag(1 / spread), np.full(len(spread), FLOOR), model.detail)
 
 
-def fold_gains(
-    sums: LineSums, period: float, detectors: int
-) -> tuple[Floats, Floats, Floats]:
+def fold_gains(sums: LineSums, period: float, detectors: int) -> tuple[Floats, Floats, Floats]:
     """Estimate a gain and an offset for each detector of a pattern.
 
     Weighted regression of the differences of neighbouring lines on their signal, in each line, and
@@ -45,9 +43,7 @@ def fold_gains(
     power = np.maximum(squared - np.square(level) / weight, 0.0)
     total = product - level * sums.total / weight
     gains = fold(total.sum(axis=0), power.sum(axis=0), period, detectors)
-    parts = np.stack(
-        [fold(*some, period, detectors) for some in zip(total, power, strict=True)]
-    )
+    parts = np.stack([fold(*some, period, detectors) for some in zip(total, power, strict=True)])
     error = parts.var(axis=0, ddof=1).sum(axis=1) / len(parts)
     evidence = np.sqrt(np.square(gains).sum(axis=1) / np.maximum(error, 1e-30))
     middle = level.sum(axis=(0, 2)) / weight.sum(axis=(0, 2))

@@ -187,7 +187,9 @@ def score_periods(
     parts = (profiles, *profiles.halves()) if halves else (profiles,)
     scores = np.array([_coherence(part, periods, near) for part in parts])
     return [
-        Score(float(some[0]), (float(some[-2]), float(some[-1])) if halves else (float(some[0]),) * 2)
+        Score(
+            float(some[0]), (float(some[-2]), float(some[-1])) if halves else (float(some[0]),) * 2
+        )
         for some in scores.T
     ]
 

@@ -150,9 +150,7 @@ def plan_stripes(
             for some, other in zip(found, turned, strict=True)
         ]
     return tuple(
-        stripes
-        for sums, planned in found
-        for stripes in _add_gains(strips, clean, sums, planned)
+        stripes for sums, planned in found for stripes in _add_gains(strips, clean, sums, planned)
     )
 
 

@@ -14,13 +14,22 @@ from pydantic import TypeAdapter, ValidationError
 
 from geoae.errors import RecipeError
 from geoae.simulation.detector import DeadLines, DeadPixels, Stripes
-from geoae.simulation.noise import Gaussian, PoissonGaussian, Quantisation, Speckle
+from geoae.simulation.noise import (
+    ClippedGaussian,
+    Gaussian,
+    PoissonGaussian,
+    Quantisation,
+    Speckle,
+)
 from geoae.simulation.optics import Blur, Haze, LowContrast
+from geoae.simulation.scanner import Bursts, TiltedStripes
 from geoae.types import Floats
 
 __all__ = [
     "DEGRADATIONS",
     "Blur",
+    "Bursts",
+    "ClippedGaussian",
     "DeadLines",
     "DeadPixels",
     "Degradation",
@@ -31,6 +40,7 @@ __all__ = [
     "Quantisation",
     "Speckle",
     "Stripes",
+    "TiltedStripes",
     "build",
 ]
 
@@ -58,8 +68,11 @@ class Degradation(Protocol):
 
 DEGRADATIONS: dict[str, type[Degradation]] = {
     "gaussian": Gaussian,
+    "clipped-gaussian": ClippedGaussian,
     "poisson-gaussian": PoissonGaussian,
     "stripes": Stripes,
+    "tilted-stripes": TiltedStripes,
+    "bursts": Bursts,
     "dead-lines": DeadLines,
     "dead-pixels": DeadPixels,
     "blur": Blur,
