@@ -21,6 +21,7 @@ __all__ = [
     "score_bands",
     "score_lines",
     "score_periods",
+    "shared_energy",
 ]
 
 # Numbers of detectors that are looked for.
@@ -83,15 +84,8 @@ class Profiles:
             weight: sums of weights, of the same shape.
 
         """
-        usual = np.median(weight, axis=-1, keepdims=True)
-        usable = (weight > LEAST_WEIGHT * usual).all(axis=(0, 1))
-        mean = np.where(usable, total / np.maximum(weight, 1e-30), 0.0)
-        if usable.sum() < FEWEST_LINES:
-            return cls(mean, np.zeros_like(usable))
-        mean -= np.median(mean[..., usable], axis=-1, keepdims=True)
-        deviation = np.median(np.abs(mean[..., usable]), axis=-1, keepdims=True) / NORMAL_MAD
-        scaled = mean / np.maximum(deviation, 1e-30)
-        return cls(np.clip(scaled, -CLIP, CLIP) * usable, usable)
+        mean, usable, middle, deviation = _standardise(total, weight)
+        return cls(np.clip((mean - middle) / deviation, -CLIP, CLIP) * usable, usable)
 
     def halves(self) -> tuple["Profiles", "Profiles"]:
         """Return the first and the second half of the lines."""
@@ -101,6 +95,19 @@ class Profiles:
             Profiles(self.mean[..., :cut], self.usable[:cut]),
             Profiles(self.mean[..., cut:], self.usable[cut:]),
         )
+
+
+def _standardise(total: Floats, weight: Floats) -> tuple[Floats, Mask, Floats, Floats]:
+    """Return means of lines, which of them count, and their median and robust deviation."""
+    usual = np.median(weight, axis=-1, keepdims=True)
+    usable: Mask = np.logical_and.reduce(weight > LEAST_WEIGHT * usual, axis=(0, 1))
+    mean = np.where(usable, total / np.maximum(weight, 1e-30), 0.0)
+    if usable.sum() < FEWEST_LINES:
+        usable = np.zeros_like(usable)
+        return mean, usable, np.zeros_like(usual), np.ones_like(usual)
+    middle = np.median(mean[..., usable], axis=-1, keepdims=True)
+    spread = np.median(np.abs(mean[..., usable] - middle), axis=-1, keepdims=True)
+    return mean, usable, middle, np.maximum(spread / NORMAL_MAD, 1e-30)
 
 
 def score_lines(
@@ -250,6 +257,21 @@ def find_drift(profiles: Profiles) -> float:
         turned = np.exp(-2j * np.pi * step * np.outer(shifts, frequency))
         agreement += np.real(turned @ cross)
     return float(shifts[agreement.argmax()])
+
+
+def shared_energy(total: Floats, weight: Floats, scale: tuple[Floats, Floats]) -> float:
+    """Return what different parts of the lines have in common.
+
+    Args:
+        total: sums of weighted differences, ``(group, component, line)``.
+        weight: sums of weights, of the same shape.
+        scale: total and weight that set where values are clipped.
+
+    """
+    _, usable, middle, deviation = _standardise(*scale)
+    mean = (total / np.maximum(weight, 1e-30) - middle) / deviation
+    clipped = np.clip(mean, -CLIP, CLIP) * usable
+    return float(np.square(clipped.sum(axis=0)).sum() - np.square(clipped).sum())
 
 
 @lru_cache(maxsize=64)

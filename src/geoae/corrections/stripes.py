@@ -18,6 +18,7 @@ from geoae.corrections.significance import (
     score_bands,
     score_lines,
     score_periods,
+    shared_energy,
 )
 from geoae.corrections.tilt import candidate_periods, find_tilts
 from geoae.tiling.window import Window
@@ -35,6 +36,9 @@ GAINS = 50.0
 BAND = 2.5
 # Weaker stripes, in deviations of what neighbours along lines differ by, cannot be seen.
 WEAKEST = 0.05
+# A pattern leaves at most this part of what the parts of lines share: rows of fields or houses
+# are no pattern, although they have harmonics.
+LEFT = 0.97
 # A shorter period is preferred where its rank is this part of the best.
 COMPARABLE = 0.9
 # By how many lines stripes may move over their length; those that seem upright mostly are. In so
@@ -219,7 +223,9 @@ def _turn(sums: LineSums, planned: tuple[Stripes, ...]) -> LineSums | None:
 def _plan(sums: LineSums) -> tuple[Stripes, ...]:
     """Plan the stripes of one direction: a repeating pattern, and what is left of single lines."""
     repeating = _plan_period(sums)
-    rest = sums if repeating is None else _subtract(sums, repeating)
+    rest = sums
+    if repeating is not None and repeating.period is not None:
+        rest = _subtract(sums, repeating.period, repeating.offsets)
     single = _plan_lines(rest)
     return tuple(some for some in (repeating, single) if some is not None)
 
@@ -248,6 +254,9 @@ def _plan_period(sums: LineSums) -> Stripes | None:
     offsets *= (offsets.std(axis=1) >= WEAKEST * sums.model.detail)[:, None]
     if not offsets.any():
         return None
+    scale, rest = (sums.total, sums.weight), _subtract(sums, period, offsets)
+    if shared_energy(rest.total, rest.weight, scale) > LEFT * shared_energy(*scale, scale):
+        return None
     lines = phases(np.arange(sums.count.shape[1]), period, detectors)
     offsets -= _mean_offset(offsets[:, lines], sums.count) * (offsets != 0).any(axis=1)[:, None]
     return _make(sums, offsets, period, score)
@@ -264,7 +273,7 @@ def _shrink(sums: LineSums, period: float, detectors: int) -> Floats:
     """
     parts = []
     for groups in (slice(0, None, 2), slice(1, None, 2)):
-        part = replace_sums(sums, sums.total[groups], sums.weight[groups])
+        part = _replace_sums(sums, sums.total[groups], sums.weight[groups])
         parts.append(fold_offsets(part, period, detectors))
     whole = fold_offsets(sums, period, detectors)
     agreement = (parts[0] * parts[1]).sum(axis=1)
@@ -273,21 +282,20 @@ def _shrink(sums: LineSums, period: float, detectors: int) -> Floats:
     return whole * kept[:, None]
 
 
-def replace_sums(sums: LineSums, total: Floats, weight: Floats) -> LineSums:
+def _replace_sums(sums: LineSums, total: Floats, weight: Floats) -> LineSums:
     """Return sums with other totals and weights."""
     other = replace(sums)
     other.total, other.weight, other.count = total, weight, sums.count
     return other
 
 
-def _subtract(sums: LineSums, stripes: Stripes) -> LineSums:
-    """Return the sums that a scene would have without some stripes."""
-    assert stripes.period is not None
-    lines = phases(np.arange(sums.count.shape[1]), stripes.period, stripes.offsets.shape[1])
-    step = np.diff(stripes.offsets[:, lines], axis=1, append=0)
+def _subtract(sums: LineSums, period: float, offsets: Floats) -> LineSums:
+    """Return the sums that a scene would have without a pattern."""
+    lines = phases(np.arange(sums.count.shape[1]), period, offsets.shape[1])
+    step = np.diff(offsets[:, lines], axis=1, append=0)
     step[:, -1] = 0
     total = sums.total - sums.weight * (sums.model.rotation @ step)
-    return replace_sums(sums, total, sums.weight)
+    return _replace_sums(sums, total, sums.weight)
 
 
 def _plan_lines(sums: LineSums) -> Stripes | None:
