@@ -11,7 +11,7 @@ from geoae.simulation.dead_leaves import dead_leaves
 from geoae.tiling.window import Read, Window
 from tests.support.rasters import noise
 
-__all__ = ["ROOM", "corrected", "plan", "reader", "scene", "strips_of", "stripe"]
+__all__ = ["ROOM", "corrected", "plan", "reader", "scene", "stripe", "strips_of"]
 
 ROOM = (3, 200, 220)
 

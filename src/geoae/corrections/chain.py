@@ -94,8 +94,8 @@ def correct(read: Read, corrections: Sequence[Correction], height: int, width: i
         pixels, mask = read(around)
         done = apply_corrections(corrections, as_float(pixels), mask, around)
         place = np.ix_(rows - around.row, cols - around.col)
-        of_all = (slice(None), *place)
-        return done[of_all], None if mask is None else mask[of_all]
+        rest = None if mask is None else np.stack([band[place] for band in mask])
+        return np.stack([band[place] for band in done]), rest
 
     return corrected
 

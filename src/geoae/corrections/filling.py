@@ -104,7 +104,7 @@ def _regress(
 ) -> Floats:
     """Predict the detail of a band from that of others, by the differences along ``rows``."""
     bands = [*others, band]
-    both = good[bands][:, rows].all(axis=0)
+    both = np.logical_and.reduce(good[bands][:, rows], axis=0)
     pairs = both[:, 1:] & both[:, :-1]
     steps = [np.where(pairs, np.diff(pixels[one, rows], axis=1), 0.0) for one in bands]
     number, width = len(others), pixels.shape[2]

@@ -105,9 +105,10 @@ class LineSums:
     def __post_init__(self) -> None:
         lines = self.direction.count(self.height, self.width)
         bands = len(self.model.rotation)
-        self.total, self.weight = np.zeros((2, GROUPS, bands, lines))
+        shape = (GROUPS, bands, lines)
+        self.total, self.weight = np.zeros(shape), np.zeros(shape)
         self.count = np.zeros((bands, lines), np.int64)
-        self.moments = np.zeros((3, GROUPS, bands, lines) if self.levels else (3, 0, 0, 0))
+        self.moments = np.zeros((3, *shape) if self.levels else (3, 0, 0, 0))
 
     @property
     def length(self) -> int:
@@ -126,7 +127,11 @@ class LineSums:
         # Columns: each row counts once. Rows: so does each pair of rows.
         skip = strip.shared if axis == "column" else max(strip.shared - 1, 0)
         values = orient(axis, pixels[:, skip:])
-        shared = None if strip.mask is None else orient(axis, strip.mask[:, skip:]).all(axis=0)
+        shared = (
+            None
+            if strip.mask is None
+            else np.logical_and.reduce(orient(axis, strip.mask[:, skip:]), axis=0)
+        )
         along, across = (strip.row + skip, 0) if axis == "column" else (0, strip.row + skip)
         for start, stop, group in self._blocks(along, along + values.shape[1]):
             part = slice(start - along, stop - along)

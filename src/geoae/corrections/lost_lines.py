@@ -114,7 +114,8 @@ def plan_lost_lines(survey: Survey, block: Block) -> LostLines | None:
         block: the middle of the scene.
 
     """
-    assert survey.rows is not None and survey.cols is not None
+    assert survey.rows is not None
+    assert survey.cols is not None
     pixels, valid = block.values, block.inside
     across = _deviations(pixels, valid, 1), _deviations(pixels, valid, 2)
     rows = find_lost(survey.rows, across[0])

@@ -90,7 +90,7 @@ def fit_model(pixels: Pixels, valid: Mask, axis: Axis) -> SceneModel:
 
     """
     values = orient(axis, pixels).astype(np.float64)
-    usable = orient(axis, valid).all(axis=0)
+    usable = np.logical_and.reduce(orient(axis, valid), axis=0)
     both = usable[1:] & usable[:-1]
     along = np.diff(values, axis=1)[:, both]
     rotation = _rotation(along)

@@ -39,8 +39,8 @@ WEAKEST = 0.05
 # A pattern leaves at most this part of what the parts of lines share: rows of fields or houses
 # are no pattern, although they have harmonics.
 LEFT = 0.97
-# A shorter period is preferred where its rank is this part of the best.
-COMPARABLE = 0.9
+# A shorter period is preferred where it leaves no more than this beyond the best.
+COMPARABLE = 0.02
 # By how many lines stripes may move over their length; those that seem upright mostly are. In so
 # many more passes a tilt is made exact.
 DRIFT, DRIFT_UPRIGHT, PASSES = 0.25, 0.5, 2
@@ -109,9 +109,9 @@ class Stripes:
             gains = f", and gains of {100 * self.gains.std(axis=1).max():.2g} %"
         return (
             f"stripes {course}{pattern}: offsets of {deviation[bands].min():.3g} to"
-            f" {deviation[bands].max():.3g} DN (standard deviation){gains} removed in {len(bands)} of"
-            f" {len(deviation)} bands; evidence {self.score.whole:.0f} sampling errors, at least 5"
-            " required"
+            f" {deviation[bands].max():.3g} DN (standard deviation){gains} removed in"
+            f" {len(bands)} of {len(deviation)} bands; evidence {self.score.whole:.0f} sampling"
+            " errors, at least 5 required"
         )
 
 
@@ -240,26 +240,29 @@ def _plan_period(sums: LineSums) -> Stripes | None:
     candidates = candidate_periods(slope, int(profiles.usable.sum()))
     scores = score_periods(profiles, [period for period, _ in candidates])
     needed = TILTED if slope else PERIODS
-    ranked = [
-        (score.rank(detectors), period, detectors, score)
-        for (period, detectors), score in zip(candidates, scores, strict=True)
-        if _is_enough(score, needed)
-    ]
-    if not ranked:
+    fitted = []
+    for (period, detectors), score in zip(candidates, scores, strict=True):
+        if _is_enough(score, needed):
+            offsets = _shrink(sums, period, detectors)
+            offsets *= (offsets.std(axis=1) >= WEAKEST * sums.model.detail)[:, None]
+            fitted.append((_left(sums, period, offsets), period, detectors, score, offsets))
+    least = min((left for left, *_ in fitted), default=1.0)
+    if least > LEFT:
         return None
     # Multiples of a period explain as much: the shortest that does is the one.
-    best = max(rank for rank, *_ in ranked)
-    _, period, detectors, score = next(some for some in ranked if some[0] >= COMPARABLE * best)
-    offsets = _shrink(sums, period, detectors)
-    offsets *= (offsets.std(axis=1) >= WEAKEST * sums.model.detail)[:, None]
-    if not offsets.any():
-        return None
-    scale, rest = (sums.total, sums.weight), _subtract(sums, period, offsets)
-    if shared_energy(rest.total, rest.weight, scale) > LEFT * shared_energy(*scale, scale):
-        return None
+    _, period, detectors, score, offsets = next(
+        some for some in fitted if some[0] <= least + COMPARABLE
+    )
     lines = phases(np.arange(sums.count.shape[1]), period, detectors)
     offsets -= _mean_offset(offsets[:, lines], sums.count) * (offsets != 0).any(axis=1)[:, None]
     return _make(sums, offsets, period, score)
+
+
+def _left(sums: LineSums, period: float, offsets: Floats) -> float:
+    """Return the part of what the parts of lines share that a pattern leaves."""
+    scale, rest = (sums.total, sums.weight), _subtract(sums, period, offsets)
+    whole = shared_energy(*scale, scale)
+    return shared_energy(rest.total, rest.weight, scale) / whole if whole > 0 else 1.0
 
 
 def _make(sums: LineSums, offsets: Floats, period: float | None, score: Score) -> Stripes:

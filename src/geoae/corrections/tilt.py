@@ -40,7 +40,7 @@ KEPT = 0.9
 # Steps in which a slope is made exact, and how many to either side.
 REFINE, STEPS = (2e-4, 4e-5), 8
 # Cycles of a tilted pattern below which chance and fields look the same.
-CYCLES = 12
+CYCLES = 10
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -103,7 +103,7 @@ def find_tilts(pixels: Pixels, valid: Mask, axis: Axis, model: SceneModel) -> li
         Tilted directions that deserve a look at the whole scene, at most one.
 
     """
-    values, usable = orient(axis, pixels), orient(axis, valid).all(axis=0)
+    values, usable = orient(axis, pixels), np.logical_and.reduce(orient(axis, valid), axis=0)
     if min(usable.shape) < 2 * CYCLES:
         return []
     differences = _difference(values, usable, model, SUMMED)

@@ -40,8 +40,8 @@ class TiltedStripes:
             require(name, value, fits, "a deviation cannot be negative; give 0 or more")
         check_axis(self.axis)
         require("angle", self.angle, abs(self.angle) < STEEPEST, "give less than 45 degrees")
-        fits = self.detectors is None or self.detectors > 0
-        require("detectors", self.detectors, fits, "give 1 or more")
+        some = self.detectors is None or self.detectors > 0
+        require("detectors", self.detectors, some, "give 1 or more")
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Return striped ``pixels`` ``(band, row, col)``."""
