@@ -106,9 +106,10 @@ class LineSums:
         lines = self.direction.count(self.height, self.width)
         bands = len(self.model.rotation)
         shape = (GROUPS, bands, lines)
-        self.total, self.weight = np.zeros(shape), np.zeros(shape)
+        self.total = np.zeros((GROUPS, bands, lines), np.float64)
+        self.weight = np.zeros_like(self.total)
         self.count = np.zeros((bands, lines), np.int64)
-        self.moments = np.zeros((3, *shape) if self.levels else (3, 0, 0, 0))
+        self.moments = np.zeros((3, GROUPS, bands, lines if self.levels else 0))
 
     @property
     def length(self) -> int:
