@@ -72,8 +72,7 @@ class SceneModel:
     @property
     def back(self) -> Floats:
         """Rotation from components to bands in DN, ``(band, component)``."""
-        inverse: Floats = np.linalg.inv(self.rotation)
-        return inverse
+        return np.linalg.inv(self.rotation).astype(np.float64)
 
 
 @dataclass(eq=False)
@@ -105,7 +104,6 @@ class LineSums:
     def __post_init__(self) -> None:
         lines = self.direction.count(self.height, self.width)
         bands = len(self.model.rotation)
-        shape = (GROUPS, bands, lines)
         self.total = np.zeros((GROUPS, bands, lines), np.float64)
         self.weight = np.zeros_like(self.total)
         self.count = np.zeros((bands, lines), np.int64)
