@@ -68,14 +68,3 @@ def test_even_and_odd_rows_of_a_real_frame():
 
     before, after = fold(pixels[0].astype(np.float64)), fold(corrected(pixels)[0].astype(float))
     assert abs(after) < 0.1 * abs(before), "20 dB"
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="../shared is absent")
-def test_the_tilted_detectors_of_landsat_5():
-    with rasterio.open(SHARED / "scenes/real_noise/l5_tm_19880814_6band_30m.tif") as dataset:
-        pixels = dataset.read()
-    (planned,) = plan(pixels)
-    assert planned.direction.axis == "row"
-    assert 7 < np.degrees(np.arctan(planned.direction.slope)) < 9
-    assert planned.offsets.shape == (6, 16)
-    assert planned.offsets[3].any(), "band 4"

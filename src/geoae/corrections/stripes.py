@@ -39,6 +39,9 @@ WEAKEST = 0.05
 # A pattern leaves at most this part of what the parts of lines share: rows of fields or houses
 # are no pattern, although they have harmonics.
 LEFT = 0.97
+# Harmonics of a pattern count beyond so many times their power at other periods, so many cycles
+# over all lines away.
+AGREE, BESIDE = 2.0, (-5.0, -4.0, -3.0, -2.0, 2.0, 3.0, 4.0, 5.0)
 # A shorter period is preferred where it leaves no more than this beyond the best.
 COMPARABLE = 0.02
 # By how many lines stripes may move over their length; those that seem upright mostly are. In so
@@ -271,18 +274,17 @@ def _make(sums: LineSums, offsets: Floats, period: float | None, score: Score) -
 
 
 def _shrink(sums: LineSums, period: float, detectors: int) -> Floats:
-    """Estimate the offsets of a pattern, and shrink those of each band to what two parts of the
-    lines agree on.
+    """Estimate the offsets of a pattern, and shrink each harmonic by what the scene brings.
+
+    Differences of lines tell little of slow changes, which the scene has as well: at periods
+    beside that of the pattern there is nothing but the scene.
     """
-    parts = []
-    for groups in (slice(0, None, 2), slice(1, None, 2)):
-        part = _replace_sums(sums, sums.total[groups], sums.weight[groups])
-        parts.append(fold_offsets(part, period, detectors))
-    whole = fold_offsets(sums, period, detectors)
-    agreement = (parts[0] * parts[1]).sum(axis=1)
-    share = agreement / np.maximum(np.square(whole).sum(axis=1), 1e-30)
-    kept = np.where(share > 0.3, np.minimum(share, 1.0), 0.0)
-    return whole * kept[:, None]
+    whole = np.fft.rfft(fold_offsets(sums, period, detectors))
+    beside = [1 / (1 / period + cycles / sums.count.shape[1]) for cycles in BESIDE]
+    scene = [np.fft.rfft(fold_offsets(sums, other, detectors)) for other in beside]
+    error = np.square(np.abs(scene)).mean(axis=0)
+    share = 1 - AGREE * error / np.maximum(np.square(np.abs(whole)), 1e-30)
+    return np.fft.irfft(whole * np.clip(share, 0, 1), detectors)
 
 
 def _replace_sums(sums: LineSums, total: Floats, weight: Floats) -> LineSums:
