@@ -5,6 +5,8 @@ from geoae.errors import RecipeError
 from geoae.simulation import (
     DEGRADATIONS,
     Blur,
+    Bursts,
+    ClippedGaussian,
     Correlated,
     DeadLines,
     DeadPixels,
@@ -16,6 +18,7 @@ from geoae.simulation import (
     Quantisation,
     Speckle,
     Stripes,
+    TiltedStripes,
 )
 
 # What each degradation is tried with; one that is not here is tried with its default values.
@@ -31,6 +34,9 @@ EXAMPLES: dict[str, list[Degradation]] = {
         Correlated(3.0, "random", (1.0, 6.0, 7.0)),
     ],
     "stripes": [Stripes(4.0), Stripes((1.0, 0.0, 9.0), 0.05, "row", 2)],
+    "clipped-gaussian": [ClippedGaussian(40.0), ClippedGaussian((40.0, 60.0, 90.0), 5.0, 250.0)],
+    "tilted-stripes": [TiltedStripes(4.0, 8.0), TiltedStripes(2.0, -14.0, 0.05, "column", 2)],
+    "bursts": [Bursts(0.3, 4.0), Bursts(0.05, (1.0, 2.0, 30.0), "column")],
     "dead-lines": [DeadLines(0.3), DeadLines(0.05, 255.0, "column")],
     "dead-pixels": [DeadPixels(0.3, 100.0)],
     "blur": [Blur(0.3), Blur((0.1, 0.5, 0.9))],
@@ -107,6 +113,11 @@ WRONG = {
     "stripes": (lambda: Stripes(1.0, -1.0), "cannot be negative"),
     "axis": (lambda: Stripes(1.0, axis="diagonal"), "column or row"),
     "detectors": (lambda: Stripes(1.0, detectors=0), "1 or more"),
+    "angle": (lambda: TiltedStripes(1.0, 60.0), "less than 45"),
+    "tilted": (lambda: TiltedStripes(-1.0, 5.0), "cannot be negative"),
+    "burst share": (lambda: Bursts(2.0, 1.0), "between 0 and 1"),
+    "burst": (lambda: Bursts(0.1, -1.0), "cannot be negative"),
+    "limits": (lambda: ClippedGaussian(1.0, 10.0, 5.0), "less than high"),
     "share": (lambda: DeadPixels(1.5), "between 0 and 1"),
     "lines": (lambda: DeadLines(-0.1), "between 0 and 1"),
     "mtf": (lambda: Blur(1.0), "between 0 and 1"),

@@ -15,13 +15,22 @@ from pydantic import TypeAdapter, ValidationError
 from geoae.errors import RecipeError
 from geoae.simulation.correlated import Correlated
 from geoae.simulation.detector import DeadLines, DeadPixels, Stripes
-from geoae.simulation.noise import Gaussian, PoissonGaussian, Quantisation, Speckle
+from geoae.simulation.noise import (
+    ClippedGaussian,
+    Gaussian,
+    PoissonGaussian,
+    Quantisation,
+    Speckle,
+)
 from geoae.simulation.optics import Blur, Haze, LowContrast
+from geoae.simulation.scanner import Bursts, TiltedStripes
 from geoae.types import Floats
 
 __all__ = [
     "DEGRADATIONS",
     "Blur",
+    "Bursts",
+    "ClippedGaussian",
     "Correlated",
     "DeadLines",
     "DeadPixels",
@@ -33,6 +42,7 @@ __all__ = [
     "Quantisation",
     "Speckle",
     "Stripes",
+    "TiltedStripes",
     "build",
 ]
 
@@ -60,9 +70,12 @@ class Degradation(Protocol):
 
 DEGRADATIONS: dict[str, type[Degradation]] = {
     "gaussian": Gaussian,
+    "clipped-gaussian": ClippedGaussian,
     "poisson-gaussian": PoissonGaussian,
     "correlated": Correlated,
     "stripes": Stripes,
+    "tilted-stripes": TiltedStripes,
+    "bursts": Bursts,
     "dead-lines": DeadLines,
     "dead-pixels": DeadPixels,
     "blur": Blur,

@@ -8,7 +8,16 @@ import numpy as np
 from geoae.simulation.parameters import PerBand, per_band, require
 from geoae.types import Floats
 
-__all__ = ["DeadLines", "DeadPixels", "Stripes"]
+__all__ = [
+    "Axis",
+    "DeadLines",
+    "DeadPixels",
+    "Stripes",
+    "across_axis",
+    "check_axis",
+    "check_share",
+    "spread_lines",
+]
 
 Axis = Literal["column", "row"]
 
@@ -42,7 +51,7 @@ class Stripes:
                 np.all(np.asarray(value) >= 0),
                 "a deviation cannot be negative; give 0 or more",
             )
-        _check_axis(self.axis)
+        check_axis(self.axis)
         require(
             "detectors",
             self.detectors,
@@ -52,11 +61,11 @@ class Stripes:
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Return striped ``pixels`` ``(band, row, col)``."""
-        lines = pixels.shape[_dimension(self.axis)]
+        lines = pixels.shape[across_axis(self.axis)]
         number = self.detectors or lines
         of_line = np.arange(lines) % number
         offset, gain = (
-            _along(self.axis, rng.standard_normal((len(pixels), number))[:, of_line])
+            spread_lines(self.axis, rng.standard_normal((len(pixels), number))[:, of_line])
             for _ in ("offset", "gain")
         )
         sigma, spread = per_band("sigma", self.sigma, pixels), per_band("gain", self.gain, pixels)
@@ -84,13 +93,13 @@ class DeadLines:
     """Direction of the lines."""
 
     def __post_init__(self) -> None:
-        _check_share(self.share)
-        _check_axis(self.axis)
+        check_share(self.share)
+        check_axis(self.axis)
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Return ``pixels`` ``(band, row, col)`` with lost lines."""
-        lines = (len(pixels), pixels.shape[_dimension(self.axis)])
-        return np.where(_along(self.axis, rng.random(lines) < self.share), self.value, pixels)
+        lines = (len(pixels), pixels.shape[across_axis(self.axis)])
+        return np.where(spread_lines(self.axis, rng.random(lines) < self.share), self.value, pixels)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
         """Return the mean and the variance given above."""
@@ -111,7 +120,7 @@ class DeadPixels:
     """Value of lost pixels in DN."""
 
     def __post_init__(self) -> None:
-        _check_share(self.share)
+        check_share(self.share)
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Return ``pixels`` ``(band, row, col)``, some of them lost."""
@@ -122,20 +131,22 @@ class DeadPixels:
         return _loss_moments(pixels, self.share, self.value)
 
 
-def _check_share(share: float) -> None:
+def check_share(share: float) -> None:
+    """Raise ``RecipeError`` unless ``share`` is a probability."""
     require("share", share, 0 <= share <= 1, "give a probability between 0 and 1")
 
 
-def _check_axis(axis: str) -> None:
+def check_axis(axis: str) -> None:
+    """Raise ``RecipeError`` unless ``axis`` is known."""
     require("axis", axis, axis in ("column", "row"), "give column or row")
 
 
-def _dimension(axis: str) -> int:
+def across_axis(axis: str) -> int:
     """Return the dimension of ``(band, row, col)`` along which lines are counted."""
     return 2 if axis == "column" else 1
 
 
-def _along(axis: str, lines: np.ndarray) -> np.ndarray:
+def spread_lines(axis: str, lines: np.ndarray) -> np.ndarray:
     """Reshape ``lines`` (band, line) so that they broadcast over ``(band, row, col)``."""
     return lines[:, None, :] if axis == "column" else lines[:, :, None]
 

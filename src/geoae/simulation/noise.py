@@ -8,7 +8,14 @@ from scipy import special
 from geoae.simulation.parameters import PerBand, per_band, require
 from geoae.types import Floats
 
-__all__ = ["Gaussian", "PoissonGaussian", "Quantisation", "Speckle", "refuse_negative"]
+__all__ = [
+    "ClippedGaussian",
+    "Gaussian",
+    "PoissonGaussian",
+    "Quantisation",
+    "Speckle",
+    "refuse_negative",
+]
 
 # dB of a factor e in power.
 DECIBEL = 10 / np.log(10)
@@ -36,6 +43,57 @@ class Gaussian:
         """Return the signal itself, and ``sigma**2`` everywhere."""
         sigma = per_band("sigma", self.sigma, pixels)
         return pixels, np.broadcast_to(sigma**2, pixels.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class ClippedGaussian:
+    """Gaussian noise of a sensor that has a lowest and a highest value: ``y = min(max(x + sigma *
+    n, low), high)`` with ``n ~ N(0, 1)``.
+
+    Foi, "Clipped noisy images: heteroskedastic modeling and practical denoising", Signal Processing
+    89(12), 2009. Mean and variance are those of a censored normal distribution.
+    """
+
+    sigma: PerBand
+    """Standard deviation in DN before clipping, one for all bands or one for each."""
+    low: PerBand = 0.0
+    """Lowest value in DN, one for all bands or one for each."""
+    high: PerBand = 65535.0
+    """Highest value in DN, one for all bands or one for each."""
+
+    def __post_init__(self) -> None:
+        refuse_negative("sigma", self.sigma)
+        fits = np.all(np.asarray(self.low) < np.asarray(self.high))
+        require("low", self.low, fits, f"give less than high = {self.high}")
+
+    def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
+        """Return noisy ``pixels`` ``(band, row, col)``."""
+        low, high = per_band("low", self.low, pixels), per_band("high", self.high, pixels)
+        sigma = per_band("sigma", self.sigma, pixels)
+        return np.clip(pixels + sigma * rng.standard_normal(pixels.shape), low, high)
+
+    def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
+        """Return the mean and the variance given above."""
+        low, high = per_band("low", self.low, pixels), per_band("high", self.high, pixels)
+        sigma = np.maximum(per_band("sigma", self.sigma, pixels), 1e-12)
+        # About the nearest value between the limits, or large signals would cancel.
+        centre = np.clip(pixels, low, high)
+        lower, upper = (low - pixels) / sigma, (high - pixels) / sigma
+        below, above = special.ndtr(lower), special.ndtr(-upper)
+        inside, shift = 1 - below - above, pixels - centre
+        at_lower, at_upper = (
+            np.exp(-0.5 * limit**2) / np.sqrt(2 * np.pi) for limit in (lower, upper)
+        )
+        slope = sigma * (at_lower - at_upper)
+        mean = shift * inside + slope + (low - centre) * below + (high - centre) * above
+        square = (
+            shift**2 * inside
+            + 2 * shift * slope
+            + sigma**2 * (inside + lower * at_lower - upper * at_upper)
+            + (low - centre) ** 2 * below
+            + (high - centre) ** 2 * above
+        )
+        return centre + mean, np.maximum(square - mean**2, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

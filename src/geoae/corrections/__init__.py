@@ -1,0 +1,1 @@
+"""Corrections of detector faults, fixed for a whole scene before its first tile is restored."""

@@ -1,0 +1,89 @@
+"""The interface of a correction, and the strips from which corrections are planned."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from geoae.tiling.window import Read, Window
+from geoae.types import Mask, Pixels
+
+__all__ = ["Correction", "Strip", "Strips", "cut_strips"]
+
+# Rows of a strip, and how many of them it shares with the strip above: differences of neighbouring
+# rows need one, lost lines side by side need more.
+ROWS = 128
+SHARED = 8
+
+
+class Correction(Protocol):
+    """A correction that is the same for every window of a scene."""
+
+    @property
+    def halo(self) -> int:
+        """Distance in pixels beyond which an input pixel does not change an output pixel."""
+        ...
+
+    def apply(self, pixels: Pixels, mask: Mask | None, window: Window) -> Pixels:
+        """Correct one window.
+
+        Args:
+            pixels: floating point DN ``(band, height, width)``, which stay unchanged.
+            mask: of the same shape, True where valid; None where all pixels are. Invalid pixels
+                keep their value.
+            window: place of the pixels, inside the scene. Values within ``halo`` of a side that is
+                not a border of the scene are not final.
+
+        Returns:
+            Corrected pixels of the same shape and dtype. Where nothing was found they have the same
+            bits as before.
+
+        """
+        ...
+
+    def describe(self) -> str:
+        """Say in one line what is corrected and why."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Strip:
+    """Rows of a scene over its full width."""
+
+    row: int
+    """First row."""
+    pixels: Pixels
+    """DN ``(band, height, width)``."""
+    mask: Mask | None
+    """Of the same shape, True where valid; None where all pixels are."""
+    shared: int
+    """How many of the first rows are the last rows of the strip before."""
+
+    @property
+    def valid(self) -> Mask:
+        """Which pixels are valid, ``(band, height, width)``."""
+        return np.ones(self.pixels.shape, dtype=bool) if self.mask is None else self.mask
+
+
+# Starts a new pass over a scene; the same strips each time.
+Strips = Callable[[], Iterable[Strip]]
+
+
+def cut_strips(read: Read, height: int, width: int) -> Iterator[Strip]:
+    """Read a scene strip by strip; ``partial(cut_strips, read, height, width)`` is a ``Strips``.
+
+    Args:
+        read: gives the pixels and the mask of a window.
+        height: rows of the scene.
+        width: columns of the scene.
+
+    Yields:
+        Strips from top to bottom. Each begins with the last rows of the one before.
+
+    """
+    for start in range(0, height, ROWS):
+        shared = min(SHARED, start)
+        window = Window(start - shared, 0, min(ROWS, height - start) + shared, width)
+        pixels, mask = read(window)
+        yield Strip(window.row, pixels, mask, shared)

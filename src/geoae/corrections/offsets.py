@@ -1,0 +1,165 @@
+"""Offsets of lines from what neighbouring lines differ by."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
+
+from geoae.corrections.lines import LineSums
+from geoae.types import Floats, Mask
+
+__all__ = ["fold", "fold_offsets", "line_offsets", "phases"]
+
+# What is farther from the middle, in robust deviations, counts as this far.
+CLIP = 4.0
+NORMAL_MAD = 0.6745
+# The least variance of a difference beside that of the stripes: gains leave so much at best.
+LEAST_ERROR = 1e-3
+# The weight of a line against the usual one.
+LEAST_WEIGHT, MOST_WEIGHT = 0.05, 4.0
+
+
+def line_offsets(sums: LineSums) -> tuple[Floats, Floats]:
+    """Estimate an offset for each line.
+
+    Differences of neighbouring lines with a normal prior of the offsets (Carfantan and Idier, IEEE
+    TGRS 48(4), 2010), for all bands together: offsets are independent between bands, the error of
+    the differences, which is the scene's, is not. In the basis that makes both diagonal the bands
+    part into independent systems of one unknown per line.
+
+    Args:
+        sums: sums over the lines of a scene.
+
+    Returns:
+        Offsets in DN ``(band, line)``, and the standard deviation of the stripes of each band.
+
+    """
+    groups = _band_means(sums)
+    usable = _usable(sums)
+    variance = _stripe_variance(groups[..., usable])
+    error = _error_covariance(groups[..., usable], sums.weight[..., usable])
+    mean = _mean(sums)
+    mean -= np.average(mean, axis=1, weights=usable)[:, None]
+    scale = np.sqrt(variance)
+    values, vectors = np.linalg.eigh(error / np.outer(scale, scale))
+    rotated = vectors.T @ (mean / scale[:, None])
+    precision = usable / np.maximum(values, LEAST_ERROR)[:, None]
+    solved = np.stack([_solve(*pair) for pair in zip(rotated, precision, strict=True)])
+    return scale[:, None] * (vectors @ solved), scale
+
+
+def fold_offsets(sums: LineSums, period: float, detectors: int) -> Floats:
+    """Estimate an offset for each detector of a pattern that repeats.
+
+    Args:
+        sums: sums over the lines of a scene.
+        period: lines after which the pattern repeats.
+        detectors: number of detectors.
+
+    Returns:
+        Offsets in DN ``(band, detector)`` with a mean of 0, by weighted least squares.
+
+    """
+    total, weight = sums.total.sum(axis=0), sums.weight.sum(axis=0)
+    usable = _usable(sums)
+    solved = fold(total * usable, weight * usable, period, detectors)
+    offsets: Floats = sums.model.back @ solved
+    return offsets - offsets.mean(axis=1, keepdims=True)
+
+
+def fold(total: Floats, weight: Floats, period: float, detectors: int) -> Floats:
+    """Solve for the detectors whose differences are known, by weighted least squares.
+
+    Args:
+        total: sums of weighted differences between each line and the next, ``(component, line)``.
+        weight: sums of weights, of the same shape.
+        period: lines after which the pattern repeats.
+        detectors: number of detectors.
+
+    Returns:
+        A value for each detector, ``(component, detector)``, with a mean of 0.
+
+    """
+    phase = phases(np.arange(total.shape[1]), period, detectors)
+    here, there = phase[:-1], phase[1:]
+    solved = np.empty((len(total), detectors))
+    for index, (sums, weights) in enumerate(zip(total[:, :-1], weight[:, :-1], strict=True)):
+        normal, right = np.zeros((detectors, detectors)), np.zeros(detectors)
+        for one, other, sign in ((here, here, 1), (there, there, 1), (here, there, -1)):
+            np.add.at(normal, (one, other), sign * weights)
+        np.add.at(normal, (there, here), -weights)
+        np.add.at(right, there, sums)
+        np.add.at(right, here, -sums)
+        solved[index] = np.linalg.lstsq(normal, right, rcond=1e-9)[0]
+    return solved - solved.mean(axis=1, keepdims=True)
+
+
+def phases(lines: NDArray[np.intp], period: float, detectors: int) -> NDArray[np.intp]:
+    """Return the detector of each line of a pattern that repeats."""
+    return np.floor(lines / period % 1 * detectors + 1e-9).astype(np.intp) % detectors
+
+
+def _usable(sums: LineSums) -> Mask:
+    """Lines whose difference to the next is known, in all components."""
+    weight = sums.weight.sum(axis=0)
+    found: Mask = (weight > LEAST_WEIGHT * np.median(weight, axis=1, keepdims=True)).all(axis=0)
+    return found & (weight > 0).all(axis=0)
+
+
+def _mean(sums: LineSums) -> Floats:
+    """Mean differences in DN, ``(band, line)``."""
+    weight = sums.weight.sum(axis=0)
+    components = sums.total.sum(axis=0) / np.maximum(weight, 1e-30)
+    mean: Floats = sums.model.back @ components
+    return mean
+
+
+def _band_means(sums: LineSums) -> Floats:
+    """Mean differences of each part of the lines in DN, ``(group, band, line)``."""
+    components = sums.total / np.maximum(sums.weight, 1e-30)
+    means: Floats = np.einsum("bk,gkl->gbl", sums.model.back, components)
+    return means
+
+
+def _stripe_variance(groups: Floats) -> Floats:
+    """Variance of the offsets of each band: what differences of different parts of the lines have
+    in common at a lag of one line, where independent offsets give minus their variance.
+    """
+    centred = groups - np.median(groups, axis=-1, keepdims=True)
+    spread = np.median(np.abs(centred), axis=-1, keepdims=True) / NORMAL_MAD
+    clipped = np.clip(centred, -CLIP * spread, CLIP * spread)
+    number = len(groups)
+    one, other = clipped[..., 1:], clipped[..., :-1]
+    shared = one.sum(axis=0) * other.sum(axis=0) - (one * other).sum(axis=0)
+    found = -shared.mean(axis=-1) / (number * (number - 1))
+    least = 1e-4 * np.square(spread).mean(axis=(0, 2))
+    return np.maximum(found, np.maximum(least, 1e-30))
+
+
+def _error_covariance(groups: Floats, weight: Floats) -> Floats:
+    """Covariance between bands of the error of mean differences, from two halves of the lines."""
+    half = len(groups) // 2
+    shares = [weight[:half].sum(), weight[half:].sum()]
+    first, second = groups[:half].mean(axis=0), groups[half:].mean(axis=0)
+    deviation = (first - second) * np.sqrt(shares[0] * shares[1]) / sum(shares)
+    spread = np.median(np.abs(deviation), axis=1) / NORMAL_MAD
+    spread = np.where(spread > 0, spread, deviation.std(axis=1))
+    scaled = deviation / np.maximum(spread, 1e-30)[:, None]
+    # Lines that differ much, where one half holds an edge, count less.
+    counted = 1 / (1 + np.square(scaled).mean(axis=0) / 9)
+    covariance = (scaled * counted) @ scaled.T / counted.sum()
+    return covariance * np.outer(spread, spread)
+
+
+def _solve(difference: Floats, precision: Floats) -> Floats:
+    """Minimise ``sum precision (o[l + 1] - o[l] - difference[l])**2 + sum o**2``."""
+    weight = precision[:-1]
+    banded = np.zeros((2, len(difference)))
+    banded[1] = 1.0
+    banded[1, :-1] += weight
+    banded[1, 1:] += weight
+    banded[0, 1:] = -weight
+    right = np.zeros(len(difference))
+    right[1:] += weight * difference[:-1]
+    right[:-1] -= weight * difference[:-1]
+    solved: Floats = solveh_banded(banded, right)
+    return solved

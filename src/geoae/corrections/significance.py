@@ -1,0 +1,299 @@
+"""Tell stripes from scenes: what lines have in common over their whole length."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.special import ndtri
+
+from geoae.types import Floats, Mask
+
+__all__ = [
+    "PERIODS",
+    "WITHOUT_PERIOD",
+    "Profiles",
+    "Score",
+    "find_drift",
+    "score_bands",
+    "score_lines",
+    "score_periods",
+    "shared_energy",
+]
+
+# Numbers of detectors that are looked for.
+PERIODS = (2, 4, 6, 8, 10, 12, 16, 20)
+# A line counts where each of its parts has this share of the usual weight.
+LEAST_WEIGHT = 0.25
+# Fewer lines tell nothing.
+FEWEST_LINES = 32
+# What is farther from the middle, in robust deviations, is an edge of the scene.
+CLIP = 4.0
+# Distances in cycles per profile at which the spectrum around a harmonic is looked at.
+AROUND = np.array([-6.0, -5.0, -4.0, -3.0, -2.5, 2.5, 3.0, 4.0, 5.0, 6.0])
+# Shifts that are tried between parts of the lines, in lines.
+FARTHEST, FINEST = 0.8, 0.005
+# Profiles are padded to so many times their length, for a spectrum at any frequency.
+PADDED = 8
+# Evidence that the best of many patterns may have by chance, and the detectors that stripes
+# without a period count for.
+CHANCE, WITHOUT_PERIOD = 3.0, 20.0
+NORMAL_MAD = 0.6745
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Evidence for stripes, in sampling errors of what a scene without stripes would give."""
+
+    whole: float
+    """Evidence of all lines."""
+    halves: tuple[float, float]
+    """Evidence of the first and of the second half of the lines."""
+
+    def rank(self, detectors: float) -> float:
+        """Return what orders patterns: the excess of their evidence, of all harmonics together.
+
+        The harmonics of a pattern include those of its divisors, each of which brings chance.
+        """
+        return (self.whole - CHANCE) * float(np.sqrt(detectors / 4 + 0.5))
+
+    @property
+    def least(self) -> float:
+        """Evidence of the half that has less."""
+        return min(self.halves)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Profiles:
+    """Mean differences of neighbouring lines in several parts of each line."""
+
+    mean: Floats
+    """Mean of each part, ``(group, component, line)``, scaled to a robust deviation of 1."""
+    usable: Mask
+    """Lines that count, ``(line,)``."""
+
+    @classmethod
+    def of(cls, total: Floats, weight: Floats) -> "Profiles":
+        """Make profiles from sums.
+
+        Args:
+            total: sums of weighted differences, ``(group, component, line)``.
+            weight: sums of weights, of the same shape.
+
+        """
+        mean, usable, middle, deviation = _standardise(total, weight)
+        return cls(np.clip((mean - middle) / deviation, -CLIP, CLIP) * usable, usable)
+
+    def halves(self) -> tuple["Profiles", "Profiles"]:
+        """Return the first and the second half of the lines."""
+        places = np.flatnonzero(self.usable)
+        cut = int(places[len(places) // 2]) if places.size else len(self.usable) // 2
+        return (
+            Profiles(self.mean[..., :cut], self.usable[:cut]),
+            Profiles(self.mean[..., cut:], self.usable[cut:]),
+        )
+
+
+def _standardise(total: Floats, weight: Floats) -> tuple[Floats, Mask, Floats, Floats]:
+    """Return means of lines, which of them count, and their median and robust deviation."""
+    usual = np.median(weight, axis=-1, keepdims=True)
+    usable: Mask = np.logical_and.reduce(weight > LEAST_WEIGHT * usual, axis=(0, 1))
+    mean = np.where(usable, total / np.maximum(weight, 1e-30), 0.0)
+    if usable.sum() < FEWEST_LINES:
+        usable = np.zeros_like(usable)
+        return mean, usable, np.zeros_like(usual), np.ones_like(usual)
+    middle = np.median(mean[..., usable], axis=-1, keepdims=True)
+    spread = np.median(np.abs(mean[..., usable] - middle), axis=-1, keepdims=True)
+    return mean, usable, middle, np.maximum(spread / NORMAL_MAD, 1e-30)
+
+
+def score_lines(
+    profiles: Profiles, bands: Floats | None = None, *, near: bool = False, halves: bool = True
+) -> Score:
+    """Score stripes that are independent from line to line.
+
+    Offsets of single lines turn up in two neighbouring differences, with opposite signs, and in
+    all parts of a line: the correlation between parts at a lag of one line is negative. A scene's
+    own detail is smooth across lines, or is not the same in all parts.
+
+    Args:
+        profiles: means of the parts of each line.
+        bands: rotation from components to bands; None to score components.
+        near: whether only parts side by side are compared, for a tilt that is not exact yet.
+        halves: whether to score the halves of the lines, too; else they count as the whole.
+
+    Returns:
+        Evidence of the band that has most.
+
+    """
+    parts = (profiles, *profiles.halves()) if halves else (profiles,)
+    scores = [float(_correlate_lags(part, bands, near).max()) for part in parts]
+    return Score(scores[0], (scores[-2], scores[-1]) if halves else (scores[0],) * 2)
+
+
+def score_bands(profiles: Profiles, bands: Floats) -> Floats:
+    """Score stripes that are independent from line to line for each band, ``(band,)``."""
+    return _correlate_lags(profiles, bands, near=False)
+
+
+def _pairs(groups: int, near: bool) -> list[tuple[int, int]]:
+    pairs = combinations(range(groups), 2)
+    return [(i, j) for i, j in pairs if j == i + 1 or not near]
+
+
+def _correlate_lags(profiles: Profiles, bands: Floats | None, near: bool) -> Floats:
+    mean, usable = profiles.mean, profiles.usable
+    if bands is not None:
+        mean = np.einsum("bk,gkl->gbl", bands, mean)
+    both = usable[1:] & usable[:-1]
+    if both.sum() < FEWEST_LINES // 2:
+        return np.zeros(mean.shape[1])
+    ranks = _normal_scores(mean[..., usable])
+    full = np.zeros(mean.shape)
+    full[..., usable] = ranks
+    pairs = _pairs(len(mean), near)
+    same, shifted = np.zeros((2, mean.shape[1]))
+    for i, j in pairs:
+        same += (full[i] * full[j]).sum(axis=-1) / usable.sum()
+        one, other = full[i][:, 1:] * full[j][:, :-1], full[i][:, :-1] * full[j][:, 1:]
+        shifted += ((one + other) * both).sum(axis=-1) / (2 * both.sum())
+    error = np.sqrt(len(pairs) / (2 * both.sum()))
+    # White stripes: the same place correlates twice as much; even and odd lines: as much.
+    evidence: Floats = np.where(same > -0.7 * shifted, -shifted, 0.0) / error
+    return evidence
+
+
+def _normal_scores(values: Floats) -> Floats:
+    """Replace values along the last axis by normal quantiles of their ranks."""
+    ranks = values.argsort(axis=-1).argsort(axis=-1)
+    scores: Floats = ndtri((ranks + 0.5) / values.shape[-1])
+    return scores
+
+
+def score_periods(
+    profiles: Profiles, periods: Sequence[float], *, near: bool = False, halves: bool = True
+) -> list[Score]:
+    """Score stripes that repeat after a number of lines.
+
+    The spectra of the parts of a line agree at the harmonics of a period, beyond what they have
+    at frequencies around them.
+
+    Args:
+        profiles: means of the parts of each line.
+        periods: lengths of the periods in lines.
+        near: as for ``score_lines``.
+        halves: whether to score the halves of the lines, too; else they count as the whole.
+
+    Returns:
+        Evidence for each period, all components together.
+
+    """
+    parts = (profiles, *profiles.halves()) if halves else (profiles,)
+    scores = np.array([_coherence(part, periods, near) for part in parts])
+    return [
+        Score(
+            float(some[0]), (float(some[-2]), float(some[-1])) if halves else (float(some[0]),) * 2
+        )
+        for some in scores.T
+    ]
+
+
+def _coherence(profiles: Profiles, periods: Sequence[float], near: bool) -> Floats:
+    """Compare the groups of profiles at the harmonics of each period, ``(period,)``."""
+    places = np.flatnonzero(profiles.usable)
+    length = int(places[-1] + 1 - places[0]) if len(places) >= FEWEST_LINES else 0
+    if not periods or length < 3 * min(periods):
+        return np.zeros(len(periods))
+    span = slice(places[0], places[0] + length)
+    tapered = (profiles.mean[..., span] * np.hanning(length + 2)[1:-1]).astype(np.float32)
+    padded = fft.next_fast_len(PADDED * length, real=True)
+    spectrum = fft.rfft(tapered, padded)
+    at, around, first, variance = _harmonics(length, padded, tuple(periods))
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    near_power = power[..., around].mean(axis=-1)
+    scaled = spectrum[..., at] / np.sqrt(np.maximum(near_power, 1e-30))
+    # Stripes without a period agree at all frequencies.
+    apart = spectrum[..., around] / np.sqrt(np.maximum(near_power, 1e-30))[..., None]
+    pairs = _pairs(len(scaled), near)
+    agreement = _agree(scaled, near) - _agree(apart, near).mean(axis=-1)
+    total = np.add.reduceat(agreement, first)
+    found = total / np.sqrt(np.add.reduceat(variance, first) * len(pairs) * scaled.shape[1])
+    return np.where(length >= 3 * np.array(periods), found, 0.0)
+
+
+def _agree(spectrum: NDArray[np.complex64], near: bool) -> Floats:
+    """Sum the cross-spectra of pairs of groups, of all or of those side by side, over components.
+
+    Args:
+        spectrum: ``(group, component, ...)``.
+        near: whether only neighbours are paired.
+
+    """
+    if near:
+        return np.real(spectrum[1:] * np.conj(spectrum[:-1])).sum(axis=(0, 1))
+    single = np.square(np.abs(spectrum)).sum(axis=0)
+    whole = np.square(np.abs(spectrum.sum(axis=0)))
+    agreement: Floats = ((whole - single) / 2).sum(axis=0)
+    return agreement
+
+
+def find_drift(profiles: Profiles) -> float:
+    """Return by how many lines stripes move from each part of the lines to the next.
+
+    It is the shift at which the parts agree most, which a tilt that is a little off gives.
+    """
+    if profiles.usable.sum() < FEWEST_LINES:
+        return 0.0
+    tapered = profiles.mean * np.hanning(profiles.mean.shape[-1] + 2)[1:-1]
+    spectrum = fft.rfft(tapered)
+    frequency = fft.rfftfreq(tapered.shape[-1])
+    shifts = np.arange(-FARTHEST, FARTHEST + FINEST / 2, FINEST)
+    agreement = np.zeros(len(shifts))
+    for step in range(1, len(spectrum)):
+        cross = (spectrum[:-step] * np.conj(spectrum[step:])).sum(axis=(0, 1))
+        turned = np.exp(-2j * np.pi * step * np.outer(shifts, frequency))
+        agreement += np.real(turned @ cross)
+    return float(shifts[agreement.argmax()])
+
+
+def shared_energy(total: Floats, weight: Floats, scale: tuple[Floats, Floats]) -> float:
+    """Return what different parts of the lines have in common.
+
+    Args:
+        total: sums of weighted differences, ``(group, component, line)``.
+        weight: sums of weights, of the same shape.
+        scale: total and weight that set where values are clipped.
+
+    """
+    _, usable, middle, deviation = _standardise(*scale)
+    mean = (total / np.maximum(weight, 1e-30) - middle) / deviation
+    clipped = np.clip(mean, -CLIP, CLIP) * usable
+    return float(np.square(clipped.sum(axis=0)).sum() - np.square(clipped).sum())
+
+
+@lru_cache(maxsize=64)
+def _harmonics(
+    length: int, padded: int, periods: tuple[float, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Return where the harmonics of periods are in a spectrum of ``padded`` places.
+
+    Returns:
+        Places of the harmonics ``(harmonic,)``, those around each ``(harmonic, place)``, the first
+        harmonic of each period, and the variance of what two groups agree on in a harmonic.
+
+    """
+    numbers = [np.arange(1, int(period / 2 + 0.1) + 1) for period in periods]
+    frequency = np.concatenate([n / p for n, p in zip(numbers, periods, strict=True)])
+    first = np.cumsum([0, *map(len, numbers)])[:-1]
+    at, around = (
+        # The spectrum repeats itself backwards beyond half a cycle per line.
+        np.rint(padded * np.abs(some - np.rint(some))).astype(np.intp)
+        for some in (frequency, frequency[:, None] + AROUND / length)
+    )
+    last = padded // 2
+    # The transform at half a cycle per line is real, so it varies twice as much.
+    variance = np.where(np.abs(frequency - 0.5) < 0.6 / length, 1.0, 0.5)
+    return np.minimum(at, last), np.minimum(around, last), first, variance

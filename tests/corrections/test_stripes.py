@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import rasterio
+
+from geoae.corrections.stripes import Stripes
+from tests.corrections.support import corrected, plan, scene, stripe
+from tests.support.rasters import SHARED
+
+
+def left(pixels: np.ndarray, clean: np.ndarray) -> float:
+    """Deviation of what differs from the clean scene but for the mean of each band."""
+    difference = pixels.astype(np.float64) - clean
+    return float((difference - difference.mean(axis=(1, 2), keepdims=True)).std())
+
+
+@pytest.mark.parametrize("axis", ["column", "row"])
+@pytest.mark.parametrize(
+    ("angle", "detectors", "share"),
+    [(0.0, None, 0.25), (7.3, None, 0.35), (-9.0, 16, 0.3), (0.0, 2, 0.2), (0.0, 10, 0.2)],
+)
+def test_stripes_go(axis, angle, detectors, share):
+    clean = scene((3, 280, 280))
+    striped = stripe(clean, 25.0, seed=4, angle=angle, axis=axis, detectors=detectors)
+    planned = plan(striped)
+    assert {some.direction.axis for some in planned} == {axis}
+    assert np.degrees(np.arctan(planned[0].direction.slope)) == pytest.approx(angle, abs=0.06)
+    assert left(corrected(striped), clean) < share * left(striped, clean)
+
+
+def test_a_pattern_has_its_period():
+    (planned,) = plan(stripe(scene(), 10.0, angle=0.0, axis="row", detectors=6))
+    assert isinstance(planned, Stripes)
+    assert planned.period == 6
+    assert planned.offsets.shape == (3, 6)
+
+
+def test_a_band_without_stripes_keeps_its_bits():
+    pixels = scene()
+    striped = stripe(pixels, 25.0, angle=0.0, axis="column")
+    striped[1] = pixels[1]
+    result = corrected(striped)
+    assert result[1].tobytes() == pixels[1].tobytes()
+    assert (result[0] != striped[0]).any()
+
+
+def test_gains_are_found_where_the_signal_varies():
+    pixels = scene((1, 400, 400))
+    pixels *= np.linspace(0.3, 3, 400)[:, None]
+    gain = np.where(np.arange(400) % 2, 1.02, 0.98)[:, None]
+    (planned,) = [some for some in plan(pixels * gain) if some.direction.axis == "row"][:1]
+    assert np.abs(planned.gains).max() == pytest.approx(0.02, rel=0.25)
+    result = corrected(pixels * gain)
+    assert (
+        np.abs(np.diff(result - pixels, axis=1)).mean()
+        < 0.3 * np.abs(np.diff(pixels * gain - pixels, axis=1)).mean()
+    )
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared is absent")
+def test_even_and_odd_rows_of_a_real_frame():
+    with rasterio.open(SHARED / "scenes/real_noise/micasense_rededge_raw_panel_nir.tif") as dataset:
+        pixels = dataset.read()
+    planned = plan(pixels)
+    assert planned[0].period == 2
+
+    def fold(band: np.ndarray) -> float:
+        return float((band[2:-2:2] - (band[1:-3:2] + band[3:-1:2]) / 2).mean())
+
+    before, after = fold(pixels[0].astype(np.float64)), fold(corrected(pixels)[0].astype(float))
+    assert abs(after) < 0.1 * abs(before), "20 dB"
