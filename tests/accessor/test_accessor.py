@@ -252,6 +252,12 @@ def test_a_spectrum_does_what_it_does_to_a_file(scene, tmp_path):
     assert (white.values != found).mean() > 0.01
 
 
+def test_a_model_that_takes_no_spectrum_says_so(scene, tmp_path):
+    save_small_network(tmp_path / "m")
+    with pytest.warns(UserWarning, match="small: takes no spectrum of the noise; psd is ignored"):
+        lazily(scene).geoae.restore(model=str(tmp_path / "m"), sigma=25, psd="bilinear")
+
+
 def lazy(pixels: np.ndarray, mask: np.ndarray) -> xarray.DataArray:
     masked = np.where(mask, pixels, np.nan).astype(np.float32)
     chunks = (len(pixels), 400, 400)

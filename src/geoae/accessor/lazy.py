@@ -20,7 +20,7 @@ from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.measure import explain_empty, explain_unchanged, explain_unknown
-from geoae.pipeline.prepare import load_restorer, plan_for
+from geoae.pipeline.prepare import explain_ignored, load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
 from geoae.radiometry.psd import read_psd
@@ -116,6 +116,8 @@ class LazyRestoration:
         sigma = self.options.known_sigma(self.source, numbers)
         psd = self.options.psd
         correlation = None if psd is None else read_psd(psd, len(self.chosen))
+        for line in explain_ignored(self.restorer, correlation):
+            warn(line)
         looks = [bands[(slice(None), *window.slices())] for window in windows(height, width)]
         whole = _Unread(bands, self.nodata, self.source, numbers)
         is_noise_needed = sigma is None and not isinstance(self.restorer, Identity)

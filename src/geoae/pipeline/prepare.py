@@ -20,8 +20,16 @@ from geoae.raster.tags import already_restored_warning, read_history
 from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.source import Source
+from geoae.types import Floats
 
-__all__ = ["Prepared", "build_work", "load_restorer", "plan_for", "prepare"]
+__all__ = [
+    "Prepared",
+    "build_work",
+    "explain_ignored",
+    "load_restorer",
+    "plan_for",
+    "prepare",
+]
 
 # A tile in model units with its noise level and its residual, 4 bytes each: what bounds memory for
 # scenes of very many bands.
@@ -120,8 +128,7 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         sigma = options.known_sigma(job.source, scene.bands)
         correlation = None if options.psd is None else read_psd(options.psd, len(scene.bands))
         found = measure(scene, sigma, correlation, is_noise_needed=is_noise_needed)
-        if is_noise_needed and correlation is not None and not restorer.takes_spectrum:
-            ignored = [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"]
+        ignored = explain_ignored(restorer, correlation)
         release_memory()
     facts = found.facts
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
@@ -139,6 +146,20 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         (*found.unchanged, *ignored),
         found.unknown,
     )
+
+
+def explain_ignored(restorer: Restorer, correlation: Floats | None) -> list[str]:
+    """Say whether a model ignores the spectrum that the user gives: one line, or none.
+
+    Args:
+        restorer: the model.
+        correlation: autocovariance of the noise of each band ``(band, 9, 9)``; None where the user
+            gives none, or white noise.
+
+    """
+    if correlation is None or restorer.takes_spectrum or isinstance(restorer, Identity):
+        return []
+    return [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"]
 
 
 def load_restorer(spec: ModelSpec) -> Restorer:
