@@ -60,7 +60,7 @@ CALLS = {
     "rename": (os, "replace"),
     "copy": (geotiff, "_copy"),
     "read back": (geotiff, "_read_back"),
-    "hold": (PartStore, "opened"),
+    "hold": (PartStore, "open"),
     "unlink": (os, "unlink"),
     "remove": (shutil, "rmtree"),
 }
