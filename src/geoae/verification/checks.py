@@ -19,7 +19,7 @@ from geoae.networks.halo import measure_halo
 from geoae.pipeline.job import Job
 from geoae.pipeline.run import run
 from geoae.raster.memory import ArraySource
-from geoae.raster.scene import DTYPES
+from geoae.raster.validate import DTYPES
 from geoae.system.warnings import SILENCE
 from geoae.tiling.blend import RAMPS
 from geoae.types import Array
