@@ -2,21 +2,21 @@ import pytest
 
 from geoae import resources
 from geoae.errors import GeoaeError
-from geoae.resources import require_extra, shipped_folder
+from geoae.resources import require_extra, shipped
 
 
 @pytest.mark.parametrize(("kind", "file"), [("models", "res-cae/card.json"), ("tiles", "sar.toml")])
 def test_what_is_shipped_is_there(kind, file):
-    assert (shipped_folder(kind) / file).is_file()
+    assert (shipped(kind) / file).is_file()
 
 
 def test_a_wheel_is_looked_into_before_the_folder_around_it(tmp_path, monkeypatch):
     inside = tmp_path / "src" / "geoae" / "_shipped" / "models"
     monkeypatch.setattr(resources, "__file__", str(tmp_path / "src" / "geoae" / "resources.py"))
-    assert shipped_folder("models") == tmp_path / "models"
+    assert shipped("models") == tmp_path / "models"
     inside.mkdir(parents=True)
-    assert shipped_folder("models") == inside
-    assert shipped_folder("tiles") == tmp_path / "tiles"
+    assert shipped("models") == inside
+    assert shipped("tiles") == tmp_path / "tiles"
 
 
 def test_an_extra_that_is_installed_is_enough():

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from geoae.errors import GeoaeError
 
-__all__ = ["require_extra", "shipped_folder"]
+__all__ = ["require_extra", "shipped"]
 
 
-def shipped_folder(kind: str) -> Path:
+def shipped(kind: str) -> Path:
     """Return the folder of ``kind`` (``models``, ``tiles`` or ``flows``): in the wheel, or beside
     ``src``.
     """

@@ -24,7 +24,7 @@ from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import DEFAULT_MODEL, ModelSpec
 from geoae.pipeline.prepare import load_restorer
 from geoae.raster.memory import ArraySource
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 from geoae.simulation import PoissonGaussian
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import reflect
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, default=Path("../shared/scenes/train"))
     options = parser.parse_args()
     folder = (
-        shipped_folder("models") / options.model
+        shipped("models") / options.model
         if not Path(options.model).is_dir()
         else Path(options.model)
     )

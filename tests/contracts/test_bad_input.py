@@ -17,11 +17,11 @@ from geoae import resources
 from geoae.cli.app import cli
 from geoae.errors import GeoaeError
 from geoae.models.card import CARD, WEIGHTS
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 from tests.support.commands import Forks, forks
 from tests.support.rasters import noise, texture, write
 
-MODEL = shipped_folder("models") / "res-cae"
+MODEL = shipped("models") / "res-cae"
 STEP = '[[degradations]]\nkind = "gaussian"\nsigma = {}\n'
 TRAIN = (
     'name = "m"\narchitecture = "res_cae"\ncycles = [1]\nvalidation = ["s.tif"]\n[[groups]]\nfiles'

@@ -168,6 +168,7 @@ def test_signals_at_any_moment(tmp_path, source):
     rng = np.random.default_rng(3)
     for number in [signal.SIGINT, signal.SIGTERM] * 15:
         run = hit(tmp_path, source)
+        assert run.begun.wait(60)
         time.sleep(rng.uniform(0.1, 0.6))
         run.signal(number)
         if run.ended() == 0:

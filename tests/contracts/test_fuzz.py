@@ -179,7 +179,8 @@ def wrong(ended: Ended, source: Path, target: Path) -> str | None:
         return f"ended with {ended.code} after {ended.seconds:.1f} s"
     if any("Traceback" in line for line in ended.err):
         return "traceback"
-    if ended.code == 1 and (len(ended.err) != 1 or not ended.err[0].startswith("geoae: ")):
+    said = [line for line in ended.err if not line.startswith("geoae: warning: ")]
+    if ended.code == 1 and (len(said) != 1 or not said[0].startswith("geoae: ")):
         return "not one line"
     if ended.code == 1 and target.exists():
         return "an output after an error"

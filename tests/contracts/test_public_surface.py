@@ -13,7 +13,7 @@ import yaml
 from rasterio.transform import from_origin
 
 import geoae
-from geoae import catalog, sources
+from geoae import catalog, resources, sources
 from geoae.cli.app import cli
 from geoae.pipeline.fingerprint import ALGORITHM
 from geoae.pipeline.job import Job
@@ -93,8 +93,9 @@ def test_the_package_keeps_its_names():
     assert "geoae" in scripts
 
 
-def test_scenes_keep_their_former_import_path():
+def test_names_of_version_0_1_keep_their_import_paths():
     assert sources.scenes is catalog.sources.scenes
+    assert resources.shipped("models").is_dir()
 
 
 def test_deployments_keep_their_names():

@@ -5,7 +5,7 @@ import pytest
 
 from geoae.errors import ModelError
 from geoae.models.card import CARD, WEIGHTS, Card, model_folder
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 
 
 def edit(folder, **facts):
@@ -43,7 +43,7 @@ def test_an_unknown_model_is_refused_with_those_there_are():
 
 
 def test_a_model_is_a_shipped_name_or_a_folder(folder, monkeypatch):
-    assert model_folder("res-cae") == shipped_folder("models") / "res-cae"
+    assert model_folder("res-cae") == shipped("models") / "res-cae"
     assert model_folder(str(folder)) == folder
     monkeypatch.chdir(folder.parent)
     assert model_folder(folder.name) == Path(folder.name)

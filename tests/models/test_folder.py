@@ -12,7 +12,7 @@ from geoae.errors import ModelError, OutputError
 from geoae.models.card import CARD, WEIGHTS, Card, model_folder, shipped_models
 from geoae.models.folder import _digest, current_model, load, promote
 from geoae.networks import ARCHITECTURES
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 from tests.support.networks import random_batch
 
 SMALL = {"channels": 2, "widths": (4, 6, 8), "blocks": (1, 0, 0, 0, 0)}
@@ -132,7 +132,7 @@ def test_a_network_argument_that_nobody_knows_is_refused(folder):
 def test_the_better_model_is_put_in_place_and_the_old_one_stays(tmp_path):
     models = tmp_path / "models"
     assert current_model(models, "res-cae") == "res-cae"
-    shipped_one = shipped_folder("models") / "res-cae"
+    shipped_one = shipped("models") / "res-cae"
     first = promote(shipped_one, models)
     assert current_model(models, "res-cae") == str(models / "current")
     assert (models / "current").resolve() == first
@@ -154,5 +154,5 @@ def test_the_better_model_is_put_in_place_and_the_old_one_stays(tmp_path):
 def test_a_folder_is_not_replaced_by_a_link(tmp_path):
     (tmp_path / "current").mkdir()
     with pytest.raises(OutputError, match="no link"):
-        promote(shipped_folder("models") / "res-cae", tmp_path)
+        promote(shipped("models") / "res-cae", tmp_path)
     assert not Path(tmp_path / "current").is_symlink()

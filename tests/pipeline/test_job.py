@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import geoae
 from geoae.errors import OutputError, RecipeError
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 from tests.support.rasters import noise, texture, write
 from tests.support.toml import VALUES
 
@@ -203,8 +203,8 @@ def test_paths_wherever_a_path_is_meant(scene):
     report = geoae.restore(
         Path("in.tif"),
         Path("out.tif"),
-        model=shipped_folder("models") / "res-cae",
-        recipe=shipped_folder("tiles") / "landsat-30m.toml",
+        model=shipped("models") / "res-cae",
+        recipe=shipped("tiles") / "landsat-30m.toml",
     )
     assert report.status == "restored"
 

@@ -9,10 +9,10 @@ from geoae.errors import RecipeError
 from geoae.pipeline.job import Job, resolve_options
 from geoae.pipeline.prepare import plan_for
 from geoae.pipeline.recipe import Recipe
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 from tests.support.toml import VALUES, text, toml
 
-SHIPPED = sorted(path.stem for path in shipped_folder("tiles").glob("*.toml"))
+SHIPPED = sorted(path.stem for path in shipped("tiles").glob("*.toml"))
 
 
 def test_the_recipes_of_the_house_are_shipped():
@@ -31,7 +31,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_recipe_computes_less(name):
-    card = json.loads((shipped_folder("models") / "res-cae" / "card.json").read_text())
+    card = json.loads((shipped("models") / "res-cae" / "card.json").read_text())
     model = SimpleNamespace(halo=card["halo"], tile=card["tile"], multiple=8)
 
     def computed(options: Recipe) -> int:

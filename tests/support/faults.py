@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,7 +61,7 @@ CALLS = {
     "rename": (os, "replace"),
     "copy": (geotiff, "_copy"),
     "read back": (geotiff, "_read_back"),
-    "hold": (PartStore, "opened"),
+    "hold": (PartStore, "open"),
     "unlink": (os, "unlink"),
     "remove": (shutil, "rmtree"),
 }
@@ -136,7 +137,10 @@ class Doomed:
         limits: dict[int, int] | None = None,
     ) -> None:
         self.folder = folder
-        self.process = CONTEXT.Process(target=_become, args=(folder, words, faults, limits or {}))
+        # Set when the command begins: a busy machine may take longer to start than a test waits.
+        self.begun = CONTEXT.Event()
+        given = (folder, words, faults, limits or {}, self.begun)
+        self.process = CONTEXT.Process(target=_become, args=given)
         self.process.start()
 
     def signal(self, number: int) -> None:
@@ -162,7 +166,11 @@ class Doomed:
 
 
 def _become(
-    folder: Path, words: Sequence[str], faults: Sequence[Harm], limits: dict[int, int]
+    folder: Path,
+    words: Sequence[str],
+    faults: Sequence[Harm],
+    limits: dict[int, int],
+    begun: Event,
 ) -> None:
     """The command, to its end."""
     os.setsid()
@@ -176,6 +184,7 @@ def _become(
     for kind, limit in limits.items():
         resource.setrlimit(kind, (limit, limit))
     sys.argv = ["geoae", *words]
+    begun.set()
     main()
 
 

@@ -32,7 +32,7 @@ def compute():
 if __name__ == "__main__":
     restore("parent.tif") if sys.argv[1] == "restore" else compute()
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        print(pool.map_async(restore, ["child.tif"]).get(timeout=150))
+        print(pool.map_async(restore, ["child.tif"]).get(timeout=150), flush=True)
     os._exit(0)
 """
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from geoae.errors import TrainingError
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 from geoae.simulation import DEGRADATIONS, Gaussian
 from geoae.training.config import RandomDegradation, TrainConfig
 
@@ -15,7 +15,7 @@ LEAST = 'name = "a"\ncycles = [10]\nvalidation = ["b.tif"]\n[[groups]]\nfiles = 
 
 
 def test_the_config_of_a_shipped_model_is_read():
-    config = TrainConfig.read(shipped_folder("models") / "res-cae" / "train.toml")
+    config = TrainConfig.read(shipped("models") / "res-cae" / "train.toml")
     assert config.name == "res-cae"
     assert config.leaves.count > 0
     assert set(config.validation).isdisjoint(config.exclude)

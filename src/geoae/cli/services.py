@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import urlopen
 
 from geoae.errors import GeoaeError
-from geoae.resources import require_extra, shipped_folder
+from geoae.resources import require_extra, shipped
 
 __all__ = [
     "POOL",
@@ -81,7 +81,7 @@ class Service:
         settings = {name: value for name, value in SETTINGS.items() if name not in os.environ}
         return cls(
             api,
-            shipped_folder("flows").parent,
+            shipped("flows").parent,
             os.environ | settings | given | {"PREFECT_API_URL": api},
         )
 

@@ -57,14 +57,8 @@ def run_evaluation(
 
             def keep(row: Row) -> None:
                 write(row)
-                LOG.info(
-                    "%s noise %g %s: %.2f dB, SSIM %.3f",
-                    row.scene,
-                    row.sigma,
-                    row.contender,
-                    row.psnr,
-                    row.ssim,
-                )
+                figures = (row.scene, row.sigma, row.contender, row.psnr, row.ssim)
+                LOG.info("%s noise %g %s: %.2f dB, SSIM %.3f", *figures)
 
             noisy = sorted(level for level in levels if level) or [0.0]
             sheet = Sheet(noisy[len(noisy) // 2], names)

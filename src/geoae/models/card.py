@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoae.config import explain
 from geoae.errors import ModelError
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 
 __all__ = ["CARD", "WEIGHTS", "Card", "model_folder", "shipped_models"]
 
@@ -73,12 +73,12 @@ class Card(BaseModel):
 
 def shipped_models() -> list[Card]:
     """Read the cards of the models that geoae ships."""
-    return [Card.read(path.parent) for path in sorted(shipped_folder("models").glob(f"*/{CARD}"))]
+    return [Card.read(path.parent) for path in sorted(shipped("models").glob(f"*/{CARD}"))]
 
 
 def model_folder(name: str) -> Path:
     """Find the folder of a shipped model by its name, or of a path; raise ``ModelError``."""
-    inside = shipped_folder("models") / name
+    inside = shipped("models") / name
     if (inside / CARD).exists():
         return inside
     if Path(name).is_dir():

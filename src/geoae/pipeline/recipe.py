@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from geoae.config import read_toml
 from geoae.errors import RecipeError
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 
 __all__ = ["PSD", "Bands", "Fill", "Recipe", "Sigma"]
 
@@ -185,10 +185,10 @@ class Recipe(BaseModel):
     @classmethod
     def read(cls, name: str) -> Self:
         """Read the recipe of a shipped name or of a TOML file; raise ``RecipeError``."""
-        inside = shipped_folder("tiles") / f"{name}.toml"
+        inside = shipped("tiles") / f"{name}.toml"
         path = inside if inside.exists() else Path(name)
         if not path.exists():
-            names = ", ".join(sorted(file.stem for file in shipped_folder("tiles").glob("*.toml")))
+            names = ", ".join(sorted(file.stem for file in shipped("tiles").glob("*.toml")))
             raise RecipeError(
                 f"{name}: no such recipe; shipped are {names}, or give the path of a TOML file"
             )

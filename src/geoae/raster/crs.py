@@ -25,7 +25,7 @@ from rasterio.io import MemoryFile
 from geoae.system.files import find_bytes
 from geoae.system.gdal_errors import CPLE_BaseError
 
-__all__ = ["CrsEncoding", "change_keys", "encode_crs", "same_crs"]
+__all__ = ["CrsEncoding", "change_keys", "encode_crs", "name_crs", "same_crs"]
 
 # GeoKeys, each of four 16-bit numbers: name, where its value lies (0: here), length, value.
 CITATION, PROJECTED_CITATION, VERTICAL = 1026, 3073, 4096
@@ -219,3 +219,13 @@ def _code(crs: CRS | None) -> int | None:
 def _east_first(crs: CRS) -> CRS:
     axes = r'(AXIS\["[^"]*",NORTH\]),(AXIS\["[^"]*",EAST\])'
     return CRS.from_wkt(re.sub(axes, r"\2,\1", crs.to_wkt()))
+
+
+def name_crs(crs: CRS | None) -> str:
+    """Return a short name of a CRS: its EPSG code, its own name, or "none"."""
+    if not crs:
+        return "none"
+    code, text = crs.to_epsg(), crs.to_wkt()
+    if code:
+        return f"EPSG:{code}"
+    return str(text.split('"')[1]) if '"' in text else "custom"

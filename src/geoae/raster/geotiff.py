@@ -7,9 +7,9 @@ import os
 import re
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,20 +145,27 @@ def assemble(
         recipe = stack.enter_context(
             MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt")
         )
-        try:
+        with _whole_or_nothing(target, source, dataset):
             _interruptible(partial(_copy, recipe.name, target, bands, options))
             if marker.encode() in text:
                 undisguise(target, marker, 2 * len(text))
             if crs:
                 change_keys(target, crs)
-        except BaseException as error:
-            _remove_incomplete(target)
-            if not isinstance(error, RasterioError | CPLE_BaseError | OSError):
-                raise
-            if "read" in one_line(error).lower():
-                _blame(source, dataset, error)
-            cure = "free disk space, choose another -o, or check that the source is still readable"
-            raise OutputError(f"{target}: cannot be written ({one_line(error)}); {cure}") from error
+
+
+@contextmanager
+def _whole_or_nothing(target: Path, source: str, dataset: DatasetReader) -> Iterator[None]:
+    """Remove what was written of ``target`` where that fails, and say why in one line."""
+    try:
+        yield
+    except BaseException as error:
+        _remove_incomplete(target)
+        if not isinstance(error, RasterioError | CPLE_BaseError | OSError):
+            raise
+        if "read" in one_line(error).lower():
+            _blame(source, dataset, error)
+        cure = "free disk space, choose another -o, or check that the source is still readable"
+        raise OutputError(f"{target}: cannot be written ({one_line(error)}); {cure}") from error
 
 
 def _remove_incomplete(target: Path) -> None:

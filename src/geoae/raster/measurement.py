@@ -6,18 +6,43 @@ choice has priority over them.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as RasterWindow
 
-from geoae.radiometry.band_names import CLASSES, NOTHING, Meaning, interpret_name
-from geoae.radiometry.classes import FEW_LEVELS, count_levels, is_classes
+from geoae.errors import InputError, ReadError
+from geoae.radiometry.alpha import is_alpha
+from geoae.radiometry.band_names import (
+    ANCILLARY,
+    ANGLES,
+    CLASSES,
+    NOTHING,
+    Meaning,
+    interpret_file_name,
+    interpret_name,
+)
+from geoae.radiometry.classes import FEW_LEVELS, count_levels, gather_values, is_classes
+from geoae.raster.validate import MOST_BANDS, read_error
+from geoae.tiling.window import FEW, Window, grids, windows
 
-__all__ = ["BY_VALUES", "Claims", "Verdict", "is_alpha", "judge"]
+__all__ = [
+    "BY_VALUES",
+    "Claims",
+    "Verdict",
+    "describe_verdicts",
+    "give_copy_reasons",
+    "judge",
+    "judge_bands",
+    "masks_others",
+]
 
 BY_VALUES = "flags or classes, by its values"
 
@@ -25,19 +50,17 @@ TRANSPARENCY = re.compile(r"\b(alpha|opacity|transparency)\b")
 INFRARED = re.compile(
     r"\b(v?nir\d?|(near |short ?wave )?infra ?red|red ?edge|swir\d?|[ml]wir|tir\d?|thermal)\b"
 )
-# Shares of opaque pixels among those that are not transparent. Of 327 measured bands all were below
-# 0.01, and below 0.29 when stretched until a tenth of the pixels saturates on either side.
-MOSTLY, PARTLY, LEAST = 0.65, 0.35, 0.1
-# Values this close to 0 or to the largest, as a share of it, are transparent or opaque: lossy
-# codecs move them.
-NEAR = 0.02
-# Second differences of neighbours between the two, as a share of the spread of values there, the
-# most for half or for nine tenths of them. Nine tenths were below 0.007 in feathered borders, below
-# 0.013 in lossy ones, and above 0.015 in 326 measured bands; half of them were below 0.013 in a
-# hand-made mask.
-SMOOTH, RAMP, RAGGED = 2 / 255, 3.5 / 255, 3.5 / 255
-# Least share of transparent pixels beside borders that are wide or ragged.
-TRANSPARENT = 0.2
+# What a file may say of a band that is none the less restored.
+CLAIMS = {
+    "palette": "has a palette",
+    "alpha": "is tagged as alpha",
+    "1-bit mask": "has one bit a pixel",
+    CLASSES: "is named as flags or classes",
+    ANGLES: "is named as angles",
+    ANCILLARY: "is named as dates, counts or uncertainties",
+}
+# Attributes by which CF says that a variable holds flags.
+CF_FLAGS = {"flag_values", "flag_masks", "flag_meanings"}
 
 Values = Sequence[NDArray[Any]]
 
@@ -133,61 +156,134 @@ def _judge_alpha(claims: Claims, values: Values) -> Verdict:
     return Verdict("alpha")
 
 
-def is_alpha(values: Values, infrared: bool = False) -> bool:
-    """Whether values are those of an alpha band.
-
-    An alpha band has two values at most, or is mostly opaque where it is not transparent, or has
-    ramps between the two.
+def judge_bands(
+    source: str, dataset: DatasetReader, only: tuple[int, ...] | None
+) -> dict[int, Verdict]:
+    """Decide what each band of a raster is.
 
     Args:
-        values: windows ``(row, col)`` of a band in DN.
-        infrared: whether its name is that of a measurement; then only two values at most count.
-
-    """
-    windows = [np.asarray(window, np.float64) for window in values]
-    every = (
-        np.concatenate([window[np.isfinite(window)] for window in windows])
-        if windows
-        else np.zeros(0)
-    )
-    if len(np.unique(every)) <= 2:
-        return True
-    if infrared or every.min() < 0:
-        return False
-    top = np.percentile(every[every > 0], 99.9)  # a few hot pixels are brighter than all others
-    low, high = NEAR * top, (1 - NEAR) * top
-    transparent = (every <= low).mean()
-    bright = every[every >= high]
-    visible = (1 - transparent) * every.size
-    opaque = bright.size / visible
-    # Of one value, or nearly so: a measurement may lie in a narrow range far from 0.
-    flat = np.unique(bright, return_counts=True)[1].max() / visible
-    typical, steep = _bends(windows, low, high)
-    feathered = (steep <= RAMP and flat >= LEAST) or (
-        steep <= SMOOTH and transparent >= TRANSPARENT
-    )
-    ragged = typical <= RAGGED and flat >= PARTLY and transparent >= TRANSPARENT
-    return bool((opaque >= MOSTLY and flat >= PARTLY) or feathered or ragged)
-
-
-def _bends(windows: Sequence[NDArray[np.float64]], low: float, high: float) -> tuple[float, float]:
-    """Measure second differences along rows of values between ``low`` and ``high``.
+        source: name of the raster.
+        dataset: the same, open.
+        only: bands that the user names, which are measurements whatever the file states; None where
+            the user names none.
 
     Returns:
-        Their median and 90th percentile, as shares of the spread of these values; infinity where
-        there are none.
+        The decision on each band, 1-based.
+
+    Raises:
+        InputError: ``only`` names a band that is not there.
+        ReadError: values that decide cannot be read.
 
     """
-    bends, levels = [], []
-    for window in windows:
-        between = (window > low) & (window < high)
-        inside = between[:, 2:] & between[:, 1:-1] & between[:, :-2]
-        bends.append(np.abs(window[:, 2:] - 2 * window[:, 1:-1] + window[:, :-2])[inside])
-        levels.append(window[between])
-    bent, level = np.concatenate(bends), np.concatenate(levels)
-    if not bent.size:
-        return np.inf, np.inf
-    spread = np.subtract(*np.percentile(level, [95, 5]))
-    # of steps of one height: flat
-    typical, steep = np.percentile(bent, [50, 90]) / (spread or np.inf)
-    return float(typical), float(steep)
+    missing = sorted(set(only or ()) - set(dataset.indexes))
+    if missing:
+        raise InputError(
+            f"{dataset.name}: has bands 1 to {dataset.count}, not {missing[0]}; correct --bands"
+        )
+    # Each of these lists is made anew whenever it is asked for.
+    bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
+    restored = dataset.tags(ns="GEOAE").get("BANDS", "").split(",")
+    file = interpret_file_name(source)
+    few = dataset.count <= MOST_BANDS  # more are refused, whatever their values are
+    if dataset.count > 1:  # what is true of one band need not be true of all
+        file = Meaning(file.kind, sure=False)
+    found = {}
+    for band, colour, name in bands:
+        bits = dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band)
+        flags = bool(CF_FLAGS & {key.rpartition("#")[2] for key in dataset.tags(band)})
+        claims = Claims(colour, name or "", bits, str(band) in restored, file, flags)
+        asked = band in (only or ())
+        needed = few and not asked and (only is None or claims.kind == "alpha")
+        found[band] = judge(
+            claims, _values(source, dataset, band, claims) if needed else [], asked=asked
+        )
+    return found
+
+
+def _values(
+    source: str, dataset: DatasetReader, band: int, claims: Claims
+) -> list[NDArray[np.float64]]:
+    """Read windows of a band in DN, NaN in place of nodata, if its claims require them."""
+
+    def read(window: Window) -> NDArray[np.float64]:
+        area = RasterWindow(window.col, window.row, window.width, window.height)
+        try:
+            pixels = dataset.read(band, window=area).astype(np.float64)
+        except RasterioError as error:
+            raise read_error(source, dataset, window, error) from error
+        return np.where(pixels == dataset.nodatavals[band - 1], np.nan, pixels)
+
+    if claims.kind is None and not claims.restored:
+        with suppress(ReadError):  # restoring will say where the damage is
+            return gather_values(read, dataset.height, dataset.width)
+    found: list[NDArray[np.float64]] = []
+    for grid in grids() if claims.kind == "alpha" else ():
+        found = [read(window) for window in windows(dataset.height, dataset.width, *grid)]
+        if sum(np.count_nonzero(np.nan_to_num(pixels)) for pixels in found) >= FEW:
+            break
+    return found
+
+
+def give_copy_reasons(
+    verdicts: Mapping[int, Verdict], only: tuple[int, ...] | None
+) -> dict[int, str]:
+    """Return the bands that are not restored, 1-based, each with the reason.
+
+    Args:
+        verdicts: the decision on each band.
+        only: bands that the user names, or None.
+
+    """
+    others = {} if only is None else dict.fromkeys(set(verdicts) - set(only), "not among --bands")
+    kinds = {band: verdict.kind for band, verdict in verdicts.items() if verdict.kind}
+    return dict(sorted((others | kinds).items()))
+
+
+def masks_others(dataset: DatasetReader) -> bool:
+    """Whether GDAL uses an alpha band as mask of the others: it must be the last of two or four."""
+    return any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
+
+
+def describe_verdicts(
+    source: str,
+    dataset: DatasetReader,
+    verdicts: Mapping[int, Verdict],
+    only: tuple[int, ...] | None,
+) -> Iterator[str]:
+    """Yield one line for each band about which the file is wrong, or only its name tells.
+
+    Args:
+        source: name of the raster.
+        dataset: the same, open.
+        verdicts: the decision on each band.
+        only: bands that the user names, or None.
+
+    """
+    named = interpret_file_name(source).kind
+    for band, verdict in verdicts.items():
+        if (
+            named
+            and verdict.kind == named
+            and not interpret_name(dataset.descriptions[band - 1] or "").kind
+        ):
+            yield (
+                f"{source}: band {band} is copied, since the file's name says {named}; to"
+                " restore it, name it in --bands"
+            )
+        if verdict.kind == BY_VALUES:
+            yield (
+                f"{source}: band {band} is copied, since its values look like flags or classes; to"
+                " restore it, name it in --bands"
+            )
+        if verdict.against is None:
+            continue
+        claim = f"{source}: band {band} {CLAIMS[verdict.against]}"
+        if band in (only or ()):
+            yield f"{claim}, but is restored since --bands names it"
+        elif only is None:
+            yield (
+                f"{claim}, but holds a measurement, so it is restored; to copy it, name the others"
+                " in --bands"
+            )
+        elif masks_others(dataset):
+            yield f"{claim}, but holds a measurement, so it does not say which pixels are valid"

@@ -18,6 +18,7 @@ from geoae.tiling.window import Window
 __all__ = [
     "FEW_BLOCKS",
     "MOST_BANDS",
+    "check_dtype",
     "check_fits_geotiff",
     "first_unreadable_block",
     "read_error",
@@ -25,6 +26,20 @@ __all__ = [
     "refuse_absurd",
     "refuse_too_many",
 ]
+
+# Types that can be restored.
+DTYPES = {
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float32",
+    "float64",
+}
 
 # GDAL decodes blocks whole: one of this many bytes takes some three times as much memory.
 LARGEST_BLOCK = 512 << 20
@@ -217,3 +232,28 @@ def _decodes(name: str, most: int | None, **options: int) -> bool:
             Window(area.row_off, area.col_off, area.height, area.width) for area in areas[::-step]
         )
         return not any(first_unreadable_block(dataset, block) for block in blocks)
+
+
+def check_dtype(source: str, dataset: rasterio.DatasetReader) -> str:
+    """Return the one type of all bands.
+
+    Args:
+        source: name of the raster.
+        dataset: the same, open.
+
+    Raises:
+        InputError: bands of several types, or a type that cannot be restored.
+
+    """
+    dtypes = sorted(set(dataset.dtypes))
+    if len(dtypes) > 1:
+        raise InputError(
+            f"{source}: bands of several types ({', '.join(dtypes)}); split them into one file a"
+            " type"
+        )
+    if dtypes[0] not in DTYPES:
+        raise InputError(
+            f"{source}: {dtypes[0]} data cannot be restored; convert it first, complex SAR to"
+            " amplitude"
+        )
+    return str(dtypes[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from geoae.catalog.sources import SceneRef, scenes_below
 from geoae.errors import TrainingError
-from geoae.resources import shipped_folder
+from geoae.resources import shipped
 from geoae.training.config import SceneGroup, TrainConfig
 
 __all__ = ["link_training_scenes", "retraining_config", "training_config"]
@@ -84,5 +84,5 @@ def training_config(name: str) -> TrainConfig:
     """Read the training config of a shipped model's name or of a TOML file; raise
     ``TrainingError``.
     """
-    inside = shipped_folder("models") / name / "train.toml"
+    inside = shipped("models") / name / "train.toml"
     return TrainConfig.read(inside if inside.exists() else Path(name))

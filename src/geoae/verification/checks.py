@@ -20,7 +20,7 @@ from geoae.pipeline.job import Job
 from geoae.pipeline.run import run
 from geoae.radiometry.spectrum import FREQUENCIES
 from geoae.raster.memory import ArraySource
-from geoae.raster.scene import DTYPES
+from geoae.raster.validate import DTYPES
 from geoae.system.warnings import SILENCE
 from geoae.tiling.blend import RAMPS
 from geoae.types import Array
