@@ -4,14 +4,14 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from geoae.corrections.chain import correct, plan_corrections
+from geoae.corrections.chain import Corrections, plan_corrections
 from geoae.corrections.correction import Correction, Strips, cut_strips
 from geoae.simulation import TiltedStripes
 from geoae.simulation.dead_leaves import dead_leaves
 from geoae.tiling.window import Read, Window
 from tests.support.rasters import noise
 
-__all__ = ["ROOM", "corrected", "plan", "reader", "scene", "stripe", "strips_of"]
+__all__ = ["ROOM", "corrected", "plan", "plan_all", "reader", "scene", "stripe", "strips_of"]
 
 ROOM = (3, 200, 220)
 
@@ -39,16 +39,20 @@ def reader(pixels: np.ndarray, mask: np.ndarray | None = None) -> Read:
 
 
 def strips_of(pixels: np.ndarray, mask: np.ndarray | None = None) -> Strips:
-    return partial(cut_strips, reader(pixels, mask), *pixels.shape[1:])
+    return partial(cut_strips, reader(pixels, mask), *pixels.shape)
+
+
+def plan_all(pixels: np.ndarray, mask: np.ndarray | None = None) -> Corrections:
+    return plan_corrections(strips_of(pixels, mask), *pixels.shape[1:])
 
 
 def plan(pixels: np.ndarray, mask: np.ndarray | None = None) -> tuple[Correction, ...]:
-    return plan_corrections(strips_of(pixels, mask), *pixels.shape[1:])
+    return plan_all(pixels, mask).steps
 
 
 def corrected(pixels: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     height, width = pixels.shape[1:]
-    read = correct(reader(pixels, mask), plan(pixels, mask), height, width)
+    read = plan_all(pixels, mask).wrap(reader(pixels, mask), height, width)
     return read(Window(0, 0, height, width))[0]
 
 

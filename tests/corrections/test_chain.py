@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae.corrections.chain import CORRECTIONS, correct
+from geoae.corrections.chain import CORRECTIONS, Corrections
 from geoae.tiling.window import Window, reflect
-from tests.corrections.support import corrected, plan, reader, scene, stripe
+from tests.corrections.support import corrected, plan_all, reader, scene, stripe
 from tests.support.rasters import SHARED
 
 WINDOWS = [
@@ -25,9 +25,9 @@ def damaged() -> np.ndarray:
 
 def test_the_order_is_lines_then_stripes():
     assert list(CORRECTIONS) == ["lost-lines", "stripes"]
-    found = plan(damaged())
-    assert [type(some) for some in found] == list(CORRECTIONS.values())
-    assert all("\n" not in some.describe() for some in found)
+    found = plan_all(damaged())
+    assert [type(some) for some in found.steps] == list(CORRECTIONS.values())
+    assert all("\n" not in line for line in found.describe())
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
@@ -38,7 +38,7 @@ def test_any_window_has_the_bits_of_the_whole(dtype, masked):
     if mask is not None:
         mask[:, 60:90, 20:110] = False
     height, width = pixels.shape[1:]
-    read = correct(reader(pixels, mask), plan(pixels, mask), height, width)
+    read = plan_all(pixels, mask).wrap(reader(pixels, mask), height, width)
     whole, _ = read(Window(0, 0, height, width))
     assert (whole != pixels).any()
     for row, col, rows, cols in WINDOWS:
@@ -52,8 +52,8 @@ def test_any_window_has_the_bits_of_the_whole(dtype, masked):
 def test_a_clean_scene_is_read_as_it_is():
     pixels = scene()
     read = reader(pixels)
-    assert plan(pixels) == ()
-    assert correct(read, (), *pixels.shape[1:]) is read
+    assert plan_all(pixels).digest == ""
+    assert Corrections().wrap(read, *pixels.shape[1:]) is read
 
 
 def test_what_is_invalid_has_no_influence():
@@ -88,4 +88,4 @@ def test_means_of_bands_stay():
 def test_clean_real_scenes_stay(name):
     with rasterio.open(SHARED / "scenes/train" / name) as dataset:
         pixels, mask = dataset.read(), dataset.read_masks() != 0
-    assert plan(pixels, None if mask.all() else mask) == ()
+    assert plan_all(pixels, None if mask.all() else mask).digest == ""

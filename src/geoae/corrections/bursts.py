@@ -1,16 +1,16 @@
 """Lines that are noisier than those around them: how much noise each of them has."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from geoae.corrections.correction import Strips
+from geoae.corrections.correction import Strip
 from geoae.corrections.lines import Axis, orient
-from geoae.tiling.window import Window
-from geoae.types import Floats, Mask, Pixels
+from geoae.types import Array, Floats, Mask
 
-__all__ = ["Bursts", "find_bursts"]
+__all__ = ["BurstSums", "Bursts"]
 
 # Lines around a line to which it is compared.
 AROUND = 17
@@ -34,13 +34,16 @@ class Bursts:
     sigma: Floats
     """Standard deviation of the additional noise in DN, ``(band, line)``; mostly 0."""
 
-    def level(self, window: Window) -> Floats:
-        """Return the additional noise of a window in DN, ``(band, height, width)``."""
-        start, size = (
-            (window.col, window.width) if self.axis == "column" else (window.row, window.height)
-        )
-        lines = self.sigma[:, start : start + size]
-        shape = (len(lines), window.height, window.width)
+    def level(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Floats:
+        """Return the additional noise of pixels in DN, ``(band, row, col)``.
+
+        Args:
+            rows: their rows in the scene.
+            cols: their columns.
+
+        """
+        lines = self.sigma[:, cols if self.axis == "column" else rows]
+        shape = (len(lines), len(rows), len(cols))
         return np.broadcast_to(orient(self.axis, lines[:, None, :]), shape)
 
     def describe(self) -> str:
@@ -52,35 +55,39 @@ class Bursts:
         )
 
 
-def find_bursts(strips: Strips, height: int, width: int) -> tuple[Bursts, ...]:
-    """Find noisy lines in one pass over a scene, in memory for sums per line.
+@dataclass(eq=False)
+class BurstSums:
+    """Sums over the rows and the columns of a scene, in which noisy lines show.
 
     A line's noise shows in the differences along it. Other bands and the lines around tell what is
     the scene's.
-
-    Args:
-        strips: starts the pass.
-        height: rows of the scene.
-        width: columns of the scene.
-
-    Returns:
-        At most one for rows and one for columns.
-
     """
-    rows, cols = _Differences.none(), _Differences.none()
-    for strip in strips():
-        pixels, valid = strip.pixels[:, strip.shared :], strip.valid[:, strip.shared :]
-        if rows.total.size == 0:
-            rows, cols = (_Differences.of(len(pixels), size) for size in (height, width))
+
+    height: int
+    width: int
+    rows: "_Differences | None" = field(default=None, init=False)
+    cols: "_Differences | None" = field(default=None, init=False)
+
+    def add(self, strip: Strip) -> None:
+        """Add the new rows of a strip."""
+        pixels = strip.pixels[:, strip.shared :]
+        if self.rows is None or self.cols is None:
+            self.rows, self.cols = (
+                _Differences.of(len(pixels), size) for size in (self.height, self.width)
+            )
+        mask = None if strip.mask is None else strip.mask[:, strip.shared :]
+        values = pixels if mask is None else np.where(mask, pixels, 0)
+        values = values.astype(np.float32)
         first = strip.row + strip.shared
-        rows.add(orient("row", pixels), orient("row", valid), first)
-        cols.add(pixels, valid, 0)
-    found = []
-    for axis, sums in (("row", rows), ("column", cols)):
-        sigma = sums.excess() if sums.total.size else np.zeros((0, 0))
-        if sigma.any():
-            found.append(Bursts("row" if axis == "row" else "column", sigma))
-    return tuple(found)
+        self.rows.add(values, mask, 2, slice(first, first + values.shape[1]))
+        self.cols.add(values, mask, 1, slice(None))
+
+    def find(self) -> tuple[Bursts, ...]:
+        """Return what was found: at most one for rows and one for columns."""
+        sums: tuple[tuple[Axis, _Differences | None], ...]
+        sums = (("row", self.rows), ("column", self.cols))
+        levels = [(axis, some.excess()) for axis, some in sums if some is not None]
+        return tuple(Bursts(axis, sigma) for axis, sigma in levels if sigma.any())
 
 
 @dataclass(eq=False)
@@ -93,20 +100,22 @@ class _Differences:
     """Their numbers."""
 
     @classmethod
-    def none(cls) -> "_Differences":
-        return cls.of(0, 0)
-
-    @classmethod
     def of(cls, bands: int, lines: int) -> "_Differences":
         return cls(np.zeros((bands, lines)), np.zeros((bands, lines)))
 
-    def add(self, pixels: Pixels, valid: Mask, first: int) -> None:
-        """Add ``pixels`` (band, along, across) whose first line has the number ``first``."""
-        both = valid[:, 1:] & valid[:, :-1]
-        values = np.where(valid, pixels, 0).astype(np.float64)
-        lines = slice(first, first + pixels.shape[2])
-        self.total[:, lines] += (np.abs(np.diff(values, axis=1)) * both).sum(axis=1)
-        self.count[:, lines] += both.sum(axis=1)
+    def add(self, values: Array, mask: Mask | None, along: int, lines: slice) -> None:
+        """Add differences of ``values`` (band, row, col) along an axis; ``lines`` are those they
+        belong to.
+        """
+        steps = np.abs(np.diff(values, axis=along))
+        if mask is None:
+            self.count[:, lines] += steps.shape[along]
+        else:
+            both = mask.take(range(1, mask.shape[along]), along)
+            both &= mask.take(range(mask.shape[along] - 1), along)
+            steps *= both
+            self.count[:, lines] += both.sum(axis=along)
+        self.total[:, lines] += steps.sum(axis=along, dtype=np.float64)
 
     def excess(self) -> Floats:
         """Return the noise of each line beyond that around it in DN; 0 where there is none."""

@@ -1,103 +1,217 @@
 """The corrections in their order, planned for a scene and composed."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.corrections.bursts import Bursts, BurstSums
 from geoae.corrections.correction import Correction, Strip, Strips
+from geoae.corrections.filling import REACH
 from geoae.corrections.lost_lines import LostLines, plan_lost_lines
 from geoae.corrections.model import Block
 from geoae.corrections.stripes import Stripes, plan_stripes
 from geoae.corrections.survey import Survey
 from geoae.tiling.window import Read, Window, reflect
-from geoae.types import Mask, Pixels
+from geoae.types import Floats, Mask, Pixels
 
-__all__ = ["CORRECTIONS", "apply_corrections", "correct", "plan_corrections"]
+__all__ = ["CORRECTIONS", "MOST_HALO", "STEPS", "Corrections", "plan_corrections"]
 
 # In the order in which they are applied: stripes are estimated where no line is lost.
 CORRECTIONS: dict[str, type[Correction]] = {"lost-lines": LostLines, "stripes": Stripes}
+# What users choose from; the first two belong to ``LostLines``, bursts to the noise.
+STEPS = ("lines", "pixels", "stripes", "noise")
+# No correction of any scene has a larger halo, in pixels.
+MOST_HALO = 2 * REACH + 4
+
+# Reads a window: its pixels as they are, the corrected ones, and the mask. The two are one array
+# where nothing is corrected.
+ReadBoth = Callable[[Window], tuple[Pixels, Pixels, Mask | None]]
 
 
-def plan_corrections(strips: Strips, height: int, width: int) -> tuple[Correction, ...]:
+@dataclass(frozen=True, eq=False, slots=True)
+class Corrections:
+    """All corrections of a scene."""
+
+    steps: tuple[Correction, ...] = ()
+    """Corrections in the order in which they are applied."""
+    bursts: tuple[Bursts, ...] = ()
+    """Lines that are noisier than others."""
+    bands: tuple[int, ...] | None = None
+    """Indices of the bands that they belong to; None where these are all bands."""
+
+    @property
+    def halo(self) -> int:
+        """Distance in pixels beyond which an input pixel does not change a corrected pixel."""
+        return sum(step.halo for step in self.steps)
+
+    @property
+    def digest(self) -> str:
+        """Digest of all numbers; empty where nothing is corrected."""
+        if not (self.steps or self.bursts):
+            return ""
+        return hashlib.sha256(repr([_plain(self.steps), _plain(self.bursts)]).encode()).hexdigest()
+
+    def describe(self) -> list[str]:
+        """Say in one line each what is corrected and why."""
+        steps = [step.describe() for step in self.steps]
+        return [*steps, *(burst.describe() for burst in self.bursts)]
+
+    def embed(self, kept: Sequence[int], bands: int) -> Self:
+        """Return the corrections of a scene that has more bands.
+
+        Args:
+            kept: index of each band of these corrections among them.
+            bands: number of the bands.
+
+        """
+        whole = len(kept) == bands or not (self.steps or self.bursts)
+        return type(self)(self.steps, self.bursts, None if whole else tuple(kept))
+
+    def apply(self, pixels: Pixels, mask: Mask | None, window: Window) -> Pixels:
+        """Apply all corrections; arguments as for ``Correction.apply``."""
+        if self.bands is None:
+            return _apply(self.steps, pixels, mask, window)
+        kept, corrected = list(self.bands), pixels.copy()
+        some = None if mask is None else mask[kept]
+        corrected[kept] = _apply(self.steps, pixels[kept], some, window)
+        return corrected
+
+    def variance(self, window: Window, bands: int, height: int, width: int) -> Floats | None:
+        """Return the noise variance that bursts add.
+
+        Args:
+            window: rows and columns, which may reach beyond the scene.
+            bands: number of bands.
+            height: rows of the scene.
+            width: columns of the scene.
+
+        Returns:
+            DN squared ``(band, height, width)``; None where there are no bursts.
+
+        """
+        if not self.bursts:
+            return None
+        kept = list(range(bands) if self.bands is None else self.bands)
+        rows = reflect(window.row, window.height, height)
+        cols = reflect(window.col, window.width, width)
+        added = np.zeros((bands, window.height, window.width))
+        for burst in self.bursts:
+            added[kept] += np.square(burst.level(rows, cols))
+        return added
+
+    def wrap(self, read: Read, height: int, width: int) -> Read:
+        """Wrap the reading of windows, so that it gives corrected pixels.
+
+        Args:
+            read: reads a window of the scene; never asked for pixels beyond the scene.
+            height: rows of the scene.
+            width: columns of the scene.
+
+        Returns:
+            Reads a window like ``wrap_both``, without the pixels as they are. Without corrections
+            ``read`` itself.
+
+        """
+        if not self.steps:
+            return read
+        both = self.wrap_both(read, height, width)
+
+        def read_and_correct(window: Window) -> tuple[Pixels, Mask | None]:
+            _, corrected, mask = both(window)
+            return corrected, mask
+
+        return read_and_correct
+
+    def wrap_both(self, read: Read, height: int, width: int) -> ReadBoth:
+        """Wrap the reading of windows, so that it gives pixels before and after correction.
+
+        Each window is read with the halo of all corrections, so windows of any size and place give
+        the same bits.
+
+        Args:
+            read: reads a window of the scene; never asked for pixels beyond the scene where there
+                are corrections.
+            height: rows of the scene.
+            width: columns of the scene.
+
+        Returns:
+            Reads a window, which may reach beyond the scene: it continues as its own reflection.
+            Corrected pixels are floating point: of 32 bits where these hold the scene's type, else
+            of 64.
+
+        """
+
+        def read_plain(window: Window) -> tuple[Pixels, Pixels, Mask | None]:
+            pixels, mask = read(window)
+            return pixels, pixels, mask
+
+        def read_and_correct(window: Window) -> tuple[Pixels, Pixels, Mask | None]:
+            rows = reflect(window.row, window.height, height)
+            cols = reflect(window.col, window.width, width)
+            around = _hull(rows, cols).expand(self.halo).clip(height, width)
+            pixels, mask = read(around)
+            corrected = self.apply(as_float(pixels), mask, around)
+            place = (slice(None), (rows - around.row)[:, None], (cols - around.col)[None])
+            return pixels[place], corrected[place], None if mask is None else mask[place]
+
+        return read_and_correct if self.steps else read_plain
+
+
+def plan_corrections(
+    strips: Strips, height: int, width: int, chosen: Collection[str] = STEPS
+) -> Corrections:
     """Plan the corrections of a scene.
 
-    Two passes over the scene, in memory that does not grow with its number of rows times columns:
-    one looks for lost lines and pixels, one for stripes.
+    Some passes over the scene, in memory that does not grow with its number of rows times columns:
+    one looks for lost lines, pixels and bursts, the others for stripes.
 
     Args:
-        strips: starts a pass, like ``partial(cut_strips, read, height, width)``.
+        strips: starts a pass, like ``partial(cut_strips, read, bands, height, width)``.
         height: rows of the scene.
         width: columns of the scene.
+        chosen: what is looked for, of ``STEPS``.
 
     Returns:
         Corrections in the order in which to apply them; none where nothing was found.
 
     """
-    survey, block = Survey(height, width), Block(height, width)
+    if not set(chosen) & set(STEPS):
+        return Corrections()
+    survey, block, noisy = Survey(height, width), Block(height, width), BurstSums(height, width)
     for strip in strips():
         survey.add(strip)
         block.add(strip)
+        noisy.add(strip)
     if not min(height, width, len(block.values)):
-        return ()
-    lost = plan_lost_lines(survey, block)
+        return Corrections()
+    lost = plan_lost_lines(survey, block, lines="lines" in chosen, pixels="pixels" in chosen)
     first: tuple[Correction, ...] = () if lost is None else (lost,)
 
     def clean(strip: Strip) -> NDArray[np.float32]:
         window = Window(strip.row, 0, *strip.pixels.shape[1:])
-        pixels = apply_corrections(first, as_float(strip.pixels), strip.mask, window)
+        pixels = _apply(first, as_float(strip.pixels), strip.mask, window)
         finite = pixels if strip.mask is None else np.where(strip.mask, pixels, 0)
         return finite.astype(np.float32, copy=False)
 
-    middle = Window(block.row, block.col, *block.values.shape[1:])
-    filled = apply_corrections(first, as_float(block.values), block.inside, middle)
-    block.pixels = np.where(block.inside, filled, 0)
-    return (*first, *plan_stripes(strips, block, height, width, clean))
+    stripes: tuple[Correction, ...] = ()
+    if "stripes" in chosen:
+        middle = Window(block.row, block.col, *block.values.shape[1:])
+        filled = _apply(first, as_float(block.values), block.inside, middle)
+        block.pixels = np.where(block.inside, filled, 0)
+        stripes = plan_stripes(strips, block, height, width, clean)
+    return Corrections((*first, *stripes), noisy.find() if "noise" in chosen else ())
 
 
-def apply_corrections(
-    corrections: Sequence[Correction], pixels: Pixels, mask: Mask | None, window: Window
+def _apply(
+    steps: Sequence[Correction], pixels: Pixels, mask: Mask | None, window: Window
 ) -> Pixels:
-    """Apply corrections one after the other; arguments as for ``Correction.apply``."""
-    for correction in corrections:
-        pixels = correction.apply(pixels, mask, window)
+    for step in steps:
+        pixels = step.apply(pixels, mask, window)
     return pixels
-
-
-def correct(read: Read, corrections: Sequence[Correction], height: int, width: int) -> Read:
-    """Wrap the reading of windows, so that it gives corrected pixels.
-
-    Each window is read with the halo of all corrections, so windows of any size and place give
-    the same bits.
-
-    Args:
-        read: reads a window of the scene; never asked for pixels beyond the scene.
-        corrections: what to apply, from ``plan_corrections``.
-        height: rows of the scene.
-        width: columns of the scene.
-
-    Returns:
-        Reads a window, which may reach beyond the scene: it continues as its own reflection. Pixels
-        are floating point: of 32 bits where these hold the scene's type, else of 64.
-        Without corrections, ``read`` itself.
-
-    """
-    if not corrections:
-        return read
-    halo = sum(correction.halo for correction in corrections)
-
-    def read_and_correct(window: Window) -> tuple[Pixels, Mask | None]:
-        rows = reflect(window.row, window.height, height)
-        cols = reflect(window.col, window.width, width)
-        inside = _hull(rows, cols)
-        around = inside.expand(halo).clip(height, width)
-        pixels, mask = read(around)
-        done = apply_corrections(corrections, as_float(pixels), mask, around)
-        place = np.ix_(rows - around.row, cols - around.col)
-        rest = None if mask is None else np.stack([band[place] for band in mask])
-        return np.stack([band[place] for band in done]), rest
-
-    return read_and_correct
 
 
 def _hull(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Window:
@@ -110,3 +224,12 @@ def as_float(pixels: Pixels) -> Pixels:
     """Return pixels as floating point numbers that hold corrections, and small integers exactly."""
     small = pixels.dtype.itemsize <= 2 or pixels.dtype == np.float32
     return pixels.astype(np.float32 if small else np.float64)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers, texts and lists of a correction, whatever its classes are named."""
+    if is_dataclass(value):
+        return [(field.name, _plain(getattr(value, field.name))) for field in fields(value)]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value

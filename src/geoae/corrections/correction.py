@@ -15,6 +15,9 @@ __all__ = ["Correction", "Strip", "Strips", "cut_strips"]
 # rows need one, lost lines side by side need more.
 ROWS = 128
 SHARED = 8
+# Values of a strip at most, so that memory does not grow with the number of bands; but so many rows
+# at least.
+VALUES, FEWEST_ROWS = 1 << 23, 2 * SHARED
 
 
 class Correction(Protocol):
@@ -70,11 +73,12 @@ class Strip:
 Strips = Callable[[], Iterable[Strip]]
 
 
-def cut_strips(read: Read, height: int, width: int) -> Iterator[Strip]:
-    """Read a scene strip by strip; ``partial(cut_strips, read, height, width)`` is a ``Strips``.
+def cut_strips(read: Read, bands: int, height: int, width: int) -> Iterator[Strip]:
+    """Read a scene strip by strip; ``partial(cut_strips, read, *shape)`` is a ``Strips``.
 
     Args:
         read: gives the pixels and the mask of a window.
+        bands: bands of the scene.
         height: rows of the scene.
         width: columns of the scene.
 
@@ -82,8 +86,9 @@ def cut_strips(read: Read, height: int, width: int) -> Iterator[Strip]:
         Strips from top to bottom. Each begins with the last rows of the one before.
 
     """
-    for start in range(0, height, ROWS):
+    rows = int(np.clip(VALUES // max(bands * width, 1), FEWEST_ROWS, ROWS))
+    for start in range(0, height, rows):
         shared = min(SHARED, start)
-        window = Window(start - shared, 0, min(ROWS, height - start) + shared, width)
+        window = Window(start - shared, 0, min(rows, height - start) + shared, width)
         pixels, mask = read(window)
         yield Strip(window.row, pixels, mask, shared)

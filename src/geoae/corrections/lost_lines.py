@@ -106,31 +106,38 @@ def _inside(lines: NDArray[np.intp], size: int) -> NDArray[np.intp]:
     return lines[(lines >= 0) & (lines < size)]
 
 
-def plan_lost_lines(survey: Survey, block: Block) -> LostLines | None:
+def plan_lost_lines(
+    survey: Survey, block: Block, *, lines: bool = True, pixels: bool = True
+) -> LostLines | None:
     """Plan what to fill; None where nothing is lost.
 
     Args:
         survey: sums over the lines of the whole scene.
         block: the middle of the scene.
+        lines: whether to look for lost lines.
+        pixels: whether to look for dead pixels.
 
     """
     assert survey.rows is not None
     assert survey.cols is not None
-    pixels, valid = block.values, block.inside
-    across = _deviations(pixels, valid, 1), _deviations(pixels, valid, 2)
-    rows = find_lost_lines(survey.rows, across[0])
-    cols = find_lost_lines(survey.cols, across[1])
-    bands = len(pixels)
-    lines = LostLines(tuple(rows), tuple(cols), (None,) * bands, ((),) * bands, across[0])
-    window = Window(block.row, block.col, *pixels.shape[1:])
-    kept = valid & ~lines.find(pixels, valid, window)
-    dead = tuple(find_dead_pixels(pixels, kept, np.maximum(*across)))
+    values, valid = block.values, block.inside
+    bands = len(values)
+    across = _deviations(values, valid, 1), _deviations(values, valid, 2)
+    none = [np.zeros(0, np.intp)] * bands
+    rows = find_lost_lines(survey.rows, across[0]) if lines else none
+    cols = find_lost_lines(survey.cols, across[1]) if lines else none
+    found = LostLines(tuple(rows), tuple(cols), (None,) * bands, ((),) * bands, across[0])
+    window = Window(block.row, block.col, *values.shape[1:])
+    kept = valid & ~found.find(values, valid, window)
+    dead: tuple[DeadPixels | None, ...] = (None,) * bands
+    if pixels:
+        dead = tuple(find_dead_pixels(values, kept, np.maximum(*across)))
     if not any(map(len, (*rows, *cols))) and not any(dead):
         return None
     for band, some in enumerate(dead):
         if some is not None:
-            kept[band] &= ~some.find(pixels[band], kept[band])
-    others, least = _predictors(pixels, kept)
+            kept[band] &= ~some.find(values[band], kept[band])
+    others, least = _predictors(values, kept)
     return LostLines(tuple(rows), tuple(cols), dead, others, least)
 
 
