@@ -5,6 +5,7 @@ another.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dask
@@ -12,27 +13,32 @@ import dask.array
 import numpy as np
 
 from geoae.accessor.bands import select_measurements, warn
-from geoae.diagnosis.sampling import Drawn, draw_sample, has_enough_valid
+from geoae.corrections.chain import MOST_HALO, NONE, Corrections, plan_corrections
+from geoae.corrections.correction import cut_strips
+from geoae.diagnosis.sampling import Drawn, draw_sample, has_enough_valid, sample
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
+from geoae.pipeline.explain import (
+    explain_empty,
+    explain_ignored,
+    explain_unchanged,
+    explain_unknown,
+)
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
-from geoae.pipeline.measure import explain_empty, explain_unchanged, explain_unknown
-from geoae.pipeline.prepare import explain_ignored, load_restorer, plan_for
+from geoae.pipeline.measure import GivenNoise
+from geoae.pipeline.prepare import choose_steps, given_noise, load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
-from geoae.radiometry.psd import read_psd
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.window import Read, Window, reflect, windows
-from geoae.types import Floats, Mask, Nodata, Pixels, Samples
+from geoae.types import Mask, Nodata, Pixels, Samples
 
 __all__ = ["LazyRestoration"]
 
-# Standard deviation of each band and normalised autocovariances, where users give them.
-Noise = tuple[list[float] | None, Floats | None]
 # Tile rows a chunk: each chunk computes one more row of tiles above it.
 TILE_ROWS = 4
 # A scene of fewer bytes is read whole where it is searched for valid pixels.
@@ -113,18 +119,18 @@ class LazyRestoration:
         scene = _to_working_dtype(given)
         plan, (count, height, width) = self.plan, scene.shape
         bands, numbers = scene[self.chosen], [band + 1 for band in self.chosen]
-        sigma = self.options.known_sigma(self.source, numbers)
-        psd = self.options.psd
-        correlation = None if psd is None else read_psd(psd, len(self.chosen))
-        for line in explain_ignored(self.restorer, correlation):
+        given_levels = given_noise(self.options, self.source, numbers, self.restorer)
+        for line in explain_ignored(self.restorer, self.options.psd):
             warn(line)
         looks = [bands[(slice(None), *window.slices())] for window in windows(height, width)]
         whole = _Unread(bands, self.nodata, self.source, numbers)
-        is_noise_needed = sigma is None and not isinstance(self.restorer, Identity)
-        facts = dask.delayed(_facts)(
-            looks, whole, (sigma, correlation), self.names, is_noise_needed
+        is_noise_needed = given_levels.sigma is None and not isinstance(self.restorer, Identity)
+        measured = dask.delayed(_measure, nout=2)(
+            looks, whole, given_levels, choose_steps(self.options), self.names, is_noise_needed
         )
-        remote = dask.delayed(RemoteWork)(self.model, self.restorer.digest, self.options, facts)
+        remote = dask.delayed(RemoteWork)(
+            self.model, self.restorer.digest, self.options, measured[0], measured[1]
+        )
         node = dask.delayed(_slab)
         rows = []
         for slab in plan.slabs(TILE_ROWS):
@@ -159,11 +165,12 @@ def _from_working_dtype(scene: dask.array.Array, dtype: np.dtype[Any]) -> dask.a
 
 
 def _find_source_rows(plan: TilePlan, slab: Slab) -> tuple[int, int]:
-    """Return start and stop of the rows that ``slab`` is computed from, with lead-in and
-    filling.
+    """Return start and stop of the rows that ``slab`` is computed from, with lead-in, filling and
+    corrections.
     """
-    top = plan.rows.start(max(slab.first - 1, 0)) - plan.halo
-    bottom = plan.rows.start(slab.stop - 1) + plan.rows.tile + plan.halo
+    around = plan.halo + MOST_HALO
+    top = plan.rows.start(max(slab.first - 1, 0)) - around
+    bottom = plan.rows.start(slab.stop - 1) + plan.rows.tile + around
     rows = reflect(top, bottom - top, plan.rows.size)
     return int(rows.min()), int(rows.max()) + 1
 
@@ -192,20 +199,21 @@ class _Unread:
         yield read
 
 
-def _facts(
+def _measure(
     first: list[Pixels],
     whole: _Unread,
-    noise: Noise,
+    given: GivenNoise,
+    steps: Sequence[str],
     names: Sequence[str] | None,
     is_noise_needed: bool,
-) -> SceneStatistics:
+) -> tuple[SceneStatistics, Corrections]:
     """Measure a scene; Python warnings name the bands that will stay as they are.
 
     Args:
         first: windows of the first grid, ``(band, row, col)`` each; mostly they are enough.
-        whole: the scene, which is read where they are not.
-        noise: noise of each band in DN, or None where it is to be estimated; its normalised
-            autocovariances, or None where it is white.
+        whole: the scene, which is read where they are not, and for corrections.
+        given: what is known of the noise of each band.
+        steps: which corrections to look for.
         names: name of each band, or None where all are measurements, whatever their values.
         is_noise_needed: whether the user must be told of bands whose noise is not known.
 
@@ -221,22 +229,22 @@ def _facts(
         kept_names = [names[band] or str(whole.numbers[band]) for band in drawn.kept]
         drawn = _select(drawn, select_measurements(whole.source, kept_names, drawn.samples))
         numbers = [whole.numbers[band] for band in drawn.kept]
-    if not drawn.kept:
-        facts = SceneStatistics.none()
-    else:
-        sigma, correlation = noise
-        facts = SceneStatistics.of(
-            drawn.samples,
-            sigma and [sigma[band] for band in drawn.kept],
-            None if correlation is None else correlation[drawn.kept],
-        )
+    facts, corrections = SceneStatistics.none(), NONE
+    if drawn.kept:
+        with whole.only(drawn.kept) as read:
+            strips = partial(cut_strips, read, len(drawn.kept), height, width)
+            corrections = plan_corrections(strips, height, width, steps)
+            if corrections.steps:
+                clean = sample(corrections.wrap(read, height, width), height, width)
+                drawn = Drawn(clean, drawn.kept)
+        facts = given.measure(drawn.samples, drawn.kept)
     if is_noise_needed:
         if unknown := explain_unknown(whole.source, drawn.samples, facts):
             raise InputError(unknown)
         lines += explain_unchanged(whole.source, numbers, drawn.samples, facts)
     for line in lines:
         warn(line)
-    return facts.embed(drawn.kept, bands)
+    return facts.embed(drawn.kept, bands), corrections.embed(drawn.kept, bands)
 
 
 def _select(drawn: Drawn, indices: Sequence[int]) -> Drawn:

@@ -1,6 +1,6 @@
 """Check that a written output is its source with nothing but the noise changed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from geoae.diagnosis.sampling import sample
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.raster.scene import Reader, Scene
 from geoae.raster.validate import read_error
-from geoae.tiling.window import Window, windows
+from geoae.tiling.window import Read, Window, windows
 from geoae.types import Floats, Mask, Pixels, Samples
 
 __all__ = ["Comparison", "compare"]
@@ -61,7 +61,12 @@ class Comparison:
                 )
 
 
-def compare(scene: Scene, written: str, name: str) -> Comparison:
+def compare(
+    scene: Scene,
+    written: str,
+    name: str,
+    correct: Callable[[Read], Read] = lambda read: read,
+) -> Comparison:
     """Compare the raster ``written`` with its source.
 
     Size, data type, georeference, nodata, masks, names, scales, units, colours and tags must be
@@ -72,6 +77,7 @@ def compare(scene: Scene, written: str, name: str) -> Comparison:
         scene: the source, which is read again window by window.
         written: the raster to check.
         name: its name in messages.
+        correct: wraps the reading of the source, so that its means are those after corrections.
 
     Returns:
         How the means of the restored bands changed, for the caller to judge.
@@ -87,7 +93,7 @@ def compare(scene: Scene, written: str, name: str) -> Comparison:
     with scene.reader() as old, after.reader() as new:
         if difference := first_difference(old.dataset, new.dataset):
             raise RejectedError(f"{name}: differs from its source in {difference}; {CURE}")
-        pair = _Pair(old, new, name)
+        pair = _Pair(old, new, name, correct(old.read))
         if scene.bands:
             samples = sample(pair.read, scene.height, scene.width)
             return Comparison(name, scene.bands, samples, *pair.moments())
@@ -117,6 +123,7 @@ class _Pair:
     old: Reader
     new: Reader
     name: str
+    expected: Read
     seen: list[Floats] = field(default_factory=list)
 
     def read(self, window: Window) -> tuple[Pixels, Mask | None]:
@@ -129,6 +136,8 @@ class _Pair:
             whole = np.ones(given.shape, dtype=bool)
             valid = whole if valid is None else valid
             self._compare_holes(given, valid, found, whole if still is None else still)
+        if self.expected != self.old.read:
+            given, _ = self.expected(window)
         masks = [None] * len(given) if valid is None else list(valid)
         self.seen.append(
             np.array([_moments(*band) for band in zip(given, found, masks, strict=True)])

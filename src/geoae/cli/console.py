@@ -153,6 +153,8 @@ def summary(report: RestoreReport) -> None:
     if not report.bands:
         say(f"{report.target}: copied, since no band is a measurement")
         return
+    for step in report.steps:
+        say(step)
     tiles = _count(report.tiles_computed, "tile") + (
         f" ({report.tiles_empty} empty)" if report.tiles_empty else ""
     )
@@ -204,6 +206,8 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
         kind, _, reason = band.treatment.partition(": ")
         if kind == "copied" and (cure := _otherwise(reason)):
             say(f"band {band.index} will be {band.treatment}{cure}")
+    for line in found.steps:
+        say(line)
     plan = found.plan
     say(
         f"plan: {_count(plan.tiles, 'tile')} of {plan.tile[0]} x {plan.tile[1]} px, overlap"

@@ -27,6 +27,11 @@ OPTIONS: list[Callable[[Any], Any]] = [
         metavar="NAME|PATH",
         help="Spectrum of the noise: a known product's, or a file of its power spectral density.",
     ),
+    click.option(
+        "--steps",
+        metavar="auto|none|lines,pixels,stripes,noise",
+        help="What is done; auto, the default, does what the scene needs.",
+    ),
     DEVICE,
     PRECISION,
     click.option("--recipe", metavar="NAME|PATH", help="Options for scenes of one kind, as TOML."),

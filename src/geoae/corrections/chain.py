@@ -18,7 +18,7 @@ from geoae.corrections.survey import Survey
 from geoae.tiling.window import Read, Window, reflect
 from geoae.types import Floats, Mask, Pixels
 
-__all__ = ["CORRECTIONS", "MOST_HALO", "STEPS", "Corrections", "plan_corrections"]
+__all__ = ["CORRECTIONS", "MOST_HALO", "NONE", "STEPS", "Corrections", "plan_corrections"]
 
 # In the order in which they are applied: stripes are estimated where no line is lost.
 CORRECTIONS: dict[str, type[Correction]] = {"lost-lines": LostLines, "stripes": Stripes}
@@ -161,6 +161,9 @@ class Corrections:
         return read_and_correct if self.steps else read_plain
 
 
+NONE = Corrections()
+
+
 def plan_corrections(
     strips: Strips, height: int, width: int, chosen: Collection[str] = STEPS
 ) -> Corrections:
@@ -180,14 +183,14 @@ def plan_corrections(
 
     """
     if not set(chosen) & set(STEPS):
-        return Corrections()
+        return NONE
     survey, block, noisy = Survey(height, width), Block(height, width), BurstSums(height, width)
     for strip in strips():
         survey.add(strip)
         block.add(strip)
         noisy.add(strip)
     if not min(height, width, len(block.values)):
-        return Corrections()
+        return NONE
     lost = plan_lost_lines(survey, block, lines="lines" in chosen, pixels="pixels" in chosen)
     first: tuple[Correction, ...] = () if lost is None else (lost,)
 

@@ -12,6 +12,7 @@ from geoae.diagnosis.kernels import (
     FAR,
     REACH,
     compute_products,
+    expect_kernel,
     find_floors,
     known_kernels,
 )
@@ -19,7 +20,7 @@ from geoae.diagnosis.noise import noise_model
 from geoae.diagnosis.patches import group_bands
 from geoae.types import Floats, Samples
 
-__all__ = ["NoiseCovariance", "estimate_covariance"]
+__all__ = ["NoiseCovariance", "estimate_covariance", "estimate_level"]
 
 # Side of the blocks, and of those for noise that is correlated so much from pixel to pixel that a
 # quadratic plane takes most of it from small ones.
@@ -94,6 +95,40 @@ def estimate_covariance(
                 sigma[band], correlation[band] = deviation, kernel
     verdict = tuple(judge(seen) for seen in evidence)
     return NoiseCovariance(sigma, slope, correlation, verdict, tuple(evidence))
+
+
+def estimate_level(samples: Samples, correlation: Floats, white: tuple[Floats, Floats]) -> Floats:
+    """Estimate the level of noise of which the correlation is known.
+
+    Calm blocks are explained by noise of this correlation and by texture, as in
+    ``estimate_covariance``; whether it is noise is not asked.
+
+    Args:
+        samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``, of one scene.
+        correlation: normalised autocovariance of the noise of each band, ``(band, 9, 9)``.
+        white: the result of ``noise_model`` for these samples, which holds where too few blocks are
+            valid.
+
+    Returns:
+        Standard deviation of the noise of each band in DN, ``(band,)``.
+
+    """
+    sigma = white[0].copy()
+    for group in group_bands(samples):
+        some = [(pixels[group], mask[group]) for pixels, mask in samples]
+        own = white[0][group], np.zeros(len(group))
+        residuals = subtract_bands(some, own[0])
+        variance = np.zeros(len(group))
+        for band, kernel in enumerate(correlation[group]):
+            side = LARGE_SIDE if kernel[REACH, REACH + 1 :].max() > LONG else SIDE
+            seen = _look(cut_blocks(some, residuals, band, side, own))
+            if seen is None:
+                variance[band] = own[0][band] ** 2
+                continue
+            expected = expect_kernel(kernel, side)
+            variance[band] = fit_kernels(seen.products, seen.texture, side, expected).variance[0]
+        sigma[group] = np.sqrt(unmix_variance(variance, residuals.weights**2))
+    return sigma
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,9 @@ class Fit:
     """Part of the variance of calm blocks that is texture, ``(kernel,)``."""
 
 
-def fit_kernels(products: Floats, loud: Floats | None, side: int) -> Fit:
+def fit_kernels(
+    products: Floats, loud: Floats | None, side: int, expected: Floats | None = None
+) -> Fit:
     """Explain products by noise of each kernel and by texture, with weights of 0 or more.
 
     There are two kinds of texture at most, so each set of them is tried.
@@ -40,10 +42,13 @@ def fit_kernels(products: Floats, loud: Floats | None, side: int) -> Fit:
         products: mean products of calm blocks at each lag, ``(lag,)``.
         loud: what louder blocks have more, ``(lag,)``, as a kind of texture; None for none.
         side: rows and columns of the blocks.
+        expected: products that noise of each kernel has, ``(kernel, lag)``; None for those of
+            ``known_kernels``.
 
     """
     root = np.sqrt(lag_weights(side))
-    seen, noise = products * root, expect_kernels(side) * root
+    seen = products * root
+    noise = (expect_kernels(side) if expected is None else expected) * root
     kinds = [expect_texture(side) * root]
     if loud is not None:
         kinds.append(loud * root)

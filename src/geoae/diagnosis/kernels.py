@@ -13,6 +13,7 @@ __all__ = [
     "FAR",
     "REACH",
     "compute_products",
+    "expect_kernel",
     "expect_kernels",
     "expect_texture",
     "find_floors",
@@ -141,6 +142,20 @@ def expect_kernels(side: int) -> Floats:
     correlations = known_kernels()[1]
     room = side - 1 - FAR
     return _expect(np.pad(correlations, ((0, 0), (room, room), (room, room))), side)
+
+
+def expect_kernel(correlation: Floats, side: int) -> Floats:
+    """Return the expected products of blocks of noise of variance 1 with a known correlation.
+
+    Args:
+        correlation: for lags from ``-REACH`` to ``REACH``, ``(9, 9)``.
+        side: rows and columns of the blocks, less a quadratic plane.
+
+    Returns:
+        ``(1, lag)``, as ``expect_kernels``.
+
+    """
+    return _expect(np.pad(correlation[None], ((0, 0), *[(side - 1 - REACH,) * 2] * 2)), side)
 
 
 @lru_cache(maxsize=2)

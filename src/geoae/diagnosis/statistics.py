@@ -8,6 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.diagnosis.covariance import NoiseCovariance, estimate_covariance, estimate_level
+from geoae.diagnosis.gate import CORRELATED
 from geoae.diagnosis.noise import noise_model
 from geoae.diagnosis.patches import FEWEST_IN_ALL, count_places, have_one_mask
 from geoae.diagnosis.sampling import count_valid
@@ -44,6 +46,8 @@ class SceneStatistics:
     correlation: NDArray[np.float64] | None = None
     """Normalised autocovariance of each band's noise at lags -4..4, ``(band, 9, 9)``; None for
     white noise."""
+    noise: NoiseCovariance | None = None
+    """What the sample shows of the noise's correlation; None where that is not looked for."""
 
     @classmethod
     def of(
@@ -51,6 +55,8 @@ class SceneStatistics:
         samples: Samples,
         sigma: Sequence[float] | None = None,
         correlation: NDArray[np.float64] | None = None,
+        *,
+        seeks_spectrum: bool = False,
     ) -> Self:
         """Compute the statistics of a sample.
 
@@ -60,6 +66,7 @@ class SceneStatistics:
                 it.
             correlation: normalised autocovariance of each band's noise ``(band, 9, 9)``; None for
                 white noise.
+            seeks_spectrum: whether to estimate the correlation instead.
 
         Raises:
             RecipeError: ``sigma`` is far above the variation of the scene.
@@ -71,15 +78,14 @@ class SceneStatistics:
                 np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes()
                 + np.packbits(mask).tobytes()
             )
-        noise, slope = (
-            noise_model(samples) if sigma is None else (np.array(sigma), np.zeros(len(sigma)))
-        )
+        noise, slope, correlation, found = _noise(samples, sigma, correlation, seeks_spectrum)
         valid = np.mean([mask.mean() for _, mask in samples])
         mean, covariance = _moments(samples)
         if sigma is not None:
             _refuse_louder_than_all(noise, np.sqrt(np.diag(covariance)))
-        found = digest.hexdigest()
-        return cls(mean, covariance, noise, slope, found, float(valid), correlation)
+        return cls(
+            mean, covariance, noise, slope, digest.hexdigest(), float(valid), correlation, found
+        )
 
     @classmethod
     def none(cls) -> Self:
@@ -108,6 +114,7 @@ class SceneStatistics:
             sigma=sigma,
             slope=slope,
             correlation=correlation,
+            noise=None,
         )
 
     def scale(self, group: int) -> Scale:
@@ -122,6 +129,29 @@ class SceneStatistics:
         shapes = None if self.correlation is None else to_shape(self.correlation)
         scale = Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope, shapes)
         return replace(scale, inverse=np.where(self.sigma[:, None] > 0, scale.inverse, 0.0))
+
+
+def _noise(
+    samples: Samples,
+    sigma: Sequence[float] | None,
+    correlation: Floats | None,
+    seeks_spectrum: bool,
+) -> tuple[Floats, Floats, Floats | None, NoiseCovariance | None]:
+    """Level, growth and correlation of the noise, and what the sample shows of its correlation."""
+    given = (np.zeros(0), np.zeros(0))
+    if sigma is not None:
+        given = np.array(sigma, np.float64), np.zeros(len(sigma))
+    if not seeks_spectrum and (sigma is not None or correlation is None):
+        return *(noise_model(samples) if sigma is None else given), correlation, None
+    white = noise_model(samples)
+    if not seeks_spectrum:
+        assert correlation is not None
+        level = estimate_level(samples, correlation, white)
+        return level, np.zeros_like(level), correlation, None
+    found = estimate_covariance(samples, white)
+    seen = found.correlation if CORRELATED in found.verdict else None
+    noise, slope = (found.sigma, found.slope) if sigma is None else given
+    return noise, slope, seen, found
 
 
 def find_untold(samples: Samples, sigma: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from geoae.corrections.chain import NONE, Corrections
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.models.restorer import Restorer
@@ -113,7 +114,10 @@ def restore_on_cluster(
     workers = max(1, len(client.nthreads()))
     length = -(-sum(map(len, runs)) // (TASKS_PER_WORKER * workers))
     model = ModelSpec.of(prepared.job, prepared.options)
-    remote = RemoteWork(model, prepared.work.restorer.digest, prepared.options, prepared.facts)
+    work = prepared.work
+    remote = RemoteWork(
+        model, work.restorer.digest, prepared.options, prepared.facts, work.corrections
+    )
     tasks = [
         delayed(_restore_run, pure=False)(remote, prepared.scene, store, piece)
         for run in runs
@@ -157,6 +161,8 @@ class RemoteWork:
     """The resolved options."""
     facts: SceneStatistics
     """Statistics of the whole scene."""
+    corrections: Corrections = NONE
+    """Corrections of the whole scene."""
 
     def build(self, source: Source) -> Work:
         """Build the work.
@@ -169,7 +175,8 @@ class RemoteWork:
 
         """
         restorer = _load_same(self.model, self.digest)
-        return build_work(self.options, restorer, source, self.facts.scale(restorer.channels))
+        scale = self.facts.scale(restorer.channels)
+        return build_work(self.options, restorer, source, scale, self.corrections)
 
 
 def _load_same(spec: ModelSpec, digest: str) -> Restorer:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.corrections.chain import NONE, Corrections
 from geoae.models.restorer import Restorer
 from geoae.pipeline.tiles import STRIP, Tile, in_groups, read_ahead, read_tile, to_model
 from geoae.radiometry.scale import Scale
@@ -36,6 +37,8 @@ class Work:
     """Nodata values of each band in DN."""
     ramp: str = "smooth"
     """Shape of the blend: key of ``RAMPS``."""
+    corrections: Corrections = NONE
+    """Corrections that are applied before the network."""
 
     @property
     def groups(self) -> int:
@@ -79,7 +82,10 @@ def restore_slabs(
     depth = work.tiles_per_batch
     with ThreadPoolExecutor(1, "geoae-read") as reading, _WriteBehind(sink, slabs, depth) as behind:
         tiles = read_ahead(
-            reading, lambda place: read_tile(read, plan, work.scale, *place), places, depth
+            reading,
+            lambda place: read_tile(read, plan, work.scale, *place, work.corrections),
+            places,
+            depth,
         )
         for batch in in_groups(tiles, depth):
             _restore_batch(work, batch, mosaic, behind, first, on_tile)
@@ -110,7 +116,8 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
     side, components = (plan.rows.tile, plan.cols.tile), len(scale.sigma)
     given = [tile for tile in batch if not tile.empty]
     model = np.empty((len(given), components, *side), np.float32)
-    level = np.empty_like(model) if scale.varies else None
+    varies = scale.varies or bool(work.corrections.bursts)
+    level = np.empty_like(model) if varies else None
     for place, tile in enumerate(given):
         to_model(tile, scale, model[place], None if level is None else level[place])
     samples = model.reshape(-1, restorer.channels, *side)
@@ -203,28 +210,39 @@ class _WriteBehind:
         if not (window.height and window.width):
             return
         inside = (slice(None), *window.slices(*_corner(work.plan, tile)))
-        mask = None if tile.mask is None else tile.mask[inside]
-        pixels = tile.pixels[inside]
         assert self._target is not None
         self._target.write(
-            window, pixels if tile.empty else _subtract_strips(work, pixels, residual, mask)
+            window,
+            tile.pixels[inside] if tile.empty else _subtract_strips(work, tile, inside, residual),
         )
 
 
 def _subtract_strips(
-    work: Work, pixels: NDArray[Any], residual: NDArray[np.float32], mask: NDArray[np.bool_] | None
+    work: Work, tile: Tile, inside: tuple[slice, ...], residual: NDArray[np.float32]
 ) -> NDArray[Any]:
-    """Subtract a residual (component, H, W) in model units from ``pixels`` (band, H, W), by
-    strips.
+    """Subtract corrections and a residual (component, H, W) in model units from the pixels
+    ``inside`` a tile, by strips.
     """
+    pixels = tile.pixels[inside]
+    mask = None if tile.mask is None else tile.mask[inside]
+    corrected = None if tile.corrected is None else tile.corrected[inside]
     restored = np.empty_like(pixels)
     for top in range(0, pixels.shape[1], STRIP):
         rows = slice(top, top + STRIP)
         native = work.scale.to_native(residual[:, rows])
+        if corrected is not None:
+            native = native + _removed(pixels[:, rows], corrected[:, rows])
         for band, nodata in enumerate(work.nodata):
             valid = None if mask is None else mask[band, rows]
             restored[band, rows] = subtract(pixels[band, rows], native[band], valid, nodata)
     return restored
+
+
+def _removed(pixels: NDArray[Any], corrected: NDArray[Any]) -> NDArray[np.float32]:
+    """What corrections take from pixels ``(band, H, W)`` in DN; 0 where these are not finite."""
+    with np.errstate(invalid="ignore"):  # invalid pixels may be infinite
+        removed = np.subtract(pixels, corrected, dtype=corrected.dtype)
+    return np.where(np.isfinite(removed), removed, 0).astype(np.float32)
 
 
 def _corner(plan: TilePlan, tile: Tile) -> tuple[int, int]:

@@ -73,6 +73,7 @@ class Inspection(BaseModel):
     valid_percent: float = Field(description="of the sampled pixels")
     bands: list[BandFacts]
     notes: list[str] = Field(description="what to look at before the scene is restored")
+    steps: list[str] = Field(description="what restoring would do and why, one line each")
     plan: PlanFacts
     restored_with: dict[str, str] = Field(
         description="provenance, where the scene is an output of geoae"
@@ -104,6 +105,7 @@ def inspect(job: Job) -> Inspection:
         valid_percent=100 * prepared.facts.valid,
         bands=_bands(prepared, names, nodata),
         notes=prepared.notes,
+        steps=prepared.steps,
         plan=_plan(prepared, prepared_in),
         restored_with=last,
         restored_before=earlier,

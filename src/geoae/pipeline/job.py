@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from geoae.config import explain
 from geoae.errors import RecipeError
-from geoae.pipeline.recipe import FILL, PSD, Bands, Fill, Recipe, Sigma
-from geoae.radiometry.psd import WHITE
+from geoae.pipeline.recipe import FILL, PSD, STEPS, Bands, Fill, Recipe, Sigma, Steps
 from geoae.system.files import is_local
 
 __all__ = ["Job", "ModelSpec", "resolve_options", "target_of"]
@@ -41,6 +40,7 @@ class Job(BaseModel):
         None, description="noise in DN, of all restored bands or of each; or auto"
     )
     psd: str | None = Field(None, description=PSD)
+    steps: Steps | None = Field(None, description=STEPS)
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N"
     )
@@ -105,6 +105,8 @@ class ModelSpec:
     """auto, fp32 or bf16."""
     batch_size: int | None = None
     """Samples of one forward pass; None for what suits the device."""
+    denoises: bool = True
+    """Whether the model is used at all: corrections go without it."""
 
     @classmethod
     def of(cls, job: Job, options: Recipe) -> Self:
@@ -115,7 +117,9 @@ class ModelSpec:
             options: its resolved options.
 
         """
-        return cls(str(options.model), bool(options.tta), job.device, job.precision, job.batch_size)
+        denoises = options.steps is None or "noise" in options.steps
+        how = job.device, job.precision, job.batch_size
+        return cls(str(options.model), bool(options.tta), *how, denoises)
 
 
 def target_of(job: Job) -> str:
@@ -169,18 +173,10 @@ def resolve_options(job: Job) -> Recipe:
 
     """
     recipe = Recipe.read(job.recipe) if job.recipe else Recipe()
-    asked = job.model_dump(
-        include={"model", "sigma", "psd", "tile", "overlap", "bands", "nodata", "tta", "profile"},
-        exclude_none=True,
-    )
+    asked = job.model_dump(include=set(Recipe.model_fields), exclude_none=True)
     if isinstance(recipe.sigma, list) and "bands" in asked and "sigma" not in asked:
         raise RecipeError(
             f"{job.recipe}: gives the noise of each of its own bands; with --bands give --sigma too"
         )
     defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}
-    options = Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
-    if options.psd not in (None, WHITE) and options.sigma == "auto":
-        raise RecipeError(
-            f"psd = {options.psd}: the level of correlated noise is not estimated; give --sigma too"
-        )
-    return options
+    return Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)

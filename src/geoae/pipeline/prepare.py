@@ -1,16 +1,19 @@
 """Decide everything about a job before any work: scene, statistics, model and plan."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from geoae.corrections.chain import NONE, STEPS, Corrections
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work
+from geoae.pipeline.explain import describe_noise, explain_ignored
 from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, plan_text, request_digest
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
-from geoae.pipeline.measure import Measured, measure
+from geoae.pipeline.measure import GivenNoise, Measured, measure
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.nodata import FillValue
 from geoae.radiometry.psd import read_psd
@@ -20,12 +23,12 @@ from geoae.raster.tags import already_restored_warning, read_history
 from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.source import Source
-from geoae.types import Floats
 
 __all__ = [
     "Prepared",
     "build_work",
-    "explain_ignored",
+    "choose_steps",
+    "given_noise",
     "load_restorer",
     "plan_for",
     "prepare",
@@ -77,6 +80,14 @@ class Prepared:
         return [*self.scene.losses, *self.scene.notes, *fill, *self.unchanged, *unknown]
 
     @property
+    def steps(self) -> list[str]:
+        """What is done to the scene, and why: one line each."""
+        done = self.work.corrections.describe()
+        if not isinstance(self.work.restorer, Identity):
+            done += describe_noise(self.scene.bands, self.facts)
+        return done
+
+    @property
     def target(self) -> str:
         """Path of the output."""
         return target_of(self.job)
@@ -100,6 +111,8 @@ class Prepared:
         newer = [*chosen, *nodata]
         if facts.correlation is not None and work.restorer.takes_spectrum:
             newer.append(facts.correlation.tolist())
+        if work.corrections.digest:
+            newer.append(work.corrections.digest)
         return hash_texts(*map(repr, given), plan_text(work.plan), *map(repr, newer))
 
 
@@ -122,18 +135,17 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         job.source, None if options.bands is None else tuple(options.bands), options.nodata
     )
     restorer = load_restorer(ModelSpec.of(job, options))
-    found, ignored = Measured(scene, SceneStatistics.none()), []
+    found = Measured(scene, SceneStatistics.none())
     if scene.bands:
+        given = given_noise(options, job.source, scene.bands, restorer)
         is_noise_needed = not isinstance(restorer, Identity)
-        sigma = options.known_sigma(job.source, scene.bands)
-        correlation = None if options.psd is None else read_psd(options.psd, len(scene.bands))
-        found = measure(scene, sigma, correlation, is_noise_needed=is_noise_needed)
-        ignored = explain_ignored(restorer, correlation)
+        found = measure(scene, given, choose_steps(options), is_noise_needed=is_noise_needed)
         release_memory()
     facts = found.facts
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
-    work = build_work(options, restorer, found.scene, facts.scale(restorer.channels))
+    scale = facts.scale(restorer.channels)
+    work = build_work(options, restorer, found.scene, scale, found.corrections)
     return Prepared(
         job,
         options,
@@ -143,28 +155,41 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         read_history(job.source),
         found.fill,
         found.empty,
-        (*found.unchanged, *ignored),
+        (*found.unchanged, *explain_ignored(restorer, options.psd)),
         found.unknown,
     )
 
 
-def explain_ignored(restorer: Restorer, correlation: Floats | None) -> list[str]:
-    """Say whether a model ignores the spectrum that the user gives: one line, or none.
+def choose_steps(options: Recipe) -> tuple[str, ...]:
+    """Return the steps that are looked for and taken, of ``STEPS``.
 
-    Args:
-        restorer: the model.
-        correlation: autocovariance of the noise of each band ``(band, 9, 9)``; None where the user
-            gives none, or white noise.
+    Where the user names none, these are all; the model ``identity`` takes none by itself.
+    """
+    if options.steps is not None:
+        return tuple(options.steps)
+    return () if options.model == "identity" else STEPS
+
+
+def given_noise(
+    options: Recipe, source: str, bands: Sequence[int], restorer: Restorer
+) -> GivenNoise:
+    """Return what the options say of the noise of the restored ``bands``.
+
+    Raises:
+        RecipeError: there is not one value for each band.
 
     """
-    if correlation is None or restorer.takes_spectrum or isinstance(restorer, Identity):
-        return []
-    return [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"]
+    psd = options.psd
+    return GivenNoise(
+        options.known_sigma(source, bands),
+        None if psd is None or not restorer.takes_spectrum else read_psd(psd, len(bands)),
+        seeks_spectrum=psd is None and restorer.takes_spectrum,
+    )
 
 
 def load_restorer(spec: ModelSpec) -> Restorer:
     """Load the model of ``spec`` on its device; raise ``ModelError`` or ``DeviceError``."""
-    if spec.model == "identity":
+    if spec.model == "identity" or not spec.denoises:
         return Identity()
     from geoae.models.folder import load  # torch loads only where a network runs
 
@@ -174,7 +199,13 @@ def load_restorer(spec: ModelSpec) -> Restorer:
     return SelfEnsemble(restorer) if spec.tta else restorer
 
 
-def build_work(options: Recipe, restorer: Restorer, source: Source, scale: Scale) -> Work:
+def build_work(
+    options: Recipe,
+    restorer: Restorer,
+    source: Source,
+    scale: Scale,
+    corrections: Corrections = NONE,
+) -> Work:
     """Put together what the engine needs: the one place where this is done.
 
     The same arguments give the same plan, so workers far from each other agree on their tiles.
@@ -184,10 +215,11 @@ def build_work(options: Recipe, restorer: Restorer, source: Source, scale: Scale
         restorer: the model.
         source: what is restored.
         scale: the map to model units of the whole scene.
+        corrections: corrections of the whole scene.
 
     """
     plan = plan_for(options, restorer, source.height, source.width, len(source.bands))
-    return Work(plan, scale, restorer, source.nodata, options.ramp or "smooth")
+    return Work(plan, scale, restorer, source.nodata, options.ramp or "smooth", corrections)
 
 
 def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:

@@ -121,7 +121,13 @@ def check(prepared: Prepared, written: str) -> CheckResult:
         OutputError: the output cannot be read.
 
     """
-    found = compare(prepared.scene, written, prepared.target)
+    scene, corrections = prepared.scene, prepared.work.corrections
+    found = compare(
+        scene,
+        written,
+        prepared.target,
+        lambda read: corrections.wrap(read, scene.height, scene.width),
+    )
     found.refuse_bias(prepared.facts.sigma)
     if fingerprint_of(written) != prepared.fingerprint:
         raise RejectedError(
@@ -151,4 +157,7 @@ def _tags(prepared: Prepared) -> dict[str, str]:
         "SIGMA": ",".join(f"{sigma:.6g}" for sigma in prepared.facts.sigma),
         "SLOPE": ",".join(f"{slope:.6g}" for slope in prepared.facts.slope),
     }
+    if prepared.work.corrections.digest:
+        tags["CORRECTIONS"] = "; ".join(prepared.work.corrections.describe())
+        tags["CORRECTIONS_DIGEST"] = prepared.work.corrections.digest
     return with_history(tags, prepared.history)

@@ -10,10 +10,11 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
 from geoae.config import read_toml
+from geoae.corrections.chain import STEPS as CORRECTION_STEPS
 from geoae.errors import RecipeError
 from geoae.resources import shipped
 
-__all__ = ["PSD", "Bands", "Fill", "Recipe", "Sigma"]
+__all__ = ["PSD", "STEPS", "Bands", "Fill", "Recipe", "Sigma", "Steps"]
 
 
 # No raster that GDAL reads has more: a range beyond would only fill memory.
@@ -127,6 +128,32 @@ PSD = (
 )
 
 
+def _steps(value: Any) -> Any:
+    """Parse steps: ``"auto"``, ``"none"``, or names like ``"lines,stripes"``."""
+    if value == "auto":
+        return None
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        return value
+    parts = [str(part).strip() for part in parts]
+    names = [] if parts == ["none"] else parts
+    for name in names:
+        if name not in CORRECTION_STEPS:
+            raise ValueError(
+                f"{name!r} is no step; give some of {', '.join(CORRECTION_STEPS)}, none, or auto"
+            )
+    return [name for name in CORRECTION_STEPS if name in names]
+
+
+Steps = Annotated[
+    list[str] | None, BeforeValidator(_steps, json_schema_input_type=list[str] | str | None)
+]
+STEPS = (
+    "what is done: some of lines, pixels, stripes, noise, in this order; none; auto for what the"
+    " scene needs"
+)
+
+
 class Recipe(BaseModel):
     """Options shared by scenes of one kind. A flag has priority over a recipe, a recipe over the
     card.
@@ -140,6 +167,7 @@ class Recipe(BaseModel):
         None, description="noise in DN, of all restored bands or of each; or auto"
     )
     psd: str | None = Field(None, description=PSD)
+    steps: Steps | None = Field(None, description=STEPS)
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     bands: Bands | None = Field(

@@ -50,6 +50,9 @@ class RestoreReport(BaseModel):
         default_factory=list,
         description="change of the mean of each restored band on the sampled windows, in DN",
     )
+    steps: list[str] = Field(
+        default_factory=list, description="what was done to the scene and why, one line each"
+    )
     warnings: list[str] = Field(
         default_factory=list, description="one line each, for whoever asked for the run"
     )

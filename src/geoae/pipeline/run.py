@@ -289,5 +289,6 @@ def _report(
         slope=prepared.facts.slope.tolist(),
         sigma_after=found.sigma,
         bias=found.bias,
+        steps=prepared.steps,
         warnings=prepared.warnings,
     )

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.corrections.chain import NONE, Corrections
 from geoae.radiometry.fill import LOCAL, fill, local_mean
 from geoae.radiometry.scale import Scale
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import Read
+from geoae.types import Floats
 
 __all__ = ["STRIP", "Tile", "in_groups", "read_ahead", "read_tile", "to_model"]
 
@@ -43,10 +45,21 @@ class Tile:
     """
     margin: int = 0
     """Pixels by which ``signal`` is larger on each side."""
+    corrected: NDArray[Any] | None = None
+    """The pixels after the corrections, of the same shape; None where there are none."""
+    added: Floats | None = None
+    """Noise variance beyond that of the scene ``(band, H, W)`` in DN squared; None for none."""
 
 
-def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> Tile:
-    """Read one tile and fill its holes.
+def read_tile(
+    read: Read,
+    plan: TilePlan,
+    scale: Scale,
+    row: int,
+    col: int,
+    corrections: Corrections = NONE,
+) -> Tile:
+    """Read one tile, correct it, and fill its holes.
 
     Holes are filled from valid pixels up to a halo away, which may lie outside the tile, so all
     tiles that contain a hole see the same filling.
@@ -57,34 +70,40 @@ def read_tile(read: Read, plan: TilePlan, scale: Scale, row: int, col: int) -> T
         scale: map from DN to model units.
         row: row of the tile.
         col: column of the tile.
+        corrections: corrections of the scene.
 
     Returns:
         The tile.
 
     """
-    window = plan.window(row, col)
+    size, window = (plan.rows.size, plan.cols.size), plan.window(row, col)
+    read_both = corrections.wrap_both(read, *size)
+    added = corrections.variance(window, len(scale.offset), *size)
     if not scale.varies:  # then most tiles need no more than themselves
-        pixels, mask = read(window)
+        pixels, signal, mask = read_both(window)
+        corrected = None if signal is pixels else signal
         if mask is None:
-            return Tile(row, col, pixels, None, False, pixels)
+            return Tile(row, col, pixels, None, False, signal, 0, corrected, added)
         if not mask.any():
             return Tile(row, col, pixels, mask, True, None)
     apron = window.expand(plan.halo)
-    wide, wide_mask = read(apron)
+    wide, clean, wide_mask = read_both(apron)
     margin = LOCAL if scale.varies else 0
     inside, around = (
         (slice(None), *part.slices(apron.row, apron.col))
         for part in (window, window.expand(margin))
     )
     # Copies, or what lies around them would wait with them.
+    corrected = None if clean is wide else clean[inside].copy()
     if wide_mask is None:
-        signal = wide[around].copy()
-        return Tile(row, col, _without(signal, margin), None, False, signal, margin)
+        signal = clean[around].copy()
+        pixels = _without(signal, margin) if corrected is None else wide[inside].copy()
+        return Tile(row, col, pixels, None, False, signal, margin, corrected, added)
     pixels, mask = wide[inside].copy(), wide_mask[inside].copy()
     if not mask.any():
         return Tile(row, col, pixels, mask, True, None)
-    signal = fill(wide, wide_mask, plan.halo, scale.offset)[around].copy()
-    return Tile(row, col, pixels, mask, False, signal, margin)
+    signal = fill(clean, wide_mask, plan.halo, scale.offset)[around].copy()
+    return Tile(row, col, pixels, mask, False, signal, margin, corrected, added)
 
 
 def to_model(
@@ -97,7 +116,7 @@ def to_model(
         scale: map from DN to model units.
         model: written: pixels ``(component, H, W)`` in model units.
         level: written: noise level ``(component, H, W)`` in model units; None where noise is
-            constant.
+            constant over the scene.
 
     """
     assert tile.signal is not None
@@ -106,7 +125,11 @@ def to_model(
         around = tile.signal[:, top : top + STRIP + 2 * tile.margin]
         model[:, rows] = scale.to_model(_without(around, tile.margin))
         if level is not None:
-            level[:, rows] = scale.level(scale.variance(_without(local_mean(around), tile.margin)))
+            signal = local_mean(around) if scale.varies else around
+            variance = scale.variance(_without(signal, tile.margin))
+            level[:, rows] = scale.level(
+                variance if tile.added is None else variance + tile.added[:, rows]
+            )
     tile.signal = None
 
 

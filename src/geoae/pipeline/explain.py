@@ -1,0 +1,149 @@
+"""Lines for the user on what is done to a scene, what is not, and why."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.diagnosis.gate import CORRELATED, TEXTURE
+from geoae.diagnosis.statistics import SceneStatistics, find_untold
+from geoae.models.restorer import Identity, Restorer
+from geoae.radiometry.psd import WHITE
+from geoae.types import Samples
+
+__all__ = [
+    "describe_noise",
+    "explain_empty",
+    "explain_ignored",
+    "explain_unchanged",
+    "explain_unknown",
+]
+
+
+def describe_noise(bands: Sequence[int], facts: SceneStatistics) -> list[str]:
+    """Say what is taken for noise and why: one line for each kind.
+
+    Args:
+        bands: numbers of the bands.
+        facts: their statistics.
+
+    """
+    found = facts.noise
+    if found is None:
+        white = np.flatnonzero(facts.sigma > 0)
+        kind = "white noise" if facts.correlation is None else "noise with the given spectrum"
+        return [f"noise: {_levels(bands, facts, white)}, {kind}"] if white.size else []
+    lines = []
+    for kernel in dict.fromkeys(seen.kernel for seen in found.evidence):
+        same = [
+            index
+            for index, seen in enumerate(found.evidence)
+            if found.verdict[index] == CORRELATED and seen.kernel == kernel
+        ]
+        if same:
+            lag = found.correlation[same]
+            down, across = np.median(lag[:, 5, 4]), np.median(lag[:, 4, 5])
+            lines.append(
+                f"noise: {_levels(bands, facts, same)}, correlated with the next pixel by"
+                f" {down:.2f} down and {across:.2f} across, like white noise after {kernel}"
+            )
+    verdicts = np.array(found.verdict)
+    white = np.flatnonzero((verdicts != CORRELATED) & (verdicts != TEXTURE) & (facts.sigma > 0))
+    if white.size:
+        lines.append(f"noise: {_levels(bands, facts, white)}, white noise")
+    untold = np.flatnonzero((verdicts == TEXTURE) & (facts.sigma > 0))
+    if untold.size:
+        lines.append(
+            f"noise: {_levels(bands, facts, untold)}: more than this white part cannot be told"
+            " from texture, and stays; if more is noise, give --psd or use a repeat pass"
+        )
+    return lines
+
+
+def _levels(
+    bands: Sequence[int], facts: SceneStatistics, which: Sequence[int] | NDArray[np.intp]
+) -> str:
+    low, high = facts.sigma[which].min(), facts.sigma[which].max()
+    level = f"{low:.3g} DN" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g} DN"
+    return f"{level} in {_name([bands[index] for index in which])}"
+
+
+def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> str:
+    """Say why nothing can be restored unless the noise is given.
+
+    Args:
+        source: name of the scene.
+        samples: pairs of pixels and mask ``(band, row, col)``.
+        facts: statistics of ``samples``, their noise included.
+
+    Returns:
+        One line; empty where the noise of some band is known, where some band shows none, and where
+        a scene is valid throughout, so that it is only small.
+
+    """
+    untold = find_untold(samples, facts.sigma)
+    if facts.valid == 1 or untold.size < len(facts.sigma):
+        return ""
+    return (
+        f"{source}: too few valid pixels lie side by side to estimate the noise; give --sigma, the"
+        " noise in DN"
+    )
+
+
+def explain_unchanged(
+    source: str, bands: Sequence[int], samples: Samples, facts: SceneStatistics
+) -> list[str]:
+    """Say which bands will stay as they are, since no noise of theirs is known.
+
+    Args:
+        source: name of the scene.
+        bands: numbers of the bands.
+        samples: pairs of pixels and mask ``(band, row, col)``.
+        facts: statistics of ``samples``, their noise included.
+
+    Returns:
+        One line for each reason.
+
+    """
+    untold = find_untold(samples, facts.sigma)
+    calm = np.setdiff1d(np.flatnonzero(facts.sigma == 0), untold)
+    reasons = (
+        (untold, "too few valid pixels lie side by side to estimate the noise"),
+        (calm, "no noise can be seen"),
+    )
+    return [
+        f"{source}: {why} in {_name([bands[index] for index in indices])}; unchanged unless --sigma"
+        " is given"
+        for indices, why in reasons
+        if indices.size
+    ]
+
+
+def explain_empty(source: str, bands: Sequence[int]) -> list[str]:
+    """Say of ``source`` which ``bands`` have no valid pixel: one line, or none where none has."""
+    return [f"{source}: no valid pixel in {_name(bands)}; copied unchanged"] if bands else []
+
+
+def explain_ignored(restorer: Restorer, psd: str | None) -> list[str]:
+    """Say whether a model ignores the spectrum that the user gives: one line, or none.
+
+    Args:
+        restorer: the model.
+        psd: name or file of the spectrum; None where the user gives none.
+
+    """
+    if psd in (None, WHITE) or restorer.takes_spectrum or isinstance(restorer, Identity):
+        return []
+    return [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"]
+
+
+def _name(bands: Sequence[int]) -> str:
+    """Bands in words, runs of numbers by the first and the last."""
+    runs: list[list[int]] = []
+    for band in bands:
+        if runs and band == runs[-1][-1] + 1:
+            runs[-1].append(band)
+        else:
+            runs.append([band])
+    listed = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return f"band {listed}" if len(bands) == 1 else f"bands {listed}"
