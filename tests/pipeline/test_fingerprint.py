@@ -113,6 +113,7 @@ def test_a_new_option_that_nobody_uses_changes_no_digest():
         {"bands": [1]},
         {"sigma": 3.0},
         {"psd": "white"},
+        {"steps": ["noise"]},
         {"tta": True},
         {"profile": "gtiff"},
     ],

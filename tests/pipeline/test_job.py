@@ -123,13 +123,27 @@ def test_an_option_that_nobody_knows_names_the_nearest():
         Job.checked(source="s.tif", tiel=512)
 
 
-def test_correlated_noise_needs_its_level(tmp_path):
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [
+        (None, None),
+        ("auto", None),
+        ("none", []),
+        ("stripes,lines", ["lines", "stripes"]),
+        (["noise"], ["noise"]),
+    ],
+)
+def test_steps_are_in_their_order_and_of_recipes_too(tmp_path, given, steps):
+    assert resolve_options(Job(source="s.tif", steps=given)).steps == steps
     path = tmp_path / "mine.toml"
-    path.write_text('psd = "bilinear"\n')
-    with pytest.raises(RecipeError, match=r"psd = bilinear: .*; give --sigma too"):
-        resolve_options(Job(source="s.tif", recipe=str(path)))
-    assert resolve_options(Job(source="s.tif", recipe=str(path), sigma=4.0)).psd == "bilinear"
-    assert resolve_options(Job(source="s.tif", recipe=str(path), psd="white")).psd == "white"
+    path.write_text('steps = ["pixels"]\n')
+    resolved = resolve_options(Job(source="s.tif", recipe=str(path), steps=given))
+    assert resolved.steps == (["pixels"] if steps is None else steps)
+
+
+def test_an_unknown_step_is_named():
+    with pytest.raises(RecipeError, match=r"'stripe' is no step; give some of lines, pixels,"):
+        Job.checked(source="s.tif", steps="lines,stripe")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from geoae.archive.triage import is_done
 from geoae.errors import InputError, RecipeError
 from geoae.pipeline.inspection import inspect
 from geoae.pipeline.job import Job, resolve_options
-from geoae.pipeline.measure import measure
+from geoae.pipeline.measure import GivenNoise, measure
 from geoae.pipeline.prepare import prepare
 from geoae.raster.scene import Scene
 from tests.support.rasters import UTM, noise, read, texture, write
@@ -49,7 +49,7 @@ def test_noise_of_strips_and_islands_is_found(tmp_path, areas, by):
     if by == "vrt":
         rasterio.shutil.copy(path, tmp_path / "in.vrt", driver="VRT")
         path = tmp_path / "in.vrt"
-    found = measure(Scene.open(str(path)), None, is_noise_needed=True)
+    found = measure(Scene.open(str(path)), GivenNoise(), is_noise_needed=True)
     assert found.facts.sigma == pytest.approx([SIGMA], rel=0.15)
     assert (found.unchanged, found.unknown, found.empty) == ((), "", ())
 
@@ -178,5 +178,5 @@ def test_masks_that_bands_share_are_looked_through_too(tmp_path, kind):
         source = write(tmp_path / "in.tif", pixels, photometric="RGB", compress="lzw")
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(source, "r+") as dataset:
             dataset.write_mask(mask)
-    found = measure(Scene.open(str(source)), None, is_noise_needed=True)
+    found = measure(Scene.open(str(source)), GivenNoise(), is_noise_needed=True)
     assert found.facts.sigma == pytest.approx([8, 8, 8], rel=0.15)

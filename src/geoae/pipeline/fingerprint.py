@@ -22,7 +22,7 @@ __all__ = [
 
 # Raised whenever the same order would give other pixels; tests/pipeline/test_fingerprint.py says
 # what else a raise takes.
-ALGORITHM = 5
+ALGORITHM = 6
 # The options of geoae 0.1. Digests name these even where they are unset, as the digests in its
 # outputs do.
 FIRST_OPTIONS = ("bands", "overlap", "profile", "ramp", "sigma", "tile", "tta")

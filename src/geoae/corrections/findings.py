@@ -1,0 +1,116 @@
+"""What the plan of the corrections says of a scene, as findings of a diagnosis."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.corrections.bursts import Bursts
+from geoae.corrections.chain import Corrections
+from geoae.corrections.lost_lines import LostLines
+from geoae.corrections.stripes import Stripes
+from geoae.diagnosis.finding import Finding
+
+__all__ = ["find_corrections"]
+
+# Line numbers that are named one by one.
+SHOWN = 8
+# Evidence in sampling errors from which confidence is nearly 1; half of it is confidence 1/2.
+SURE = 10.0
+
+
+def find_corrections(corrections: Corrections, bands: Sequence[int]) -> list[Finding]:
+    """List lost lines and pixels, stripes and bursts: one finding for each band that has them.
+
+    Args:
+        corrections: the plan of a scene.
+        bands: numbers of its bands, from 1 on.
+
+    """
+    found: list[Finding] = []
+    for step in corrections.steps:
+        if isinstance(step, LostLines):
+            found += _lost(step, bands)
+        if isinstance(step, Stripes):
+            found += _striped(step, bands)
+    return [*found, *(one for burst in corrections.bursts for one in _noisy(burst, bands))]
+
+
+def _lost(step: LostLines, bands: Sequence[int]) -> Iterator[Finding]:
+    for index, band in enumerate(bands):
+        source = "the best other bands" if step.others[index] else "neighbouring lines"
+        for name, lines in (("rows", step.rows[index]), ("columns", step.cols[index])):
+            if len(lines):
+                yield Finding(
+                    kind="lost lines",
+                    band=band,
+                    strength=float(len(lines)),
+                    unit=name,
+                    place=f"{name} {_some(lines)}",
+                    evidence="one value, or a copy of the line before, over 90 % of the line, which"
+                    " the lines around do not have",
+                    confidence=0.95,
+                    action=f"filled from {source} by the step lines",
+                )
+        dead = step.dead[index]
+        if dead is not None:
+            yield Finding(
+                kind="dead pixels",
+                band=band,
+                strength=dead.value,
+                unit="DN",
+                place="scattered single pixels",
+                evidence=f"single pixels of {dead.value:g} DN far from all of their neighbours",
+                confidence=0.9,
+                action=f"filled from {source} by the step pixels",
+            )
+
+
+def _striped(step: Stripes, bands: Sequence[int]) -> Iterator[Finding]:
+    direction = step.direction
+    course = f"along {direction.axis}s"
+    if direction.slope:
+        course = f"{np.degrees(np.arctan(direction.slope)):.2f} degrees from {direction.axis}s"
+    period = "no period" if step.period is None else f"period {step.period:.4g} lines"
+    detectors = "" if step.period is None else f", {step.offsets.shape[1]} detectors"
+    for band, offsets, gains in zip(bands, step.offsets, step.gains, strict=True):
+        if not offsets.any():
+            continue
+        pays = f", gains {100 * gains.std():.2g} %" if gains.any() else ""
+        yield Finding(
+            kind="stripes",
+            band=band,
+            strength=float(offsets.std()),
+            unit="DN",
+            place=f"{course}, {period}{detectors}{pays}",
+            evidence=f"{step.score.whole:.0f} sampling errors in all lines, {step.score.least:.1f}"
+            " in the lesser half",
+            confidence=_sure(step.score.whole),
+            action="offsets and gains are subtracted by the step stripes",
+        )
+
+
+def _noisy(burst: Bursts, bands: Sequence[int]) -> Iterator[Finding]:
+    for band, sigma in zip(bands, burst.sigma, strict=True):
+        lines = np.flatnonzero(sigma)
+        if lines.size:
+            yield Finding(
+                kind="bursts",
+                band=band,
+                strength=float(sigma.max()),
+                unit="DN",
+                place=f"{burst.axis}s {_some(lines)}",
+                evidence=f"{sigma[lines].min():.3g} to {sigma.max():.3g} DN more noise than in the"
+                " lines around",
+                confidence=0.9,
+                action="the network is told the level of each line by the step noise",
+            )
+
+
+def _sure(evidence: float) -> float:
+    return float(np.clip(1 - 0.5 ** (2 * evidence / SURE), 0, 1))
+
+
+def _some(lines: NDArray[np.intp]) -> str:
+    shown = ", ".join(str(int(line)) for line in lines[:SHOWN])
+    return shown + (f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
