@@ -24,7 +24,7 @@ SHARP = 0.3
 # Distance in px of the 10 % and the 90 % point of a Gaussian of 1 px.
 TEN_NINETY = 2 * float(ndtri(0.9))
 # Widths in px from which on a band is blurred; sensors have 1.3 to 2.3.
-BLURRED = 2.6
+BLURRED = 2.45
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ import numpy as np
 
 from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.planes import Plane, cut_planes
+from geoae.diagnosis.findings.speckle import is_speckle, measure_growth
 
 __all__ = ["find_contrast"]
 
 # Percentiles of the contrast, and of the dark ground.
 LOW, HIGH, DARK = 2, 98, 1
 # A contrast below so many noise deviations, or steps of the type, is low.
-LEAST_NOISES, LEAST_STEPS = 15.0, 24.0
+LEAST_NOISES, LEAST_STEPS = 10.0, 24.0
 # A contrast below this part of the highest value is low.
 LEAST_PART = 0.12
 # Dark ground above this part of the median, in all bands, is a veil or an offset.
@@ -46,7 +47,9 @@ def _find(look: Look, plane: Plane) -> list[Finding]:
     if span <= 0:
         return []
     sigma = float(look.noise.sigma[plane.index]) / plane.scale
-    noises = span / sigma if np.isfinite(sigma) and sigma > 0 else np.inf
+    # Speckle is as large as the signal in any scene, which says nothing of the contrast.
+    tells = np.isfinite(sigma) and sigma > 0 and not is_speckle(measure_growth(plane))
+    noises = span / sigma if tells else np.inf
     is_integer = np.issubdtype(look.dtype, np.integer)
     steps = span * plane.scale if is_integer else np.inf
     part = span / max(abs(low), abs(high))

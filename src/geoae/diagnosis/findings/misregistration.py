@@ -22,7 +22,7 @@ LOWEST, HIGHEST = 0.03, 0.35
 # Coherence of the bands that is needed on average, and what remains of it without any relation.
 LEAST_COHERENCE = 0.3
 # Shifts in px that are reported, and by how much they exceed the difference between halves.
-LEAST_SHIFT, SURE = 0.1, 3.0
+LEAST_SHIFT, SURE = 0.1, 2.5
 # Two partners agree where their shifts differ by less than this part of the shift.
 AGREE = 0.5
 # Farthest shift in px, and rounds of the fit.
@@ -214,7 +214,7 @@ def _fit(pairs: list[Pair]) -> tuple[Floats, float] | None:
     """Shift in px, down and across, and mean coherence."""
     if not pairs:
         return None
-    cross, first, second = _average(pairs)
+    cross, first, second = _sum(pairs)
     side = cross.shape[0]
     down, across = fft.fftfreq(side)[:, None], fft.rfftfreq(side)[None, :]
     radius = np.hypot(down, across)
@@ -225,10 +225,9 @@ def _fit(pairs: list[Pair]) -> tuple[Floats, float] | None:
         return None
     coherence = np.abs(cross) / np.where(power > 1e-12 * scale, power, np.inf)
     weight = np.where(used, coherence**2, 0.0)
-    # Bands may have opposite contrast.
-    sign = np.sign(np.sum(weight * np.where(power > 0, cross.real, 0.0) / (power + 1e-300)))
-    phase = sign * cross / np.where(np.abs(cross) > 0, np.abs(cross), 1.0)
-    shift = _find_whole(weight * phase)
+    phase = cross / np.where(np.abs(cross) > 0, np.abs(cross), 1.0)
+    sign, shift = _find_whole(weight * phase)
+    phase = sign * phase
     rows, cols = np.broadcast_to(down, used.shape)[used], np.broadcast_to(across, used.shape)[used]
     matrix = -2 * np.pi * np.stack([rows, cols], axis=1)
     for _ in range(ROUNDS):
@@ -241,19 +240,20 @@ def _fit(pairs: list[Pair]) -> tuple[Floats, float] | None:
     return shift, float(coherence[used].mean())
 
 
-def _average(pairs: list[Pair]) -> tuple[NDArray[np.complex128], Floats, Floats]:
-    """Cross spectrum and the two power spectra, averaged over pairs and neighbouring frequencies."""
+def _sum(pairs: list[Pair]) -> tuple[NDArray[np.complex128], Floats, Floats]:
+    """Cross spectrum and the two power spectra, summed over pairs."""
     cross = np.sum([one * np.conj(two) for one, two in pairs], axis=0)
     first = np.sum([np.abs(one) ** 2 for one, _ in pairs], axis=0)
     second = np.sum([np.abs(two) ** 2 for _, two in pairs], axis=0)
     return cross, first, second
 
 
-def _find_whole(spectrum: NDArray[np.complex128]) -> Floats:
-    """Shift in whole px: the peak of the phase correlation."""
+def _find_whole(spectrum: NDArray[np.complex128]) -> tuple[float, Floats]:
+    """Sign of the contrast, and shift in whole px: the peak of the phase correlation."""
     peak = fft.irfft2(spectrum)
     side = len(peak)
     far = min(FARTHEST, side // 4)
     near = np.roll(peak, (far, far), axis=(0, 1))[: 2 * far + 1, : 2 * far + 1]
-    row, col = np.unravel_index(int(near.argmax()), near.shape)
-    return np.array([float(row) - far, float(col) - far])
+    row, col = np.unravel_index(int(np.abs(near).argmax()), near.shape)
+    # Bands may have opposite contrast.
+    return float(np.sign(near[row, col])) or 1.0, np.array([float(row) - far, float(col) - far])

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.finding import Finding, Look
-from geoae.diagnosis.findings.compression import BLOCK
+from geoae.diagnosis.findings.compression import BLOCK, measure_grid, measure_wavelets
 from geoae.diagnosis.findings.periodicity import average_spectrum, find_peak
 from geoae.diagnosis.findings.planes import Plane, cut_planes
 from geoae.diagnosis.gate import CORRELATED
@@ -23,8 +23,9 @@ HIGHEST = 0.42
 FEWEST_LINES = 64
 # Power of a periodic pattern over that around, for several pieces and for few.
 LEAST_PEAK, FEW_PEAK, FEW = 15.0, 40.0, 4
-# Frequencies this close to those of blocks of 8 px may be theirs.
-BLOCK_WIDTH = 0.004
+# Frequencies this close to those of blocks of 8 px (16 px for colour), or of wavelets, are theirs where a band shows
+# so much of them.
+BLOCK_WIDTH, SOME_GRID, SOME_WAVELETS = 0.012, 1.3, 0.1
 ACTION = (
     "detail beyond the original grid cannot be restored; noise is correlated, so process the"
     " product on its own grid if there is one"
@@ -60,11 +61,12 @@ def _find(look: Look, plane: Plane) -> Finding | None:
             f"power is below {MISSING:g} of that at 0.12 cycles per pixel from {cutoff:.2f} on"
         )
         confidence = 0.9
+    compressed = _is_compressed(look, plane)
     for axis, name in enumerate(("down", "across")):
         spectrum, pieces = average_spectrum(plane, axis)
         if not pieces:
             continue
-        frequency, power = find_peak(spectrum, _of_blocks(spectrum))
+        frequency, power = find_peak(spectrum, _of_blocks(spectrum) & compressed)
         if power >= (LEAST_PEAK if pieces >= FEW else FEW_PEAK):
             signs.append(
                 f"detail repeats every {1 / frequency:.3g} px {name} ({power:.0f} times the power"
@@ -89,10 +91,16 @@ def _find(look: Look, plane: Plane) -> Finding | None:
     )
 
 
+def _is_compressed(look: Look, plane: Plane) -> bool:
+    """Whether blocks or wavelets may be what repeats itself."""
+    grid, wavelets = measure_grid(plane)[0], measure_wavelets(plane, look.dtype)[0]
+    return grid >= SOME_GRID or wavelets >= SOME_WAVELETS
+
+
 def _of_blocks(spectrum: Floats) -> NDArray[np.bool_]:
-    """Frequencies of blocks of 8 px."""
-    frequency = np.linspace(0, 0.5, len(spectrum)) * BLOCK
-    near: NDArray[np.bool_] = np.abs(frequency - np.rint(frequency)) < BLOCK_WIDTH * BLOCK
+    """Frequencies of patterns of 16 px, of which 8 px are a part,, ``(frequency,)``."""
+    frequency = np.linspace(0, 0.5, len(spectrum)) * 2 * BLOCK
+    near: NDArray[np.bool_] = np.abs(frequency - np.rint(frequency)) < BLOCK_WIDTH * 2 * BLOCK
     return near
 
 

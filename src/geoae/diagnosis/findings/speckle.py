@@ -8,18 +8,26 @@ from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.planes import Plane, cut_planes
 from geoae.types import Floats
 
-__all__ = ["Growth", "find_speckle", "measure_growth"]
+__all__ = ["Growth", "find_speckle", "is_speckle", "measure_growth"]
 
-# Blocks, and classes of brightness in each of which the calmest part of them is looked at.
-SIDE, CLASSES, CALM = 8, 8, 0.1
-FEWEST_BLOCKS = 400
-# Dark blocks, below this part of the brightest class, may be noise of the receiver.
-LEAST_RANGE = 1.8
+# Blocks, and classes of brightness whose calmest blocks are compared; the darkest blocks may be
+# noise of the receiver.
+SIDE, CLASSES, CALM, DARKEST = 8, 8, 0.1, 0.02
+FEWEST_BLOCKS = 300
+# A block with more of its pixels at the lowest value is clipped.
+MOST_LOWEST = 0.05
 # Exponent of the deviation over the mean: 1 for speckle, 1/2 for shot noise, 0 for a constant one.
-LEAST_EXPONENT, MOST_EXPONENT = 0.75, 1.35
-# More looks than these are no visible speckle, and ground as rough is found in any scene.
-MOST_LOOKS = 60.0
-# The calmest of many blocks show less than the mean variance of speckle.
+# Texture of radar scenes adds to it.
+LEAST_EXPONENT, MOST_EXPONENT = 0.7, 1.6
+# Ground as rough as more looks is found in any scene.
+MOST_LOOKS = 30.0
+# Speckle is everywhere: most blocks have little more than the calmest. Ratio of the median to the
+# calmest tenth of relative deviations; 1.15 to 1.35 in radar scenes, mostly 1.5 to 3 in others.
+MOST_UNEVEN = 1.42
+# No other ground is as rough as so few looks, however a product scales or clips them.
+FEW_LOOKS, FEW_EXPONENT, FEW_UNEVEN = 8.0, 0.2, 1.5
+# Part of the blocks whose variance is that of speckle, without texture.
+HOMOGENEOUS = 0.35
 # Variance over squared mean of the amplitude of one look (Rayleigh): 4 / pi - 1.
 RAYLEIGH = 4 / np.pi - 1
 
@@ -31,9 +39,9 @@ class Growth:
     exponent: float
     """Slope of the logarithm of the deviation over that of the mean."""
     looks: float
-    """Squared mean over variance in the calmest blocks."""
-    span: float
-    """Mean of the brightest class over that of the darkest."""
+    """Squared mean over variance in homogeneous blocks."""
+    uneven: float
+    """Median of the relative deviation of blocks over that of the calmest tenth."""
 
 
 def find_speckle(look: Look) -> list[Finding]:
@@ -50,11 +58,19 @@ def find_speckle(look: Look) -> list[Finding]:
     found = []
     for plane in cut_planes(look):
         growth = measure_growth(plane)
-        if growth is None or not (LEAST_EXPONENT <= growth.exponent <= MOST_EXPONENT):
-            continue
-        if growth.looks <= MOST_LOOKS and growth.span >= LEAST_RANGE:
+        if growth is not None and is_speckle(growth):
             found.append(_describe(plane, growth))
     return found
+
+
+def is_speckle(growth: Growth | None) -> bool:
+    """Whether the deviation of blocks is that of speckle."""
+    if growth is None:
+        return False
+    if growth.looks <= FEW_LOOKS:
+        return growth.exponent >= FEW_EXPONENT and growth.uneven <= FEW_UNEVEN
+    multiplicative = LEAST_EXPONENT <= growth.exponent <= MOST_EXPONENT
+    return multiplicative and growth.looks <= MOST_LOOKS and growth.uneven <= MOST_UNEVEN
 
 
 def _describe(plane: Plane, growth: Growth) -> Finding:
@@ -68,9 +84,8 @@ def _describe(plane: Plane, growth: Growth) -> Finding:
         "restore the logarithm of the pixels, or use a speckle filter; geoae takes only the noise"
         " that it sees at the mean signal"
     )
-    confidence = float(
-        np.clip(1 - abs(growth.exponent - 1) - growth.looks / (2 * MOST_LOOKS), 0.1, 0.95)
-    )
+    doubt = min(abs(growth.exponent - 1) / 2, 0.4) + growth.looks / (2 * MOST_LOOKS)
+    confidence = float(np.clip(1 - doubt, 0.1, 0.95))
     return Finding(
         "speckle",
         plane.band,
@@ -94,31 +109,24 @@ def measure_growth(plane: Plane) -> Growth | None:
 
     """
     mean, deviation = _measure_blocks(plane)
-    if len(mean) < FEWEST_BLOCKS or np.percentile(mean, 1) <= 0:
+    if len(mean) < FEWEST_BLOCKS or np.quantile(mean, DARKEST) <= 0:
         return None
-    order = np.argsort(mean, kind="stable")
-    levels, calm = [], []
-    for some in np.array_split(order, CLASSES):
-        relative = deviation[some] / mean[some]
-        quiet = some[relative <= np.quantile(relative, 2 * CALM)]
-        levels.append(float(np.median(mean[quiet])))
-        calm.append(float(np.median(deviation[some][relative >= np.quantile(relative, CALM)])))
-        calm[-1] = _calm_deviation(deviation[some])
-    level, low = np.array(levels), np.array(calm)
-    if (low <= 0).any() or level[0] <= 0:
+    order = np.argsort(mean, kind="stable")[int(DARKEST * len(mean)) :]
+    classes = np.array_split(order, CLASSES)
+    level = np.log([np.median(mean[some]) for some in classes])
+    calm = np.log([np.quantile(deviation[some], CALM) for some in classes])
+    if np.ptp(level) == 0:
         return None
-    exponent = float(np.polyfit(np.log(level), np.log(low), 1)[0])
-    looks = float(np.median((level / low) ** 2))
-    return Growth(exponent, looks, float(level[-1] / level[0]))
-
-
-def _calm_deviation(deviation: Floats) -> float:
-    return float(np.quantile(deviation, CALM))
+    relative = deviation[order] / mean[order]
+    low, homogeneous, middle = np.quantile(relative, (CALM, HOMOGENEOUS, 0.5))
+    exponent = float(np.polyfit(level, calm, 1)[0])
+    return Growth(exponent, float(homogeneous**-2), float(middle / low))
 
 
 def _measure_blocks(plane: Plane) -> tuple[Floats, Floats]:
     """Mean and deviation of each valid block that is not flat."""
     means, deviations = [np.zeros(0)], [np.zeros(0)]
+    lowest = min(piece.values[piece.valid].min() for piece in plane.pieces)
     for piece in plane.pieces:
         high, wide = (size // SIDE for size in piece.values.shape)
         inside = np.s_[: high * SIDE, : wide * SIDE]
@@ -127,6 +135,7 @@ def _measure_blocks(plane: Plane) -> tuple[Floats, Floats]:
         whole = piece.valid[inside].reshape(shape).all(axis=(1, 3))
         flat = blocks[whole].reshape(-1, SIDE * SIDE)
         spread = flat.std(axis=1)
-        means.append(flat.mean(axis=1)[spread > 0])
-        deviations.append(spread[spread > 0])
+        usable = (spread > 0) & ((flat <= lowest).mean(axis=1) <= MOST_LOWEST)
+        means.append(flat.mean(axis=1)[usable])
+        deviations.append(spread[usable])
     return np.concatenate(means), np.concatenate(deviations)
