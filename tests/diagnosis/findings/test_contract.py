@@ -5,36 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from geoae.diagnosis.covariance import NoiseCovariance, estimate_covariance
+from geoae.diagnosis.covariance import estimate_covariance
 from geoae.diagnosis.finding import Look
 from geoae.diagnosis.findings import FINDINGS
-from geoae.diagnosis.gate import WHITE, Evidence
-from tests.support.rasters import noise, texture
-
-
-def one_noise(bands: int, sigma: float = 3.0) -> NoiseCovariance:
-    lags = np.zeros((bands, 9, 9))
-    lags[:, 4, 4] = 1.0
-    return NoiseCovariance(
-        np.full(bands, sigma), np.zeros(bands), lags, (WHITE,) * bands, (Evidence.none(),) * bands
-    )
-
-
-def look_at(*windows: np.ndarray, valid: np.ndarray | None = None, **known: object) -> Look:
-    """Bands 3, 5, 7, ... of a file."""
-    bands = len(windows[0])
-    masks = [np.ones(w.shape, bool) if valid is None else valid for w in windows]
-    return Look(
-        list(zip(windows, masks, strict=True)),
-        tuple(range(3, 3 + 2 * bands, 2)),
-        windows[0].dtype,
-        **{"noise": one_noise(bands), **known},
-    )
-
-
-def noisy(bands: int = 3, side: int = 96, dtype: str = "uint16") -> np.ndarray:
-    pixels = texture(bands, side, side) + noise((bands, side, side), 5.0)
-    return (pixels / (8 if dtype == "uint8" else 1)).astype(dtype)
+from tests.diagnosis.findings.looks import look_at, noisy, one_noise
 
 
 def with_mask(mask: Callable[[np.ndarray], None]) -> Look:

@@ -47,9 +47,10 @@ def _find(look: Look, plane: Plane) -> list[Finding]:
     if span <= 0:
         return []
     sigma = float(look.noise.sigma[plane.index]) / plane.scale
-    # Speckle is as large as the signal in any scene, which says nothing of the contrast.
-    tells = np.isfinite(sigma) and sigma > 0 and not is_speckle(measure_growth(plane))
-    noises = span / sigma if tells else np.inf
+    noises = span / sigma if np.isfinite(sigma) and sigma > 0 else np.inf
+    if noises < LEAST_NOISES and is_speckle(measure_growth(plane)):
+        # Speckle is as large as the signal in any scene, which says nothing of the contrast.
+        noises = np.inf
     is_integer = np.issubdtype(look.dtype, np.integer)
     steps = span * plane.scale if is_integer else np.inf
     part = span / max(abs(low), abs(high))

@@ -27,6 +27,9 @@ LEAST_SHIFT, SURE = 0.1, 2.5
 AGREE = 0.5
 # Farthest shift in px, and rounds of the fit.
 FARTHEST, ROUNDS = 16, 4
+# How much higher the peak of opposite contrast has to be; and the mean cosine of what the fit leaves
+# of the phases, 1 where they are a plane.
+OPPOSITE, LEAST_FIT = 1.5, 0.6
 # Pixels of each band from which partners are chosen.
 SPARSE = 20_000
 
@@ -237,6 +240,9 @@ def _fit(pairs: list[Pair]) -> tuple[Floats, float] | None:
         if np.linalg.cond(normal) > 1e10:
             return None
         shift = shift + np.linalg.solve(normal, matrix.T @ (robust * left))
+    left = np.angle(phase[used] * np.exp(-1j * (matrix @ shift)))
+    if weight[used] @ np.cos(left) < LEAST_FIT * weight[used].sum():
+        return None
     return shift, float(coherence[used].mean())
 
 
@@ -254,6 +260,7 @@ def _find_whole(spectrum: NDArray[np.complex128]) -> tuple[float, Floats]:
     side = len(peak)
     far = min(FARTHEST, side // 4)
     near = np.roll(peak, (far, far), axis=(0, 1))[: 2 * far + 1, : 2 * far + 1]
-    row, col = np.unravel_index(int(np.abs(near).argmax()), near.shape)
-    # Bands may have opposite contrast.
-    return float(np.sign(near[row, col])) or 1.0, np.array([float(row) - far, float(col) - far])
+    # Bands may have opposite contrast, but seldom do.
+    negative = -near.min() > OPPOSITE * near.max()
+    row, col = np.unravel_index(int((-near if negative else near).argmax()), near.shape)
+    return (-1.0 if negative else 1.0), np.array([float(row) - far, float(col) - far])

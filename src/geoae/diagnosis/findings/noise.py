@@ -35,9 +35,9 @@ def find_noise(look: Look) -> list[Finding]:
         seen = look.noise.evidence[plane.index]
         if not np.isfinite(sigma) or sigma <= 0:
             continue
-        low, high = np.percentile(plane.values, CONTRAST) * plane.scale
+        low, high = np.percentile(plane.values, CONTRAST)
         shown = sigma / seen.floor if verdict == TEXTURE and 0 < seen.floor <= 1 else sigma
-        if not np.isfinite(high - low) or shown < VISIBLE * (high - low):
+        if shown / plane.scale < VISIBLE * (high - low):
             continue
         if verdict != TEXTURE or seen.gain >= LEAST_GAIN:
             found.append(_describe(look, plane, shown))

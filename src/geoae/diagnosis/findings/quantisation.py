@@ -15,6 +15,8 @@ RARE = 0.2
 COARSE = 32
 # Steps are told from a sparse sample only where each value has so many pixels.
 LEAST_PIXELS = 20
+# Integers beyond this are not exact in float64.
+LARGEST = 2.0**53
 # Noise below this part of a step hardly ever changes a value.
 UNSEEN = 0.4
 
@@ -39,6 +41,8 @@ def find_quantisation(look: Look) -> list[Finding]:
 
 def _find(look: Look, plane: Plane) -> Finding | None:
     values = plane.values * plane.scale
+    if plane.scale > LARGEST:
+        return None
     is_integer = np.issubdtype(look.dtype, np.integer)
     if len(values) < FEWEST:
         return None
@@ -75,8 +79,10 @@ def _find(look: Look, plane: Plane) -> Finding | None:
 def _measure_step(used: Floats, is_integer: bool, pixels: int) -> float:
     """Distance of neighbouring used values in DN; 0 where the sample is too sparse to tell."""
     gaps = np.diff(used)
-    if is_integer:
-        common = float(np.gcd.reduce(gaps.astype(np.int64))) if gaps.max() < 2**62 else 1.0
-        if common > 1:
-            return common
-    return float(np.median(gaps)) if pixels >= LEAST_PIXELS * len(used) else float(is_integer)
+    dense = pixels >= LEAST_PIXELS * len(used)
+    typical = float(np.median(gaps)) if dense else 0.0
+    if not is_integer:
+        return typical
+    # A step that is no whole number leaves gaps of two lengths, whose common divisor is small.
+    common = float(np.gcd.reduce(gaps.astype(np.int64))) if gaps.max() < LARGEST else 1.0
+    return max(common, typical)
