@@ -1,0 +1,77 @@
+"""Find visible noise."""
+
+import numpy as np
+
+from geoae.diagnosis.finding import Finding, Look
+from geoae.diagnosis.findings.planes import Plane, cut_planes
+from geoae.diagnosis.gate import CORRELATED, TEXTURE, Evidence
+
+__all__ = ["find_noise"]
+
+# Noise below this part of the contrast of a band, from its 2nd to its 98th percentile, is less than
+# one grey level on a screen.
+VISIBLE = 1 / 255
+CONTRAST = (2, 98)
+# What cannot be told from texture is reported where a correlation explains calm blocks so much
+# better than white noise does.
+LEAST_GAIN = 1.5
+# Confidence of each verdict.
+SURE, UNSURE = 0.9, 0.4
+
+
+def find_noise(look: Look) -> list[Finding]:
+    """Find bands whose noise is visible once their contrast fills a screen.
+
+    Args:
+        look: the sample, whose ``noise`` holds level, correlation and verdict of each band.
+
+    Returns:
+        One finding for each such band: the deviation of the noise in DN at the mean signal.
+
+    """
+    found = []
+    for plane in cut_planes(look):
+        sigma, verdict = float(look.noise.sigma[plane.index]), look.noise.verdict[plane.index]
+        seen = look.noise.evidence[plane.index]
+        if not np.isfinite(sigma) or sigma <= 0:
+            continue
+        low, high = np.percentile(plane.values, CONTRAST)
+        shown = sigma / seen.floor if verdict == TEXTURE and 0 < seen.floor <= 1 else sigma
+        if shown / plane.scale < VISIBLE * (high - low):
+            continue
+        if verdict != TEXTURE or seen.gain >= LEAST_GAIN:
+            found.append(_describe(look, plane, shown))
+    return found
+
+
+def _describe(look: Look, plane: Plane, shown: float) -> Finding:
+    """Put the noise of one band into words."""
+    sigma, slope = (float(of[plane.index]) for of in (look.noise.sigma, look.noise.slope))
+    verdict, seen = look.noise.verdict[plane.index], look.noise.evidence[plane.index]
+    growth = f"; its variance grows by {slope:.3g} DN for each DN of signal" if slope > 0 else ""
+    evidence = f"{sigma:.4g} DN at the mean signal{growth}"
+    if verdict == TEXTURE:
+        evidence = (
+            f"cannot be told from texture: white floor {sigma:.4g} DN, calm ground shows"
+            f" {shown:.4g} DN{_name_kernel(seen)}"
+        )
+        action = (
+            f"only its white floor of {sigma:.4g} DN is taken as noise; give --psd NAME and --sigma"
+            " if the noise is known, or use a repeat pass"
+        )
+        return Finding("noise", plane.band, sigma, "DN", "whole scene", evidence, UNSURE, action)
+    if verdict == CORRELATED:
+        middle = look.noise.correlation.shape[1] // 2
+        lags = look.noise.correlation[plane.index]
+        down, across = float(lags[middle + 1, middle]), float(lags[middle, middle + 1])
+        evidence = (
+            f"correlated ({seen.kernel}, lag 1 down {down:.2f}, across {across:.2f}): {evidence}"
+        )
+    else:
+        evidence = f"white: {evidence}"
+    action = "geoae restore takes it with this level and this spectrum"
+    return Finding("noise", plane.band, sigma, "DN", "whole scene", evidence, SURE, action)
+
+
+def _name_kernel(seen: Evidence) -> str:
+    return f", most like {seen.kernel}" if seen.kernel else ""

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from geoae.diagnosis.findings.blur import TEN_NINETY, find_blur, measure_edges
+from geoae.diagnosis.findings.planes import cut_planes
+from tests.diagnosis.findings.looks import look_at
+from tests.support.rasters import noise
+
+
+def fields(sigma: float) -> np.ndarray:
+    """Rectangular fields, averaged over pixels, under a Gaussian of ``sigma`` px."""
+    levels = np.random.default_rng(2).uniform(100, 1000, (12, 12))
+    fine = np.kron(levels, np.ones((67, 67)))
+    pixels = fine[:800, :800].reshape(200, 4, 200, 4).mean(axis=(1, 3))
+    return (ndimage.gaussian_filter(pixels, sigma) if sigma else pixels)[None] + noise(
+        (1, 200, 200), 1.0
+    )
+
+
+@pytest.mark.parametrize("sigma", [1.0, 1.5])
+def test_width_of_edges_is_recovered(sigma):
+    (found,) = find_blur(look_at(fields(sigma)))
+    assert found.strength == pytest.approx(TEN_NINETY * np.hypot(sigma, 0.29), rel=0.15)
+
+
+def test_sharp_edges_have_no_finding():
+    look = look_at(fields(0.0))
+    assert find_blur(look) == []
+    (plane,) = cut_planes(look)
+    assert measure_edges(plane).width < 1.5
+
+
+def test_a_scene_without_edges_tells_nothing():
+    assert find_blur(look_at(noise((1, 200, 200), 20.0))) == []
