@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from geoae.pipeline.diagnose import Diagnosis
     from geoae.pipeline.report import RestoreReport
     from geoae.verification.run import VerifyReport
 
-__all__ = ["GeoaeError", "restore", "verify"]
+__all__ = ["GeoaeError", "diagnose", "restore", "verify"]
 
 
 def restore(source: str, target: str | None = None, **options: Any) -> "RestoreReport":
@@ -28,8 +29,8 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
         source: scene to restore: anything GDAL opens by name.
         target: file to write; by default ``NAME_restored.tif`` beside the source.
         **options: the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), psd,
-            device, precision, recipe, tile, overlap, batch_size, bands, nodata, tta, profile,
-            overwrite, fresh, strict.
+            steps, device, precision, recipe, tile, overlap, batch_size, bands, nodata, tta,
+            profile, overwrite, fresh, strict.
 
     Returns:
         What the run did, in figures.
@@ -46,6 +47,26 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
 
     job = Job.checked(source=str(source), target=None if target is None else str(target), **options)
     return run(job, on_warning=lambda text: warnings.warn(text, stacklevel=4))
+
+
+def diagnose(source: "str | Path", **options: Any) -> "Diagnosis":
+    """Find what a scene carries besides its signal: lost lines, stripes, noise, blur and more.
+
+    Args:
+        source: scene: anything GDAL opens by name.
+        **options: ``bands`` and ``nodata``, as for ``restore``.
+
+    Returns:
+        Findings, each with kind, band, strength, place, evidence, confidence, and what can be done.
+
+    Raises:
+        GeoaeError: the scene or an option cannot be used.
+
+    """
+    from geoae.pipeline.diagnose import diagnose as look
+    from geoae.pipeline.job import Job
+
+    return look(Job.checked(source=str(source), **options))
 
 
 def verify(

@@ -11,7 +11,7 @@ from geoae.raster.scene import Scene
 from geoae.system.warnings import SILENCE
 from geoae.tiling.window import Window
 
-__all__ = ["draw_quicklook"]
+__all__ = ["draw_middle", "draw_quicklook"]
 
 SIDE = 224
 GAP = 4
@@ -45,8 +45,31 @@ def draw_quicklook(source: str, target: str, bands: tuple[int, ...]) -> str:
     ]
     gap = np.ones((len(shown), height, GAP))
     rows = [part for panel in panels for part in (np.where(valid, np.clip(panel, 0, 1), 1.0), gap)]
-    picture = _jpeg(np.concatenate(rows[:-1], axis=2))
-    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+    return _as_url(np.concatenate(rows[:-1], axis=2))
+
+
+def draw_middle(source: str, bands: tuple[int, ...]) -> str:
+    """Draw the middle of a scene at full resolution.
+
+    Args:
+        source: the scene.
+        bands: 1-based bands, as for ``draw_quicklook``.
+
+    Returns:
+        A JPEG as a ``data:`` URL; white where invalid.
+
+    """
+    scene = Scene.open(source, bands[:3] if len(bands) >= 3 else bands[:1])
+    height, width = min(scene.height, 3 * SIDE), min(scene.width, 3 * SIDE)
+    window = Window((scene.height - height) // 2, (scene.width - width) // 2, height, width)
+    pixels, valid = _pixels(scene, window)
+    low, high = _stretch(pixels, valid)
+    shown = np.clip((pixels - low) / np.maximum(high - low, 1e-12), 0, 1)
+    return _as_url(np.where(valid, shown, 1.0))
+
+
+def _as_url(image: NDArray[np.float64]) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(_jpeg(image)).decode()}"
 
 
 def _pixels(scene: Scene, window: Window) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -1,10 +1,12 @@
 """The subcommands of ``geoae``: they turn words into calls, and hold no logic."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from geoae.cli.look_commands import diagnose, inspect
 from geoae.cli.model_commands import demo, evaluate, train
 from geoae.cli.options import DEVICE, PRECISION, with_options
 from geoae.cli.process import silence_libraries
@@ -52,11 +54,13 @@ def cli(context: click.Context) -> None:
     help="Write all figures; - writes them to standard output, in place of the summary.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 def restore(
     source: tuple[str, ...],
     target: str | None,
     report: Path | None,
     quiet: bool,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Restore scenes, one after the other."""
@@ -69,15 +73,16 @@ def restore(
         raise OutputError(
             f"{target}: is memory of this process, which ends with it; name a file with -o"
         )
+    restore_one = _try_one if dry_run else partial(_restore_one, report=report, quiet=quiet)
     if len(source) == 1:
-        _restore_one(Job.checked(source=source[0], target=target, **options), report, quiet)
+        restore_one(Job.checked(source=source[0], target=target, **options))
         return
     if report and report != STANDARD_OUTPUT:
         raise OutputError(
             f"{report}: is one report for {len(source)} scenes; give --report - or one scene"
         )
     jobs = jobs_of(source, target, **options)
-    restore_jobs(jobs, lambda job: _restore_one(job, report, quiet), show_error)
+    restore_jobs(jobs, restore_one, show_error)
 
 
 def _restore_one(job: "Job", report: Path | None, quiet: bool) -> None:
@@ -92,6 +97,19 @@ def _restore_one(job: "Job", report: Path | None, quiet: bool) -> None:
     _write_report(report, result)
     if not quiet and report != STANDARD_OUTPUT:
         summary(result)
+
+
+def _try_one(job: "Job") -> None:
+    """Say what restoring would do."""
+    from geoae.cli.console import say, warn
+    from geoae.pipeline.prepare import prepare
+
+    prepared = prepare(job)
+    for warning in prepared.warnings:
+        warn(warning)
+    for step in prepared.steps or ["nothing to do: no fault and no noise was found"]:
+        say(step)
+    say(f"{prepared.target}: not written, since this is a dry run")
 
 
 def _refuse_report(report: Path, source: str, target: str | None) -> None:
@@ -120,20 +138,6 @@ def _write_report(path: Path | None, report: "BaseModel") -> None:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror}); give --report another path"
         ) from error
-
-
-@cli.command()
-@click.argument("source", metavar="INPUT")
-@with_options
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def inspect(as_json: bool, **options: Any) -> None:
-    """Say what a scene is, its noise, and how it would be restored."""
-    from geoae.cli.console import show_inspection
-    from geoae.pipeline.inspection import inspect as look
-    from geoae.pipeline.job import Job
-
-    silence_libraries()
-    show_inspection(look(Job.checked(**options)), as_json)
 
 
 @cli.command()
@@ -224,5 +228,5 @@ def degrade(source: str, config: Path, target: Path, nodata: str | None, overwri
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
 
 
-for command in (train, evaluate, demo, deploy, worker, server):
+for command in (inspect, diagnose, train, evaluate, demo, deploy, worker, server):
     cli.add_command(command)

@@ -17,12 +17,14 @@ from geoae.pipeline.run import Progress as Done
 
 if TYPE_CHECKING:
     from geoae.models.card import Card
+    from geoae.pipeline.diagnose import Diagnosis
     from geoae.verification.run import VerifyReport
 
 __all__ = [
     "print_log",
     "progress",
     "say",
+    "show_diagnosis",
     "show_error",
     "show_inspection",
     "show_models",
@@ -218,6 +220,41 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
     steps = [*found.restored_before, found.restored_with] if found.restored_with else []
     for number, step in enumerate(steps, start=1):
         _show_step(step, f" (step {number} of {len(steps)})" if len(steps) > 1 else "")
+
+
+def show_diagnosis(found: "Diagnosis", as_json: bool) -> None:
+    """Print findings, and what restoring would do.
+
+    Args:
+        found: the result of ``geoae diagnose``.
+        as_json: whether to print JSON instead.
+
+    """
+    if as_json:
+        say(found.model_dump_json(indent=2))
+        return
+    say(
+        f"{found.source}: {_size(found.height, found.width, len(found.bands))},"
+        f" {found.valid_percent:.1f} % valid"
+    )
+    table = Table("finding", "band", "strength", "where", "evidence", "sure", "what to do")
+    for one in found.findings:
+        table.add_row(
+            one.kind,
+            "all" if one.band is None else str(one.band),
+            f"{one.strength:.4g} {one.unit}",
+            one.place,
+            one.evidence,
+            f"{100 * one.confidence:.0f} %",
+            one.action,
+        )
+    if found.findings:
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
+    else:
+        say("nothing found")
+    for line in (*found.notes, *found.steps):
+        say(line)
+    say(f"looked at in {_duration(found.seconds)}")
 
 
 def _show_step(step: Mapping[str, str], place: str) -> None:
