@@ -23,8 +23,8 @@ HIGHEST = 0.42
 FEWEST_LINES = 64
 # Power of a periodic pattern over that around, for several pieces and for few.
 LEAST_PEAK, FEW_PEAK, FEW = 15.0, 40.0, 4
-# Frequencies this close to those of blocks of 8 px (16 px for colour), or of wavelets, are theirs where a band shows
-# so much of them.
+# Frequencies this close to those of blocks of 8 px (16 px for colour), or of wavelets, are theirs
+# where a band shows so much of them.
 BLOCK_WIDTH, SOME_GRID, SOME_WAVELETS = 0.012, 1.3, 0.1
 ACTION = (
     "detail beyond the original grid cannot be restored; noise is correlated, so process the"
