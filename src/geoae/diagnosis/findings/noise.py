@@ -12,6 +12,8 @@ __all__ = ["find_noise"]
 # one grey level on a screen.
 VISIBLE = 1 / 255
 CONTRAST = (2, 98)
+# The floor of texture counts from so many times of this on: fine texture has a floor too.
+FLOOR = 3.0
 # Where the white floor of what may be noise is invisible, a correlation has to explain calm blocks
 # so much better than white noise does, or it is texture.
 LEAST_GAIN = 1.5
@@ -39,7 +41,8 @@ def find_noise(look: Look) -> list[Finding]:
         shown = sigma / seen.floor if verdict == TEXTURE and 0 < seen.floor <= 1 else sigma
         least = VISIBLE * (high - low)
         told = shown / plane.scale >= least and seen.gain >= LEAST_GAIN
-        if sigma / plane.scale >= least or told:
+        floor = FLOOR * least if verdict == TEXTURE else least
+        if sigma / plane.scale >= floor or told:
             found.append(_describe(look, plane, shown))
     return found
 
