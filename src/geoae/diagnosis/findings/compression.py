@@ -20,8 +20,8 @@ HIGH_PASS = (1.115087052457, -0.591271763114, -0.057543526229, 0.091271763114)
 REACH = len(HIGH_PASS) - 1
 # Pixels of a piece that are filtered, and pieces.
 CROP, PIECES, FEWEST_PIECES = 128, 16, 2
-# The logarithm of details that sit on the grid of the wavelets is lower by so much at least. On 97
-# scenes without JPEG 2000 it was 0.02 at most, on lossy files 0.4 to 1.3.
+# The logarithm of details that sit on the grid of the wavelets is lower by so much at least. In
+# scenes without JPEG 2000 it was about 0.02 at most, in lossy files 0.4 to 1.3.
 LEAST_WAVELETS = 0.1
 # Details below this part of a step of the pixel's type are rounding.
 ROUNDING = 0.3

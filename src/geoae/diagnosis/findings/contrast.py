@@ -60,7 +60,7 @@ def _find(look: Look, plane: Plane) -> list[Finding]:
     if np.isfinite(noises):
         told.append(f"{noises:.3g} noise deviations")
     if is_integer:
-        span_of_type = float(np.iinfo(look.dtype).max) - float(np.iinfo(look.dtype).min)
+        span_of_type = float(np.iinfo(look.dtype.name).max) - float(np.iinfo(look.dtype.name).min)
         told.append(f"{100 * steps / span_of_type:.2g} % of the range of {look.dtype}")
     evidence = f"from the 2nd to the 98th percentile are {span * plane.scale:.4g} DN, {told[0]}"
     if len(told) > 1:

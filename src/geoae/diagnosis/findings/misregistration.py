@@ -27,9 +27,9 @@ LEAST_SHIFT, SURE = 0.1, 2.5
 AGREE = 0.5
 # Farthest shift in px, and rounds of the fit.
 FARTHEST, ROUNDS = 16, 4
-# How much higher the peak of opposite contrast has to be; and the mean cosine of what the fit leaves
-# of the phases, 1 where they are a plane.
-OPPOSITE, LEAST_FIT = 1.5, 0.6
+# How much higher the peak of opposite contrast has to be; and the mean cosine of what the fit
+# leaves of the phases, 1 where they are a plane.
+OPPOSITE, LEAST_FIT = 1.5, 0.45
 # Pixels of each band from which partners are chosen.
 SPARSE = 20_000
 

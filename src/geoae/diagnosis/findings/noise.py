@@ -12,8 +12,10 @@ __all__ = ["find_noise"]
 # one grey level on a screen.
 VISIBLE = 1 / 255
 CONTRAST = (2, 98)
-# What cannot be told from texture is reported where a correlation explains calm blocks so much
-# better than white noise does.
+# The floor of texture counts from so many times of this on: fine texture has a floor too.
+FLOOR = 3.0
+# Where the white floor of what may be noise is invisible, a correlation has to explain calm blocks
+# so much better than white noise does, or it is texture.
 LEAST_GAIN = 1.5
 # Confidence of each verdict.
 SURE, UNSURE = 0.9, 0.4
@@ -37,9 +39,10 @@ def find_noise(look: Look) -> list[Finding]:
             continue
         low, high = np.percentile(plane.values, CONTRAST)
         shown = sigma / seen.floor if verdict == TEXTURE and 0 < seen.floor <= 1 else sigma
-        if shown / plane.scale < VISIBLE * (high - low):
-            continue
-        if verdict != TEXTURE or seen.gain >= LEAST_GAIN:
+        least = VISIBLE * (high - low)
+        told = shown / plane.scale >= least and seen.gain >= LEAST_GAIN
+        floor = FLOOR * least if verdict == TEXTURE else least
+        if sigma / plane.scale >= floor or told:
             found.append(_describe(look, plane, shown))
     return found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def _cut(look: Look) -> list[tuple[int, tuple[slice, slice]]]:
 def _split(length: int) -> list[slice]:
     """Parts of nearly the same length."""
     ends = np.linspace(0, length, max(-(-length // SIDE), 1) + 1).astype(int)
-    return [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
+    return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
 
 def _normalise(
