@@ -14,7 +14,7 @@ ROWS = [
 
 
 def test_csv_holds_every_figure_as_soon_as_it_is_there(tmp_path):
-    with csv_of_rows(tmp_path / "figures.csv") as write:
+    with csv_of_rows(tmp_path / "figures.csv", Row) as write:
         for count, row in enumerate(ROWS, 1):
             write(row)
             rows = list(csv.DictReader((tmp_path / "figures.csv").read_text().splitlines()))

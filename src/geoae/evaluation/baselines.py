@@ -59,7 +59,7 @@ def load_bm3d() -> Callable[[NDArray[np.float64], float | NDArray[np.float64]], 
     """Import BM3D, which takes an image and the deviation or the power spectrum of its noise."""
     # bm3d 4.0.3 calls a name that numpy 2.4 no longer has.
     if not hasattr(np, "trapz"):
-        np.trapz = np.trapezoid
+        vars(np)["trapz"] = np.trapezoid
     from bm3d import bm3d
 
     denoise: Callable[[NDArray[np.float64], float | NDArray[np.float64]], Any] = bm3d

@@ -103,14 +103,14 @@ DAMAGES: dict[str, Damage] = {
         ("sld", "moments", "sld-pca-bm3d"),
     ),
     "tilted": Damage(
-        "offsets of 5 of 16 detectors, along lines that are tilted by 7.5 degrees",
-        lambda one: [Pattern(_times(5, one), 16, 7.5)],
-        ("sld", "moments"),
+        "offsets of 5 of 16 detectors, along rows tilted by 7.5 degrees, white noise of 5",
+        lambda one: [Pattern(_times(5, one), 16, 7.5), Noise(_times(5, one))],
+        ("sld", "moments", "sld-pca-bm3d"),
     ),
     "period2": Damage(
-        "even and odd rows that differ by 10",
-        lambda one: [Pattern(_times(5, one), 2)],
-        ("sld", "moments"),
+        "offsets of 5 of even and odd rows, white noise of 5",
+        lambda one: [Pattern(_times(5, one), 2), Noise(_times(5, one))],
+        ("sld", "moments", "sld-pca-bm3d"),
     ),
     "rows": Damage(
         "an offset of 15 and a gain of 1 % for each row",

@@ -65,7 +65,7 @@ def _solve_offsets(
         np.add.at(right, end, sign * weight * steps)
         for other, others in zip((-1, 1), ends, strict=True):
             np.add.at(normal, (end, others), sign * other * weight)
-    return np.linalg.solve(normal, right)
+    return np.asarray(np.linalg.solve(normal, right), dtype=np.float64)
 
 
 def match_moments(pixels: Floats, known: Knowledge) -> Floats:
