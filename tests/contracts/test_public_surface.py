@@ -31,7 +31,8 @@ COMMANDS = {
     "demo": "--out --scene",
     "deploy": "--api --limit --inbox --outbox --server --no-server --worker --no-worker --systemd",
     "evaluate": (
-        "--models --scenes --kept-out-by --sigmas --damage --peers --crop --side -o --output --nodata"
+        "--models --scenes --kept-out-by --sigmas --damage --peers --crop --side -o --output"
+        " --nodata"
     ),
     "inspect": f"{RESTORING} --json",
     "models": "",

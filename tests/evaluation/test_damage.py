@@ -9,7 +9,8 @@ from tests.support.rasters import noise, texture
 
 
 def scene(bands: int = 2, name: str = "a.tif") -> Reference:
-    pixels = texture(bands, 96, 100) + noise((bands, 96, 100), 3)
+    # Around 0, so that gains add little to offsets.
+    pixels = texture(bands, 96, 100) - 1000 + noise((bands, 96, 100), 3)
     valid = np.ones((96, 100), bool)
     valid[:4, :5] = False
     pixels[:, ~valid] = -1e6
@@ -88,7 +89,8 @@ def test_stripes_are_known():
     tilted = apply_damage("tilted", truth)
     assert tilted.known.detectors.max() == 15
     assert tilted.known.repeats
-    assert (apply_damage("period2", truth).known.detectors.T == np.arange(96) % 2).all()
+    even_odd = apply_damage("period2", truth).known.detectors
+    assert np.array_equal(even_odd, np.indices((96, 100))[0] % 2)
 
 
 def test_patterns_leave_the_brightness():
