@@ -11,7 +11,7 @@ from tests.support.rasters import noise, texture, write
 
 @pytest.fixture
 def scenes(tmp_path):
-    pixels = 1000 + texture(2, 64, 60) + noise((2, 64, 60), 3)
+    pixels = texture(2, 64, 60) - 700 + noise((2, 64, 60), 3)
     write(tmp_path / "one.tif", pixels.astype(np.uint16))
     return scenes_below([tmp_path / "one.tif"])
 
