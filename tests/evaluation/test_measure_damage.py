@@ -2,16 +2,19 @@ import math
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from geoae.catalog.sources import scenes_below
 from geoae.evaluation import measure_damage
 from geoae.evaluation.measure_damage import evaluate_damage, told_methods
-from tests.support.rasters import noise, texture, write
+from tests.support.rasters import noise, write
 
 
 @pytest.fixture
 def scenes(tmp_path):
-    pixels = texture(2, 64, 60) - 700 + noise((2, 64, 60), 3)
+    # Mostly calm, with strong objects that both bands share.
+    rough = ndimage.gaussian_filter(noise((1, 64, 60), 3.5), (0, 1.5, 1.5))
+    pixels = np.clip(1000 + 300 * rough**5 + noise((2, 64, 60), 3), 1, 65535)
     write(tmp_path / "one.tif", pixels.astype(np.uint16))
     return scenes_below([tmp_path / "one.tif"])
 
