@@ -25,6 +25,19 @@ def test_evaluate_takes_only_scenes_that_a_training_kept_out(geoae, tmp_path, mo
     assert kept_out == [["kept.tif"], None]
 
 
+def test_evaluate_takes_damage_or_noise(geoae, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        evaluation_run, "run_damage_evaluation", lambda *terms: given.append(terms[3:6])
+    )
+    damage = ("evaluate", "--scenes", "scenes", "--damage", "dead,rows")
+    assert geoae(*damage, "--side", "384", "--peers")[0] == 0
+    assert given == [("dead,rows", "all", 384)]
+    code, out, err = geoae(*damage, "--sigmas", "25")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert "give one" in err[0]
+
+
 def test_evaluate_hands_on_what_counts_as_nodata(geoae, monkeypatch):
     given = []
     monkeypatch.setattr(evaluation_run, "run_evaluation", lambda *terms: given.append(terms[-1]))

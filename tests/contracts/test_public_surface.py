@@ -30,7 +30,10 @@ COMMANDS = {
     "degrade": "SOURCE CONFIG -o --output --nodata --overwrite",
     "demo": "--out --scene",
     "deploy": "--api --limit --inbox --outbox --server --no-server --worker --no-worker --systemd",
-    "evaluate": "--models --scenes --kept-out-by --sigmas --peers --crop -o --output --nodata",
+    "evaluate": (
+        "--models --scenes --kept-out-by --sigmas --damage --peers --crop --side -o --output"
+        " --nodata"
+    ),
     "inspect": f"{RESTORING} --json",
     "models": "",
     "restore": f"{RESTORING} -o --output --overwrite --fresh --strict --report --quiet",

@@ -33,6 +33,17 @@ def test_no_noise_is_the_scene_itself(truth):
     assert np.array_equal(truth.noisy(0), truth.pixels)
 
 
+def test_eight_bits_are_the_span(truth, tmp_path):
+    levels = truth.eight_bits()
+    assert (levels.pixels.min(), levels.pixels.max()) == (0, 255)
+    unit = 255 * (truth.pixels - truth.low[:, None, None]) / truth.span[:, None, None]
+    assert np.abs(levels.pixels - np.clip(unit, 0, 255)).max() <= 0.5
+    levels.write(tmp_path / "out.tif", levels.pixels + 0.4)
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.dtypes == ("uint8", "uint8", "uint8")
+        assert np.array_equal(dataset.read(), levels.pixels)
+
+
 def test_clean_is_means_of_blocks(truth):
     clean = truth.clean()
     assert clean.pixels[:, 2, 3] == pytest.approx(truth.pixels[:, 8:12, 12:16].mean(axis=(1, 2)))
@@ -52,6 +63,10 @@ def test_what_is_invalid_is_declared(tmp_path):
     with rasterio.open(tmp_path / "noisy.tif") as dataset:
         assert np.array_equal(dataset.read_masks(1) != 0, truth.valid)
         assert dataset.dtypes == ("float32", "float32")
+    levels = truth.eight_bits()
+    levels.write(tmp_path / "levels.tif", levels.pixels)
+    with rasterio.open(tmp_path / "levels.tif") as dataset:
+        assert np.array_equal(dataset.read_masks(1) != 0, truth.valid)
 
 
 def test_a_scene_without_a_valid_pixel_is_said(tmp_path):

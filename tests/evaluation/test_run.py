@@ -6,7 +6,7 @@ import pytest
 
 from geoae import resources
 from geoae.errors import GeoaeError, OutputError, RecipeError
-from geoae.evaluation.run import run_evaluation
+from geoae.evaluation.run import run_damage_evaluation, run_evaluation
 from tests.support.logs import logged
 from tests.support.rasters import texture, write
 
@@ -68,6 +68,50 @@ def test_peers_without_their_packages_name_the_extra(scenes, tmp_path, monkeypat
         ran(scenes, tmp_path / "out", peers="all")
     with pytest.raises(RecipeError, match="known are ffdnet-gray"):
         ran(scenes, tmp_path / "out", peers="drunet")
+
+
+def damaged(scenes, out, damages, peers=None) -> list[str]:
+    with logged() as lines:
+        run_damage_evaluation("identity", [scenes], ["kept.tif"], damages, peers, 64, out)
+    return lines
+
+
+def test_figures_of_damage_are_written_and_told(scenes, tmp_path):
+    lines = damaged(scenes, tmp_path / "out", "dead,clean")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "figures.csv",
+        "figures.md",
+    ]
+    assert any("kept.tif dead identity" in line for line in lines)
+    text = (tmp_path / "out" / "figures.md").read_text()
+    assert "| dead | best-band (told) |" in text
+    assert "| clean | identity | (1 exact) |" in text
+
+
+@pytest.mark.parametrize(
+    ("damages", "peers", "words"),
+    [
+        ("stripes16", None, "--damage stripes16: did you mean stripes15"),
+        ("", None, "--damage : known are stripes15, "),
+        ("dead", "sld", "--peers sld: known for this damage are best-band, neighbours"),
+        ("clean", "sld", "--peers sld: there are none"),
+    ],
+)
+def test_unknown_damage_and_methods_are_refused(scenes, tmp_path, damages, peers, words):
+    with pytest.raises(RecipeError, match=words):
+        damaged(scenes, tmp_path / "out", damages, peers)
+    assert not (tmp_path / "out").exists()
+
+
+def test_methods_are_chosen_by_name_and_by_their_packages(scenes, tmp_path, monkeypatch):
+    find = resources.find_spec
+    monkeypatch.setattr(resources, "find_spec", lambda name: None if name == "bm3d" else find(name))
+    text = "\n".join(damaged(scenes, tmp_path / "out", "dead", "neighbours"))
+    assert "neighbours (told)" in text
+    assert "best-band" not in text
+    with pytest.raises(GeoaeError, match=r"needs bm3d: pip install 'geoae\[peers\]'"):
+        damaged(scenes, tmp_path / "out", "mixed", "all")
+    assert "fill-sld-pca-bm3d" not in "\n".join(damaged(scenes, tmp_path / "out", "mixed"))
 
 
 @pytest.mark.slow

@@ -101,6 +101,11 @@ def train(
     help="Noise in 255ths of a band's span; 0: a clean scene.",
 )
 @click.option(
+    "--damage",
+    metavar="A,B",
+    help="Known damage instead of noise, like stripes15,dead, beside methods that are told it.",
+)
+@click.option(
     "--peers",
     is_flag=False,
     flag_value="all",
@@ -109,6 +114,7 @@ def train(
 )
 @click.option(
     "--crop",
+    "--side",
     type=click.IntRange(16),
     default=512,
     show_default=True,
@@ -130,21 +136,30 @@ def evaluate(
     places: tuple[Path, ...],
     kept_out_by: Path | None,
     sigmas: str,
+    damage: str | None,
     peers: str | None,
     crop: int,
     out: Path,
     nodata: str | None,
 ) -> None:
-    """Measure models on scenes under known noise, which they are not told."""
+    """Measure models on scenes under known noise or damage, which they are not told."""
     from geoae.cli.console import print_log
-    from geoae.evaluation.run import run_evaluation
+    from geoae.errors import RecipeError
+    from geoae.evaluation import run
     from geoae.pipeline.job import Job
     from geoae.training.config import TrainConfig
 
     kept_out = TrainConfig.read(kept_out_by).validation if kept_out_by else None
     fill = Job.checked(source="", nodata=nodata).nodata
+    source = click.get_current_context().get_parameter_source("sigmas")
+    if damage is not None and source is not click.core.ParameterSource.DEFAULT:
+        raise RecipeError("--damage and --sigmas: give one; --damage has white10 to white50")
+    common = (peers, crop, out, fill)
     with print_log():
-        run_evaluation(models, places, kept_out, sigmas, peers, crop, out, fill)
+        if damage is None:
+            run.run_evaluation(models, places, kept_out, sigmas, *common)
+        else:
+            run.run_damage_evaluation(models, places, kept_out, damage, *common)
 
 
 @click.command()

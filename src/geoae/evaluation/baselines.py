@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BASELINES", "PACKAGES", "Baseline"]
+__all__ = ["BASELINES", "PACKAGES", "Baseline", "load_bm3d"]
 
 Units = NDArray[np.float32]
 # Noisy pixels (band, row, col) in 0..1 and the noise in the same unit to denoised pixels.
@@ -51,11 +51,19 @@ def ffdnet_rgb(noisy: Units, sigma: float) -> Units:
 
 def bm3d(noisy: Units, sigma: float) -> Units:
     """BM3D, band by band (Dabov, Foi, Katkovnik and Egiazarian, IEEE TIP 16(8), 2007)."""
-    import bm3d as package
+    denoise = load_bm3d()
+    return np.stack([denoise(band.astype(np.float64), sigma) for band in noisy]).astype(np.float32)
 
-    return np.stack([package.bm3d(band.astype(np.float64), sigma) for band in noisy]).astype(
-        np.float32
-    )
+
+def load_bm3d() -> Callable[[NDArray[np.float64], float | NDArray[np.float64]], Any]:
+    """Import BM3D, which takes an image and the deviation or the power spectrum of its noise."""
+    # bm3d 4.0.3 calls a name that numpy 2.4 no longer has.
+    if not hasattr(np, "trapz"):
+        vars(np)["trapz"] = np.trapezoid
+    from bm3d import bm3d
+
+    denoise: Callable[[NDArray[np.float64], float | NDArray[np.float64]], Any] = bm3d
+    return denoise
 
 
 def nl_means(noisy: Units, sigma: float) -> Units:

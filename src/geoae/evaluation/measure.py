@@ -15,11 +15,12 @@ from geoae.evaluation.metrics import ergas, psnr, spectral_angle, ssim
 from geoae.evaluation.reference import GREYS, Reference
 from geoae.pipeline.job import Job, ModelSpec
 from geoae.pipeline.prepare import load_restorer
+from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
 from geoae.types import Floats
 
-__all__ = ["Row", "evaluate"]
+__all__ = ["Row", "evaluate", "restore_file", "warm_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def evaluate(
     rows = []
     with tempfile.TemporaryDirectory(prefix="geoae-evaluate-") as folder:
         for model in models:
-            _warm_up(model, Path(folder))
+            warm_up(model, Path(folder))
         for name, path in scenes:
             whole = Reference.read(path, name, side, nodata)
             for sigma in sigmas:
@@ -111,21 +112,39 @@ def evaluate(
     return rows
 
 
-def _warm_up(model: str, folder: Path) -> None:
+def warm_up(model: str, folder: Path) -> None:
     """Run the model once and discard the result: its first pass prepares kernels."""
     pixels = np.random.default_rng(0).normal(100, 10, (1, 64, 64))
     truth = Reference.of("warm", pixels, np.ones((64, 64), bool), None, Affine.identity())
     truth.write(folder / "warm.tif", pixels)
-    _restore(model, folder / "warm.tif", folder / "warmed.tif")
+    restore_file(model, folder / "warm.tif", folder / "warmed.tif")
 
 
-def _restore(model: str, source: Path, target: Path) -> Path:
-    """Restore ``source``; return the path of the result, also where its check rejects it."""
+def restore_file(
+    model: str, source: Path, target: Path
+) -> tuple[Floats, float, RestoreReport | None]:
+    """Restore a file blindly, also where the check of the result rejects it.
+
+    Args:
+        model: shipped name or model folder.
+        source: file to restore.
+        target: file to write.
+
+    Returns:
+        The result ``(band, row, col)`` in DN, the seconds it took, and the run's report; no report
+        where the result is rejected.
+
+    """
+    job = Job(source=str(source), target=str(target), model=model, overwrite=True, fresh=True)
+    began = time.perf_counter()
+    report = None
     try:
-        run(Job(source=str(source), target=str(target), model=model, overwrite=True, fresh=True))
+        report = run(job)
     except RejectedError:
-        return target.with_name(f"{target.name}.rejected")
-    return target
+        target = target.with_name(f"{target.name}.rejected")
+    seconds = time.perf_counter() - began
+    with Scene.open(str(target)).reader() as reader:
+        return reader.dataset.read().astype(np.float64), seconds, report
 
 
 def _answers(
@@ -141,15 +160,12 @@ def _answers(
     noisy, target = folder / "noisy.tif", folder / "restored.tif"
     truth.write(noisy, given)
     for model in models:
-        began = time.perf_counter()
-        written = _restore(model, noisy, target)
-        seconds = time.perf_counter() - began
-        with Scene.open(str(written)).reader() as reader:
-            yield model, reader.dataset.read().astype(np.float64), seconds
+        restored, seconds, _ = restore_file(model, noisy, target)
+        yield model, restored, seconds
     for peer in peers if sigma else ():
         began = time.perf_counter()
-        restored = BASELINES[peer](truth.to_unit(given), sigma / GREYS)
-        yield peer, truth.to_dn(restored), time.perf_counter() - began
+        units = BASELINES[peer](truth.to_unit(given), sigma / GREYS)
+        yield peer, truth.to_dn(units), time.perf_counter() - began
 
 
 def _score(

@@ -1,6 +1,6 @@
 """Clean scenes to which noise of known strength is added."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +44,8 @@ class Reference:
     """Coordinate reference system, as rasterio gives it."""
     transform: Affine
     """Affine transform of the pixels."""
+    dtype: str = "float32"
+    """Type of the files that ``write`` writes: float32, or uint8."""
 
     @classmethod
     def of(
@@ -114,6 +116,14 @@ class Reference:
             )
         return self.of(self.name, pixels, valid, self.crs, self.transform @ Affine.scale(BLOCK))
 
+    def eight_bits(self) -> Self:
+        """Clip to the span, which becomes 0 to 255, and round; files are of uint8 then."""
+        span = np.where(self.span > 0, self.span, 1)[:, None, None]
+        units = (self.pixels - self.low[:, None, None]) / span
+        levels = np.rint(np.clip(units, 0, 1) * GREYS)
+        found = self.of(self.name, levels, self.valid, self.crs, self.transform)
+        return replace(found, dtype="uint8")
+
     def noisy(self, sigma: float) -> Floats:
         """Add white Gaussian noise of ``sigma`` 255ths of each band's span, neither clipped nor
         rounded.
@@ -122,8 +132,8 @@ class Reference:
         return self.pixels + noise * (sigma / GREYS) * self.span[:, None, None]
 
     def write(self, path: Path, pixels: Floats) -> None:
-        """Write pixels as a georeferenced float32 GeoTIFF; invalid ones are NaN, declared as
-        nodata.
+        """Write pixels as a georeferenced GeoTIFF. Invalid ones are NaN, declared as nodata; in a
+        file of uint8 a mask tells them.
 
         Args:
             path: file to write.
@@ -136,12 +146,22 @@ class Reference:
             "count": bands,
             "height": height,
             "width": width,
-            "dtype": "float32",
+            "dtype": self.dtype,
         }
-        nodata = None if self.valid.all() else np.nan
+        whole, levels = self.valid.all(), self.dtype == "uint8"
+        nodata = None if whole or levels else np.nan
+        if levels:
+            pixels = np.rint(np.clip(pixels, 0, GREYS))
         place = {"crs": self.crs, "transform": self.transform}
-        with SILENCE, rasterio.open(path, "w", nodata=nodata, **place, **profile) as dataset:
-            dataset.write(np.where(self.valid, pixels, np.nan).astype(np.float32))
+        with (
+            SILENCE,
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+            rasterio.open(path, "w", nodata=nodata, **place, **profile) as dataset,
+        ):
+            filled = pixels if levels else np.where(self.valid, pixels, np.nan)
+            dataset.write(filled.astype(self.dtype))
+            if levels and not whole:
+                dataset.write_mask(self.valid)
 
     def to_unit(self, pixels: Floats) -> NDArray[np.float32]:
         """Scale DN to 0..1 over the span; invalid pixels take the median of their band."""

@@ -7,23 +7,27 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 from geoae.evaluation.measure import Row
+from geoae.evaluation.measure_damage import DamageRow
 
-__all__ = ["as_markdown", "csv_of_rows", "draw"]
+__all__ = ["as_damage_markdown", "as_markdown", "csv_of_rows", "draw"]
+
+Kind = TypeVar("Kind", Row, DamageRow)
 
 
 @contextmanager
-def csv_of_rows(path: Path) -> Iterator[Callable[[Row], None]]:
-    """Open ``path`` as a table and yield a function that writes a row to it.
+def csv_of_rows(path: Path, kind: type[Kind]) -> Iterator[Callable[[Kind], None]]:
+    """Open ``path`` as a table of rows of one data class and yield a function that writes a row.
 
     Each row is flushed, so an evaluation that is interrupted keeps what it has measured.
     """
     with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(Row)])
+        table = csv.DictWriter(file, [field.name for field in fields(kind)])
         table.writeheader()
 
-        def write(row: Row) -> None:
+        def write(row: Kind) -> None:
             table.writerow(asdict(row))
             file.flush()
 
@@ -67,6 +71,41 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_damage_markdown(rows: Sequence[DamageRow]) -> str:
+    """Format the mean over the scenes of every figure, for each damage and contender.
+
+    The gain is over the told method that is best on the scene; positive is better than it.
+    """
+    names = ["stripes", "lost", "found", "false", "bias", "seconds"]
+    units = ["stripes", "lost pixels dB", "found", "false", "bias % of span", "seconds"]
+    heads = ["damage", "contender", "PSNR dB", "over best told dB", "SSIM", *units]
+    lines = [
+        "Means over the scenes. Stripes are in 255ths of a band's span, found is a share of the"
+        " lost rows, false a number of rows.",
+        "",
+        _line(heads),
+        _line(["---"] * len(heads)),
+    ]
+    best: dict[tuple[str, str], float] = {}
+    for row in rows:
+        if row.told:
+            place = (row.scene, row.damage)
+            best[place] = max(best.get(place, -math.inf), row.psnr)
+    for damage, contender in dict.fromkeys((row.damage, row.contender) for row in rows):
+        group = [row for row in rows if (row.damage, row.contender) == (damage, contender)]
+        gains = [row.psnr - best.get((row.scene, row.damage), math.nan) for row in group]
+        gain = _finite_mean(gains)
+        cells = [
+            _format_psnr([row.psnr for row in group]),
+            "" if math.isnan(gain) else f"{gain:+.2f}",
+            _format_figure(_mean(group, "ssim"), 4),
+            *(_format_figure(_mean(group, name), 2) for name in names),
+        ]
+        told = f"{contender} (told)" if group[0].told else contender
+        lines.append(_line([damage, told, *cells]))
+    return "\n".join(lines) + "\n"
+
+
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Plot the gain in PSNR over the noisy scene against noise, averaged over scenes.
 
@@ -102,9 +141,20 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _mean(rows: Sequence[Row], name: str) -> float:
-    values = [value for row in rows if math.isfinite(value := getattr(row, name))]
-    return fmean(values) if values else math.nan
+def _mean(rows: Sequence[Row] | Sequence[DamageRow], name: str) -> float:
+    return _finite_mean([getattr(row, name) for row in rows])
+
+
+def _finite_mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return fmean(finite) if finite else math.nan
+
+
+def _format_psnr(values: Sequence[float]) -> str:
+    """Format the mean of what is finite, and the number of scenes that came back exactly."""
+    exact = sum(value == math.inf for value in values)
+    mean = _format_figure(_finite_mean(values), 2)
+    return f"{mean} ({exact} exact)".strip() if exact else mean
 
 
 def _format_figure(value: float, digits: int) -> str:

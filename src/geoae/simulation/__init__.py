@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from geoae.errors import RecipeError
+from geoae.simulation.compression import Jpeg, Jpeg2000
 from geoae.simulation.correlated import Correlated
 from geoae.simulation.detector import DeadLines, DeadPixels, Stripes
 from geoae.simulation.noise import (
@@ -37,6 +38,8 @@ __all__ = [
     "Degradation",
     "Gaussian",
     "Haze",
+    "Jpeg",
+    "Jpeg2000",
     "LowContrast",
     "PoissonGaussian",
     "Quantisation",
@@ -81,6 +84,8 @@ DEGRADATIONS: dict[str, type[Degradation]] = {
     "blur": Blur,
     "speckle": Speckle,
     "quantisation": Quantisation,
+    "jpeg": Jpeg,
+    "jpeg2000": Jpeg2000,
     "low-contrast": LowContrast,
     "haze": Haze,
 }

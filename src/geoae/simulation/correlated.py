@@ -11,7 +11,7 @@ from geoae.simulation.noise import refuse_negative
 from geoae.simulation.parameters import PerBand, per_band, require
 from geoae.types import Floats
 
-__all__ = ["RANDOM", "Correlated", "draw_kernel"]
+__all__ = ["RANDOM", "Correlated", "Kernel", "draw_kernel", "draw_noise"]
 
 # The name of a kernel that is drawn at random.
 RANDOM = "random"
@@ -52,11 +52,8 @@ class Correlated:
         """Return noisy ``pixels`` ``(band, row, col)``."""
         mean, variance = self.moments(pixels)
         height, width = pixels.shape[1:]
-        noise = np.empty(pixels.shape)
-        for band, (rows, cols) in enumerate(self._kernels(pixels)):
-            source = rng.standard_normal((rows.points(height), cols.points(width)))
-            noise[band] = cols(rows(source, height, 0), width, 1)
-        return mean + np.sqrt(variance) * noise
+        noise = [draw_noise(kernel, height, width, rng) for kernel in self._kernels(pixels)]
+        return mean + np.sqrt(variance) * np.stack(noise)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
         """Return the signal itself, and the variance given above."""
@@ -81,6 +78,24 @@ class Correlated:
         if self.kernel != RANDOM:
             return [KERNELS[self.kernel]] * len(pixels)
         return [draw_kernel(np.random.default_rng(int(seed))) for seed in seeds]
+
+
+def draw_noise(kernel: Kernel, height: int, width: int, rng: np.random.Generator) -> Floats:
+    """Draw white noise, resample and filter it.
+
+    Args:
+        kernel: what is done along the rows' axis, and along the columns' axis.
+        height: rows of the result.
+        width: columns of the result.
+        rng: source of random numbers.
+
+    Returns:
+        Noise of variance 1, ``(height, width)``.
+
+    """
+    rows, cols = kernel
+    source = rng.standard_normal((rows.points(height), cols.points(width)))
+    return cols(rows(source, height, 0), width, 1)
 
 
 def draw_kernel(rng: np.random.Generator) -> Kernel:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoae.simulation.parameters import PerBand, per_band, require
 from geoae.types import Floats
@@ -70,6 +71,12 @@ class Stripes:
         )
         sigma, spread = per_band("sigma", self.sigma, pixels), per_band("gain", self.gain, pixels)
         return pixels + spread * gain * pixels + sigma * offset
+
+    def number_detectors(self, pixels: Floats) -> NDArray[np.intp]:
+        """Return the number of each pixel's detector, from 0 on, ``(row, col)``."""
+        lines = np.indices(pixels.shape[1:])[across_axis(self.axis) - 1]
+        numbers: NDArray[np.intp] = lines % (self.detectors or lines.max() + 1)
+        return numbers
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
         """Return the signal itself, and the variance given above."""

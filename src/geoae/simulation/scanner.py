@@ -45,22 +45,22 @@ class TiltedStripes:
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Return striped ``pixels`` ``(band, row, col)``."""
-        lines = self._lines(pixels)
-        number = self.detectors or int(lines.max()) + 1
+        numbers = self.number_detectors(pixels)
+        detectors = self.detectors or int(numbers.max()) + 1
         offset, gain = (
-            rng.standard_normal((len(pixels), number))[:, lines % number]
-            for _ in ("offset", "gain")
+            rng.standard_normal((len(pixels), detectors))[:, numbers] for _ in ("offset", "gain")
         )
         sigma, spread = per_band("sigma", self.sigma, pixels), per_band("gain", self.gain, pixels)
         return pixels + spread * gain * pixels + sigma * offset
 
-    def _lines(self, pixels: Floats) -> NDArray[np.intp]:
-        """Return the number of each pixel's line, from 0 on, ``(row, col)``."""
+    def number_detectors(self, pixels: Floats) -> NDArray[np.intp]:
+        """Return the number of each pixel's detector, from 0 on, ``(row, col)``."""
         rows, cols = np.indices(pixels.shape[1:])
         along, across = (rows, cols) if self.axis == "column" else (cols, rows)
         lines = across - np.rint(np.tan(np.radians(self.angle)) * along).astype(np.intp)
-        first: NDArray[np.intp] = lines - lines.min()
-        return first
+        lines -= lines.min()
+        numbers: NDArray[np.intp] = lines % (self.detectors or lines.max() + 1)
+        return numbers
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
         """Return the signal itself, and the variance given above."""
