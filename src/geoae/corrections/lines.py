@@ -90,6 +90,8 @@ class LineSums:
     width: int
     levels: bool = False
     """Whether sums with the signal are kept, too, for gains."""
+    enough: int = 4 * BLOCK * GROUPS
+    """Positions along lines that are enough: of longer lines, evenly spread blocks count."""
     total: Floats = field(init=False)
     """Sums of weighted differences, ``(group, component, line)``; the last line has none."""
     weight: Floats = field(init=False)
@@ -113,6 +115,11 @@ class LineSums:
     def length(self) -> int:
         """Pixels along the lines of the scene."""
         return self.height if self.direction.axis == "column" else self.width
+
+    @property
+    def every(self) -> int:
+        """Every how many blocks of positions along the lines one counts."""
+        return max(self.length // self.enough, 1)
 
     def add(self, strip: Strip, pixels: Array) -> None:
         """Add a strip.
@@ -148,8 +155,11 @@ class LineSums:
             count = usable.shape[1] if whole else usable.sum(axis=1)
             self.count[:, across : across + usable.shape[2]] += count
             return
-        for place, line in enumerate(self._lines(along, usable.shape[1], across)):
-            self.count[:, line : line + usable.shape[2]] += usable[:, place]
+        lines = self._lines(along, usable.shape[1], across)
+        starts = np.flatnonzero(np.diff(lines, prepend=lines[0] - 1))
+        counts = np.add.reduceat(usable, starts, axis=1, dtype=np.int64)
+        for place, line in enumerate(lines[starts]):
+            self.count[:, line : line + usable.shape[2]] += counts[:, place]
 
     def _lines(self, along: int, length: int, across: int) -> NDArray[np.intp]:
         """Return the line of position ``across`` at ``length`` positions from ``along`` on."""
@@ -163,7 +173,9 @@ class LineSums:
             low, high = max(start, edges[group]), min(stop, edges[group + 1])
             pieces = max(-(-(high - low) // BLOCK), 0)
             bounds = np.linspace(low, high, pieces + 1).astype(int).tolist() if pieces else []
-            yield from ((a, b, group) for a, b in pairwise(bounds))
+            for first, end in pairwise(bounds):
+                if (first + end) // 2 // BLOCK % self.every == 0:
+                    yield first, end, group
 
     def _add_block(
         self, values: Array, valid: Mask | None, along: int, across: int, group: int

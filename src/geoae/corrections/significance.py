@@ -37,7 +37,7 @@ AROUND = np.array([-6.0, -5.0, -4.0, -3.0, -2.5, 2.5, 3.0, 4.0, 5.0, 6.0])
 # Shifts that are tried between parts of the lines, in lines.
 FARTHEST, FINEST = 0.8, 0.005
 # Profiles are padded to so many times their length, for a spectrum at any frequency.
-PADDED = 8
+PADDED = 4
 # Evidence that the best of many patterns may have by chance, and the detectors that stripes
 # without a period count for.
 CHANCE, WITHOUT_PERIOD = 3.0, 20.0
@@ -268,8 +268,11 @@ def shared_energy(total: Floats, weight: Floats, scale: tuple[Floats, Floats]) -
         scale: total and weight that set where values are clipped.
 
     """
-    _, usable, middle, deviation = _standardise(*scale)
-    mean = (total / np.maximum(weight, 1e-30) - middle) / deviation
+    _, usable, _, deviation = _standardise(*scale)
+    # Even and odd lines have two middles: that of all is not that of what they leave.
+    mean = total / np.maximum(weight, 1e-30)
+    middle = np.median(mean[..., usable], axis=-1, keepdims=True) if usable.any() else 0.0
+    mean = (mean - middle) / deviation
     clipped = np.clip(mean, -CLIP, CLIP) * usable
     return float(np.square(clipped.sum(axis=0)).sum() - np.square(clipped).sum())
 

@@ -42,11 +42,13 @@ LEFT = 0.97
 # Harmonics of a pattern count beyond so many times their power at other periods, so many cycles
 # over all lines away.
 AGREE, BESIDE = 2.0, (-5.0, -4.0, -3.0, -2.0, 2.0, 3.0, 4.0, 5.0)
-# A shorter period is preferred where it leaves no more than this beyond the best.
-COMPARABLE = 0.02
+# A shorter period is preferred where it explains this part of what the best one does.
+COMPARABLE = 0.85
+# Positions along lines that tell whether there are stripes.
+FIRST = 1024
 # By how many lines stripes may move over their length; those that seem upright mostly are. In so
 # many more passes a tilt is made exact.
-DRIFT, DRIFT_UPRIGHT, PASSES = 0.25, 0.5, 2
+DRIFT, DRIFT_UPRIGHT, PASSES = 0.05, 0.5, 2
 AXES: tuple[Axis, Axis] = ("column", "row")
 
 
@@ -68,11 +70,6 @@ class Stripes:
     """Lines after which the detectors repeat; None where each line has its own."""
     score: Score
     """The evidence."""
-
-    @property
-    def strength(self) -> float:
-        """Variance of the offsets of all bands in DN squared."""
-        return float(self.offsets.var(axis=1).sum())
 
     @property
     def halo(self) -> int:
@@ -143,7 +140,7 @@ def plan_stripes(
         model = fit_model(block.values, block.inside, axis)
         tilted = find_tilts(block.values, block.inside, axis, model)
         for direction in (Direction(axis), *tilted):
-            sums.append(LineSums(direction, model, height, width))
+            sums.append(LineSums(direction, model, height, width, enough=FIRST))
     _sum_up(strips, clean, sums)
     found = [_best([one for one in sums if one.direction.axis == axis]) for axis in AXES]
     for _ in range(PASSES):
@@ -198,9 +195,22 @@ def _sum_up(strips: Strips, clean: Callable[[Strip], Array], sums: list[LineSums
 
 
 def _best(options: list[LineSums]) -> tuple[LineSums, tuple[Stripes, ...]]:
-    """Return the direction whose stripes are strongest: they may show at other tilts, too."""
-    planned = [(sums, _plan(sums)) for sums in options]
-    return max(planned, key=lambda some: sum(stripes.strength for stripes in some[1]))
+    """Return the direction whose stripes explain most: they may show at other tilts, too."""
+    return max(((sums, _plan(sums)) for sums in options), key=_explained)
+
+
+def _explained(option: tuple[LineSums, tuple[Stripes, ...]]) -> float:
+    """Return by how much stripes reduce the weighted squares of the differences of lines."""
+    sums, planned = option
+    lines = np.arange(sums.count.shape[1])
+    offsets = np.zeros(sums.count.shape)
+    for some in planned:
+        period = some.period
+        where = lines if period is None else phases(lines, period, some.offsets.shape[1])
+        offsets += some.offsets[:, where]
+    step = sums.model.rotation @ np.diff(offsets, axis=1)
+    total, weight = sums.total.sum(axis=0)[:, :-1], sums.weight.sum(axis=0)[:, :-1]
+    return float((2 * total * step - weight * np.square(step)).sum())
 
 
 def _better(
@@ -208,19 +218,25 @@ def _better(
 ) -> tuple[LineSums, tuple[Stripes, ...]]:
     """Return what the better tilt gives, unless that is worse."""
     after = _best([turned])
-    return max(before, after, key=lambda some: sum(stripes.strength for stripes in some[1]))
+    if after[1] and before[0].every > turned.every:
+        return after
+    return max(before, after, key=_explained)
 
 
 def _turn(sums: LineSums, planned: tuple[Stripes, ...]) -> LineSums | None:
-    """Return empty sums for a better tilt; None where there are no stripes or it is exact."""
+    """Return empty sums for a better tilt and of more of the scene.
+
+    None where there are no stripes, or neither would change.
+    """
     if not planned:
         return None
     drift = find_drift(Profiles.of(sums.total, sums.weight)) * GROUPS
-    if abs(drift) < (DRIFT if sums.direction.slope else DRIFT_UPRIGHT):
-        return None
-    slope = sums.direction.slope + drift / sums.length
-    direction = Direction(sums.direction.axis, slope)
-    return LineSums(direction, sums.model, sums.height, sums.width)
+    direction = sums.direction
+    if abs(drift) >= (DRIFT if direction.slope else DRIFT_UPRIGHT):
+        direction = Direction(direction.axis, direction.slope + drift / sums.length)
+    turned = LineSums(direction, sums.model, sums.height, sums.width)
+    exact = direction == sums.direction and turned.every == sums.every
+    return None if exact else turned
 
 
 def _plan(sums: LineSums) -> tuple[Stripes, ...]:
@@ -254,7 +270,7 @@ def _plan_period(sums: LineSums) -> Stripes | None:
         return None
     # Multiples of a period explain as much: the shortest that does is the one.
     _, period, detectors, score, offsets = next(
-        some for some in fitted if some[0] <= least + COMPARABLE
+        some for some in fitted if 1 - some[0] >= COMPARABLE * (1 - least)
     )
     lines = phases(np.arange(sums.count.shape[1]), period, detectors)
     offsets -= _mean_offset(offsets[:, lines], sums.count) * (offsets != 0).any(axis=1)[:, None]
