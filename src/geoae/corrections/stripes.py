@@ -36,6 +36,8 @@ GAINS = 50.0
 BAND = 2.5
 # Weaker stripes, in deviations of what neighbours along lines differ by, cannot be seen.
 WEAKEST = 0.05
+# Tilted ones that do not repeat: roads and fields run at any tilt.
+WEAKEST_TILTED = 0.1
 # A pattern leaves at most this part of what the parts of lines share: rows of fields or houses
 # are no pattern, although they have harmonics.
 LEFT = 0.97
@@ -46,9 +48,10 @@ AGREE, BESIDE = 2.0, (-5.0, -4.0, -3.0, -2.0, 2.0, 3.0, 4.0, 5.0)
 COMPARABLE = 0.85
 # Positions along lines that tell whether there are stripes.
 FIRST = 1024
-# By how many lines stripes may move over their length; those that seem upright mostly are. In so
-# many more passes a tilt is made exact.
-DRIFT, DRIFT_UPRIGHT, PASSES = 0.05, 0.5, 2
+# Stripes that seem upright mostly are, unless they move by so many lines over their length.
+DRIFT_UPRIGHT = 0.5
+# In further passes a tilt is made exact, to so many lines over the length of the stripes.
+SPREADS = (0.3, 0.1)
 AXES: tuple[Axis, Axis] = ("column", "row")
 
 
@@ -143,16 +146,14 @@ def plan_stripes(
             sums.append(LineSums(direction, model, height, width, enough=FIRST))
     _sum_up(strips, clean, sums)
     found = [_best([one for one in sums if one.direction.axis == axis]) for axis in AXES]
-    for _ in range(PASSES):
-        turned = [_turn(*some) for some in found]
-        again = [some for some in turned if some is not None]
+    for spread in SPREADS:
+        turned = [_turn(*some, spread) for some in found]
+        again = [one for some in turned for one in some]
         if not again:
             break
         _sum_up(strips, clean, again)
-        found = [
-            some if other is None else _better(some, other)
-            for some, other in zip(found, turned, strict=True)
-        ]
+        found = [_better(some, other) for some, other in zip(found, turned, strict=True)]
+    found = _see_more(strips, clean, found)
     return tuple(
         stripes for sums, planned in found for stripes in _add_gains(strips, clean, sums, planned)
     )
@@ -214,29 +215,55 @@ def _explained(option: tuple[LineSums, tuple[Stripes, ...]]) -> float:
 
 
 def _better(
-    before: tuple[LineSums, tuple[Stripes, ...]], turned: LineSums
+    before: tuple[LineSums, tuple[Stripes, ...]], turned: list[LineSums]
 ) -> tuple[LineSums, tuple[Stripes, ...]]:
-    """Return what the better tilt gives, unless that is worse."""
-    after = _best([turned])
-    if after[1] and before[0].every > turned.every:
-        return after
-    return max(before, after, key=_explained)
+    """Return what the best tilt gives."""
+    return max(before, _best(turned), key=_explained) if turned else before
 
 
-def _turn(sums: LineSums, planned: tuple[Stripes, ...]) -> LineSums | None:
-    """Return empty sums for a better tilt and of more of the scene.
+def _see_more(
+    strips: Strips,
+    clean: Callable[[Strip], Array],
+    found: list[tuple[LineSums, tuple[Stripes, ...]]],
+) -> list[tuple[LineSums, tuple[Stripes, ...]]]:
+    """Plan once more from more of a large scene, where there seem to be stripes."""
+    whole = [LineSums(sums.direction, sums.model, sums.height, sums.width) for sums, _ in found]
+    chosen = [
+        bool(planned) and more.every < sums.every
+        for more, (sums, planned) in zip(whole, found, strict=True)
+    ]
+    if not any(chosen):
+        return found
+    _sum_up(strips, clean, [more for more, sought in zip(whole, chosen, strict=True) if sought])
+    return [
+        (more, _plan(more)) if sought else before
+        for more, sought, before in zip(whole, chosen, found, strict=True)
+    ]
 
-    None where there are no stripes, or neither would change.
+
+def _turn(sums: LineSums, planned: tuple[Stripes, ...], spread: float) -> list[LineSums]:
+    """Return empty sums for tilts that may be better.
+
+    Args:
+        sums: sums of a direction.
+        planned: its stripes.
+        spread: by how many lines over their length tilts beside the best estimate differ.
+
+    Returns:
+        Nothing where there are no stripes.
+
     """
     if not planned:
-        return None
+        return []
     drift = find_drift(Profiles.of(sums.total, sums.weight)) * GROUPS
     direction = sums.direction
-    if abs(drift) >= (DRIFT if direction.slope else DRIFT_UPRIGHT):
-        direction = Direction(direction.axis, direction.slope + drift / sums.length)
-    turned = LineSums(direction, sums.model, sums.height, sums.width)
-    exact = direction == sums.direction and turned.every == sums.every
-    return None if exact else turned
+    turns: set[float] = set()
+    if direction.slope:
+        turns = {-spread, spread, drift - spread, drift, drift + spread} - {0.0}
+    elif abs(drift) >= DRIFT_UPRIGHT:
+        turns = {drift}
+    slopes = [direction.slope + turn / sums.length for turn in sorted(turns)]
+    return [replace(sums, direction=Direction(direction.axis, slope)) for slope in slopes]
 
 
 def _plan(sums: LineSums) -> tuple[Stripes, ...]:
@@ -326,7 +353,9 @@ def _plan_lines(sums: LineSums) -> Stripes | None:
         return None
     offsets, deviation = line_offsets(sums)
     striped = score_bands(profiles, sums.model.back) >= BAND
-    striped &= deviation >= WEAKEST * sums.model.detail
+    weakest = WEAKEST_TILTED if sums.direction.slope else WEAKEST
+    strength = offsets.std(axis=1) if sums.direction.slope else deviation
+    striped &= strength >= weakest * sums.model.detail
     if not striped.any():
         return None
     offsets = (offsets - _mean_offset(offsets, sums.count)) * striped[:, None]
