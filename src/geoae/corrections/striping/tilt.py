@@ -5,23 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from geoae.corrections.lines import (
-    GROUPS,
-    TOLERANCE,
-    Axis,
-    Direction,
-    SceneModel,
-    local_variance,
-    orient,
-)
-from geoae.corrections.significance import (
+from geoae.corrections.lines import Axis, Direction, SceneModel, local_variance, orient
+from geoae.corrections.striping.profiles import Profiles
+from geoae.corrections.striping.significance import (
     PERIODS,
     WITHOUT_PERIOD,
-    Profiles,
     Score,
     score_lines,
     score_periods,
 )
+from geoae.corrections.striping.sums import GROUPS, TOLERANCE
 from geoae.types import Array, Mask, Pixels
 
 __all__ = ["STEEPEST", "candidate_periods", "find_tilts"]
