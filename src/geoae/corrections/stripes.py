@@ -1,121 +1,30 @@
 """Stripes: offsets of detectors, along columns or rows or tilted, repeating or not."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
 
 from geoae.corrections.correction import Strip, Strips
-from geoae.corrections.gains import fold_gains, separate_bands
-from geoae.corrections.lines import GROUPS, Axis, Direction, LineSums, orient
+from geoae.corrections.lines import Axis, Direction
 from geoae.corrections.model import Block, fit_model
-from geoae.corrections.offsets import fold_offsets, line_offsets, phases
-from geoae.corrections.significance import (
-    Profiles,
-    Score,
-    find_drift,
-    score_bands,
-    score_lines,
-    score_periods,
-    shared_energy,
-)
-from geoae.corrections.tilt import candidate_periods, find_tilts
+from geoae.corrections.striping.fitting import Stripes, explained, fit_lines, fit_stripes
+from geoae.corrections.striping.gains import fold_gains, separate_bands
+from geoae.corrections.striping.profiles import Profiles, find_drift
+from geoae.corrections.striping.sums import GROUPS, LineSums
+from geoae.corrections.striping.tilt import find_tilts
 from geoae.tiling.window import Window
-from geoae.types import Array, Floats, Mask, Pixels
+from geoae.types import Array
 
 __all__ = ["Stripes", "plan_stripes"]
 
-# Evidence that makes stripes, in sampling errors, of all lines and of the lesser half of them.
-LINES = (5.0, 2.5)
-PERIODS = (6.0, 3.0)
-TILTED = (8.0, 3.5)
 # Patterns of less evidence are too weak for gains.
 GAINS = 50.0
-# A band has stripes of its own from this evidence on.
-BAND = 2.5
-# Weaker stripes, in deviations of what neighbours along lines differ by, cannot be seen.
-WEAKEST = 0.05
-# A pattern leaves at most this part of what the parts of lines share: rows of fields or houses
-# are no pattern, although they have harmonics.
-LEFT = 0.97
-# Harmonics of a pattern count beyond so many times their power at other periods, so many cycles
-# over all lines away.
-AGREE, BESIDE = 2.0, (-5.0, -4.0, -3.0, -2.0, 2.0, 3.0, 4.0, 5.0)
-# A shorter period is preferred where it leaves no more than this beyond the best.
-COMPARABLE = 0.02
-# By how many lines stripes may move over their length; those that seem upright mostly are. In so
-# many more passes a tilt is made exact.
-DRIFT, DRIFT_UPRIGHT, PASSES = 0.25, 0.5, 2
+# Positions along lines that tell whether there are stripes.
+FIRST = 1024
+# Stripes that seem upright mostly are, unless they move by so many lines over their length.
+DRIFT_UPRIGHT = 0.5
+# In further passes a tilt is made exact, to so many lines over the length of the stripes.
+SPREADS = (0.3, 0.1)
 AXES: tuple[Axis, Axis] = ("column", "row")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Stripes:
-    """An offset for each line, subtracted from all of its pixels."""
-
-    direction: Direction
-    """Course of the lines."""
-    first: int
-    """Minus the number of the first line."""
-    offsets: Floats
-    """Offsets in DN, ``(band, line)`` or ``(band, detector)``."""
-    gains: Floats
-    """Relative gains less one, of the same shape."""
-    level: Floats
-    """Signal of each band in DN at which a gain makes no difference, ``(band,)``."""
-    period: float | None
-    """Lines after which the detectors repeat; None where each line has its own."""
-    score: Score
-    """The evidence."""
-
-    @property
-    def strength(self) -> float:
-        """Variance of the offsets of all bands in DN squared."""
-        return float(self.offsets.var(axis=1).sum())
-
-    @property
-    def halo(self) -> int:
-        """Pixels of other places that are needed: none."""
-        return 0
-
-    def apply(self, pixels: Pixels, mask: Mask | None, window: Window) -> Pixels:
-        """Subtract the offsets; see ``Correction.apply``."""
-        axis = self.direction.axis
-        rows = np.arange(window.row, window.stop_row)
-        cols = np.arange(window.col, window.stop_col)
-        along, across = (rows, cols) if axis == "column" else (cols, rows)
-        if self.direction.slope == 0:
-            along = along[:1]
-        lines = across - self.direction.shift(along)[:, None] + self.first
-        if self.period is not None:
-            lines = phases(lines, self.period, self.offsets.shape[1])
-        removed = orient(axis, self.offsets.astype(pixels.dtype)[:, lines])
-        if self.gains.any():
-            gains = orient(axis, self.gains.astype(pixels.dtype)[:, lines])
-            level = self.level.astype(pixels.dtype)[:, None, None]
-            removed = (removed + gains * (pixels - level)) / (1 + gains)
-        corrected: Pixels = pixels - removed
-        return corrected if mask is None else np.where(mask, corrected, pixels)
-
-    def describe(self) -> str:
-        """Say in one line what is subtracted and why."""
-        direction, deviation = self.direction, self.offsets.std(axis=1)
-        course = f"along {direction.axis}s"
-        if direction.slope:
-            angle = np.degrees(np.arctan(direction.slope))
-            course = f"tilted by {angle:.2f} degrees against {direction.axis}s"
-        pattern = "" if self.period is None else f", every {self.period:.4g} lines"
-        bands = np.flatnonzero(deviation > 0)
-        gains = ""
-        if self.gains.any():
-            gains = f", and gains of {100 * self.gains.std(axis=1).max():.2g} %"
-        return (
-            f"stripes {course}{pattern}: offsets of {deviation[bands].min():.3g} to"
-            f" {deviation[bands].max():.3g} DN (standard deviation){gains} removed in"
-            f" {len(bands)} of {len(deviation)} bands; evidence {self.score.whole:.0f} sampling"
-            " errors, at least 5 required"
-        )
 
 
 def plan_stripes(
@@ -143,19 +52,17 @@ def plan_stripes(
         model = fit_model(block.values, block.inside, axis)
         tilted = find_tilts(block.values, block.inside, axis, model)
         for direction in (Direction(axis), *tilted):
-            sums.append(LineSums(direction, model, height, width))
+            sums.append(LineSums(direction, model, height, width, enough=FIRST))
     _sum_up(strips, clean, sums)
     found = [_best([one for one in sums if one.direction.axis == axis]) for axis in AXES]
-    for _ in range(PASSES):
-        turned = [_turn(*some) for some in found]
-        again = [some for some in turned if some is not None]
+    for spread in SPREADS:
+        turned = [_turn(*some, spread) for some in found]
+        again = [one for some in turned for one in some]
         if not again:
             break
         _sum_up(strips, clean, again)
-        found = [
-            some if other is None else _better(some, other)
-            for some, other in zip(found, turned, strict=True)
-        ]
+        found = [_better(some, other) for some, other in zip(found, turned, strict=True)]
+    found = _see_more(strips, clean, found)
     return tuple(
         stripes for sums, planned in found for stripes in _add_gains(strips, clean, sums, planned)
     )
@@ -185,7 +92,7 @@ def _add_gains(
 
     again = LineSums(direction, sums.model, height, width)
     _sum_up(strips, remove_pattern, [again])
-    single = _plan_lines(again)
+    single = fit_lines(again)
     return (pattern,) if single is None else (pattern, single)
 
 
@@ -198,127 +105,57 @@ def _sum_up(strips: Strips, clean: Callable[[Strip], Array], sums: list[LineSums
 
 
 def _best(options: list[LineSums]) -> tuple[LineSums, tuple[Stripes, ...]]:
-    """Return the direction whose stripes are strongest: they may show at other tilts, too."""
-    planned = [(sums, _plan(sums)) for sums in options]
-    return max(planned, key=lambda some: sum(stripes.strength for stripes in some[1]))
+    """Return the direction whose stripes explain most: they may show at other tilts, too."""
+    return max(((sums, fit_stripes(sums)) for sums in options), key=explained)
 
 
 def _better(
-    before: tuple[LineSums, tuple[Stripes, ...]], turned: LineSums
+    before: tuple[LineSums, tuple[Stripes, ...]], turned: list[LineSums]
 ) -> tuple[LineSums, tuple[Stripes, ...]]:
-    """Return what the better tilt gives, unless that is worse."""
-    after = _best([turned])
-    return max(before, after, key=lambda some: sum(stripes.strength for stripes in some[1]))
+    """Return what the best tilt gives."""
+    return max(before, _best(turned), key=explained) if turned else before
 
 
-def _turn(sums: LineSums, planned: tuple[Stripes, ...]) -> LineSums | None:
-    """Return empty sums for a better tilt; None where there are no stripes or it is exact."""
-    if not planned:
-        return None
-    drift = find_drift(Profiles.of(sums.total, sums.weight)) * GROUPS
-    if abs(drift) < (DRIFT if sums.direction.slope else DRIFT_UPRIGHT):
-        return None
-    slope = sums.direction.slope + drift / sums.length
-    direction = Direction(sums.direction.axis, slope)
-    return LineSums(direction, sums.model, sums.height, sums.width)
+def _see_more(
+    strips: Strips,
+    clean: Callable[[Strip], Array],
+    found: list[tuple[LineSums, tuple[Stripes, ...]]],
+) -> list[tuple[LineSums, tuple[Stripes, ...]]]:
+    """Plan once more from more of a large scene, where there seem to be stripes."""
+    whole = [LineSums(sums.direction, sums.model, sums.height, sums.width) for sums, _ in found]
+    chosen = [
+        bool(planned) and more.every < sums.every
+        for more, (sums, planned) in zip(whole, found, strict=True)
+    ]
+    if not any(chosen):
+        return found
+    _sum_up(strips, clean, [more for more, sought in zip(whole, chosen, strict=True) if sought])
+    return [
+        (more, fit_stripes(more)) if sought else before
+        for more, sought, before in zip(whole, chosen, found, strict=True)
+    ]
 
 
-def _plan(sums: LineSums) -> tuple[Stripes, ...]:
-    """Plan the stripes of one direction: a repeating pattern, and what is left of single lines."""
-    repeating = _plan_period(sums)
-    rest = sums
-    if repeating is not None and repeating.period is not None:
-        rest = _subtract(sums, repeating.period, repeating.offsets)
-    single = _plan_lines(rest)
-    return tuple(some for some in (repeating, single) if some is not None)
+def _turn(sums: LineSums, planned: tuple[Stripes, ...], spread: float) -> list[LineSums]:
+    """Return empty sums for tilts that may be better.
 
+    Args:
+        sums: sums of a direction.
+        planned: its stripes.
+        spread: by how many lines over their length tilts beside the best estimate differ.
 
-def _is_enough(score: Score, needed: tuple[float, float]) -> bool:
-    return score.whole >= needed[0] and score.least >= needed[1]
+    Returns:
+        Nothing where there are no stripes.
 
-
-def _plan_period(sums: LineSums) -> Stripes | None:
-    profiles = Profiles.of(sums.total, sums.weight)
-    slope = sums.direction.slope
-    candidates = candidate_periods(slope, int(profiles.usable.sum()))
-    scores = score_periods(profiles, [period for period, _ in candidates])
-    needed = TILTED if slope else PERIODS
-    fitted = []
-    for (period, detectors), score in zip(candidates, scores, strict=True):
-        if _is_enough(score, needed):
-            offsets = _shrink(sums, period, detectors)
-            offsets *= (offsets.std(axis=1) >= WEAKEST * sums.model.detail)[:, None]
-            fitted.append((_remainder(sums, period, offsets), period, detectors, score, offsets))
-    least = min((left for left, *_ in fitted), default=1.0)
-    if least > LEFT:
-        return None
-    # Multiples of a period explain as much: the shortest that does is the one.
-    _, period, detectors, score, offsets = next(
-        some for some in fitted if some[0] <= least + COMPARABLE
-    )
-    lines = phases(np.arange(sums.count.shape[1]), period, detectors)
-    offsets -= _mean_offset(offsets[:, lines], sums.count) * (offsets != 0).any(axis=1)[:, None]
-    return _make(sums, offsets, period, score)
-
-
-def _remainder(sums: LineSums, period: float, offsets: Floats) -> float:
-    """Return the part of what the parts of lines share that a pattern leaves."""
-    scale, rest = (sums.total, sums.weight), _subtract(sums, period, offsets)
-    whole = shared_energy(*scale, scale)
-    return shared_energy(rest.total, rest.weight, scale) / whole if whole > 0 else 1.0
-
-
-def _make(sums: LineSums, offsets: Floats, period: float | None, score: Score) -> Stripes:
-    first, none = sums.direction.first(sums.length), np.zeros_like(offsets)
-    return Stripes(sums.direction, first, offsets, none, np.zeros(len(offsets)), period, score)
-
-
-def _shrink(sums: LineSums, period: float, detectors: int) -> Floats:
-    """Estimate the offsets of a pattern, and shrink each harmonic by what the scene brings.
-
-    Differences of lines tell little of slow changes, which the scene has as well: at periods
-    beside that of the pattern there is nothing but the scene.
     """
-    whole = np.fft.rfft(fold_offsets(sums, period, detectors))
-    beside = [1 / (1 / period + cycles / sums.count.shape[1]) for cycles in BESIDE]
-    scene = [np.fft.rfft(fold_offsets(sums, other, detectors)) for other in beside]
-    error = np.square(np.abs(scene)).mean(axis=0)
-    share = 1 - AGREE * error / np.maximum(np.square(np.abs(whole)), 1e-30)
-    return np.fft.irfft(whole * np.clip(share, 0, 1), detectors)
-
-
-def _replace_sums(sums: LineSums, total: Floats, weight: Floats) -> LineSums:
-    """Return sums with other totals and weights."""
-    other = replace(sums)
-    other.total, other.weight, other.count = total, weight, sums.count
-    return other
-
-
-def _subtract(sums: LineSums, period: float, offsets: Floats) -> LineSums:
-    """Return the sums that a scene would have without a pattern."""
-    lines = phases(np.arange(sums.count.shape[1]), period, offsets.shape[1])
-    step = np.diff(offsets[:, lines], axis=1, append=0)
-    step[:, -1] = 0
-    total = sums.total - sums.weight * (sums.model.rotation @ step)
-    return _replace_sums(sums, total, sums.weight)
-
-
-def _plan_lines(sums: LineSums) -> Stripes | None:
-    profiles = Profiles.of(sums.total, sums.weight)
-    score = score_lines(profiles, sums.model.back)
-    if not _is_enough(score, TILTED if sums.direction.slope else LINES):
-        return None
-    offsets, deviation = line_offsets(sums)
-    striped = score_bands(profiles, sums.model.back) >= BAND
-    striped &= deviation >= WEAKEST * sums.model.detail
-    if not striped.any():
-        return None
-    offsets = (offsets - _mean_offset(offsets, sums.count)) * striped[:, None]
-    return _make(sums, offsets, None, score)
-
-
-def _mean_offset(offsets: Floats, count: NDArray[np.int64]) -> Floats:
-    """Return what subtracting offsets would change the mean of each band by, ``(band, 1)``."""
-    pixels = np.maximum(count.sum(axis=1), 1)
-    mean: Floats = ((offsets * count).sum(axis=1) / pixels)[:, None]
-    return mean
+    if not planned:
+        return []
+    drift = find_drift(Profiles.of(sums.total, sums.weight)) * GROUPS
+    direction = sums.direction
+    turns: set[float] = set()
+    if direction.slope:
+        turns = {-spread, spread, drift - spread, drift, drift + spread} - {0.0}
+    elif abs(drift) >= DRIFT_UPRIGHT:
+        turns = {drift}
+    slopes = [direction.slope + turn / sums.length for turn in sorted(turns)]
+    return [replace(sums, direction=Direction(direction.axis, slope)) for slope in slopes]

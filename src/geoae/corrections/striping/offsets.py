@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from geoae.corrections.lines import LineSums
+from geoae.corrections.striping.sums import LineSums
 from geoae.types import Floats, Mask
 
 __all__ = ["fold", "fold_offsets", "line_offsets", "phases"]

@@ -1,26 +1,20 @@
 """Look for the tilt of stripes on a block of a scene."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from geoae.corrections.lines import (
-    GROUPS,
-    TOLERANCE,
-    Axis,
-    Direction,
-    SceneModel,
-    local_variance,
-    orient,
-)
-from geoae.corrections.significance import (
+from geoae.corrections.lines import Axis, Direction, SceneModel, local_variance, orient
+from geoae.corrections.striping.profiles import Profiles
+from geoae.corrections.striping.significance import (
     PERIODS,
     WITHOUT_PERIOD,
-    Profiles,
     Score,
     score_lines,
     score_periods,
 )
+from geoae.corrections.striping.sums import GROUPS, TOLERANCE
 from geoae.types import Array, Mask, Pixels
 
 __all__ = ["STEEPEST", "candidate_periods", "find_tilts"]
@@ -33,12 +27,12 @@ SUMMED = 4
 # How many tilts are looked at again, and the evidence that makes one worth a look at the scene.
 BEST = 3
 ENOUGH, ENOUGH_HALF = 6.0, 2.5
-# Tilts of this part of the best rank may be the true one.
-COMPARABLE = 0.6
-# A finer slope keeps this part of the rank.
-KEPT = 0.9
-# Steps in which a slope is made exact, and how many to either side.
+# The energy of stripes is so many deviations above that at other tilts. Slopes that differ by less
+# are one tilt.
+OUTSTANDING, APART = 20.0, 0.005
+# Steps in which a slope is made exact, and how many to either side: by energy and by evidence.
 REFINE, STEPS = (2e-4, 4e-5), 8
+AGREE, FEW = (4e-4, 1e-4), 4
 # Cycles of a tilted pattern below which chance and fields look the same.
 CYCLES = 10
 
@@ -51,6 +45,8 @@ class _Differences:
     """Differences times weights, and weights, ``(2, component, along, line)``."""
     summed: int
     """Pixels along lines in each sum."""
+    parts: dict[float, Array] = field(default_factory=dict)
+    """Sums along lines of the slopes that were asked for."""
 
     def profiles(self, slope: float) -> Profiles:
         """Sum along lines of a slope."""
@@ -64,6 +60,11 @@ class _Differences:
         return float((shared / np.maximum(weight, 1e-30)).sum())
 
     def _sum(self, slope: float) -> Array:
+        if slope not in self.parts:
+            self.parts[slope] = self._sum_along(slope)
+        return self.parts[slope]
+
+    def _sum_along(self, slope: float) -> Array:
         _, bands, length, lines = self.sums.shape
         places = (np.arange(length) + 0.5) * self.summed - 0.5
         shift = -np.rint(slope * places).astype(int)
@@ -100,7 +101,7 @@ def find_tilts(pixels: Pixels, valid: Mask, axis: Axis, model: SceneModel) -> li
         model: how the bands vary together.
 
     Returns:
-        Tilted directions that deserve a look at the whole scene, at most one.
+        Tilted directions that deserve a look at the whole scene, at most two.
 
     """
     values, usable = orient(axis, pixels), np.logical_and.reduce(orient(axis, valid), axis=0)
@@ -108,47 +109,83 @@ def find_tilts(pixels: Pixels, valid: Mask, axis: Axis, model: SceneModel) -> li
         return []
     differences = _difference(values, usable, model, SUMMED)
     angles = np.arange(-STEEPEST, STEEPEST + STEP / 2, STEP)
-    angles = angles[np.abs(angles) > STEP / 2]
-    rough = [_evidence(differences, angle, rough=True)[0] for angle in angles]
-    if max(rough) <= 0:
+    slopes = [_slope(angle) for angle in angles[np.abs(angles) > STEP / 2]]
+    found = [
+        slope
+        for slope in (_strongest(differences, slopes), _likeliest(differences, slopes))
+        if slope is not None
+    ]
+    if not found:
         return []
-    best = angles[np.argsort(rough)[::-1][:BEST]]
-    fine = np.unique(
-        np.round(np.concatenate([a + np.arange(-STEP, STEP + FINE / 2, FINE) for a in best]), 6)
-    )
-    found = [(*_evidence(differences, angle, rough=False), angle) for angle in fine]
-    passed = [(rank, angle) for rank, score, angle in found if _is_enough(score)]
-    if not passed:
-        return []
-    likely = float(np.tan(np.radians(max(passed)[1])))
-    # Even and odd lines that are tilted also show at the opposite tilt: stripes have more energy.
-    near = [angle for rank, angle in passed if rank >= COMPARABLE * max(passed)[0]]
-    slope = max(np.tan(np.radians(near)).tolist(), key=differences.energy)
+    if len(found) == 2 and abs(found[1] - found[0]) < APART:
+        del found[1]
     exact = _difference(values, usable, model, 1)
-    refined = slope
-    for step in REFINE:
-        slopes = refined + step * np.arange(-STEPS, STEPS + 1)
-        refined = float(slopes[np.argmax([exact.energy(some) for some in slopes])])
-    # The energy of weak stripes is lost in that of the scene, which may lead astray.
-    before, after = (
-        _evidence(differences, float(np.degrees(np.arctan(some))), rough=False)[0]
-        for some in (slope, refined)
-    )
-    return [Direction(axis, refined if after >= KEPT * before else likely)]
+    if exact.energy(found[0]) > 0:
+        found[0] = _climb(exact.energy, found[0], REFINE, STEPS)
+    return [Direction(axis, slope) for slope in found]
+
+
+def _strongest(differences: _Differences, slopes: list[float]) -> float | None:
+    """Return the slope of most energy, where that stands out and has evidence.
+
+    Strong stripes make most evidence at other tilts, where they repeat after two lines or four.
+    """
+    energy = np.array([differences.energy(slope) for slope in slopes])
+    middle = np.median(energy)
+    if energy.max() < middle + OUTSTANDING * np.median(np.abs(energy - middle)):
+        return None
+    best = _climb(differences.energy, slopes[energy.argmax()], (_slope(FINE),), 5)
+    score = _evidence(differences, best, halves=False)[1]
+    return best if score.whole >= ENOUGH else None
+
+
+def _likeliest(differences: _Differences, slopes: list[float]) -> float | None:
+    """Return the slope of most evidence, where that is enough."""
+    rough = [_evidence(differences, some, near=True, halves=False)[0] for some in slopes]
+    if max(rough) <= 0:
+        return None
+    around = np.arange(-STEP, STEP + FINE / 2, FINE)
+    best = np.degrees(np.arctan(np.array(slopes)[np.argsort(rough)[::-1][:BEST]]))
+    fine = [_slope(angle) for angle in np.unique((best[:, None] + around).round(6))]
+    # Halves cost most, and matter only where the whole has enough evidence.
+    whole = [some for some in fine if _evidence(differences, some, halves=False)[1].whole >= ENOUGH]
+    found = [(*_evidence(differences, slope), slope) for slope in whole]
+    passed = [(rank, slope) for rank, score, slope in found if score.least >= ENOUGH_HALF]
+    if not passed:
+        return None
+
+    def rank(slope: float) -> float:
+        return _evidence(differences, slope, halves=False)[0]
+
+    return _climb(rank, max(passed)[1], AGREE, FEW)
+
+
+def _climb(
+    height: Callable[[float], float], slope: float, steps: Sequence[float], far: int
+) -> float:
+    """Return the highest slope within so many steps, with one size of steps after the other."""
+    for step in steps:
+        slope = max((slope + step * np.arange(-far, far + 1)).tolist(), key=height)
+    return slope
+
+
+def _slope(angle: float) -> float:
+    return float(np.tan(np.radians(angle)))
 
 
 def _is_enough(score: Score) -> bool:
     return score.whole >= ENOUGH and score.least >= ENOUGH_HALF
 
 
-def _evidence(differences: _Differences, angle: float, *, rough: bool) -> tuple[float, Score]:
-    """Return the rank and the score of the best pattern at an angle in degrees."""
-    slope = float(np.tan(np.radians(angle)))
+def _evidence(
+    differences: _Differences, slope: float, *, near: bool = False, halves: bool = True
+) -> tuple[float, Score]:
+    """Return the rank and the score of the best pattern at a slope."""
     profiles = differences.profiles(slope)
     patterns = candidate_periods(slope, int(profiles.usable.sum()))
     periods = [period for period, _ in patterns]
-    scores = score_periods(profiles, periods, near=rough, halves=not rough)
-    lines = score_lines(profiles, near=rough, halves=not rough)
+    scores = score_periods(profiles, periods, near=near, halves=halves)
+    lines = score_lines(profiles, near=near, halves=halves)
     ranked = [
         (score.rank(detectors), score)
         for score, (_, detectors) in zip(scores, patterns, strict=True)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from geoae.corrections.lines import LineSums, SceneModel
-from geoae.corrections.offsets import fold, phases
+from geoae.corrections.lines import SceneModel
+from geoae.corrections.striping.offsets import fold, phases
+from geoae.corrections.striping.sums import LineSums
 from geoae.types import Floats
 
 __all__ = ["fold_gains", "separate_bands"]
