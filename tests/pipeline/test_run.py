@@ -247,6 +247,7 @@ class Dimmer:
         1024,
         "numpy",
     )
+    takes_spectrum = False
 
     def batch(self, height: int, width: int) -> int:
         return 1

@@ -29,7 +29,7 @@ OPTIONS: list[Callable[[Any], Any]] = [
     ),
     click.option(
         "--steps",
-        metavar="auto|none|lines,pixels,stripes,noise",
+        metavar="auto|none|lines,pixels,stripes,bursts,noise",
         help="What is done; auto, the default, does what the scene needs.",
     ),
     DEVICE,

@@ -22,8 +22,9 @@ __all__ = ["CORRECTIONS", "MOST_HALO", "NONE", "STEPS", "Corrections", "plan_cor
 
 # In the order in which they are applied: stripes are estimated where no line is lost.
 CORRECTIONS: dict[str, type[Correction]] = {"lost-lines": LostLines, "stripes": Stripes}
-# What users choose from; the first two belong to ``LostLines``, bursts to the noise.
-STEPS = ("lines", "pixels", "stripes", "noise")
+# What users choose from, in their order; the first two belong to ``LostLines``, the last one is the
+# network's.
+STEPS = ("lines", "pixels", "stripes", "bursts", "noise")
 # No correction of any scene has a larger halo, in pixels.
 MOST_HALO = 2 * REACH + 4
 
@@ -176,13 +177,13 @@ def plan_corrections(
         strips: starts a pass, like ``partial(cut_strips, read, bands, height, width)``.
         height: rows of the scene.
         width: columns of the scene.
-        chosen: what is looked for, of ``STEPS``.
+        chosen: what is looked for, of ``STEPS``; without any but noise nothing is read.
 
     Returns:
         Corrections in the order in which to apply them; none where nothing was found.
 
     """
-    if not set(chosen) & set(STEPS):
+    if not set(chosen) - {"noise"}:
         return NONE
     survey, block, noisy = Survey(height, width), Block(height, width), BurstSums(height, width)
     for strip in strips():
@@ -206,7 +207,7 @@ def plan_corrections(
         filled = _apply(first, as_float(block.values), block.inside, middle)
         block.pixels = np.where(block.inside, filled, 0)
         stripes = plan_stripes(strips, block, height, width, clean)
-    return Corrections((*first, *stripes), noisy.find() if "noise" in chosen else ())
+    return Corrections((*first, *stripes), noisy.find() if "bursts" in chosen else ())
 
 
 def _apply(

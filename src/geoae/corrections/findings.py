@@ -103,7 +103,7 @@ def _noisy(burst: Bursts, bands: Sequence[int]) -> Iterator[Finding]:
                 evidence=f"{sigma[lines].min():.3g} to {sigma.max():.3g} DN more noise than in the"
                 " lines around",
                 confidence=0.9,
-                action="the network is told the level of each line by the step noise",
+                action="the network is told the level of each line by the step bursts",
             )
 
 

@@ -149,8 +149,8 @@ Steps = Annotated[
     list[str] | None, BeforeValidator(_steps, json_schema_input_type=list[str] | str | None)
 ]
 STEPS = (
-    "what is done: some of lines, pixels, stripes, noise, in this order; none; auto for what the"
-    " scene needs"
+    "what is done: some of lines, pixels, stripes, bursts, noise, in this order; none; auto for"
+    " what the scene needs"
 )
 
 
