@@ -13,7 +13,7 @@ import dask.array
 import numpy as np
 
 from geoae.accessor.bands import select_measurements, warn
-from geoae.corrections.chain import MOST_HALO, NONE, Corrections, plan_corrections
+from geoae.corrections.chain import MOST_HALO, NONE, Corrections, plan_corrections, reads_scene
 from geoae.corrections.correction import cut_strips
 from geoae.diagnosis.sampling import Drawn, draw_sample, has_enough_valid, sample
 from geoae.diagnosis.statistics import SceneStatistics
@@ -231,12 +231,8 @@ def _measure(
         numbers = [whole.numbers[band] for band in drawn.kept]
     facts, corrections = SceneStatistics.none(), NONE
     if drawn.kept:
-        with whole.only(drawn.kept) as read:
-            strips = partial(cut_strips, read, len(drawn.kept), height, width)
-            corrections = plan_corrections(strips, height, width, steps)
-            if corrections.steps:
-                clean = sample(corrections.wrap(read, height, width), height, width)
-                drawn = Drawn(clean, drawn.kept)
+        if reads_scene(steps):
+            corrections, drawn = _correct(whole, drawn, steps)
         facts = given.measure(drawn.samples, drawn.kept)
     if is_noise_needed:
         if unknown := explain_unknown(whole.source, drawn.samples, facts):
@@ -245,6 +241,18 @@ def _measure(
     for line in lines:
         warn(line)
     return facts.embed(drawn.kept, bands), corrections.embed(drawn.kept, bands)
+
+
+def _correct(whole: _Unread, drawn: Drawn, steps: Sequence[str]) -> tuple[Corrections, Drawn]:
+    """Plan the corrections of the sampled bands; return them, and the corrected sample."""
+    _, height, width = whole.bands.shape
+    with whole.only(drawn.kept) as read:
+        strips = partial(cut_strips, read, len(drawn.kept), height, width)
+        corrections = plan_corrections(strips, height, width, steps)
+        if corrections.steps:
+            clean = sample(corrections.wrap(read, height, width), height, width)
+            drawn = Drawn(clean, drawn.kept)
+    return corrections, drawn
 
 
 def _select(drawn: Drawn, indices: Sequence[int]) -> Drawn:

@@ -18,7 +18,15 @@ from geoae.corrections.survey import Survey
 from geoae.tiling.window import Read, Window, reflect
 from geoae.types import Floats, Mask, Pixels
 
-__all__ = ["CORRECTIONS", "MOST_HALO", "NONE", "STEPS", "Corrections", "plan_corrections"]
+__all__ = [
+    "CORRECTIONS",
+    "MOST_HALO",
+    "NONE",
+    "STEPS",
+    "Corrections",
+    "plan_corrections",
+    "reads_scene",
+]
 
 # In the order in which they are applied: stripes are estimated where no line is lost.
 CORRECTIONS: dict[str, type[Correction]] = {"lost-lines": LostLines, "stripes": Stripes}
@@ -165,6 +173,11 @@ class Corrections:
 NONE = Corrections()
 
 
+def reads_scene(chosen: Collection[str]) -> bool:
+    """Whether planning these steps reads the whole scene; the noise needs its sample alone."""
+    return bool(set(chosen) - {"noise"})
+
+
 def plan_corrections(
     strips: Strips, height: int, width: int, chosen: Collection[str] = STEPS
 ) -> Corrections:
@@ -183,7 +196,7 @@ def plan_corrections(
         Corrections in the order in which to apply them; none where nothing was found.
 
     """
-    if not set(chosen) - {"noise"}:
+    if not reads_scene(chosen):
         return NONE
     survey, block, noisy = Survey(height, width), Block(height, width), BurstSums(height, width)
     for strip in strips():
