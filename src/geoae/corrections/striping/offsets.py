@@ -14,6 +14,8 @@ CLIP = 4.0
 NORMAL_MAD = 0.6745
 # The least variance of a difference beside that of the stripes: gains leave so much at best.
 LEAST_ERROR = 1e-3
+# Parts of a line that differ by so many times the usual variance disagree.
+DISAGREE = 4.0
 # The weight of a line against the usual one.
 LEAST_WEIGHT, MOST_WEIGHT = 0.05, 4.0
 
@@ -42,7 +44,8 @@ def line_offsets(sums: LineSums) -> tuple[Floats, Floats]:
     scale = np.sqrt(variance)
     values, vectors = np.linalg.eigh(error / np.outer(scale, scale))
     rotated = vectors.T @ (mean / scale[:, None])
-    precision = usable / np.maximum(values, LEAST_ERROR)[:, None]
+    doubt = _doubt(groups, usable)
+    precision = usable / (np.maximum(values, LEAST_ERROR)[:, None] * doubt)
     solved = np.stack([_solve(*pair) for pair in zip(rotated, precision, strict=True)])
     return scale[:, None] * (vectors @ solved), scale
 
@@ -148,6 +151,16 @@ def _error_covariance(groups: Floats, weight: Floats) -> Floats:
     counted = 1 / (1 + np.square(scaled).mean(axis=0) / 9)
     covariance = (scaled * counted) @ scaled.T / counted.sum()
     return covariance * np.outer(spread, spread)
+
+
+def _doubt(groups: Floats, usable: Mask) -> Floats:
+    """How many times the usual error variance the difference of each line to the next has,
+    ``(line,)``, 1 or more: parts of a line that disagree show an edge of the scene, not a stripe.
+    """
+    scatter = np.square(groups - groups.mean(axis=0)).mean(axis=0)
+    usual = np.median(scatter[:, usable], axis=1, keepdims=True)
+    ratio = (scatter / np.maximum(usual, 1e-30)).mean(axis=0)
+    return np.maximum(ratio / DISAGREE, 1.0)
 
 
 def _solve(difference: Floats, precision: Floats) -> Floats:
