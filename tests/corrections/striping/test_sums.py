@@ -12,7 +12,7 @@ MODEL = SceneModel(np.eye(1), np.ones(1), np.ones(1))
 def add_up(pixels: np.ndarray, direction: Direction, mask: np.ndarray | None = None, **how: int):
     height, width = pixels.shape[1:]
     sums = LineSums(direction, MODEL, height, width, **how)
-    for strip in cut_strips(reader(pixels, mask), height, width):
+    for strip in cut_strips(reader(pixels, mask), len(pixels), height, width):
         sums.add(strip, strip.pixels)
     return sums
 
