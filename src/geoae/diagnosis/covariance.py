@@ -31,6 +31,10 @@ CALM, EXAMINED, FEWEST = 0.05, 0.1, 24
 LOUD, MOST_LOUD = (0.4, 0.9), 500
 # Loud blocks tell of texture if their variance exceeds that of calm ones by this part of it.
 LEAST_TEXTURE = 0.1
+# Part of a band's contrast, from its 2nd to its 98th percentile, below which what is uneven is
+# texture. Noise of 5 of 255 of the whole span is above it; the texture of clean scenes is below it
+# in nine of ten bands.
+FAINT, CONTRAST = 4.5 / 255, (2, 98)
 # A block counts for no more than so many times the median variance.
 LOUDEST = 1.5
 
@@ -41,7 +45,8 @@ class NoiseCovariance:
 
     sigma: Floats
     """Standard deviation of the noise at the band's mean signal in DN, ``(band,)``. That of
-    ``noise_model`` wherever the verdict is not "correlated noise".
+    ``noise_model`` wherever the verdict is not "correlated noise"; but 0 where that is faint and
+    calm ground is not as even and as normal as noise is: it is texture then.
     """
     slope: Floats
     """Growth of the noise variance with the signal in DN, ``(band,)``; 0 where it is constant."""
@@ -94,6 +99,12 @@ def estimate_covariance(
                 slope[band] *= steeper
                 sigma[band], correlation[band] = deviation, kernel
     verdict = tuple(judge(seen) for seen in evidence)
+    faint = sigma < FAINT * _contrast(samples)
+    uneven = [
+        kind != CORRELATED and not seen.even for kind, seen in zip(verdict, evidence, strict=True)
+    ]
+    texture = faint & uneven
+    sigma[texture], slope[texture] = 0.0, 0.0
     return NoiseCovariance(sigma, slope, correlation, verdict, tuple(evidence))
 
 
@@ -143,6 +154,16 @@ class _Look:
     """What louder blocks have more, ``(lag,)``; None where that is little."""
     grows: bool = False
     """Whether blocks were scaled to the noise of the mean signal."""
+
+
+def _contrast(samples: Samples) -> Floats:
+    """Contrast of each band in DN, ``(band,)``; 0 where nothing is valid."""
+    found = []
+    for band in range(len(samples[0][0])):
+        values = np.concatenate([pixels[band][mask[band]] for pixels, mask in samples])
+        low, high = np.percentile(values, CONTRAST) if values.size else (0.0, 0.0)
+        found.append(float(high) - float(low))
+    return np.array(found)
 
 
 def _estimate_group(

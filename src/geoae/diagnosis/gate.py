@@ -83,6 +83,11 @@ class Evidence:
     texture: float
     """Part of the variance of the calmest blocks that is texture."""
 
+    @property
+    def even(self) -> bool:
+        """Whether calm blocks are as even and as normal as those of noise."""
+        return may_be_noise(self.calmness)
+
     @classmethod
     def none(cls) -> Self:
         """Return the evidence of a band with too few blocks."""
@@ -141,7 +146,7 @@ def judge(seen: Evidence) -> str:
 
     """
     explained = seen.unexplained < MOST_UNEXPLAINED and seen.texture < MOST_TEXTURE
-    noisy = may_be_noise(seen.calmness) and seen.together >= FEWEST_TOGETHER and explained
+    noisy = seen.even and seen.together >= FEWEST_TOGETHER and explained
     nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
     if nearly_white or (noisy and seen.gain < LEAST_GAIN):
         return WHITE
