@@ -18,7 +18,7 @@ from geoae.audit.stretch import Stretch
 from geoae.audit.visual import write_visual
 from geoae.diagnosis.sampling import sample
 from geoae.errors import OutputError
-from geoae.radiometry.nodata import is_measured
+from geoae.radiometry.nodata import find_fill, is_measured, read_border
 from geoae.raster.dataset import STRICT, one_line
 from geoae.raster.geotiff import refuse_target
 from geoae.raster.sidecars import publish
@@ -49,9 +49,10 @@ def preview(
     """Show a scene as a picture (PNG, JPEG) or as a visual COG, by the suffix of the target.
 
     The contrast of each band is stretched from the 1st to the 99th percentile of the valid pixels
-    in a sample of the scene. A picture is decimated; a visual COG has all pixels in 8 bits, the
-    georeference of the scene, an alpha band for invalid pixels, and tags in the domain
-    ``GEOAE_VISUAL``. The target appears only when it is complete.
+    in a sample of the scene; a value that looks like undeclared nodata does not count, and is shown
+    like any other. A picture is decimated. A visual COG has all pixels in 8 bits, the georeference
+    of the scene, an alpha band for pixels that are invalid in all shown bands, and tags in the
+    domain ``GEOAE_VISUAL``. The target appears only when it is complete.
 
     Args:
         source: anything GDAL opens by name.
@@ -116,7 +117,12 @@ def _refuse_suffix(target: Path, is_picture: bool) -> None:
 
 
 def _fit_stretch(display: Display, reader: DisplayReader) -> Stretch:
-    return Stretch.fit(sample(reader.read, display.scene.height, display.scene.width))
+    """Fit the stretch to a sample of the scene, without what looks like undeclared nodata."""
+    size = display.scene.height, display.scene.width
+    samples = sample(reader.read, *size)
+    if fill := find_fill(samples, read_border(reader.read, *size)):
+        samples = [(pixels, mask & (pixels != fill.value)) for pixels, mask in samples]
+    return Stretch.fit(samples)
 
 
 def _draw_picture(
@@ -137,7 +143,7 @@ def _read_decimated(display: Display, reader: DisplayReader, side: int) -> tuple
     """Read all of a scene with at most ``side`` pixels a side.
 
     Returns:
-        Pixels ``(band, row, col)`` in DN, and where all bands are valid, ``(row, col)``.
+        Pixels ``(band, row, col)`` in DN, and where any band is valid, ``(row, col)``.
 
     """
     scene, dataset = display.scene, reader.reader.dataset
@@ -154,4 +160,4 @@ def _read_decimated(display: Display, reader: DisplayReader, side: int) -> tuple
     except RasterioError as error:
         whole = Window(0, 0, scene.height, scene.width)
         raise read_error(scene.source, dataset, whole, error) from error
-    return pixels, np.logical_and.reduce(valid, axis=0)
+    return pixels, np.logical_or.reduce(valid, axis=0)

@@ -57,10 +57,10 @@ class Stretch:
 
         Args:
             pixels: ``(band, row, col)`` in DN.
-            valid: ``(row, col)``, True where all bands are valid.
+            valid: ``(row, col)``, True where the pixel is shown.
 
         Returns:
-            Bytes ``(band, row, col)``; white where invalid.
+            Bytes ``(band, row, col)``; white where not ``valid``.
 
         """
         image = np.empty(pixels.shape, np.uint8)
@@ -78,11 +78,13 @@ def _find_ends(values: Pixels) -> tuple[float, float]:
 
 
 def to_bytes(units: Floats, valid: Mask) -> NDArray[np.uint8]:
-    """Convert 0..1 to 8 bits; values beyond are clipped, and invalid pixels become white.
+    """Convert 0..1 to 8 bits; values beyond are clipped, NaN is black, invalid pixels are white.
 
     Args:
         units: values of any shape.
         valid: of a shape that broadcasts to it.
 
     """
-    return np.where(valid, np.clip(units, 0, 1) * WHITE, WHITE).round().astype(np.uint8)
+    return (
+        np.where(valid, np.clip(np.nan_to_num(units), 0, 1) * WHITE, WHITE).round().astype(np.uint8)
+    )

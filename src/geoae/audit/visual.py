@@ -120,7 +120,7 @@ def _write_strips(
     sums: Checksums = (0,) * dataset.count
     for window in _strips(dataset):
         pixels, mask = reader.read(window)
-        valid: Mask = np.logical_and.reduce(mask, axis=0)
+        valid: Mask = np.logical_or.reduce(mask, axis=0)
         image = np.concatenate([stretch.to_bytes(pixels, valid), valid[None] * np.uint8(255)])
         dataset.write(image, window=_area(window))
         sums = _add(sums, image)
