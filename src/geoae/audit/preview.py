@@ -97,8 +97,10 @@ def preview(
                 rename(draft, target)
                 flush_folder(target.parent)
     except (RasterioError, CPLE_BaseError, OSError) as error:
-        cure = "free disk space, or choose another -o"
-        raise OutputError(f"{target}: cannot be written ({one_line(error)}); {cure}") from error
+        why = getattr(error, "strerror", None) or one_line(error)
+        raise OutputError(
+            f"{target}: cannot be written ({why}); free disk space, or choose another -o"
+        ) from error
     return display.bands
 
 

@@ -74,9 +74,11 @@ def write_visual(display: Display, reader: DisplayReader, stretch: Stretch, targ
 def _profile(display: Display, source: DatasetReader) -> dict[str, Any]:
     scene = display.scene
     points, points_crs = source.gcps
-    place: dict[str, Any] = {"gcps": points, "crs": points_crs} if points else {"crs": source.crs}
+    place: dict[str, Any] = {"crs": source.crs}
     if not source.transform.is_identity:
         place["transform"] = source.transform
+    elif points:
+        place = {"gcps": points, "crs": points_crs}
     return place | {
         "driver": "GTiff",
         "count": len(display.bands) + 1,
