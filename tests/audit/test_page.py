@@ -58,7 +58,7 @@ def test_nothing_found_is_said(tmp_path):
 
 def test_text_cannot_become_markup(tmp_path):
     """Names of files and bands are anybody's."""
-    words = {name: EVIL for name in ("kind", "unit", "place", "evidence", "action")}
+    words = dict.fromkeys(("kind", "unit", "place", "evidence", "action"), EVIL)
     write_page(tmp_path / "d.html", EVIL, EVIL, [finding(**words)], [EVIL], [EVIL], f'">{EVIL}')
     page = (tmp_path / "d.html").read_text()
     assert "<script" not in page

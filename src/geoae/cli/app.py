@@ -107,7 +107,7 @@ def _try_one(job: "Job") -> None:
     prepared = prepare(job)
     for warning in prepared.warnings:
         warn(warning)
-    for step in prepared.steps or ["nothing to do: no fault and no noise was found"]:
+    for step in prepared.steps or ["no pixel would change"]:
         say(step)
     say(f"{prepared.target}: not written, since this is a dry run")
 
