@@ -40,10 +40,10 @@ NIR, R, G, B = (
         ({"names": ("blue", "green", "red", "nir", "swir")}, (3, 2, 1)),
         ({"names": ("QA_PIXEL", "B2", "B3", "B4", "B5")}, (4, 3, 2)),
         ({"names": ("QA_PIXEL", "B10", "B11", "ST", "other")}, (2, 3, 4)),
-        ({"names": ("B2", "B3", "B4"), "count": 3, "colours": (R, G, B)}, (1, 2, 3)),
+        ({"names": ("B2", "B3", "B4"), "count": 3, "colours": (R, G, B)}, (3, 2, 1)),
     ],
 )
-def test_colours_come_before_names_and_names_before_order(tmp_path, how, shown):
+def test_names_come_before_colours_and_colours_before_order(tmp_path, how, shown):
     assert Display.choose(made(tmp_path, **how)).bands == shown
 
 

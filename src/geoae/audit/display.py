@@ -86,8 +86,9 @@ class Display:
     ) -> Self:
         """Open a scene to show red, green and blue.
 
-        These are known by their colour interpretation, or else by their names. Where neither says,
-        the first three bands are shown, and of fewer the first.
+        These are known by their names, or else by their colour interpretation: GDAL tags any three
+        bands of 8 bits as red, green and blue, so names count first. Where neither says, the first
+        three bands are shown, and of fewer the first.
 
         Args:
             source: anything GDAL opens by name.
@@ -107,10 +108,13 @@ class Display:
         with scene.reader() as reader:
             colours = {colour: i for i, colour in enumerate(reader.dataset.colorinterp, start=1)}
             names = [reader.dataset.descriptions[band - 1] or "" for band in scene.bands]
-        chosen = tuple(colours.get(colour, 0) for colour in RGB)
-        if not {*chosen} <= {*scene.bands}:
-            found = find_rgb(names) or range(3 if len(names) >= 3 else 1)
-            chosen = tuple(scene.bands[index] for index in found)
+        tagged = tuple(colours.get(colour, 0) for colour in RGB)
+        if named := find_rgb(names):
+            chosen = tuple(scene.bands[index] for index in named)
+        elif {*tagged} <= {*scene.bands}:
+            chosen = tagged
+        else:
+            chosen = scene.bands[: 3 if len(scene.bands) >= 3 else 1]
         return cls.open(source, chosen, fill)
 
     @contextmanager

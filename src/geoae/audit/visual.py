@@ -31,6 +31,7 @@ STRIP = 1 << 24
 COG = {
     "driver": "COG",
     "COMPRESS": "DEFLATE",
+    "LEVEL": "1",
     "PREDICTOR": "YES",
     "BLOCKSIZE": "512",
     "OVERVIEWS": "IGNORE_EXISTING",

@@ -77,8 +77,8 @@ def diagnose(as_json: bool, page: str | None, **options: Any) -> None:
 @click.option(
     "--bands",
     metavar="4,3,2",
-    help="Bands for red, green and blue, or one for grey; by default those of these colours or"
-    " names, else the first three.",
+    help="Bands for red, green and blue, or one for grey; by default those of these names or"
+    " colours, else the first three.",
 )
 @click.option("--size", type=SIDES, metavar="N", help="Largest side of the picture; 1024.")
 @click.option(
