@@ -18,7 +18,7 @@ from geoae.system.warnings import SILENCE
 from geoae.tiling.window import Window
 from geoae.types import Mask, Pixels
 
-__all__ = ["Display", "DisplayReader", "encode_image"]
+__all__ = ["RGB", "Display", "DisplayReader", "encode_image"]
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 QUALITY = {"JPEG": {"quality": 80}}
