@@ -3,10 +3,11 @@ import warnings
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
-from geoae.audit.quicklook import GAP, SIDE, draw_quicklook
+from geoae.audit.quicklook import GAP, SIDE, draw_middle, draw_quicklook
 from tests.support.rasters import noise, texture, write
 
 
@@ -45,6 +46,18 @@ def test_before_is_noisier_and_the_difference_lies_around_grey(pair):
     assert np.abs(np.diff(before)).mean() > 2 * np.abs(np.diff(after)).mean()
     assert abs(difference.mean() - 127) < 5
     assert image[:, :40].mean() > 250
+
+
+def test_red_green_and_blue_are_shown_as_such(tmp_path):
+    pixels = np.full((3, 30, 40), 50, np.uint8)
+    pixels[2, :, 20:] = 200
+    source = str(write(tmp_path / "s.tif", pixels))
+    with rasterio.open(source, "r+") as dataset:
+        dataset.descriptions = ("B02", "B03", "B04")
+    for picture in (draw_quicklook(source, source, (1, 2, 3)), draw_middle(source, (1, 2, 3))):
+        red, green, blue = pixels_of(picture)[:, :, 25:39].mean(axis=(1, 2))
+        assert red > 240
+        assert max(green, blue) < 15
 
 
 def test_a_scene_smaller_than_the_picture(tmp_path):

@@ -24,19 +24,21 @@ from tests.support.rasters import noise, read, texture, write
 ROOT = Path(__file__).parents[2]
 RESTORING = (
     "SOURCE --model --sigma --device --precision --recipe --tile --overlap --batch-size --bands"
-    " --nodata --tta --profile"
+    " --nodata --tta --profile --psd --steps"
 )
 COMMANDS = {
     "degrade": "SOURCE CONFIG -o --output --nodata --overwrite",
     "demo": "--out --scene",
     "deploy": "--api --limit --inbox --outbox --server --no-server --worker --no-worker --systemd",
+    "diagnose": "SOURCE --bands --nodata --json --html",
     "evaluate": (
         "--models --scenes --kept-out-by --sigmas --damage --peers --crop --side -o --output"
         " --nodata"
     ),
     "inspect": f"{RESTORING} --json",
     "models": "",
-    "restore": f"{RESTORING} -o --output --overwrite --fresh --strict --report --quiet",
+    "preview": "SOURCE -o --output --bands --size --compare --nodata --overwrite",
+    "restore": f"{RESTORING} -o --output --overwrite --fresh --strict --report --quiet --dry-run",
     "server": "--host --port",
     "train": "CONFIG --scenes -o --output --work --accelerator --devices --strategy",
     "verify": "MODEL --scene --nodata --device --precision --report --into-card",

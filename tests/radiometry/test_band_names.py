@@ -11,6 +11,7 @@ from geoae.radiometry.band_names import (
     CLASSES,
     NOTHING,
     Meaning,
+    find_rgb,
     interpret_file_name,
     interpret_name,
 )
@@ -114,3 +115,23 @@ def test_names_of_files(source):
 @pytest.mark.parametrize("name", ["", "()", "__", "mask of", "\u4e2d", "x" * 1000])
 def test_any_name_is_taken(name):
     assert interpret_name(name).kind in (None, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("names", "rgb"),
+    [
+        ("blue green red nir", (2, 1, 0)),
+        ("nir red_edge red green blue", (2, 3, 4)),
+        ("near_infra_red Red Green Blue", (1, 2, 3)),
+        ("B01 B02 B03 B04 B05 B8A", (3, 2, 1)),
+        ("SR_B2 SR_B3 SR_B4 SR_B5", (2, 1, 0)),
+        ("B1 B2 B3 B4 B5 B7", (2, 1, 0)),
+        ("B1 B2 B3 B4 B5 B6 B7 B9", (3, 2, 1)),
+        ("B1 B2 B3 B4", None),
+        ("B05 B06 B07 B8A", None),
+        ("sur_refl_b01 sur_refl_b02 sur_refl_b03 sur_refl_b04 sur_refl_b05", None),
+        ("VV VH", None),
+    ],
+)
+def test_red_green_and_blue_by_name(names, rgb):
+    assert find_rgb(names.split()) == rgb

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoae.cli.look_commands import diagnose, inspect
+from geoae.cli.look_commands import diagnose, inspect, preview
 from geoae.cli.model_commands import demo, evaluate, train
 from geoae.cli.options import DEVICE, PRECISION, with_options
 from geoae.cli.process import silence_libraries
@@ -107,7 +107,7 @@ def _try_one(job: "Job") -> None:
     prepared = prepare(job)
     for warning in prepared.warnings:
         warn(warning)
-    for step in prepared.steps or ["nothing to do: no fault and no noise was found"]:
+    for step in prepared.steps or ["no pixel would change"]:
         say(step)
     say(f"{prepared.target}: not written, since this is a dry run")
 
@@ -228,5 +228,5 @@ def degrade(source: str, config: Path, target: Path, nodata: str | None, overwri
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
 
 
-for command in (inspect, diagnose, train, evaluate, demo, deploy, worker, server):
+for command in (inspect, diagnose, preview, train, evaluate, demo, deploy, worker, server):
     cli.add_command(command)

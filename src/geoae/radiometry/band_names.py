@@ -1,6 +1,7 @@
 """What the names of bands, files and STAC assets say: flags, classes, angles, or nothing."""
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ __all__ = [
     "CLASSES",
     "NOTHING",
     "Meaning",
+    "find_rgb",
     "interpret_file_name",
     "interpret_name",
 ]
@@ -75,6 +77,41 @@ PERHAPS = re.compile(
 SUFFIX = re.compile(
     r"\.(?:tiff?|jp2|img|vrt|hdf5?|h5|nc4?|bsq|bil|dat|png|zip|gz|cog)$", re.IGNORECASE
 )
+# Names of the visible bands, and of bands that are not red in spite of their name.
+COLOURS = ("red", "green", "blue")
+NOT_RED = {"edge", "infra", "infrared", "rededge"}
+# Numbers of the bands of Landsat and Sentinel-2: B4, B04, SR_B4.
+NUMBERED = re.compile(r"(?:sr_|toa_)?b0?([1-9])")
+
+
+def find_rgb(names: Sequence[str]) -> tuple[int, int, int] | None:
+    """Find red, green and blue among bands by their names.
+
+    Bands of Landsat and Sentinel-2 may be numbered. B1, B2, B3, B4, B5 and B7 without a B6 are
+    those of Landsat 4 to 7, where red is B3; else red is B4, as for Landsat 8 and Sentinel-2. B1
+    to B4 alone may be of many sensors, and decide nothing.
+
+    Args:
+        names: description of each band; empty where it has none.
+
+    Returns:
+        Indices of the three bands, from 0 on; None where the names do not say.
+
+    """
+    words = [_words(name) for name in names]
+    named = [
+        next((i for i, one in enumerate(words) if colour in one and not NOT_RED & {*one}), None)
+        for colour in COLOURS
+    ]
+    if None not in named:
+        return tuple(named)  # type: ignore[return-value]
+    found = (NUMBERED.fullmatch("_".join(one)) for one in words)
+    at = {int(match[1]): i for i, match in enumerate(found) if match}
+    if at.keys() >= {1, 2, 3, 4, 5, 7} and not at.keys() & {6, 8, 9}:
+        return at[3], at[2], at[1]
+    if at.keys() >= {2, 3, 4} and at.keys() != {1, 2, 3, 4}:
+        return at[4], at[3], at[2]
+    return None
 
 
 def interpret_name(name: str, of_file: bool = False) -> Meaning:

@@ -45,12 +45,15 @@ ARCHIVE = re.compile(
 LARGEST_BLOCK = 32 << 20
 
 
-def refuse_target(source: str, target: str | Path) -> None:
+def refuse_target(
+    source: str, target: str | Path, drivers: Collection[str] = ("GTiff", "COG")
+) -> None:
     """Refuse a target that must not be written.
 
     Args:
         source: the scene.
         target: the output.
+        drivers: GDAL's drivers that the suffix may be of.
 
     Raises:
         OutputError: the target is the input, no regular file, or has the suffix of another format.
@@ -82,7 +85,7 @@ def refuse_target(source: str, target: str | Path) -> None:
         driver = driver_from_extension(path)
     except ValueError:  # an extension of no format
         return
-    if driver not in ("GTiff", "COG"):
+    if driver not in drivers:
         raise OutputError(f"{target}: geoae writes GeoTIFF, not {driver}; name the output .tif")
 
 
