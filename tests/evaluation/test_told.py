@@ -3,7 +3,6 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from rasterio.transform import Affine
-from scipy import ndimage
 
 from geoae.evaluation.damage import DAMAGES, apply_damage
 from geoae.evaluation.reference import Reference
@@ -11,8 +10,20 @@ from geoae.evaluation.told import NEEDED, TOLD
 from tests.support.rasters import noise, texture
 
 # Root mean square error after a method, as a part of that before.
-LEAST = {"sld": 0.9, "moments": 0.95, "fill-sld": 0.6, "best-band": 0.3, "neighbours": 0.35}
+LEAST = {"neighbours": 0.35, "best-band": 0.2, "fill-sld": 0.3}
 CASES = [(damage, peer) for damage, known in DAMAGES.items() for peer in known.peers]
+
+
+def hills(bands: int, height: int, width: int) -> np.ndarray:
+    """What the methods assume of a scene, around 1000, and noise of 3.
+
+    All lines have the same mean, as moments need it; neighbours differ little, and those below as
+    often as above, as for offsets and interpolation; all bands share the detail, as for filling.
+    """
+    rows, cols = np.arange(height) / height, np.arange(width) / width
+    detail = np.outer(np.sin(10 * np.pi * rows), np.sin(8 * np.pi * cols))
+    contrast = np.linspace(140, 260, bands)[:, None, None]
+    return 1000 + contrast * detail + noise((bands, height, width), 3)
 
 
 def test_every_method_is_of_use_somewhere():
@@ -24,11 +35,8 @@ def test_a_method_that_is_told_the_damage_takes_some_away(damage, peer):
     needed = [NEEDED[step] for step in TOLD[peer] if step in NEEDED]
     if missing := [name for name in needed if find_spec(name) is None]:
         pytest.skip(f"{missing[0]} is not installed: it is in the extra peers")
-    # Mostly calm, with strong objects that all bands share.
-    rough = ndimage.gaussian_filter(noise((1, 64, 72), 3.5), (0, 1.5, 1.5))
-    pixels = 1000 + 300 * rough**5
-    pixels = pixels + noise((3, 64, 72), 3)
-    valid = np.ones((64, 72), bool)
+    pixels = hills(3, 64, 80)
+    valid = np.ones(pixels.shape[1:], bool)
     valid[:3, :3] = False
     damaged = apply_damage(damage, Reference.of("a", pixels, valid, None, Affine.identity()))
     restored = damaged.pixels

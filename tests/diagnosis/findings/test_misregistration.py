@@ -3,12 +3,15 @@ import pytest
 from scipy import ndimage
 
 from geoae.diagnosis.findings.misregistration import find_misregistration
-from tests.diagnosis.findings.looks import look_at
+from geoae.diagnosis.findings.resampling import find_resampling
+from tests.diagnosis.findings.looks import look_at, one_noise
 from tests.support.rasters import noise
 
 
-def scene(bands: int, moved: tuple[float, float], sign: float = 1.0) -> np.ndarray:
-    ground = ndimage.gaussian_filter(noise((200, 200), 400.0, seed=6), 1.0)
+def scene(
+    bands: int, moved: tuple[float, float], sign: float = 1.0, blur: float = 0.7
+) -> np.ndarray:
+    ground = ndimage.gaussian_filter(noise((200, 200), 400.0, seed=6), blur)
     pixels = np.stack([1000 + ground * (1 + band / 4) for band in range(bands)])
     pixels[1] = 1000 + sign * (ndimage.shift(pixels[1], moved, order=3, mode="nearest") - 1000)
     return (pixels + noise(pixels.shape, 5.0)).astype(np.float32)
@@ -35,3 +38,15 @@ def test_registered_bands_have_no_finding():
 
 def test_bands_that_have_nothing_in_common_have_no_finding():
     assert find_misregistration(look_at(noise((2, 200, 200), 9.0))) == []
+
+
+def test_resampled_bands_are_not_compared():
+    look = look_at(scene(2, (1.4, 2.3), blur=1.2))
+    assert {found.band for found in find_resampling(look)} == {3, 5}
+    assert find_misregistration(look) == []
+
+
+def test_bands_that_are_mostly_noise_are_not_compared():
+    pixels = scene(2, (1.4, 2.3))
+    assert find_misregistration(look_at(pixels, noise=one_noise(2, 20.0)))
+    assert find_misregistration(look_at(pixels, noise=one_noise(2, 200.0))) == []

@@ -1,7 +1,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from geoae.diagnosis.finding import Finding
 from geoae.diagnosis.findings.noise import find_noise
 from geoae.diagnosis.gate import CORRELATED, TEXTURE, Evidence
 from tests.diagnosis.findings.looks import look_at, noisy, one_noise
@@ -28,6 +30,29 @@ def test_correlation_and_kernel_are_named():
     known = replace(known, verdict=(CORRELATED,), evidence=(seen,))
     (found,) = find_noise(look_at(noisy(1), noise=known))
     assert "bilinear shift 0.5, 0 px, lag 1 down 0.31, across 0.00" in found.evidence
+
+
+def verdict_of(floor: float, seen: float, gain: float) -> list[Finding]:
+    """Findings where the visible level is 1.9 DN and the verdict is texture."""
+    evidence = replace(Evidence.none(), floor=floor / seen, gain=gain)
+    known = replace(one_noise(1, floor), verdict=(TEXTURE,), evidence=(evidence,))
+    return find_noise(look_at(noisy(1), noise=known))
+
+
+@pytest.mark.parametrize(
+    ("floor", "seen", "gain", "found"),
+    [
+        (12.0, 13.0, 1.0, True),
+        (5.0, 6.0, 1.0, False),
+        (0.5, 5.0, 2.5, True),
+        (0.5, 5.0, 1.8, False),
+        (0.5, 40.0, 1.8, True),
+        (0.5, 40.0, 1.2, False),
+    ],
+)
+def test_what_may_be_texture_needs_strong_evidence(floor, seen, gain, found):
+    findings = verdict_of(floor, seen, gain)
+    assert [one.confidence for one in findings] == ([0.4] if found else [])
 
 
 def test_what_cannot_be_told_from_texture_asks_for_the_spectrum():

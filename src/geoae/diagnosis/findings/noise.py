@@ -12,11 +12,13 @@ __all__ = ["find_noise"]
 # one grey level on a screen.
 VISIBLE = 1 / 255
 CONTRAST = (2, 98)
-# The floor of texture counts from so many times of this on: fine texture has a floor too.
-FLOOR = 3.0
-# Where the white floor of what may be noise is invisible, a correlation has to explain calm blocks
-# so much better than white noise does, or it is texture.
-LEAST_GAIN = 1.5
+# Where noise cannot be told from texture, the evidence has to be strong, since fine texture has a
+# floor and a correlation, too. Either the white floor is so many times as visible; or calm ground
+# is visible, and a correlation explains it so many times better than white noise does; or it
+# explains it somewhat better, and calm ground is so many times as visible.
+FLOOR = 4.0
+CLEAR_GAIN = 2.25
+LEAST_GAIN, STRONG = 1.5, 10.0
 # Confidence of each verdict.
 SURE, UNSURE = 0.9, 0.4
 
@@ -38,13 +40,29 @@ def find_noise(look: Look) -> list[Finding]:
         if not np.isfinite(sigma) or sigma <= 0:
             continue
         low, high = np.percentile(plane.values, CONTRAST)
+        least = VISIBLE * (high - low) * plane.scale
         shown = sigma / seen.floor if verdict == TEXTURE and 0 < seen.floor <= 1 else sigma
-        least = VISIBLE * (high - low)
-        told = shown / plane.scale >= least and seen.gain >= LEAST_GAIN
-        floor = FLOOR * least if verdict == TEXTURE else least
-        if sigma / plane.scale >= floor or told:
+        visible = sigma >= least
+        if verdict == TEXTURE:
+            visible = _is_strong(sigma, shown, least, seen.gain)
+        if visible:
             found.append(_describe(look, plane, shown))
     return found
+
+
+def _is_strong(floor: float, shown: float, least: float, gain: float) -> bool:
+    """Whether what may be texture is noise by strong evidence.
+
+    Args:
+        floor: deviation of its white floor in DN.
+        shown: deviation of calm ground in DN.
+        least: deviation that is visible in DN.
+        gain: how much better a correlation explains calm ground than white noise does.
+
+    """
+    correlated = shown >= least and gain >= CLEAR_GAIN
+    strong = shown >= STRONG * least and gain >= LEAST_GAIN
+    return floor >= FLOOR * least or correlated or strong
 
 
 def _describe(look: Look, plane: Plane, shown: float) -> Finding:

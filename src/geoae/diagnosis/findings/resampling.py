@@ -10,7 +10,7 @@ from geoae.diagnosis.findings.planes import Plane, cut_planes
 from geoae.diagnosis.gate import CORRELATED
 from geoae.types import Floats
 
-__all__ = ["find_resampling", "measure_cutoff"]
+__all__ = ["find_resampled", "find_resampling", "measure_cutoff"]
 
 # Length of the lines whose spectrum is computed, and the frequencies of the reference in cycles
 # per line.
@@ -48,12 +48,22 @@ def find_resampling(look: Look) -> list[Finding]:
     """
     found = []
     for plane in cut_planes(look):
-        finding = _find(look, plane)
+        finding = find_resampled(look, plane)
         found += [finding] if finding else []
     return found
 
 
-def _find(look: Look, plane: Plane) -> Finding | None:
+def find_resampled(look: Look, plane: Plane) -> Finding | None:
+    """Find out whether one band was interpolated; see ``find_resampling``.
+
+    Args:
+        look: the sample.
+        plane: a band of it.
+
+    Returns:
+        The finding; None where the band shows no sign.
+
+    """
     cutoff = min(measure_cutoff(plane, 0), measure_cutoff(plane, 1))
     signs, confidence = [], 0.0
     if cutoff < HIGHEST:
