@@ -166,7 +166,7 @@ def summary(report: RestoreReport) -> None:
         f"{report.target}:"
         f" {_size(report.height, report.width, len(report.bands) + len(report.copied))}, {tiles},"
         f" {report.seconds:.1f} s, {report.megapixels_per_second:.2f} Mpx/s, noise"
-        f" {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} DN, model"
+        f" {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} {report.unit}, model"
         f" {report.model}"
     )
 
