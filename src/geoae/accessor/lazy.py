@@ -33,7 +33,7 @@ from geoae.pipeline.prepare import choose_steps, given_noise, load_restorer, pla
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.speckle_bias import keep_means
 from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
-from geoae.radiometry.speckle import Speckle, SpeckleKind, has_log, hide_zeros, refuse_other_units
+from geoae.radiometry.speckle import REACH, Speckle, SpeckleKind, hide_zeros, refuse_other_units
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.window import Read, Window, reflect, windows
@@ -173,7 +173,7 @@ def _find_source_rows(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     """Return start and stop of the rows that ``slab`` is computed from, with lead-in, filling and
     corrections.
     """
-    around = plan.halo + MOST_HALO
+    around = plan.halo + MOST_HALO + REACH
     top = plan.rows.start(max(slab.first - 1, 0)) - around
     bottom = plan.rows.start(slab.stop - 1) + plan.rows.tile + around
     rows = reflect(top, bottom - top, plan.rows.size)
@@ -207,7 +207,7 @@ class _Unread:
             pixels = bands[(slice(None), *window.slices())].compute()
             return pixels, is_measured(pixels, self.nodata)
 
-        yield hide_zeros(self.kind, read)
+        yield hide_zeros(self.kind, read, *bands.shape[1:])
 
 
 def _measure(
@@ -235,9 +235,8 @@ def _measure(
     samples: Samples = [(pixels, is_measured(pixels, whole.nodata)) for pixels in first]
     if whole.kind is not None:
         refuse_other_units(whole.kind, samples, whole.source)
-        samples = [(pixels, mask & has_log(whole.kind, pixels)) for pixels, mask in samples]
     drawn = Drawn(samples, list(range(bands)))
-    if not has_enough_valid(samples):
+    if whole.kind is not None or not has_enough_valid(samples):
         drawn = draw_sample(whole.only, bands, height, width)
     numbers = [whole.numbers[band] for band in drawn.kept]
     lines = explain_empty(whole.source, [one for one in whole.numbers if one not in numbers])
@@ -254,9 +253,12 @@ def _measure(
                 clean = sample(corrections.wrap(read, height, width), height, width)
                 drawn = Drawn(clean, drawn.kept)
         if whole.kind is not None:
-            speckle, in_dn = Speckle.of(whole.kind, drawn.samples), drawn.samples
+            speckle, in_dn = (
+                Speckle.of(whole.kind, drawn.samples, whole.bands.dtype.name),
+                drawn.samples,
+            )
             drawn = Drawn(speckle.sample_to_log(in_dn), drawn.kept)
-        facts = given.measure(drawn.samples, drawn.kept)
+        facts = given.measure(drawn.samples, drawn.kept, whole.kind)
         if speckle is not None:
             work = remote(facts, NONE, speckle).build(ArraySource(in_dn[0][0]))
             speckle = keep_means(work, in_dn).speckle

@@ -11,7 +11,7 @@ from geoae.diagnosis.sampling import draw_sample, read_masked
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.pipeline.explain import explain_empty, explain_unchanged, explain_unknown
 from geoae.radiometry.nodata import FillValue, find_fill, read_border
-from geoae.radiometry.speckle import Speckle, SpeckleKind, hide_zeros, refuse_other_units
+from geoae.radiometry.speckle import ONE_LOOK, Speckle, SpeckleKind, hide_zeros, refuse_other_units
 from geoae.raster.scene import EMPTY, Scene
 from geoae.system.memory import release_memory
 from geoae.tiling.window import Read, windows
@@ -32,13 +32,19 @@ class GivenNoise:
     seeks_spectrum: bool = False
     """Whether to estimate the correlation."""
 
-    def measure(self, samples: Samples, kept: Sequence[int]) -> SceneStatistics:
-        """Compute the statistics of a sample of some bands, given their indices."""
+    def measure(
+        self, samples: Samples, kept: Sequence[int], kind: SpeckleKind | None = None
+    ) -> SceneStatistics:
+        """Compute the statistics of a sample of some bands, given their indices.
+
+        With speckle the sample is that of the logarithm.
+        """
         return SceneStatistics.of(
             samples,
             None if self.sigma is None else [self.sigma[index] for index in kept],
             None if self.correlation is None else self.correlation[list(kept)],
             seeks_spectrum=self.seeks_spectrum,
+            most=None if kind is None else ONE_LOOK[kind],
         )
 
 
@@ -97,7 +103,7 @@ def measure(
     if not scene.bands:
         return Measured(scene, SceneStatistics.none(), None, empty, tuple(lines))
     with scene.reader() as reader:
-        read = hide_zeros(kind, reader.read)
+        read = hide_zeros(kind, reader.read, scene.height, scene.width)
         edges = read_border(read, scene.height, scene.width)
         shape = scene.height, scene.width
         strips = partial(cut_strips, read, len(scene.bands), *shape)
@@ -109,9 +115,9 @@ def measure(
     in_dn: Samples = ()
     speckle = None
     if kind is not None:
-        speckle, in_dn = Speckle.of(kind, samples), samples
+        speckle, in_dn = Speckle.of(kind, samples, scene.dtype), samples
         samples = speckle.sample_to_log(in_dn)
-    facts = given.measure(samples, [opened.bands.index(band) for band in scene.bands])
+    facts = given.measure(samples, [opened.bands.index(band) for band in scene.bands], kind)
     unknown = ""
     if is_noise_needed and given.sigma is None:
         unknown = explain_unknown(scene.source, samples, facts)
@@ -139,7 +145,7 @@ def _sample(
     @contextmanager
     def only(indices: Sequence[int]) -> Iterator[Read]:
         with _restrict(scene, indices).reader() as reader:
-            read = hide_zeros(kind, reader.read)
+            read = hide_zeros(kind, reader.read, scene.height, scene.width)
             yield corrections.wrap(read, scene.height, scene.width)
 
     drawn = draw_sample(only, len(scene.bands), scene.height, scene.width)

@@ -134,7 +134,7 @@ def check(prepared: Prepared, written: str) -> CheckResult:
             scene,
             written,
             prepared.target,
-            lambda read: corrections.wrap(hide_zeros(kind, read), *size),
+            lambda read: corrections.wrap(hide_zeros(kind, read, *size), *size),
             speckle.linear,
         )
         # Its mean was kept on this very sample: there is no noise to allow for.

@@ -80,9 +80,8 @@ def read_tile(
 
     """
     size, window = (plan.rows.size, plan.cols.size), plan.window(row, col)
-    read_both = corrections.wrap_both(
-        hide_zeros(None if speckle is None else speckle.kind, read), *size
-    )
+    kind = None if speckle is None else speckle.kind
+    read_both = corrections.wrap_both(hide_zeros(kind, read, *size), *size)
     added = corrections.variance(window, len(scale.offset), *size)
     if not scale.varies:  # then most tiles need no more than themselves
         pixels, signal, mask = read_both(window)

@@ -6,13 +6,23 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from geoae.errors import InputError
 from geoae.radiometry.nodata import nodata_values
-from geoae.tiling.window import Read, Window
+from geoae.tiling.window import Read, Window, reflect
 from geoae.types import Mask, Nodata, Pixels, Samples
 
-__all__ = ["SPECKLE", "Speckle", "SpeckleKind", "has_log", "hide_zeros", "refuse_other_units"]
+__all__ = [
+    "ONE_LOOK",
+    "REACH",
+    "SPECKLE",
+    "Speckle",
+    "SpeckleKind",
+    "has_log",
+    "hide_zeros",
+    "refuse_other_units",
+]
 
 SpeckleKind = Literal["amplitude", "intensity", "db"]
 SPECKLE = (
@@ -22,39 +32,73 @@ SPECKLE = (
 # Part of the positive pixels of a band that lie below its floor: single dark pixels of speckle are
 # far below all others in the logarithm.
 DARKEST = 1e-3
+# Integers: the floor is this many DN, below which rounding is a large part of the speckle, but no
+# more than this part of the median.
+ROUNDED, OF_MEDIAN = 8.0, 0.25
+# Side of the squares of zeros that hold no measurement, and how far they are seen.
+AREA, REACH = 5, 4
 # No backscatter in dB is outside.
 LEAST_DB, MOST_DB = -200.0, 100.0
 # Linear pixels of which more than this part is negative are in dB.
 MOST_NEGATIVE = 0.5
+# Deviation of the logarithm of speckle of one look, the loudest, and a tenth for the error of the
+# estimate: the root of psi_1(1), for amplitude half of it, for dB of power.
+ONE_LOOK: dict[SpeckleKind, float] = {"amplitude": 0.705, "intensity": 1.41, "db": 6.13}
 # Largest change in the logarithm, so that no pixel overflows float32.
 MOST_CHANGE = 18.0
 
 
 def has_log(kind: SpeckleKind, pixels: Pixels) -> Mask:
-    """Which pixels of any shape have a logarithm; all where they are in dB."""
-    return np.ones(pixels.shape, dtype=bool) if kind == "db" else pixels > 0
+    """Which pixels are measurements of speckle.
+
+    In dB these are all. Else negative values are none, and neither are zeros of floating point.
+    Zeros of integers are where they stand alone, since they were rounded or clipped, but not where
+    they fill a square of ``AREA`` px, as beyond the swath.
+
+    Args:
+        kind: what the pixels are.
+        pixels: ``(band, row, col)``. A pixel ``REACH`` px or more from the border does not depend
+            on what lies beyond it.
+
+    """
+    if kind == "db":
+        return np.ones(pixels.shape, dtype=bool)
+    positive: Mask = pixels > 0
+    if pixels.dtype.kind == "f" or positive.all():
+        return positive
+    square = np.ones((1, AREA, AREA), dtype=bool)
+    within = ndimage.binary_erosion(pixels == 0, square, border_value=1)
+    area = ndimage.binary_dilation(within, square)
+    return positive | ((pixels == 0) & ~area)
 
 
-def hide_zeros(kind: SpeckleKind | None, read: Read) -> Read:
-    """Wrap the reading of windows, so that pixels without a logarithm are not valid.
+def hide_zeros(kind: SpeckleKind | None, read: Read, height: int, width: int) -> Read:
+    """Wrap the reading of windows, so that pixels that are no measurements are not valid.
 
     Args:
         kind: what the pixels are; None where they do not have speckle.
-        read: reads a window of the scene.
+        read: reads a window inside the scene.
+        height: rows of the scene.
+        width: columns of the scene.
 
     Returns:
-        Reads a window like ``read``, with pixels of 0 and below masked; ``read`` itself for dB
-        and None.
+        Reads a window, which may reach beyond the scene, like ``read``, with other pixels than those
+        of ``has_log`` masked; ``read`` itself for dB and None.
 
     """
     if kind is None or kind == "db":
         return read
 
     def read_positive(window: Window) -> tuple[Pixels, Mask | None]:
-        pixels, mask = read(window)
-        positive = has_log(kind, pixels)
-        valid = positive if mask is None else mask & positive
-        return pixels, None if mask is None and valid.all() else valid
+        rows = reflect(window.row, window.height, height)
+        cols = reflect(window.col, window.width, width)
+        top, left = int(rows.min()), int(cols.min())
+        inside = Window(top, left, int(rows.max()) + 1 - top, int(cols.max()) + 1 - left)
+        around = inside.expand(REACH).clip(height, width)
+        pixels, mask = read(around)
+        valid = has_log(kind, pixels) if mask is None else mask & has_log(kind, pixels)
+        place = (slice(None), (rows - around.row)[:, None], (cols - around.col)[None])
+        return pixels[place], None if valid[place].all() else valid[place]
 
     return read_positive
 
@@ -106,20 +150,24 @@ class Speckle:
     """What is added to the restored logarithm of each band; for dB in dB."""
 
     @classmethod
-    def of(cls, kind: SpeckleKind, samples: Samples) -> Self:
+    def of(cls, kind: SpeckleKind, samples: Samples, dtype: str) -> Self:
         """Find the floors of a scene from its sample; the bias is still 0.
 
         Args:
             kind: what the pixels are.
-            samples: pixels in DN and mask of each window, ``(band, row, col)``, in which pixels
-                without a logarithm are masked.
+            samples: pixels in DN and mask of each window, ``(band, row, col)``, as of
+                ``hide_zeros``.
+            dtype: type of the scene's pixels.
 
         """
         floors = []
         for band in range(len(samples[0][0])):
             values = np.concatenate([pixels[band][mask[band]] for pixels, mask in samples])
             positive = values[values > 0]
-            floors.append(float(np.quantile(positive, DARKEST)) if positive.size else 1.0)
+            floor = float(np.quantile(positive, DARKEST)) if positive.size else 1.0
+            if positive.size and np.dtype(dtype).kind != "f":
+                floor = max(floor, min(ROUNDED, OF_MEDIAN * float(np.median(positive))))
+            floors.append(floor)
         return cls(kind, tuple(floors), (0.0,) * len(floors))
 
     @property
