@@ -13,6 +13,8 @@ from geoae.types import Floats, Mask, Pixels, Samples
 
 __all__ = ["keep_means"]
 
+# In place of a rounded 0, in DN.
+LEAST = 1e-9
 # Windows of a sample that are restored: as many as a usual sample has.
 MOST_WINDOWS = 16
 
@@ -34,8 +36,11 @@ def keep_means(work: Work, samples: Samples) -> Work:
         return work
     before, after = np.zeros((2, len(samples[0][0])))
     for pixels, mask in samples[:: -(-len(samples) // MOST_WINDOWS)]:
-        # Rounding would count as bias where restored values are small integers.
+        # Rounding would count as bias where restored values are small integers. Zeros of floating
+        # point are no measurements, but those of integers that are left here are.
         exact = pixels.astype(np.float64)
+        if speckle.kind != "db":
+            exact[mask & (exact <= 0)] = LEAST
         restored = _restore(work, exact, mask)
         for total, found in ((before, exact), (after, restored)):
             total += np.where(mask, speckle.linear(np.where(mask, found, 0)), 0).sum(axis=(1, 2))

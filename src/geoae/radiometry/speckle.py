@@ -82,8 +82,8 @@ def hide_zeros(kind: SpeckleKind | None, read: Read, height: int, width: int) ->
         width: columns of the scene.
 
     Returns:
-        Reads a window, which may reach beyond the scene, like ``read``, with other pixels than those
-        of ``has_log`` masked; ``read`` itself for dB and None.
+        Reads a window, which may reach beyond the scene, like ``read``, with pixels masked that are
+        not among those of ``has_log``; ``read`` itself for dB and None.
 
     """
     if kind is None or kind == "db":
