@@ -174,13 +174,15 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
 
 
 def choose_steps(options: Recipe) -> tuple[str, ...]:
-    """Return the steps that are looked for and taken, of ``STEPS``.
+    """Return the steps that are looked for and taken before the network, of ``STEPS``.
 
-    Where the user names none, these are all; the model ``identity`` takes none by itself.
+    Where the user names none, these are all; the model ``identity`` takes none by itself. Bursts
+    are not looked for in speckle of linear pixels, where every bright line is noisier.
     """
-    if options.steps is not None:
-        return tuple(options.steps)
-    return () if options.model == "identity" else STEPS
+    default = () if options.model == "identity" else STEPS
+    steps = default if options.steps is None else tuple(options.steps)
+    multiplicative = options.speckle not in (None, "db")
+    return tuple(step for step in steps if not (multiplicative and step == "noise"))
 
 
 def given_noise(
