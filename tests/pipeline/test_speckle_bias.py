@@ -14,6 +14,7 @@ from geoae.pipeline.prepare import prepare
 from geoae.pipeline.speckle_bias import keep_means
 from geoae.radiometry.speckle import Speckle
 from geoae.raster.memory import ArraySource
+from geoae.raster.tags import read_tags
 from geoae.tiling.plan import TilePlan
 from tests.support.doubles import DTYPES, Blur, Parts, pixels_of, unscaled
 from tests.support.rasters import read, texture, write
@@ -51,6 +52,7 @@ def test_speckle_goes_and_the_mean_stays(tmp_path, kind, dtype):
     assert report.sigma_before == pytest.approx([expected], rel=0.1)
     assert report.sigma_after[0] < 0.3 * expected
     assert report.unit == ("dB" if kind == "db" else "of the logarithm")
+    assert read_tags(tmp_path / "out.tif")["UNIT"] == report.unit
     assert any(step.startswith("speckle: ") for step in report.steps)
 
 

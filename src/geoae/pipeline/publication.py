@@ -171,6 +171,8 @@ def _tags(prepared: Prepared) -> dict[str, str]:
         "SIGMA": ",".join(f"{sigma:.6g}" for sigma in prepared.facts.sigma),
         "SLOPE": ",".join(f"{slope:.6g}" for slope in prepared.facts.slope),
     }
+    if prepared.work.speckle is not None:
+        tags["UNIT"] = prepared.unit  # of SIGMA and SLOPE
     if prepared.work.corrections.digest:
         tags["CORRECTIONS"] = "; ".join(prepared.work.corrections.describe())
         tags["CORRECTIONS_DIGEST"] = prepared.work.corrections.digest
