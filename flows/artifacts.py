@@ -79,15 +79,15 @@ def show_report(report: RestoreReport, written: str | None) -> None:
     rows = [
         {
             "band": band,
-            "noise before (DN)": f"{before:.4g}",
-            "noise after (DN)": f"{after:.4g}",
+            f"noise before ({report.unit})": f"{before:.4g}",
+            f"noise after ({report.unit})": f"{after:.4g}",
             "bias (DN)": f"{bias:+.3g}",
         }
         | common
         for band, before, after, bias in bands
     ]
     rows += [
-        {"band": band, "noise before (DN)": f"copied: {reason}"}
+        {"band": band, f"noise before ({report.unit})": f"copied: {reason}"}
         for band, reason in report.copied.items()
     ]
     create_table_artifact(

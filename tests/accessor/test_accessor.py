@@ -32,6 +32,22 @@ def test_it_equals_what_the_command_writes(scene, model, tmp_path):
     assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
 
 
+@pytest.mark.parametrize("kind", ["amplitude", "db"])
+def test_speckle_equals_what_the_command_writes(scene, model, tmp_path, kind):
+    rng = np.random.default_rng(0)
+    pixels = (texture(2, 300, 260) * rng.gamma(4, 1 / 4, (2, 300, 260)) ** 0.5).astype(np.float32)
+    pixels = 20 * np.log10(pixels) if kind == "db" else pixels.astype(np.uint16)
+    pixels[:, 100:140, 50:90] = 0
+    pixels[1] = 0  # a band without a measurement of amplitude
+    write(scene, pixels)
+    options = {"model": model, "precision": "fp32", "speckle": kind, "bands": [1, 2]}
+    geoae.restore(scene, tmp_path / "out.tif", **options)
+    with pytest.warns(UserWarning, match="band 2"):
+        restored = lazily(scene).geoae.restore(**options).compute(scheduler="synchronous")
+    assert (restored.values != pixels).mean() > 0.4
+    assert np.array_equal(restored.values, read(tmp_path / "out.tif"))
+
+
 def test_it_is_the_same_array_otherwise(scene):
     array = lazily(scene).assign_attrs(mission="any")
     restored = array.geoae.restore(model="identity")

@@ -202,3 +202,17 @@ def test_faint_white_noise_on_texture_keeps_its_floor(name):
 def test_resampled_and_compressed_frames_are_refused(name):
     found, _ = estimate(read(f"../real_noise/{name}"))
     assert set(found.verdict) == {TEXTURE}
+
+
+def test_noise_that_must_be_there_counts_up_to_what_it_can_be():
+    log = np.log(np.random.default_rng(0).gamma(1, 1, (1, 257, 257)))
+    log = (log[:, 1:, 1:] + log[:, :-1, 1:] + log[:, 1:, :-1] + log[:, :-1, :-1]) / 2
+    deviation = log.std()
+    refused = estimate_covariance(whole(log))
+    assert refused.verdict == (TEXTURE,), "the kurtosis is not that of normal noise"
+    assert refused.sigma < 0.5 * deviation
+    known = estimate_covariance(whole(log), most=2.0)
+    assert known.verdict == (CORRELATED,)
+    assert known.sigma == pytest.approx([deviation], rel=0.05)
+    assert known.correlation[0, 4, 5] == pytest.approx(0.5, abs=0.05)
+    assert estimate_covariance(whole(log), most=0.8).sigma == [0.8]

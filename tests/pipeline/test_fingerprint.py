@@ -114,6 +114,7 @@ def test_a_new_option_that_nobody_uses_changes_no_digest():
         {"sigma": 3.0},
         {"psd": "white"},
         {"steps": ["noise"]},
+        {"speckle": "db"},
         {"tta": True},
         {"profile": "gtiff"},
     ],

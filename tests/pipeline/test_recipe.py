@@ -54,6 +54,7 @@ def test_a_shipped_recipe_says_what_it_is_for(name):
         ("overlap = 'much'", "overlap"),
         ("sigma = -3", "sigma"),
         ("bands = []", "bands"),
+        ("speckle = 'power'", "speckle"),
         ("tile = ", "not TOML"),
     ],
 )

@@ -2,7 +2,7 @@
 another.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,9 @@ from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.measure import GivenNoise
 from geoae.pipeline.prepare import choose_steps, given_noise, load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
+from geoae.pipeline.speckle_bias import keep_means
 from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
+from geoae.radiometry.speckle import REACH, Speckle, SpeckleKind, hide_zeros, refuse_other_units
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.window import Read, Window, reflect, windows
@@ -123,13 +125,16 @@ class LazyRestoration:
         for line in explain_ignored(self.restorer, self.options.psd):
             warn(line)
         looks = [bands[(slice(None), *window.slices())] for window in windows(height, width)]
-        whole = _Unread(bands, self.nodata, self.source, numbers)
+        whole = _Unread(bands, self.nodata, self.source, numbers, self.options.speckle)
         is_noise_needed = given_levels.sigma is None and not isinstance(self.restorer, Identity)
-        measured = dask.delayed(_measure, nout=2)(
-            looks, whole, given_levels, choose_steps(self.options), self.names, is_noise_needed
-        )
-        remote = dask.delayed(RemoteWork)(
-            self.model, self.restorer.digest, self.options, measured[0], measured[1]
+        remote = dask.delayed(_measure)(
+            looks,
+            whole,
+            given_levels,
+            choose_steps(self.options),
+            self.names,
+            is_noise_needed,
+            partial(RemoteWork, self.model, self.restorer.digest, self.options),
         )
         node = dask.delayed(_slab)
         rows = []
@@ -168,7 +173,7 @@ def _find_source_rows(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     """Return start and stop of the rows that ``slab`` is computed from, with lead-in, filling and
     corrections.
     """
-    around = plan.halo + MOST_HALO
+    around = plan.halo + MOST_HALO + REACH
     top = plan.rows.start(max(slab.first - 1, 0)) - around
     bottom = plan.rows.start(slab.stop - 1) + plan.rows.tile + around
     rows = reflect(top, bottom - top, plan.rows.size)
@@ -178,12 +183,18 @@ def _find_source_rows(plan: TilePlan, slab: Slab) -> tuple[int, int]:
 class _Unread:
     """Bands of a scene that are read only when they are asked for: Dask does not look into it."""
 
-    __slots__ = ("bands", "nodata", "numbers", "source")
+    __slots__ = ("bands", "kind", "nodata", "numbers", "source")
 
     def __init__(
-        self, bands: dask.array.Array, nodata: Nodata, source: str, numbers: Sequence[int]
+        self,
+        bands: dask.array.Array,
+        nodata: Nodata,
+        source: str,
+        numbers: Sequence[int],
+        kind: SpeckleKind | None,
     ) -> None:
         self.bands, self.nodata, self.source, self.numbers = bands, nodata, source, numbers
+        self.kind = kind
 
     @contextmanager
     def only(self, indices: Sequence[int]) -> Iterator[Read]:
@@ -196,7 +207,7 @@ class _Unread:
             pixels = bands[(slice(None), *window.slices())].compute()
             return pixels, is_measured(pixels, self.nodata)
 
-        yield read
+        yield hide_zeros(self.kind, read, *bands.shape[1:])
 
 
 def _measure(
@@ -206,7 +217,8 @@ def _measure(
     steps: Sequence[str],
     names: Sequence[str] | None,
     is_noise_needed: bool,
-) -> tuple[SceneStatistics, Corrections]:
+    remote: Callable[[SceneStatistics, Corrections, Speckle | None], RemoteWork],
+) -> RemoteWork:
     """Measure a scene; Python warnings name the bands that will stay as they are.
 
     Args:
@@ -216,12 +228,15 @@ def _measure(
         steps: which corrections to look for.
         names: name of each band, or None where all are measurements, whatever their values.
         is_noise_needed: whether the user must be told of bands whose noise is not known.
+        remote: puts together what workers need.
 
     """
     bands, height, width = whole.bands.shape
     samples: Samples = [(pixels, is_measured(pixels, whole.nodata)) for pixels in first]
+    if whole.kind is not None:
+        refuse_other_units(whole.kind, samples, whole.source)
     drawn = Drawn(samples, list(range(bands)))
-    if not has_enough_valid(samples):
+    if whole.kind is not None or not has_enough_valid(samples):
         drawn = draw_sample(whole.only, bands, height, width)
     numbers = [whole.numbers[band] for band in drawn.kept]
     lines = explain_empty(whole.source, [one for one in whole.numbers if one not in numbers])
@@ -229,18 +244,31 @@ def _measure(
         kept_names = [names[band] or str(whole.numbers[band]) for band in drawn.kept]
         drawn = _select(drawn, select_measurements(whole.source, kept_names, drawn.samples))
         numbers = [whole.numbers[band] for band in drawn.kept]
-    facts, corrections = SceneStatistics.none(), NONE
+    facts, corrections, speckle = SceneStatistics.none(), NONE, None
     if drawn.kept:
         if reads_scene(steps):
             corrections, drawn = _correct(whole, drawn, steps)
-        facts = given.measure(drawn.samples, drawn.kept)
+        if whole.kind is not None:
+            speckle, in_dn = (
+                Speckle.of(whole.kind, drawn.samples, whole.bands.dtype.name),
+                drawn.samples,
+            )
+            drawn = Drawn(speckle.sample_to_log(in_dn), drawn.kept)
+        facts = given.measure(drawn.samples, drawn.kept, whole.kind)
+        if speckle is not None:
+            work = remote(facts, NONE, speckle).build(ArraySource(in_dn[0][0]))
+            speckle = keep_means(work, in_dn).speckle
     if is_noise_needed:
         if unknown := explain_unknown(whole.source, drawn.samples, facts):
             raise InputError(unknown)
         lines += explain_unchanged(whole.source, numbers, drawn.samples, facts)
     for line in lines:
         warn(line)
-    return facts.embed(drawn.kept, bands), corrections.embed(drawn.kept, bands)
+    return remote(
+        facts.embed(drawn.kept, bands),
+        corrections.embed(drawn.kept, bands),
+        speckle and speckle.embed(drawn.kept, bands),
+    )
 
 
 def _correct(whole: _Unread, drawn: Drawn, steps: Sequence[str]) -> tuple[Corrections, Drawn]:

@@ -66,6 +66,7 @@ def compare(
     written: str,
     name: str,
     correct: Callable[[Read], Read] = lambda read: read,
+    linear: Callable[[Pixels], Pixels] = lambda pixels: pixels,
 ) -> Comparison:
     """Compare the raster ``written`` with its source.
 
@@ -78,6 +79,7 @@ def compare(
         written: the raster to check.
         name: its name in messages.
         correct: wraps the reading of the source, so that its means are those after corrections.
+        linear: maps pixels to the units in which means are compared.
 
     Returns:
         How the means of the restored bands changed, for the caller to judge.
@@ -93,7 +95,7 @@ def compare(
     with scene.reader() as old, after.reader() as new:
         if difference := first_difference(old.dataset, new.dataset):
             raise RejectedError(f"{name}: differs from its source in {difference}; {CURE}")
-        pair = _Pair(old, new, name, correct(old.read))
+        pair = _Pair(old, new, name, correct(old.read), linear)
         if scene.bands:
             samples = sample(pair.read, scene.height, scene.width)
             return Comparison(name, scene.bands, samples, *pair.moments())
@@ -124,6 +126,7 @@ class _Pair:
     new: Reader
     name: str
     expected: Read
+    linear: Callable[[Pixels], Pixels]
     seen: list[Floats] = field(default_factory=list)
 
     def read(self, window: Window) -> tuple[Pixels, Mask | None]:
@@ -140,7 +143,12 @@ class _Pair:
             given, _ = self.expected(window)
         masks = [None] * len(given) if valid is None else list(valid)
         self.seen.append(
-            np.array([_moments(*band) for band in zip(given, found, masks, strict=True)])
+            np.array(
+                [
+                    _moments(self.linear(old), self.linear(new), valid)
+                    for old, new, valid in zip(given, found, masks, strict=True)
+                ]
+            )
         )
         return found, still
 

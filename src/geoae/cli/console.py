@@ -166,7 +166,7 @@ def summary(report: RestoreReport) -> None:
         f"{report.target}:"
         f" {_size(report.height, report.width, len(report.bands) + len(report.copied))}, {tiles},"
         f" {report.seconds:.1f} s, {report.megapixels_per_second:.2f} Mpx/s, noise"
-        f" {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} DN, model"
+        f" {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} {report.unit}, model"
         f" {report.model}"
     )
 
@@ -186,9 +186,8 @@ def show_inspection(found: Inspection, as_json: bool) -> None:
         f"{found.source}: {found.driver}, {_size(found.height, found.width, found.count)}"
         f" {found.dtype}, CRS {found.crs}, {found.valid_percent:.1f} % valid"
     )
-    table = Table(
-        "band", "name", "nodata", "mean", "spread", "noise DN", "variance/DN", "SNR", "treatment"
-    )
+    noise = f"noise {found.unit}", "variance/DN" if found.unit == "DN" else "variance/unit"
+    table = Table("band", "name", "nodata", "mean", "spread", *noise, "SNR", "treatment")
     for band in found.bands:
         figures = (
             f"{value:.4g}" if value is not None else ""
@@ -263,6 +262,7 @@ def _show_step(step: Mapping[str, str], place: str) -> None:
         f"already restored by geoae {step.get('VERSION', '?')} with model"
         f" {step.get('MODEL', '?')}{place}"
     )
+    unit = step.get("UNIT", "DN")
     facts = {
         "model digest": step.get("MODEL_DIGEST"),
         "computed on": step.get("SETTING"),
@@ -271,8 +271,10 @@ def _show_step(step: Mapping[str, str], place: str) -> None:
         "recipe": step.get("RECIPE"),
         "options": step.get("OPTIONS"),
         "bands": step.get("BANDS", "").replace(",", ", "),
-        "noise, DN": step.get("SIGMA", "").replace(",", ", "),
-        "its variance/DN": step.get("SLOPE", "").replace(",", ", "),
+        f"noise, {unit}": step.get("SIGMA", "").replace(",", ", "),
+        f"its variance/{'DN' if unit == 'DN' else 'unit'}": step.get("SLOPE", "").replace(
+            ",", ", "
+        ),
         "fingerprint": step.get("FINGERPRINT"),
     }
     for name, fact in facts.items():

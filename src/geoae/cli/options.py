@@ -32,6 +32,11 @@ OPTIONS: list[Callable[[Any], Any]] = [
         metavar="auto|none|lines,pixels,stripes,bursts,noise",
         help="What is done; auto, the default, does what the scene needs.",
     ),
+    click.option(
+        "--speckle",
+        type=click.Choice(["amplitude", "intensity", "db"]),
+        help="What radar pixels are: their speckle is restored in the logarithm.",
+    ),
     DEVICE,
     PRECISION,
     click.option("--recipe", metavar="NAME|PATH", help="Options for scenes of one kind, as TOML."),

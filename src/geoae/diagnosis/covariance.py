@@ -7,7 +7,15 @@ from numpy.typing import NDArray
 
 from geoae.diagnosis.blocks import Blocks, Residuals, cut_blocks, subtract_bands
 from geoae.diagnosis.fitting import choose_kernels, fit_kernels, unmix_variance
-from geoae.diagnosis.gate import CORRELATED, Calmness, Evidence, examine, judge, may_be_noise
+from geoae.diagnosis.gate import (
+    CORRELATED,
+    TEXTURE,
+    Calmness,
+    Evidence,
+    examine,
+    judge,
+    may_be_noise,
+)
 from geoae.diagnosis.kernels import (
     FAR,
     REACH,
@@ -62,7 +70,9 @@ class NoiseCovariance:
 
 
 def estimate_covariance(
-    samples: Samples, white: tuple[Floats, Floats] | None = None
+    samples: Samples,
+    white: tuple[Floats, Floats] | None = None,
+    most: float | None = None,
 ) -> NoiseCovariance:
     """Estimate the covariance of additive, stationary noise.
 
@@ -79,6 +89,9 @@ def estimate_covariance(
     Args:
         samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``, of one scene.
         white: the result of ``noise_model`` for these samples; None to compute it.
+        most: the largest deviation that the noise can have where it is known that there is noise,
+            as in the logarithm of speckle. Up to it, what is found then counts even where ``judge``
+            cannot tell it from texture. None where it is not known.
 
     Returns:
         Noise, correlation, verdict and evidence of each band.
@@ -89,23 +102,26 @@ def estimate_covariance(
     correlation = np.zeros((bands, 2 * REACH + 1, 2 * REACH + 1))
     correlation[:, REACH, REACH] = 1.0
     evidence = [Evidence.none()] * bands
+    verdict = [judge(one) for one in evidence]
     for group in group_bands(samples):
         some = [(pixels[group], mask[group]) for pixels, mask in samples]
         found = _estimate_group(some, (sigma[group], slope[group]))
         for band, (deviation, kernel, grows, seen) in zip(group, found, strict=True):
             evidence[band] = seen
-            if judge(seen) == CORRELATED:
+            verdict[band] = judge(seen)
+            if most is not None and verdict[band] == TEXTURE and deviation > 0:
+                verdict[band], deviation = CORRELATED, min(deviation, most)
+            if verdict[band] == CORRELATED:
                 steeper = (deviation / sigma[band]) ** 2 if sigma[band] > 0 and grows else 0.0
                 slope[band] *= steeper
                 sigma[band], correlation[band] = deviation, kernel
-    verdict = tuple(judge(seen) for seen in evidence)
     faint = sigma < FAINT * _contrast(samples)
     uneven = [
         kind != CORRELATED and not seen.even for kind, seen in zip(verdict, evidence, strict=True)
     ]
     texture = faint & uneven
     sigma[texture], slope[texture] = 0.0, 0.0
-    return NoiseCovariance(sigma, slope, correlation, verdict, tuple(evidence))
+    return NoiseCovariance(sigma, slope, correlation, tuple(verdict), tuple(evidence))
 
 
 def estimate_level(samples: Samples, correlation: Floats, white: tuple[Floats, Floats]) -> Floats:

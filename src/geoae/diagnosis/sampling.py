@@ -13,7 +13,7 @@ from geoae.diagnosis.patches import count_places
 from geoae.tiling.window import GRID, SIDE, Read, Window, grids, windows
 from geoae.types import Mask, Pixels, Samples
 
-__all__ = ["Drawn", "count_valid", "draw_sample", "has_enough_valid", "sample"]
+__all__ = ["Drawn", "count_valid", "draw_sample", "has_enough_valid", "read_masked", "sample"]
 
 # Places of patches that a sample of a band holds at least, where the scene has them.
 ENOUGH_PLACES = 2_000
@@ -91,7 +91,7 @@ def _look(read: Read, height: int, width: int) -> Samples:
     """Read windows on a grid; on a finer one where these hold too few valid pixels."""
     found: Samples = []
     for grid in grids():
-        found = [_read(read, window) for window in windows(height, width, *grid)]
+        found = [read_masked(read, window) for window in windows(height, width, *grid)]
         if has_enough_valid(found) or _is_small(height, width):
             break
     return found
@@ -102,7 +102,7 @@ def _complete(found: Samples, read: Read, height: int, width: int) -> Samples:
     if has_enough_valid(found) or (len(found) == 1 and _is_small(height, width)):
         return found
     if _is_small(height, width):
-        return [_read(read, Window(0, 0, height, width))]
+        return [read_masked(read, Window(0, 0, height, width))]
     bands = len(found[0][0])
     best = _search(read, bands, height, width)
     if len(best) < GRID * GRID or has_enough_valid(best):
@@ -143,7 +143,8 @@ def _is_small(height: int, width: int) -> bool:
     return max(height, width) <= SIDE * GRID
 
 
-def _read(read: Read, window: Window) -> tuple[Pixels, Mask]:
+def read_masked(read: Read, window: Window) -> tuple[Pixels, Mask]:
+    """Read a window with its mask, also where all pixels are valid."""
     pixels, mask = read(window)
     return pixels, np.ones(pixels.shape, dtype=bool) if mask is None else mask
 
@@ -153,7 +154,7 @@ def _strips(read: Read, bands: int, height: int, width: int) -> Iterator[tuple[P
     rows = int(np.clip(PIXELS // (bands * width) // SQUARE * SQUARE, SQUARE, ROWS))
     for row in range(0, height, rows):
         top = max(row - SQUARE, 0)
-        yield _read(read, Window(top, 0, min(row + rows, height) - top, width))
+        yield read_masked(read, Window(top, 0, min(row + rows, height) - top, width))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -187,7 +188,7 @@ def _search(read: Read, bands: int, height: int, width: int, side: int = BLOCK) 
             while len(best) > GRID * GRID and (found := _without_least(best)):
                 best = found
     if not best:
-        return [_read(read, Window(0, 0, min(height, SIDE), min(width, SIDE)))]
+        return [read_masked(read, Window(0, 0, min(height, SIDE), min(width, SIDE)))]
     return [(found.pixels, found.mask) for found in best]
 
 

@@ -57,6 +57,7 @@ class SceneStatistics:
         correlation: NDArray[np.float64] | None = None,
         *,
         seeks_spectrum: bool = False,
+        most: float | None = None,
     ) -> Self:
         """Compute the statistics of a sample.
 
@@ -67,6 +68,7 @@ class SceneStatistics:
             correlation: normalised autocovariance of each band's noise ``(band, 9, 9)``; None for
                 white noise.
             seeks_spectrum: whether to estimate the correlation instead.
+            most: as for ``estimate_covariance``.
 
         Raises:
             RecipeError: ``sigma`` is far above the variation of the scene.
@@ -78,7 +80,7 @@ class SceneStatistics:
                 np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes()
                 + np.packbits(mask).tobytes()
             )
-        noise, slope, correlation, found = _noise(samples, sigma, correlation, seeks_spectrum)
+        noise, slope, correlation, found = _noise(samples, sigma, correlation, seeks_spectrum, most)
         valid = np.mean([mask.mean() for _, mask in samples])
         mean, covariance = _moments(samples)
         if sigma is not None:
@@ -136,6 +138,7 @@ def _noise(
     sigma: Sequence[float] | None,
     correlation: Floats | None,
     seeks_spectrum: bool,
+    most: float | None,
 ) -> tuple[Floats, Floats, Floats | None, NoiseCovariance | None]:
     """Level, growth and correlation of the noise, and what the sample shows of its correlation."""
     given = (np.zeros(0), np.zeros(0))
@@ -148,7 +151,7 @@ def _noise(
         assert correlation is not None
         level = estimate_level(samples, correlation, white)
         return level, np.zeros_like(level), correlation, None
-    found = estimate_covariance(samples, white)
+    found = estimate_covariance(samples, white, most)
     seen = found.correlation if CORRELATED in found.verdict else None
     noise, slope = (found.sigma, found.slope) if sigma is None else given
     return noise, slope, seen, found

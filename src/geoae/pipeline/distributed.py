@@ -16,6 +16,7 @@ from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import ModelSpec
 from geoae.pipeline.prepare import Prepared, build_work, load_restorer
 from geoae.pipeline.recipe import Recipe
+from geoae.radiometry.speckle import Speckle
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
 from geoae.resources import require_extra
@@ -116,7 +117,12 @@ def restore_on_cluster(
     model = ModelSpec.of(prepared.job, prepared.options)
     work = prepared.work
     remote = RemoteWork(
-        model, work.restorer.digest, prepared.options, prepared.facts, work.corrections
+        model,
+        work.restorer.digest,
+        prepared.options,
+        prepared.facts,
+        work.corrections,
+        work.speckle,
     )
     tasks = [
         delayed(_restore_run, pure=False)(remote, prepared.scene, store, piece)
@@ -163,6 +169,8 @@ class RemoteWork:
     """Statistics of the whole scene."""
     corrections: Corrections = NONE
     """Corrections of the whole scene."""
+    speckle: Speckle | None = None
+    """Logarithm of the whole scene; None for none."""
 
     def build(self, source: Source) -> Work:
         """Build the work.
@@ -176,7 +184,7 @@ class RemoteWork:
         """
         restorer = _load_same(self.model, self.digest)
         scale = self.facts.scale(restorer.channels)
-        return build_work(self.options, restorer, source, scale, self.corrections)
+        return build_work(self.options, restorer, source, scale, self.corrections, self.speckle)
 
 
 def _load_same(spec: ModelSpec, digest: str) -> Restorer:

@@ -13,6 +13,7 @@ from geoae.corrections.chain import NONE, Corrections
 from geoae.models.restorer import Restorer
 from geoae.pipeline.tiles import STRIP, Tile, in_groups, read_ahead, read_tile, to_model
 from geoae.radiometry.scale import Scale
+from geoae.radiometry.speckle import Speckle
 from geoae.radiometry.subtract import subtract
 from geoae.tiling.blend import Mosaic
 from geoae.tiling.plan import Slab, TilePlan
@@ -39,6 +40,8 @@ class Work:
     """Shape of the blend: key of ``RAMPS``."""
     corrections: Corrections = NONE
     """Corrections that are applied before the network."""
+    speckle: Speckle | None = None
+    """Logarithm of the corrected pixels, in which the network restores them; None for none."""
 
     @property
     def groups(self) -> int:
@@ -83,7 +86,7 @@ def restore_slabs(
     with ThreadPoolExecutor(1, "geoae-read") as reading, _WriteBehind(sink, slabs, depth) as behind:
         tiles = read_ahead(
             reading,
-            lambda place: read_tile(read, plan, work.scale, *place, work.corrections),
+            lambda place: read_tile(read, plan, work.scale, *place, work.corrections, work.speckle),
             places,
             depth,
         )
@@ -230,6 +233,10 @@ def _subtract_strips(
     for top in range(0, pixels.shape[1], STRIP):
         rows = slice(top, top + STRIP)
         native = work.scale.to_native(residual[:, rows])
+        if work.speckle is not None:
+            clean = pixels if corrected is None else corrected
+            holes = None if mask is None else mask[:, rows]
+            native = work.speckle.from_residual(clean[:, rows], native, holes)
         if corrected is not None:
             native = native + _removed(pixels[:, rows], corrected[:, rows])
         for band, nodata in enumerate(work.nodata):

@@ -20,19 +20,20 @@ __all__ = [
 ]
 
 
-def describe_noise(bands: Sequence[int], facts: SceneStatistics) -> list[str]:
+def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN") -> list[str]:
     """Say what is taken for noise and why: one line for each kind.
 
     Args:
         bands: numbers of the bands.
         facts: their statistics.
+        unit: of the noise.
 
     """
     found = facts.noise
     if found is None:
         white = np.flatnonzero(facts.sigma > 0)
         kind = "white noise" if facts.correlation is None else "noise with the given spectrum"
-        return [f"noise: {_levels(bands, facts, white)}, {kind}"] if white.size else []
+        return [f"noise: {_levels(bands, facts, white, unit)}, {kind}"] if white.size else []
     lines = []
     for kernel in dict.fromkeys(seen.kernel for seen in found.evidence):
         same = [
@@ -44,28 +45,31 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics) -> list[str]:
             lag = found.correlation[same]
             down, across = np.median(lag[:, 5, 4]), np.median(lag[:, 4, 5])
             lines.append(
-                f"noise: {_levels(bands, facts, same)}, correlated with the next pixel by"
+                f"noise: {_levels(bands, facts, same, unit)}, correlated with the next pixel by"
                 f" {down:.2f} down and {across:.2f} across, like white noise after {kernel}"
             )
     verdicts = np.array(found.verdict)
     white = np.flatnonzero((verdicts != CORRELATED) & (verdicts != TEXTURE) & (facts.sigma > 0))
     if white.size:
-        lines.append(f"noise: {_levels(bands, facts, white)}, white noise")
+        lines.append(f"noise: {_levels(bands, facts, white, unit)}, white noise")
     untold = np.flatnonzero((verdicts == TEXTURE) & (facts.sigma > 0))
     if untold.size:
         lines.append(
-            f"noise: {_levels(bands, facts, untold)}: more than this white part cannot be told"
-            " from texture, and stays; if more is noise, give --psd or use a repeat pass"
+            f"noise: {_levels(bands, facts, untold, unit)}: more than this white part cannot be"
+            " told from texture, and stays; if more is noise, give --psd or use a repeat pass"
         )
     return lines
 
 
 def _levels(
-    bands: Sequence[int], facts: SceneStatistics, which: Sequence[int] | NDArray[np.intp]
+    bands: Sequence[int],
+    facts: SceneStatistics,
+    which: Sequence[int] | NDArray[np.intp],
+    unit: str,
 ) -> str:
     low, high = facts.sigma[which].min(), facts.sigma[which].max()
-    level = f"{low:.3g} DN" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g} DN"
-    return f"{level} in {_name([bands[index] for index in which])}"
+    level = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+    return f"{level} {unit} in {_name([bands[index] for index in which])}"
 
 
 def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> str:

@@ -20,7 +20,7 @@ PASSES = 3
 
 
 class BandFacts(BaseModel):
-    """One band. Figures are in DN, and None where the band is not restored."""
+    """One band. Figures are in DN, or in ``unit``, and None where the band is not restored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,6 +72,7 @@ class Inspection(BaseModel):
     pixel_size: tuple[float, float] | None
     valid_percent: float = Field(description="of the sampled pixels")
     bands: list[BandFacts]
+    unit: str = Field("DN", description="unit of the figures of bands: DN, dB, or of the logarithm")
     notes: list[str] = Field(description="what to look at before the scene is restored")
     steps: list[str] = Field(description="what restoring would do and why, one line each")
     plan: PlanFacts
@@ -104,6 +105,7 @@ def inspect(job: Job) -> Inspection:
         pixel_size=scene.pixel_size,
         valid_percent=100 * prepared.facts.valid,
         bands=_bands(prepared, names, nodata),
+        unit=prepared.unit,
         notes=prepared.notes,
         steps=prepared.steps,
         plan=_plan(prepared, prepared_in),

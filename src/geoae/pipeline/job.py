@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from geoae.config import explain
 from geoae.errors import RecipeError
 from geoae.pipeline.recipe import FILL, PSD, STEPS, Bands, Fill, Recipe, Sigma, Steps
+from geoae.radiometry.speckle import SPECKLE, SpeckleKind
 from geoae.system.files import is_local
 
 __all__ = ["Job", "ModelSpec", "resolve_options", "target_of"]
@@ -41,6 +42,7 @@ class Job(BaseModel):
     )
     psd: str | None = Field(None, description=PSD)
     steps: Steps | None = Field(None, description=STEPS)
+    speckle: SpeckleKind | None = Field(None, description=SPECKLE)
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N"
     )

@@ -7,13 +7,14 @@ from functools import partial
 
 from geoae.corrections.chain import NONE, Corrections, plan_corrections
 from geoae.corrections.correction import cut_strips
-from geoae.diagnosis.sampling import draw_sample
+from geoae.diagnosis.sampling import draw_sample, read_masked
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.pipeline.explain import explain_empty, explain_unchanged, explain_unknown
 from geoae.radiometry.nodata import FillValue, find_fill, read_border
+from geoae.radiometry.speckle import ONE_LOOK, Speckle, SpeckleKind, hide_zeros, refuse_other_units
 from geoae.raster.scene import EMPTY, Scene
 from geoae.system.memory import release_memory
-from geoae.tiling.window import Read
+from geoae.tiling.window import Read, windows
 from geoae.types import Floats, Samples
 
 __all__ = ["GivenNoise", "Measured", "measure"]
@@ -31,13 +32,19 @@ class GivenNoise:
     seeks_spectrum: bool = False
     """Whether to estimate the correlation."""
 
-    def measure(self, samples: Samples, kept: Sequence[int]) -> SceneStatistics:
-        """Compute the statistics of a sample of some bands, given their indices."""
+    def measure(
+        self, samples: Samples, kept: Sequence[int], kind: SpeckleKind | None = None
+    ) -> SceneStatistics:
+        """Compute the statistics of a sample of some bands, given their indices.
+
+        With speckle the sample is that of the logarithm.
+        """
         return SceneStatistics.of(
             samples,
             None if self.sigma is None else [self.sigma[index] for index in kept],
             None if self.correlation is None else self.correlation[list(kept)],
             seeks_spectrum=self.seeks_spectrum,
+            most=None if kind is None else ONE_LOOK[kind],
         )
 
 
@@ -59,12 +66,17 @@ class Measured:
     """Why nothing can be restored unless the noise is given; empty where something can."""
     corrections: Corrections = NONE
     """Corrections of the restored bands."""
+    speckle: Speckle | None = None
+    """Logarithm of the restored bands, in which ``facts`` are measured; None for none."""
+    samples: Samples = ()
+    """The corrected sample in DN, where there is speckle."""
 
 
 def measure(
     opened: Scene,
     given: GivenNoise,
     steps: Collection[str] = (),
+    kind: SpeckleKind | None = None,
     *,
     is_noise_needed: bool,
 ) -> Measured:
@@ -74,37 +86,57 @@ def measure(
         opened: a scene that has bands to restore.
         given: what is known of the noise of these bands.
         steps: which corrections to look for, of ``STEPS``.
+        kind: what pixels with speckle are; None where they have none.
         is_noise_needed: whether the model makes use of the noise.
 
     Raises:
         ReadError: the scene cannot be read.
         RecipeError: the given noise is louder than the scene.
+        InputError: the pixels cannot be what ``kind`` says.
 
     """
-    scene, samples = _sample(opened, NONE)
+    if kind is not None:
+        _refuse_other_units(opened, kind)
+    scene, samples = _sample(opened, NONE, kind)
     empty = tuple(band for band in opened.bands if band not in scene.bands)
     lines = explain_empty(scene.source, empty)
     if not scene.bands:
         return Measured(scene, SceneStatistics.none(), None, empty, tuple(lines))
     with scene.reader() as reader:
-        edges = read_border(reader.read, scene.height, scene.width)
+        read = hide_zeros(kind, reader.read, scene.height, scene.width)
+        edges = read_border(read, scene.height, scene.width)
         shape = scene.height, scene.width
-        strips = partial(cut_strips, reader.read, len(scene.bands), *shape)
+        strips = partial(cut_strips, read, len(scene.bands), *shape)
         corrections = plan_corrections(strips, *shape, steps)
     fill = find_fill(samples, edges)
     if corrections.steps:
-        _, samples = _sample(scene, corrections)
+        _, samples = _sample(scene, corrections, kind)
     release_memory()  # of GDAL's blocks
-    facts = given.measure(samples, [opened.bands.index(band) for band in scene.bands])
+    in_dn: Samples = ()
+    speckle = None
+    if kind is not None:
+        speckle, in_dn = Speckle.of(kind, samples, scene.dtype), samples
+        samples = speckle.sample_to_log(in_dn)
+    facts = given.measure(samples, [opened.bands.index(band) for band in scene.bands], kind)
     unknown = ""
     if is_noise_needed and given.sigma is None:
         unknown = explain_unknown(scene.source, samples, facts)
         if not unknown:
             lines += explain_unchanged(scene.source, scene.bands, samples, facts)
-    return Measured(scene, facts, fill, empty, tuple(lines), unknown, corrections)
+    return Measured(scene, facts, fill, empty, tuple(lines), unknown, corrections, speckle, in_dn)
 
 
-def _sample(scene: Scene, corrections: Corrections) -> tuple[Scene, Samples]:
+def _refuse_other_units(scene: Scene, kind: SpeckleKind) -> None:
+    with scene.reader() as reader:
+        samples = [
+            read_masked(reader.read, window) for window in windows(scene.height, scene.width)
+        ]
+    refuse_other_units(kind, samples, scene.source)
+
+
+def _sample(
+    scene: Scene, corrections: Corrections, kind: SpeckleKind | None
+) -> tuple[Scene, Samples]:
     """The sample of ``scene``, and the scene in which bands without any valid pixel are copied.
 
     Corrections belong to all bands of the scene, each of which has a valid pixel.
@@ -113,7 +145,8 @@ def _sample(scene: Scene, corrections: Corrections) -> tuple[Scene, Samples]:
     @contextmanager
     def only(indices: Sequence[int]) -> Iterator[Read]:
         with _restrict(scene, indices).reader() as reader:
-            yield corrections.wrap(reader.read, scene.height, scene.width)
+            read = hide_zeros(kind, reader.read, scene.height, scene.width)
+            yield corrections.wrap(read, scene.height, scene.width)
 
     drawn = draw_sample(only, len(scene.bands), scene.height, scene.width)
     kept = _restrict(scene, drawn.kept)

@@ -15,9 +15,11 @@ from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, plan_text, request
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
 from geoae.pipeline.measure import GivenNoise, Measured, measure
 from geoae.pipeline.recipe import Recipe
+from geoae.pipeline.speckle_bias import keep_means
 from geoae.radiometry.nodata import FillValue
 from geoae.radiometry.psd import read_psd
 from geoae.radiometry.scale import Scale
+from geoae.radiometry.speckle import Speckle
 from geoae.raster.scene import Scene
 from geoae.raster.tags import already_restored_warning, read_history
 from geoae.system.memory import release_memory
@@ -82,10 +84,17 @@ class Prepared:
     @property
     def steps(self) -> list[str]:
         """What is done to the scene, and why: one line each."""
-        done = self.work.corrections.describe()
-        if not isinstance(self.work.restorer, Identity):
-            done += describe_noise(self.scene.bands, self.facts)
-        return done
+        done, speckle = self.work.corrections.describe(), self.work.speckle
+        if isinstance(self.work.restorer, Identity):
+            return done
+        if speckle is not None:
+            done.append(speckle.describe())
+        return done + describe_noise(self.scene.bands, self.facts, self.unit)
+
+    @property
+    def unit(self) -> str:
+        """Unit of the noise."""
+        return "DN" if self.work.speckle is None else self.work.speckle.unit
 
     @property
     def target(self) -> str:
@@ -113,6 +122,8 @@ class Prepared:
             newer.append(facts.correlation.tolist())
         if work.corrections.digest:
             newer.append(work.corrections.digest)
+        if work.speckle is not None:
+            newer.append(work.speckle.kind)  # the rest follows from the sample and the model
         return hash_texts(*map(repr, given), plan_text(work.plan), *map(repr, newer))
 
 
@@ -139,13 +150,15 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
     if scene.bands:
         given = given_noise(options, job.source, scene.bands, restorer)
         is_noise_needed = not isinstance(restorer, Identity)
-        found = measure(scene, given, choose_steps(options), is_noise_needed=is_noise_needed)
+        steps = choose_steps(options)
+        found = measure(scene, given, steps, options.speckle, is_noise_needed=is_noise_needed)
         release_memory()
     facts = found.facts
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
     scale = facts.scale(restorer.channels)
-    work = build_work(options, restorer, found.scene, scale, found.corrections)
+    work = build_work(options, restorer, found.scene, scale, found.corrections, found.speckle)
+    work = keep_means(work, found.samples)
     return Prepared(
         job,
         options,
@@ -161,13 +174,15 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
 
 
 def choose_steps(options: Recipe) -> tuple[str, ...]:
-    """Return the steps that are looked for and taken, of ``STEPS``.
+    """Return the steps that are looked for and taken before the network, of ``STEPS``.
 
-    Where the user names none, these are all; the model ``identity`` takes none by itself.
+    Where the user names none, these are all; the model ``identity`` takes none by itself. Bursts
+    are not looked for in speckle of linear pixels, where every bright line is noisier.
     """
-    if options.steps is not None:
-        return tuple(options.steps)
-    return () if options.model == "identity" else STEPS
+    default = () if options.model == "identity" else STEPS
+    steps = default if options.steps is None else tuple(options.steps)
+    multiplicative = options.speckle not in (None, "db")
+    return tuple(step for step in steps if not (multiplicative and step == "noise"))
 
 
 def given_noise(
@@ -205,6 +220,7 @@ def build_work(
     source: Source,
     scale: Scale,
     corrections: Corrections = NONE,
+    speckle: Speckle | None = None,
 ) -> Work:
     """Put together what the engine needs: the one place where this is done.
 
@@ -216,10 +232,13 @@ def build_work(
         source: what is restored.
         scale: the map to model units of the whole scene.
         corrections: corrections of the whole scene.
+        speckle: logarithm of the whole scene; None for none.
 
     """
     plan = plan_for(options, restorer, source.height, source.width, len(source.bands))
-    return Work(plan, scale, restorer, source.nodata, options.ramp or "smooth", corrections)
+    nodata = source.nodata if speckle is None else speckle.with_zero(source.nodata)
+    ramp = options.ramp or "smooth"
+    return Work(plan, scale, restorer, nodata, ramp, corrections, speckle)
 
 
 def plan_for(options: Recipe, restorer: Restorer, height: int, width: int, bands: int) -> TilePlan:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import rasterio
 import rasterio.shutil
 
@@ -13,6 +14,7 @@ from geoae.diagnosis.noise import estimate_noise
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
 from geoae.pipeline.prepare import Prepared
+from geoae.radiometry.speckle import has_log, hide_zeros
 from geoae.raster.dataset import open_raster
 from geoae.raster.geotiff import assemble
 from geoae.raster.parts import PartStore
@@ -121,19 +123,31 @@ def check(prepared: Prepared, written: str) -> CheckResult:
         OutputError: the output cannot be read.
 
     """
-    scene, corrections = prepared.scene, prepared.work.corrections
-    found = compare(
-        scene,
-        written,
-        prepared.target,
-        lambda read: corrections.wrap(read, scene.height, scene.width),
-    )
-    found.refuse_bias(prepared.facts.sigma)
+    scene, corrections, speckle = prepared.scene, prepared.work.corrections, prepared.work.speckle
+    size = scene.height, scene.width
+    if speckle is None:
+        found = compare(scene, written, prepared.target, lambda read: corrections.wrap(read, *size))
+        found.refuse_bias(prepared.facts.sigma)
+    else:
+        kind = speckle.kind
+        found = compare(
+            scene,
+            written,
+            prepared.target,
+            lambda read: corrections.wrap(hide_zeros(kind, read, *size), *size),
+            speckle.linear,
+        )
+        # Its mean was kept on this very sample: there is no noise to allow for.
+        found.refuse_bias(np.zeros(len(scene.bands)))
     if fingerprint_of(written) != prepared.fingerprint:
         raise RejectedError(
             f"{prepared.target}: does not hold the fingerprint of this run; run again"
         )
-    sigma = estimate_noise(found.samples, restored=True).tolist() if found.samples else []
+    samples = found.samples
+    if speckle is not None:
+        positive = [(pixels, mask & has_log(speckle.kind, pixels)) for pixels, mask in samples]
+        samples = speckle.sample_to_log(positive)
+    sigma = estimate_noise(samples, restored=True).tolist() if samples else []
     return CheckResult(sigma, found.bias.tolist())
 
 
@@ -157,6 +171,8 @@ def _tags(prepared: Prepared) -> dict[str, str]:
         "SIGMA": ",".join(f"{sigma:.6g}" for sigma in prepared.facts.sigma),
         "SLOPE": ",".join(f"{slope:.6g}" for slope in prepared.facts.slope),
     }
+    if prepared.work.speckle is not None:
+        tags["UNIT"] = prepared.unit  # of SIGMA and SLOPE
     if prepared.work.corrections.digest:
         tags["CORRECTIONS"] = "; ".join(prepared.work.corrections.describe())
         tags["CORRECTIONS_DIGEST"] = prepared.work.corrections.digest

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from geoae.config import read_toml
 from geoae.corrections.chain import STEPS as CORRECTION_STEPS
 from geoae.errors import RecipeError
+from geoae.radiometry.speckle import SPECKLE, SpeckleKind
 from geoae.resources import shipped
 
 __all__ = ["PSD", "STEPS", "Bands", "Fill", "Recipe", "Sigma", "Steps"]
@@ -168,6 +169,7 @@ class Recipe(BaseModel):
     )
     psd: str | None = Field(None, description=PSD)
     steps: Steps | None = Field(None, description=STEPS)
+    speckle: SpeckleKind | None = Field(None, description=SPECKLE)
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     bands: Bands | None = Field(

@@ -33,7 +33,8 @@ class RestoreReport(BaseModel):
     slabs_resumed: int = Field(description="found finished from an earlier run")
     seconds: float
     megapixels_per_second: float
-    sigma_before: list[float] = Field(description="noise of each restored band, in DN")
+    unit: str = Field("DN", description="unit of the noise: DN, dB, or of the logarithm")
+    sigma_before: list[float] = Field(description="noise of each restored band, in DN or ``unit``")
     slope: list[float] = Field(
         description=(
             "how the variance of the noise of each restored band grows with its signal, in DN; 0"

@@ -285,6 +285,7 @@ def _report(
         slabs_resumed=resumed,
         seconds=seconds,
         megapixels_per_second=megapixels / seconds,
+        unit=prepared.unit,
         sigma_before=prepared.facts.sigma.tolist(),
         slope=prepared.facts.slope.tolist(),
         sigma_after=found.sigma,

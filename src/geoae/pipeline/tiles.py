@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from geoae.corrections.chain import NONE, Corrections
 from geoae.radiometry.fill import LOCAL, fill, local_mean
 from geoae.radiometry.scale import Scale
+from geoae.radiometry.speckle import Speckle, hide_zeros
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import Read
 from geoae.types import Floats
@@ -40,8 +41,8 @@ class Tile:
     empty: bool
     """Whether no pixel is valid."""
     signal: NDArray[Any] | None
-    """The pixels with holes filled and ``margin`` more on each side; None if empty or already
-    mapped.
+    """The corrected pixels, or their logarithm, with holes filled and ``margin`` more on each side;
+    None if empty or already mapped.
     """
     margin: int = 0
     """Pixels by which ``signal`` is larger on each side."""
@@ -58,6 +59,7 @@ def read_tile(
     row: int,
     col: int,
     corrections: Corrections = NONE,
+    speckle: Speckle | None = None,
 ) -> Tile:
     """Read one tile, correct it, and fill its holes.
 
@@ -71,18 +73,21 @@ def read_tile(
         row: row of the tile.
         col: column of the tile.
         corrections: corrections of the scene.
+        speckle: logarithm of the pixels, in which they are restored; None for none.
 
     Returns:
         The tile.
 
     """
     size, window = (plan.rows.size, plan.cols.size), plan.window(row, col)
-    read_both = corrections.wrap_both(read, *size)
+    kind = None if speckle is None else speckle.kind
+    read_both = corrections.wrap_both(hide_zeros(kind, read, *size), *size)
     added = corrections.variance(window, len(scale.offset), *size)
     if not scale.varies:  # then most tiles need no more than themselves
         pixels, signal, mask = read_both(window)
         corrected = None if signal is pixels else signal
         if mask is None:
+            signal = signal if speckle is None else speckle.to_log(signal, None)
             return Tile(row, col, pixels, None, False, signal, 0, corrected, added)
         if not mask.any():
             return Tile(row, col, pixels, mask, True, None)
@@ -95,9 +100,10 @@ def read_tile(
     )
     # Copies, or what lies around them would wait with them.
     corrected = None if clean is wide else clean[inside].copy()
+    clean = clean if speckle is None else speckle.to_log(clean, wide_mask)
     if wide_mask is None:
         signal = clean[around].copy()
-        pixels = _without(signal, margin) if corrected is None else wide[inside].copy()
+        pixels = _without(signal, margin) if clean is wide else wide[inside].copy()
         return Tile(row, col, pixels, None, False, signal, margin, corrected, added)
     pixels, mask = wide[inside].copy(), wide_mask[inside].copy()
     if not mask.any():

@@ -1,0 +1,291 @@
+"""Restore speckle, which is multiplicative, in the logarithm, where it is additive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from geoae.errors import InputError
+from geoae.radiometry.nodata import nodata_values
+from geoae.tiling.window import Read, Window, reflect
+from geoae.types import Mask, Nodata, Pixels, Samples
+
+__all__ = [
+    "ONE_LOOK",
+    "REACH",
+    "SPECKLE",
+    "Speckle",
+    "SpeckleKind",
+    "has_log",
+    "hide_zeros",
+    "refuse_other_units",
+]
+
+SpeckleKind = Literal["amplitude", "intensity", "db"]
+SPECKLE = (
+    "restore speckle in the logarithm of the pixels, which are amplitude, intensity, or already in"
+    " db; sigma is then noise of the logarithm"
+)
+# Part of the positive pixels of a band that lie below its floor: single dark pixels of speckle are
+# far below all others in the logarithm.
+DARKEST = 1e-3
+# Integers: the floor is this many DN, below which rounding is a large part of the speckle, but no
+# more than this part of the median.
+ROUNDED, OF_MEDIAN = 8.0, 0.25
+# Side of the squares of zeros that hold no measurement, and how far they are seen.
+AREA, REACH = 5, 4
+# No backscatter in dB is outside.
+LEAST_DB, MOST_DB = -200.0, 100.0
+# Linear pixels of which more than this part is negative are in dB.
+MOST_NEGATIVE = 0.5
+# Deviation of the logarithm of speckle of one look, the loudest, and a tenth for the error of the
+# estimate: the root of psi_1(1), for amplitude half of it, for dB of power.
+ONE_LOOK: dict[SpeckleKind, float] = {"amplitude": 0.705, "intensity": 1.41, "db": 6.13}
+# Largest change in the logarithm, so that no pixel overflows float32.
+MOST_CHANGE = 18.0
+
+
+def has_log(kind: SpeckleKind, pixels: Pixels) -> Mask:
+    """Which pixels are measurements of speckle.
+
+    In dB these are all. Else negative values are none, and neither are zeros of floating point.
+    Zeros of integers are where they stand alone, since they were rounded or clipped, but not where
+    they fill a square of ``AREA`` px, as beyond the swath.
+
+    Args:
+        kind: what the pixels are.
+        pixels: ``(band, row, col)``. A pixel ``REACH`` px or more from the border does not depend
+            on what lies beyond it.
+
+    """
+    if kind == "db":
+        return np.ones(pixels.shape, dtype=bool)
+    positive: Mask = pixels > 0
+    if pixels.dtype.kind == "f" or positive.all():
+        return positive
+    square = np.ones((1, AREA, AREA), dtype=bool)
+    within = ndimage.binary_erosion(pixels == 0, square, border_value=1)
+    area = ndimage.binary_dilation(within, square)
+    return positive | ((pixels == 0) & ~area)
+
+
+def hide_zeros(kind: SpeckleKind | None, read: Read, height: int, width: int) -> Read:
+    """Wrap the reading of windows, so that pixels that are no measurements are not valid.
+
+    Args:
+        kind: what the pixels are; None where they do not have speckle.
+        read: reads a window inside the scene.
+        height: rows of the scene.
+        width: columns of the scene.
+
+    Returns:
+        Reads a window, which may reach beyond the scene, like ``read``, with pixels masked that are
+        not among those of ``has_log``; ``read`` itself for dB and None.
+
+    """
+    if kind is None or kind == "db":
+        return read
+
+    def read_positive(window: Window) -> tuple[Pixels, Mask | None]:
+        rows = reflect(window.row, window.height, height)
+        cols = reflect(window.col, window.width, width)
+        top, left = int(rows.min()), int(cols.min())
+        inside = Window(top, left, int(rows.max()) + 1 - top, int(cols.max()) + 1 - left)
+        around = inside.expand(REACH).clip(height, width)
+        pixels, mask = read(around)
+        valid = has_log(kind, pixels) if mask is None else mask & has_log(kind, pixels)
+        place = (slice(None), (rows - around.row)[:, None], (cols - around.col)[None])
+        return pixels[place], None if valid[place].all() else valid[place]
+
+    return read_positive
+
+
+def refuse_other_units(kind: SpeckleKind, samples: Samples, source: str) -> None:
+    """Refuse a scene whose pixels cannot be what the user says.
+
+    Args:
+        kind: what the pixels are.
+        samples: pixels in DN and mask of each window, ``(band, row, col)``.
+        source: name of the scene, for the message.
+
+    Raises:
+        InputError: pixels in dB are beyond all backscatter, or most others are below 0.
+
+    """
+    values = np.concatenate([pixels[mask] for pixels, mask in samples])
+    if not values.size:
+        return
+    low, high = float(values.min()), float(values.max())
+    if kind == "db" and (low < LEAST_DB or high > MOST_DB):
+        raise InputError(
+            f"{source}: pixels from {low:.4g} to {high:.4g} are not in dB; give --speckle amplitude"
+            " or intensity"
+        )
+    negative = float(np.mean(values < 0))
+    if kind != "db" and negative > MOST_NEGATIVE:
+        raise InputError(
+            f"{source}: {negative:.0%} of the pixels are below 0, so they have no logarithm; give"
+            " --speckle db if they are in dB"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Speckle:
+    """The logarithm of a scene's pixels and the way back, fixed for the whole scene.
+
+    The mean of the logarithm of speckle is below the logarithm of its mean: by ``ln L - psi(L)``
+    for intensity of L looks (Xie, Pierce and Ulaby, IEEE TGRS 40(3), 2002). Restored pixels would
+    be too dark by that much, so ``bias`` is added to them. It is measured and not taken from that
+    formula, which holds only where all speckle is removed and no detail with it.
+    """
+
+    kind: SpeckleKind
+    """What the pixels are."""
+    floor: tuple[float, ...]
+    """Least value of each band that is told from darker ones, in DN; not used for dB."""
+    bias: tuple[float, ...]
+    """What is added to the restored logarithm of each band; for dB in dB."""
+
+    @classmethod
+    def of(cls, kind: SpeckleKind, samples: Samples, dtype: str) -> Self:
+        """Find the floors of a scene from its sample; the bias is still 0.
+
+        Args:
+            kind: what the pixels are.
+            samples: pixels in DN and mask of each window, ``(band, row, col)``, as of
+                ``hide_zeros``.
+            dtype: type of the scene's pixels.
+
+        """
+        floors = []
+        for band in range(len(samples[0][0])):
+            values = np.concatenate([pixels[band][mask[band]] for pixels, mask in samples])
+            positive = values[values > 0]
+            floor = float(np.quantile(positive, DARKEST)) if positive.size else 1.0
+            if positive.size and np.dtype(dtype).kind != "f":
+                floor = max(floor, min(ROUNDED, OF_MEDIAN * float(np.median(positive))))
+            floors.append(floor)
+        return cls(kind, tuple(floors), (0.0,) * len(floors))
+
+    @property
+    def unit(self) -> str:
+        """Unit of noise in the logarithm, for messages."""
+        return "dB" if self.kind == "db" else "of the logarithm"
+
+    def describe(self) -> str:
+        """Say in one line what is done and why."""
+        if self.kind == "db":
+            low, high = (10.0 ** (bias(self.bias) / 10) for bias in (min, max))
+            what = "speckle: additive, since pixels are in dB"
+        else:
+            low, high = (float(np.exp(bias(self.bias))) for bias in (min, max))
+            what = f"speckle: restored in the logarithm of {self.kind}, where it is additive"
+        factor = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
+        of = "power" if self.kind == "db" else self.kind
+        return f"{what}; mean {of} kept by the factor {factor}"
+
+    def embed(self, kept: Sequence[int], bands: int) -> Self:
+        """Return the speckle of a scene that has more bands.
+
+        Args:
+            kept: index of each band of this one among them.
+            bands: number of the bands.
+
+        """
+        floor, bias = [1.0] * bands, [0.0] * bands
+        for place, low, shift in zip(kept, self.floor, self.bias, strict=True):
+            floor[place], bias[place] = low, shift
+        return replace(self, floor=tuple(floor), bias=tuple(bias))
+
+    def with_zero(self, nodata: Sequence[Nodata]) -> Sequence[Nodata]:
+        """Return what the pixels of each band may not become: nodata, and 0 where it has no
+        logarithm.
+        """
+        if self.kind == "db":
+            return nodata
+        return [tuple({*nodata_values(value), 0}) for value in nodata]
+
+    def to_log(self, pixels: Pixels, mask: Mask | None) -> Pixels:
+        """Map pixels to those that are restored.
+
+        Args:
+            pixels: ``(band, row, col)`` in DN.
+            mask: of the same shape, True where valid; None where all pixels are.
+
+        Returns:
+            Their natural logarithm, of 32 bits where these hold the pixels, else of 64; finite for
+            invalid pixels too. Pixels in dB stay as they are.
+
+        """
+        if self.kind == "db":
+            return pixels
+        small = pixels.dtype.itemsize <= 2 or pixels.dtype == np.float32
+        clean = self._clean(pixels, mask, np.float32 if small else np.float64)
+        return np.log(
+            np.maximum(clean, self._column(self.floor, clean.dtype), out=clean), out=clean
+        )
+
+    def sample_to_log(self, samples: Samples) -> Samples:
+        """Map the windows of a sample, pixels in DN and mask ``(band, row, col)`` each."""
+        return [(self.to_log(pixels, mask), mask) for pixels, mask in samples]
+
+    def from_residual(
+        self, pixels: Pixels, residual: NDArray[np.float32], mask: Mask | None
+    ) -> NDArray[np.float32]:
+        """Map a residual of the logarithm back.
+
+        Args:
+            pixels: ``(band, row, col)`` in DN, from which ``to_log`` was computed.
+            residual: noise that was found in ``to_log(pixels)``, of the same shape.
+            mask: of the same shape, True where valid; None where all pixels are.
+
+        Returns:
+            What is to be subtracted from ``pixels`` in DN; 0 exactly where the residual is 0 and
+            where pixels are not valid.
+
+        """
+        change = self._column(self.bias, np.float32) - residual
+        stays = residual == 0
+        if self.kind == "db":
+            return np.where(stays, 0, -change).astype(np.float32)
+        if mask is not None:
+            stays |= ~mask
+        clean = self._clean(pixels, mask, np.float64)
+        factor = np.exp(np.clip(change, -MOST_CHANGE, MOST_CHANGE), dtype=np.float64)
+        restored = np.maximum(clean, self._column(self.floor, np.float64)) * factor
+        return np.where(stays, 0, clean - restored).astype(np.float32)
+
+    def linear(self, pixels: Pixels) -> Pixels:
+        """Return pixels of any shape in the units whose mean is kept: DN, but power for dB."""
+        if self.kind != "db":
+            return pixels
+        with np.errstate(over="ignore"):  # nodata of large values
+            return np.power(10.0, np.asarray(pixels, np.float64) / 10)
+
+    def balance(self, before: Sequence[float], after: Sequence[float]) -> Self:
+        """Return the speckle that keeps the means.
+
+        Args:
+            before: sum of the linear pixels of each band of a sample.
+            after: the same after they were restored without bias.
+
+        """
+        unit = 10 / np.log(10) if self.kind == "db" else 1.0
+        ratios = [
+            old / new if old > 0 and new > 0 else 1.0
+            for old, new in zip(before, after, strict=True)
+        ]
+        return replace(self, bias=tuple(float(unit * np.log(ratio)) for ratio in ratios))
+
+    def _clean(self, pixels: Pixels, mask: Mask | None, kind: type[np.floating[Any]]) -> Pixels:
+        """Copy of the pixels in which those that are not valid have the value of the floor."""
+        if mask is None:
+            return pixels.astype(kind)
+        return np.where(mask, pixels, self._column(self.floor, np.float64)).astype(kind)
+
+    @staticmethod
+    def _column(values: Sequence[float], kind: Any) -> NDArray[Any]:
+        return np.array(values, kind)[:, None, None]
