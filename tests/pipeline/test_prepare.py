@@ -80,7 +80,7 @@ def test_a_scene_of_flags_alone_has_no_noise_to_estimate(scene):
 def test_noise_that_cannot_be_estimated_is_asked_for(scene, monkeypatch):
     class Failing(SceneStatistics):
         @classmethod
-        def of(cls, samples, sigma=None, correlation=None, *, seeks_spectrum=False):
+        def of(cls, samples, sigma=None, correlation=None, *, seeks_spectrum=False, most=None):
             return dataclasses.replace(SceneStatistics.of(samples, sigma), sigma=np.array([np.nan]))
 
     monkeypatch.setattr(pipeline_measure, "SceneStatistics", Failing)
