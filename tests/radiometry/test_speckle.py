@@ -170,3 +170,17 @@ def test_other_units_are_refused(kind, values, said):
     refuse_other_units(kind, [(pixels, np.zeros(pixels.shape, bool))], "s")
     for fits in ("db", "amplitude"):
         refuse_other_units(fits, whole(np.array([[[3.0, 20.0]]])), "s")
+
+
+@pytest.mark.parametrize(("kind", "looks"), [("amplitude", 1), ("intensity", 4), ("db", 1)])
+def test_strong_scatterers_stay_and_the_brightest_speckle_does_not(kind, looks):
+    unit = {"amplitude": 0.5, "intensity": 1.0, "db": 10 / np.log(10)}[kind]
+    log = unit * np.log(np.random.default_rng(0).gamma(looks, 1 / looks, 200_000))
+    one = speckle(kind, floor=1e-9).with_limits([log.std()])
+    (most,) = one.most
+    assert log.max() - log.mean() < most < log.max() - log.mean() + 0.5 * unit
+    pixels = np.full((1, 1, 2), 7.0)
+    residual = np.array([[[0.99 * most, 1.01 * most]]], np.float32)
+    assert (one.from_residual(pixels, residual, None) != 0).tolist() == [[[True, False]]]
+    assert one.embed([1], 2).most == (np.inf, most)
+    assert one.with_limits([0.0]).most == (np.inf,), "there is no noise"

@@ -256,7 +256,9 @@ def _measure(
             drawn = Drawn(speckle.sample_to_log(in_dn), drawn.kept)
         facts = given.measure(drawn.samples, drawn.kept, whole.kind)
         if speckle is not None:
-            work = remote(facts, NONE, speckle).build(ArraySource(in_dn[0][0]))
+            speckle = speckle.with_limits(facts.sigma.tolist())
+            window = ArraySource(in_dn[0][0], nodata=[whole.nodata] * len(drawn.kept))
+            work = remote(facts, NONE, speckle).build(window)
             speckle = keep_means(work, in_dn).speckle
     if is_noise_needed:
         if unknown := explain_unknown(whole.source, drawn.samples, facts):

@@ -118,6 +118,7 @@ def measure(
         speckle, in_dn = Speckle.of(kind, samples, scene.dtype), samples
         samples = speckle.sample_to_log(in_dn)
     facts = given.measure(samples, [opened.bands.index(band) for band in scene.bands], kind)
+    speckle = speckle and speckle.with_limits(facts.sigma.tolist())
     unknown = ""
     if is_noise_needed and given.sigma is None:
         unknown = explain_unknown(scene.source, samples, facts)

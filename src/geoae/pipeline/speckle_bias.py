@@ -42,8 +42,11 @@ def keep_means(work: Work, samples: Samples) -> Work:
         if speckle.kind != "db":
             exact[mask & (exact <= 0)] = LEAST
         restored = _restore(work, exact, mask)
+        # What stays as it is, such as strong scatterers, gets no factor.
+        changed = mask & (restored != exact)
         for total, found in ((before, exact), (after, restored)):
-            total += np.where(mask, speckle.linear(np.where(mask, found, 0)), 0).sum(axis=(1, 2))
+            linear = speckle.linear(np.where(changed, found, 0))
+            total += np.where(changed, linear, 0).sum(axis=(1, 2))
     return replace(work, speckle=speckle.balance(before.tolist(), after.tolist()))
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, optimize, special
 
 from geoae.errors import InputError
 from geoae.radiometry.nodata import nodata_values
@@ -44,6 +44,9 @@ MOST_NEGATIVE = 0.5
 # Deviation of the logarithm of speckle of one look, the loudest, and a tenth for the error of the
 # estimate: the root of psi_1(1), for amplitude half of it, for dB of power.
 ONE_LOOK: dict[SpeckleKind, float] = {"amplitude": 0.705, "intensity": 1.41, "db": 6.13}
+# Part of the pixels of pure speckle that is brighter than what passes for it, and the looks between
+# which that is known.
+RARE, FEW_LOOKS, MANY_LOOKS = 1e-6, 0.3, 1e5
 # Largest change in the logarithm, so that no pixel overflows float32.
 MOST_CHANGE = 18.0
 
@@ -148,6 +151,11 @@ class Speckle:
     """Least value of each band that is told from darker ones, in DN; not used for dB."""
     bias: tuple[float, ...]
     """What is added to the restored logarithm of each band; for dB in dB."""
+    most: tuple[float, ...] = ()
+    """Largest residual of each band that may be speckle, in the unit of ``bias``; empty for none.
+    What is brighter is a strong scatterer and stays as it is (Lopes, Touzi and Nezry, IEEE TGRS
+    28(6), 1990).
+    """
 
     @classmethod
     def of(cls, kind: SpeckleKind, samples: Samples, dtype: str) -> Self:
@@ -195,10 +203,35 @@ class Speckle:
             bands: number of the bands.
 
         """
-        floor, bias = [1.0] * bands, [0.0] * bands
-        for place, low, shift in zip(kept, self.floor, self.bias, strict=True):
-            floor[place], bias[place] = low, shift
-        return replace(self, floor=tuple(floor), bias=tuple(bias))
+
+        def insert(values: Sequence[float], rest: float) -> tuple[float, ...]:
+            found = dict(zip(kept, values, strict=True))
+            return tuple(found.get(band, rest) for band in range(bands))
+
+        most = insert(self.most, np.inf) if self.most else ()
+        return replace(self, floor=insert(self.floor, 1.0), bias=insert(self.bias, 0.0), most=most)
+
+    def with_limits(self, sigma: Sequence[float]) -> Self:
+        """Return the speckle that leaves strong scatterers as they are.
+
+        Args:
+            sigma: noise of each band in the logarithm, which tells the number of looks.
+
+        """
+        return replace(self, most=tuple(self._limit(level) for level in sigma))
+
+    def _limit(self, sigma: float) -> float:
+        """Residual that speckle of this deviation exceeds in one of ``1 / RARE`` pixels."""
+        unit = {"amplitude": 0.5, "intensity": 1.0, "db": 10 / np.log(10)}[self.kind]
+        variance = (sigma / unit) ** 2
+        least, most = (float(special.polygamma(1, looks)) for looks in (MANY_LOOKS, FEW_LOOKS))
+        if not least < variance < most:
+            return np.inf
+        looks = optimize.brentq(
+            lambda looks: special.polygamma(1, looks) - variance, FEW_LOOKS, MANY_LOOKS
+        )
+        brightest = special.gammainccinv(looks, RARE)
+        return float(unit * (np.log(brightest) - special.digamma(looks)))
 
     def with_zero(self, nodata: Sequence[Nodata]) -> Sequence[Nodata]:
         """Return what the pixels of each band may not become: nodata, and 0 where it has no
@@ -243,12 +276,14 @@ class Speckle:
             mask: of the same shape, True where valid; None where all pixels are.
 
         Returns:
-            What is to be subtracted from ``pixels`` in DN; 0 exactly where the residual is 0 and
-            where pixels are not valid.
+            What is to be subtracted from ``pixels`` in DN; 0 exactly where the residual is 0, for
+            strong scatterers, and where pixels are not valid.
 
         """
         change = self._column(self.bias, np.float32) - residual
         stays = residual == 0
+        if self.most:
+            stays |= residual > self._column(self.most, np.float32)
         if self.kind == "db":
             return np.where(stays, 0, -change).astype(np.float32)
         if mask is not None:
