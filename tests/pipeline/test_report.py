@@ -29,7 +29,12 @@ FACTS = {
     "slope": [0.0, 0.1],
     "sigma_after": [5.0, 2.5],
 }
-LATER = {"bias": [0.01, -0.02], "warnings": ["s.tif: is dark"]}
+LATER = {
+    "steps": ["stripes along rows"],
+    "unit": "DN",
+    "bias": [0.01, -0.02],
+    "warnings": ["s.tif: is dark"],
+}
 
 
 def test_it_comes_back_from_json_as_it_was():
