@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +33,8 @@ CORRECTIONS: dict[str, type[Correction]] = {"lost-lines": LostLines, "stripes": 
 # What users choose from, in their order; the first two belong to ``LostLines``, the last one is the
 # network's.
 STEPS = ("lines", "pixels", "stripes", "bursts", "noise")
+# Standard deviation of the error of rounding to integers, in DN.
+ROUNDING = 12**-0.5
 # No correction of any scene has a larger halo, in pixels.
 MOST_HALO = 2 * REACH + 4
 
@@ -205,6 +207,7 @@ def plan_corrections(
         noisy.add(strip)
     if not min(height, width, len(block.values)):
         return NONE
+    dtype = block.values.dtype
     lost = plan_lost_lines(survey, block, lines="lines" in chosen, pixels="pixels" in chosen)
     first: tuple[Correction, ...] = () if lost is None else (lost,)
 
@@ -219,8 +222,22 @@ def plan_corrections(
         middle = Window(block.row, block.col, *block.values.shape[1:])
         filled = _apply(first, as_float(block.values), block.inside, middle)
         block.pixels = np.where(block.inside, filled, 0)
-        stripes = plan_stripes(strips, block, height, width, clean)
+        stripes = _keep_visible(plan_stripes(strips, block, height, width, clean), dtype)
     return Corrections((*first, *stripes), noisy.find() if "bursts" in chosen else ())
+
+
+def _keep_visible(planned: Sequence[Stripes], dtype: np.dtype[Any]) -> tuple[Stripes, ...]:
+    """Leave out stripes of integers that are weaker than the error of rounding these."""
+    if not np.issubdtype(dtype, np.integer):
+        return tuple(planned)
+    kept = []
+    for stripes in planned:
+        seen = (stripes.offsets.std(axis=1) >= ROUNDING)[:, None]
+        if seen.any():
+            kept.append(
+                replace(stripes, offsets=stripes.offsets * seen, gains=stripes.gains * seen)
+            )
+    return tuple(kept)
 
 
 def _apply(

@@ -39,10 +39,10 @@ CALM, EXAMINED, FEWEST = 0.05, 0.1, 24
 LOUD, MOST_LOUD = (0.4, 0.9), 500
 # Loud blocks tell of texture if their variance exceeds that of calm ones by this part of it.
 LEAST_TEXTURE = 0.1
-# Part of a band's contrast, from its 2nd to its 98th percentile, below which what is uneven is
-# texture. Noise of 5 of 255 of the whole span is above it; the texture of clean scenes is below it
-# in nine of ten bands.
-FAINT, CONTRAST = 4.5 / 255, (2, 98)
+# Parts of a band's contrast, from its 2nd to its 98th percentile, below which what calm blocks show
+# is texture: where hardly any of it is white, and where most is. Noise of 5 of 255 of the span is
+# above both; the texture of clean scenes is below the first in nine of ten bands.
+FAINT, FAINT_WHITE, CONTRAST = 4.5 / 255, 2.5 / 255, (2, 98)
 # A block counts for no more than so many times the median variance.
 LOUDEST = 1.5
 
@@ -54,7 +54,7 @@ class NoiseCovariance:
     sigma: Floats
     """Standard deviation of the noise at the band's mean signal in DN, ``(band,)``. That of
     ``noise_model`` wherever the verdict is not "correlated noise"; but 0 where that is faint and
-    calm ground is not as even and as normal as noise is: it is texture then.
+    calm ground shows that it is texture.
     """
     slope: Floats
     """Growth of the noise variance with the signal in DN, ``(band,)``; 0 where it is constant."""
@@ -115,11 +115,12 @@ def estimate_covariance(
                 steeper = (deviation / sigma[band]) ** 2 if sigma[band] > 0 and grows else 0.0
                 slope[band] *= steeper
                 sigma[band], correlation[band] = deviation, kernel
-    faint = sigma < FAINT * _contrast(samples)
+    limits = np.array([FAINT if seen.is_hardly_white else FAINT_WHITE for seen in evidence])
     uneven = [
-        kind != CORRELATED and not seen.even for kind, seen in zip(verdict, evidence, strict=True)
+        most is None and kind != CORRELATED and not seen.even
+        for kind, seen in zip(verdict, evidence, strict=True)
     ]
-    texture = faint & uneven
+    texture = (sigma < limits * _contrast(samples)) & uneven
     sigma[texture], slope[texture] = 0.0, 0.0
     return NoiseCovariance(sigma, slope, correlation, tuple(verdict), tuple(evidence))
 

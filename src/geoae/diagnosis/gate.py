@@ -28,6 +28,8 @@ NEARLY_WHITE = 0.8
 MOST_FLOOR = 2.0
 # Part of the floor of a kernel's spectrum that must be there: less shows texture, which has none.
 LEAST_FLOOR = 0.75
+# Where less of the deviation of calm blocks is white, they may be texture alone.
+MOST_TEXTURE_FLOOR = 0.6
 # Fewer blocks of a band, or of all bands that are valid in the same places, tell nothing.
 FEWEST_BLOCKS, FEWEST_TOGETHER = 60, 150
 # How much more the variance of calm blocks may differ than that of noise does, for the calmest
@@ -87,6 +89,11 @@ class Evidence:
     def even(self) -> bool:
         """Whether calm blocks are as even and as normal as those of noise."""
         return may_be_noise(self.calmness)
+
+    @property
+    def is_hardly_white(self) -> bool:
+        """Whether white noise is a small part of what calm blocks show, or no estimate of it."""
+        return not MOST_TEXTURE_FLOOR <= self.floor <= MOST_FLOOR
 
     @classmethod
     def none(cls) -> Self:

@@ -111,14 +111,17 @@ def explain_unchanged(
     """
     untold = find_untold(samples, facts.sigma)
     calm = np.setdiff1d(np.flatnonzero(facts.sigma == 0), untold)
+    verdicts = np.array([] if facts.noise is None else facts.noise.verdict)
+    texture = np.intersect1d(calm, np.flatnonzero(verdicts == TEXTURE))
     reasons = (
-        (untold, "too few valid pixels lie side by side to estimate the noise"),
-        (calm, "no noise can be seen"),
+        (untold, "too few valid pixels lie side by side to estimate the noise", "--sigma is"),
+        (np.setdiff1d(calm, texture), "no noise can be seen", "--sigma is"),
+        (texture, "noise cannot be told from texture", "--sigma, or --psd, or a repeat pass is"),
     )
     return [
-        f"{source}: {why} in {_name([bands[index] for index in indices])}; unchanged unless --sigma"
-        " is given"
-        for indices, why in reasons
+        f"{source}: {why} in {_name([bands[index] for index in indices])}; unchanged unless {what}"
+        " given"
+        for indices, why, what in reasons
         if indices.size
     ]
 
