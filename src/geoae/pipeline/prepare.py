@@ -182,7 +182,7 @@ def choose_steps(options: Recipe) -> tuple[str, ...]:
     default = () if options.model == "identity" else STEPS
     steps = default if options.steps is None else tuple(options.steps)
     multiplicative = options.speckle not in (None, "db")
-    return tuple(step for step in steps if not (multiplicative and step == "noise"))
+    return tuple(step for step in steps if not (multiplicative and step == "bursts"))
 
 
 def given_noise(
