@@ -111,8 +111,8 @@ def explain_unchanged(
     """
     untold = find_untold(samples, facts.sigma)
     calm = np.setdiff1d(np.flatnonzero(facts.sigma == 0), untold)
-    verdicts = np.array([] if facts.noise is None else facts.noise.verdict)
-    texture = np.intersect1d(calm, np.flatnonzero(verdicts == TEXTURE))
+    seen = [] if facts.noise is None else facts.noise.evidence
+    texture = np.array([index for index in calm if seen and seen[index].kernel], np.intp)
     reasons = (
         (untold, "too few valid pixels lie side by side to estimate the noise", "--sigma is"),
         (np.setdiff1d(calm, texture), "no noise can be seen", "--sigma is"),
