@@ -35,21 +35,3 @@ def test_a_quick_or_quiet_run_needs_no_log(clock, capsys):
             on_progress(Progress(1, 3, 0))
             on_progress(Progress(3, 3, 0))
     assert not capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0.0, "less than a second"),
-        (0.6, "less than a second"),
-        (1.4, "about 1 s"),
-        (119, "about 119 s"),
-        (125, "about 2 min"),
-        (3000, "about 50 min"),
-        (7000, "about 117 min"),
-        (9000, "about 2 h"),
-        (90_000, "about 25 h"),
-    ],
-)
-def test_durations_are_told_as_people_do(seconds, said):
-    assert console._duration(seconds) == said

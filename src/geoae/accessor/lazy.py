@@ -2,8 +2,7 @@
 another.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,39 +11,30 @@ import dask
 import dask.array
 import numpy as np
 
-from geoae.accessor.bands import select_measurements, warn
-from geoae.corrections.chain import MOST_HALO, NONE, Corrections, plan_corrections, reads_scene
-from geoae.corrections.correction import cut_strips
-from geoae.diagnosis.sampling import Drawn, draw_sample, has_enough_valid, sample
-from geoae.diagnosis.statistics import SceneStatistics
+from geoae.accessor.bands import warn
+from geoae.accessor.measure import Unread, measure_lazily
+from geoae.corrections.chain import MOST_HALO
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.explain import (
-    explain_empty,
     explain_ignored,
-    explain_unchanged,
-    explain_unknown,
 )
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
-from geoae.pipeline.measure import GivenNoise
 from geoae.pipeline.prepare import choose_steps, given_noise, load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
-from geoae.pipeline.speckle_bias import keep_means
-from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
-from geoae.radiometry.speckle import REACH, Speckle, SpeckleKind, hide_zeros, refuse_other_units
+from geoae.radiometry.backscatter import REACH
+from geoae.radiometry.nodata import combine_nodata, refuse_foreign_fill
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
-from geoae.tiling.window import Read, Window, reflect, windows
-from geoae.types import Mask, Nodata, Pixels, Samples
+from geoae.tiling.window import reflect, windows
+from geoae.types import Nodata, Pixels
 
 __all__ = ["LazyRestoration"]
 
 # Tile rows a chunk: each chunk computes one more row of tiles above it.
 TILE_ROWS = 4
-# A scene of fewer bytes is read whole where it is searched for valid pixels.
-AT_ONCE = 512 << 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -125,9 +115,9 @@ class LazyRestoration:
         for line in explain_ignored(self.restorer, self.options.psd):
             warn(line)
         looks = [bands[(slice(None), *window.slices())] for window in windows(height, width)]
-        whole = _Unread(bands, self.nodata, self.source, numbers, self.options.speckle)
+        whole = Unread(bands, self.nodata, self.source, numbers, self.options.speckle)
         is_noise_needed = given_levels.sigma is None and not isinstance(self.restorer, Identity)
-        remote = dask.delayed(_measure)(
+        remote = dask.delayed(measure_lazily)(
             looks,
             whole,
             given_levels,
@@ -178,117 +168,6 @@ def _find_source_rows(plan: TilePlan, slab: Slab) -> tuple[int, int]:
     bottom = plan.rows.start(slab.stop - 1) + plan.rows.tile + around
     rows = reflect(top, bottom - top, plan.rows.size)
     return int(rows.min()), int(rows.max()) + 1
-
-
-class _Unread:
-    """Bands of a scene that are read only when they are asked for: Dask does not look into it."""
-
-    __slots__ = ("bands", "kind", "nodata", "numbers", "source")
-
-    def __init__(
-        self,
-        bands: dask.array.Array,
-        nodata: Nodata,
-        source: str,
-        numbers: Sequence[int],
-        kind: SpeckleKind | None,
-    ) -> None:
-        self.bands, self.nodata, self.source, self.numbers = bands, nodata, source, numbers
-        self.kind = kind
-
-    @contextmanager
-    def only(self, indices: Sequence[int]) -> Iterator[Read]:
-        """Open the bands of some ``indices``."""
-        bands = self.bands[list(indices)]
-        if bands.nbytes <= AT_ONCE:  # its chunks may be as large as the scene
-            bands = dask.array.from_array(bands.compute(), chunks=-1)
-
-        def read(window: Window) -> tuple[Pixels, Mask]:
-            pixels = bands[(slice(None), *window.slices())].compute()
-            return pixels, is_measured(pixels, self.nodata)
-
-        yield hide_zeros(self.kind, read, *bands.shape[1:])
-
-
-def _measure(
-    first: list[Pixels],
-    whole: _Unread,
-    given: GivenNoise,
-    steps: Sequence[str],
-    names: Sequence[str] | None,
-    is_noise_needed: bool,
-    remote: Callable[[SceneStatistics, Corrections, Speckle | None], RemoteWork],
-) -> RemoteWork:
-    """Measure a scene; Python warnings name the bands that will stay as they are.
-
-    Args:
-        first: windows of the first grid, ``(band, row, col)`` each; mostly they are enough.
-        whole: the scene, which is read where they are not, and for corrections.
-        given: what is known of the noise of each band.
-        steps: which corrections to look for.
-        names: name of each band, or None where all are measurements, whatever their values.
-        is_noise_needed: whether the user must be told of bands whose noise is not known.
-        remote: puts together what workers need.
-
-    """
-    bands, height, width = whole.bands.shape
-    samples: Samples = [(pixels, is_measured(pixels, whole.nodata)) for pixels in first]
-    if whole.kind is not None:
-        refuse_other_units(whole.kind, samples, whole.source)
-    drawn = Drawn(samples, list(range(bands)))
-    if whole.kind is not None or not has_enough_valid(samples):
-        drawn = draw_sample(whole.only, bands, height, width)
-    numbers = [whole.numbers[band] for band in drawn.kept]
-    lines = explain_empty(whole.source, [one for one in whole.numbers if one not in numbers])
-    if names is not None and drawn.kept:
-        kept_names = [names[band] or str(whole.numbers[band]) for band in drawn.kept]
-        drawn = _select(drawn, select_measurements(whole.source, kept_names, drawn.samples))
-        numbers = [whole.numbers[band] for band in drawn.kept]
-    facts, corrections, speckle = SceneStatistics.none(), NONE, None
-    if drawn.kept:
-        if reads_scene(steps):
-            corrections, drawn = _correct(whole, drawn, steps)
-        if whole.kind is not None:
-            speckle, in_dn = (
-                Speckle.of(whole.kind, drawn.samples, whole.bands.dtype.name),
-                drawn.samples,
-            )
-            drawn = Drawn(speckle.sample_to_log(in_dn), drawn.kept)
-        facts = given.measure(drawn.samples, drawn.kept, whole.kind)
-        if speckle is not None:
-            speckle = speckle.with_limits(facts.sigma.tolist())
-            window = ArraySource(in_dn[0][0], nodata=[whole.nodata] * len(drawn.kept))
-            work = remote(facts, NONE, speckle).build(window)
-            speckle = keep_means(work, in_dn).speckle
-    if is_noise_needed:
-        if unknown := explain_unknown(whole.source, drawn.samples, facts):
-            raise InputError(unknown)
-        lines += explain_unchanged(whole.source, numbers, drawn.samples, facts)
-    for line in lines:
-        warn(line)
-    return remote(
-        facts.embed(drawn.kept, bands),
-        corrections.embed(drawn.kept, bands),
-        speckle and speckle.embed(drawn.kept, bands),
-    )
-
-
-def _correct(whole: _Unread, drawn: Drawn, steps: Sequence[str]) -> tuple[Corrections, Drawn]:
-    """Plan the corrections of the sampled bands; return them, and the corrected sample."""
-    _, height, width = whole.bands.shape
-    with whole.only(drawn.kept) as read:
-        strips = partial(cut_strips, read, len(drawn.kept), height, width)
-        corrections = plan_corrections(strips, height, width, steps)
-        if corrections.steps:
-            clean = sample(corrections.wrap(read, height, width), height, width)
-            drawn = Drawn(clean, drawn.kept)
-    return corrections, drawn
-
-
-def _select(drawn: Drawn, indices: Sequence[int]) -> Drawn:
-    """Return the sample of the bands of some ``indices``."""
-    samples = [(pixels[list(indices)], mask[list(indices)]) for pixels, mask in drawn.samples]
-    return Drawn(samples, [drawn.kept[index] for index in indices])
 
 
 def _slab(

@@ -76,10 +76,7 @@ def preview(
     _refuse_suffix(target, is_picture=size is not None or restored is not None)
     for name in filter(None, (source, restored)):
         refuse_target(name, target, ("GTiff", "COG", *PICTURES.values()))
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target}: exists; choose another -o, or give --overwrite")
-    if not target.parent.is_dir():
-        raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
+    _refuse_place(target, overwrite)
     display = Display.open(source, bands, nodata) if bands else Display.choose(source, None, nodata)
     try:
         # Beside the target, since a file can only be renamed on its own file system.
@@ -116,6 +113,13 @@ def _refuse_suffix(target: Path, is_picture: bool) -> None:
             f"{target}: a visual COG shows all pixels of one scene; for --size and --compare name a"
             " picture, .png or .jpg"
         )
+
+
+def _refuse_place(target: Path, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target}: exists; choose another -o, or give --overwrite")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target.parent}: no such folder; create it or choose another -o")
 
 
 def _fit_stretch(display: Display, reader: DisplayReader) -> Stretch:

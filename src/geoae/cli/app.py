@@ -143,7 +143,7 @@ def _write_report(path: Path | None, report: "BaseModel") -> None:
 @cli.command()
 def models() -> None:
     """List the shipped models."""
-    from geoae.cli.console import show_models
+    from geoae.cli.tables import show_models
     from geoae.models.card import shipped_models
 
     show_models(shipped_models())
@@ -183,7 +183,8 @@ def verify(
 
     MODEL: a shipped model's name, a model folder, or identity.
     """
-    from geoae.cli.console import say, show_verification
+    from geoae.cli.console import say
+    from geoae.cli.tables import show_verification
     from geoae.pipeline.job import Job
     from geoae.verification.run import into_card as write_card
     from geoae.verification.run import verify as run

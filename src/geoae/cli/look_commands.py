@@ -23,7 +23,7 @@ SIDES = click.IntRange(32, 8192)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def inspect(as_json: bool, **options: Any) -> None:
     """Say what a scene is, its noise, and how it would be restored."""
-    from geoae.cli.console import show_inspection
+    from geoae.cli.tables import show_inspection
     from geoae.pipeline.inspection import inspect as look
     from geoae.pipeline.job import Job
 
@@ -50,7 +50,8 @@ def inspect(as_json: bool, **options: Any) -> None:
 )
 def diagnose(as_json: bool, page: str | None, **options: Any) -> None:
     """Find what a scene carries besides its signal: lost lines, stripes, noise, blur and more."""
-    from geoae.cli.console import say, show_diagnosis
+    from geoae.cli.console import say
+    from geoae.cli.tables import show_diagnosis
     from geoae.pipeline.diagnose import diagnose as look
     from geoae.pipeline.job import Job
 

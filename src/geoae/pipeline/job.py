@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from geoae.config import explain
 from geoae.errors import RecipeError
 from geoae.pipeline.recipe import FILL, PSD, STEPS, Bands, Fill, Recipe, Sigma, Steps
-from geoae.radiometry.speckle import SPECKLE, SpeckleKind
+from geoae.radiometry.backscatter import SpeckleKind
+from geoae.radiometry.speckle import SPECKLE
 from geoae.system.files import is_local
 
 __all__ = ["Job", "ModelSpec", "resolve_options", "target_of"]

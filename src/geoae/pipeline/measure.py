@@ -10,8 +10,9 @@ from geoae.corrections.correction import cut_strips
 from geoae.diagnosis.sampling import draw_sample, read_masked
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.pipeline.explain import explain_empty, explain_unchanged, explain_unknown
+from geoae.radiometry.backscatter import SpeckleKind, hide_zeros, refuse_other_units
 from geoae.radiometry.nodata import FillValue, find_fill, read_border
-from geoae.radiometry.speckle import ONE_LOOK, Speckle, SpeckleKind, hide_zeros, refuse_other_units
+from geoae.radiometry.speckle import ONE_LOOK, Speckle
 from geoae.raster.scene import EMPTY, Scene
 from geoae.system.memory import release_memory
 from geoae.tiling.window import Read, windows

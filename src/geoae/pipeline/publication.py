@@ -14,7 +14,7 @@ from geoae.diagnosis.noise import estimate_noise
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
 from geoae.pipeline.prepare import Prepared
-from geoae.radiometry.speckle import has_log, hide_zeros
+from geoae.radiometry.backscatter import has_log, hide_zeros
 from geoae.raster.dataset import open_raster
 from geoae.raster.geotiff import assemble
 from geoae.raster.parts import PartStore

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from geoae.config import read_toml
 from geoae.corrections.chain import STEPS as CORRECTION_STEPS
 from geoae.errors import RecipeError
-from geoae.radiometry.speckle import SPECKLE, SpeckleKind
+from geoae.radiometry.backscatter import SpeckleKind
+from geoae.radiometry.speckle import SPECKLE
 from geoae.resources import shipped
 
 __all__ = ["PSD", "STEPS", "Bands", "Fill", "Recipe", "Sigma", "Steps"]

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.chain import NONE, Corrections
+from geoae.radiometry.backscatter import hide_zeros
 from geoae.radiometry.fill import LOCAL, fill, local_mean
 from geoae.radiometry.scale import Scale
-from geoae.radiometry.speckle import Speckle, hide_zeros
+from geoae.radiometry.speckle import Speckle
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import Read
 from geoae.types import Floats

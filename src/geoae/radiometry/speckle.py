@@ -2,29 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize, special
+from scipy import optimize, special
 
-from geoae.errors import InputError
+from geoae.radiometry.backscatter import SpeckleKind
 from geoae.radiometry.nodata import nodata_values
-from geoae.tiling.window import Read, Window, reflect
 from geoae.types import Mask, Nodata, Pixels, Samples
 
-__all__ = [
-    "ONE_LOOK",
-    "REACH",
-    "SPECKLE",
-    "Speckle",
-    "SpeckleKind",
-    "has_log",
-    "hide_zeros",
-    "refuse_other_units",
-]
+__all__ = ["ONE_LOOK", "SPECKLE", "Speckle"]
 
-SpeckleKind = Literal["amplitude", "intensity", "db"]
 SPECKLE = (
     "restore speckle in the logarithm of the pixels, which are amplitude, intensity, or already in"
     " db; sigma is then noise of the logarithm"
@@ -35,12 +24,6 @@ DARKEST = 1e-3
 # Integers: the floor is this many DN, below which rounding is a large part of the speckle, but no
 # more than this part of the median.
 ROUNDED, OF_MEDIAN = 8.0, 0.25
-# Side of the squares of zeros that hold no measurement, and how far they are seen.
-AREA, REACH = 5, 4
-# No backscatter in dB is outside.
-LEAST_DB, MOST_DB = -200.0, 100.0
-# Linear pixels of which more than this part is negative are in dB.
-MOST_NEGATIVE = 0.5
 # Deviation of the logarithm of speckle of one look, the loudest, and a tenth for the error of the
 # estimate: the root of psi_1(1), for amplitude half of it, for dB of power.
 ONE_LOOK: dict[SpeckleKind, float] = {"amplitude": 0.705, "intensity": 1.41, "db": 6.13}
@@ -49,90 +32,6 @@ ONE_LOOK: dict[SpeckleKind, float] = {"amplitude": 0.705, "intensity": 1.41, "db
 RARE, FEW_LOOKS, MANY_LOOKS = 1e-6, 0.3, 1e5
 # Largest change in the logarithm, so that no pixel overflows float32.
 MOST_CHANGE = 18.0
-
-
-def has_log(kind: SpeckleKind, pixels: Pixels) -> Mask:
-    """Which pixels are measurements of speckle.
-
-    In dB these are all. Else negative values are none, and neither are zeros of floating point.
-    Zeros of integers are where they stand alone, since they were rounded or clipped, but not where
-    they fill a square of ``AREA`` px, as beyond the swath.
-
-    Args:
-        kind: what the pixels are.
-        pixels: ``(band, row, col)``. A pixel ``REACH`` px or more from the border does not depend
-            on what lies beyond it.
-
-    """
-    if kind == "db":
-        return np.ones(pixels.shape, dtype=bool)
-    positive: Mask = pixels > 0
-    if pixels.dtype.kind == "f" or positive.all():
-        return positive
-    square = np.ones((1, AREA, AREA), dtype=bool)
-    within = ndimage.binary_erosion(pixels == 0, square, border_value=1)
-    area = ndimage.binary_dilation(within, square)
-    return positive | ((pixels == 0) & ~area)
-
-
-def hide_zeros(kind: SpeckleKind | None, read: Read, height: int, width: int) -> Read:
-    """Wrap the reading of windows, so that pixels that are no measurements are not valid.
-
-    Args:
-        kind: what the pixels are; None where they do not have speckle.
-        read: reads a window inside the scene.
-        height: rows of the scene.
-        width: columns of the scene.
-
-    Returns:
-        Reads a window, which may reach beyond the scene, like ``read``, with pixels masked that are
-        not among those of ``has_log``; ``read`` itself for dB and None.
-
-    """
-    if kind is None or kind == "db":
-        return read
-
-    def read_positive(window: Window) -> tuple[Pixels, Mask | None]:
-        rows = reflect(window.row, window.height, height)
-        cols = reflect(window.col, window.width, width)
-        top, left = int(rows.min()), int(cols.min())
-        inside = Window(top, left, int(rows.max()) + 1 - top, int(cols.max()) + 1 - left)
-        around = inside.expand(REACH).clip(height, width)
-        pixels, mask = read(around)
-        valid = has_log(kind, pixels) if mask is None else mask & has_log(kind, pixels)
-        place = (slice(None), (rows - around.row)[:, None], (cols - around.col)[None])
-        return pixels[place], None if valid[place].all() else valid[place]
-
-    return read_positive
-
-
-def refuse_other_units(kind: SpeckleKind, samples: Samples, source: str) -> None:
-    """Refuse a scene whose pixels cannot be what the user says.
-
-    Args:
-        kind: what the pixels are.
-        samples: pixels in DN and mask of each window, ``(band, row, col)``.
-        source: name of the scene, for the message.
-
-    Raises:
-        InputError: pixels in dB are beyond all backscatter, or most others are below 0.
-
-    """
-    values = np.concatenate([pixels[mask] for pixels, mask in samples])
-    if not values.size:
-        return
-    low, high = float(values.min()), float(values.max())
-    if kind == "db" and (low < LEAST_DB or high > MOST_DB):
-        raise InputError(
-            f"{source}: pixels from {low:.4g} to {high:.4g} are not in dB; give --speckle amplitude"
-            " or intensity"
-        )
-    negative = float(np.mean(values < 0))
-    if kind != "db" and negative > MOST_NEGATIVE:
-        raise InputError(
-            f"{source}: {negative:.0%} of the pixels are below 0, so they have no logarithm; give"
-            " --speckle db if they are in dB"
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,28 @@
+"""Numbers and sizes in words, for people."""
+
+__all__ = ["count", "duration", "otherwise", "size"]
+
+
+def duration(seconds: float) -> str:
+    """Format a duration, rounded, for people."""
+    if seconds < 1:
+        return "less than a second"
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:.0f} {unit}"
+    return f"about {seconds:.0f} s"
+
+
+def count(number: int, what: str) -> str:
+    """Format a number of things."""
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def size(rows: int, columns: int, bands: int) -> str:
+    """Format the size of a scene."""
+    return f"{rows} rows x {columns} columns x {count(bands, 'band')}"
+
+
+def otherwise(reason: str) -> str:
+    """Say how to restore a band that is copied because of its tag, name or values."""
+    return "" if reason == "not among --bands" else "; to restore it, name it in --bands"

@@ -1,0 +1,31 @@
+import pytest
+
+from geoae.cli.words import count, duration, otherwise, size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "less than a second"),
+        (0.6, "less than a second"),
+        (1.4, "about 1 s"),
+        (119, "about 119 s"),
+        (125, "about 2 min"),
+        (3000, "about 50 min"),
+        (7000, "about 117 min"),
+        (9000, "about 2 h"),
+        (90_000, "about 25 h"),
+    ],
+)
+def test_durations_are_told_as_people_do(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_one_thing_has_no_plural():
+    assert (count(1, "band"), count(2, "band")) == ("1 band", "2 bands")
+    assert size(3, 4, 1) == "3 rows x 4 columns x 1 band"
+
+
+def test_bands_that_the_user_left_out_need_no_cure():
+    assert otherwise("not among --bands") == ""
+    assert "name it in --bands" in otherwise("alpha")
