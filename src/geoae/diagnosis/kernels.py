@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.radiometry.resampling import weigh_cubic
 from geoae.types import Floats
 
 __all__ = [
@@ -54,7 +55,7 @@ def known_kernels() -> tuple[tuple[str, ...], Floats]:
             name = f"bilinear shift {down:g}, {across:g} px" if down or across else "white"
             found[name] = np.outer(_of_weights(1 - down, down), _of_weights(1 - across, across))
     for ratio in RATIOS:
-        for name, weight in (("cubic", _cubic_weight), ("bilinear", _linear_weight)):
+        for name, weight in (("cubic", weigh_cubic), ("bilinear", _linear_weight)):
             line = _of_interpolation(weight, ratio)
             found[f"{name} resampling by {ratio:.3g}"] = np.outer(line, line)
     for blur in BLURS:
@@ -92,13 +93,6 @@ def _of_interpolation(weight: Weight, ratio: float) -> Floats:
 
 def _linear_weight(distance: Floats) -> Floats:
     return np.maximum(1 - np.abs(distance), 0.0)
-
-
-def _cubic_weight(distance: Floats) -> Floats:
-    """Cubic convolution with a = -1/2 (Keys, IEEE TASSP 29(6), 1981)."""
-    x = np.abs(distance)
-    inner, outer = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x < 1, inner, np.where(x < 2, outer, 0.0))
 
 
 @lru_cache(maxsize=2)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geoae.types import Floats
 
-__all__ = ["LAG", "Resampling"]
+__all__ = ["LAG", "Resampling", "weigh_cubic"]
 
 # Largest lag of an autocovariance, in pixels.
 LAG = 4
@@ -71,7 +71,7 @@ class Resampling:
         first = np.floor(positions).astype(np.intp)
         # Entry k of ``noise`` is the point k - 1, so that the first pixel has a point before it.
         distance = np.arange(-1, 3)[:, None] - (positions - first)
-        weights = _keys(distance) if self.cubic else np.maximum(1 - np.abs(distance), 0.0)
+        weights = weigh_cubic(distance) if self.cubic else np.maximum(1 - np.abs(distance), 0.0)
         tail = (1,) * (noise.ndim - 1)
         fine = sum(
             weights[k].reshape(-1, *tail) * noise[first + k] for k in range(4) if weights[k].any()
@@ -86,8 +86,11 @@ class Resampling:
         return self._apply(np.eye(self.points(AVERAGED)), AVERAGED)
 
 
-def _keys(t: Floats) -> Floats:
-    """Return the weights of cubic convolution at distances ``t``."""
+def weigh_cubic(t: Floats) -> Floats:
+    """Return the weights of cubic convolution with a = -1/2 at distances ``t`` in pixels.
+
+    Keys, IEEE TASSP 29(6), 1981.
+    """
     t = np.abs(t)
     near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
     return np.where(t < 1, near, np.where(t < 2, far, 0.0))
