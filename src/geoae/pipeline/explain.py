@@ -49,10 +49,12 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN
                 f" {down:.2f} down and {across:.2f} across, like white noise after {kernel}"
             )
     verdicts = np.array(found.verdict)
-    white = np.flatnonzero((verdicts != CORRELATED) & (verdicts != TEXTURE) & (facts.sigma > 0))
+    # A level that the user gives is taken as it is.
+    doubtful = (verdicts == TEXTURE) & (facts.sigma == found.sigma)
+    white = np.flatnonzero((verdicts != CORRELATED) & ~doubtful & (facts.sigma > 0))
     if white.size:
         lines.append(f"noise: {_levels(bands, facts, white, unit)}, white noise")
-    untold = np.flatnonzero((verdicts == TEXTURE) & (facts.sigma > 0))
+    untold = np.flatnonzero(doubtful & (facts.sigma > 0))
     if untold.size:
         lines.append(
             f"noise: {_levels(bands, facts, untold, unit)}: more than this white part cannot be"

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from geoae.diagnosis.statistics import SceneStatistics
+from geoae.models.restorer import Identity
+from geoae.pipeline.explain import describe_noise, explain_empty, explain_ignored, explain_unchanged
+from tests.support.rasters import noise, texture
+
+
+def facts(pixels: np.ndarray, **given: object) -> tuple[list, SceneStatistics]:
+    samples = [(pixels, np.ones(pixels.shape, bool))]
+    return samples, SceneStatistics.of(samples, **given, seeks_spectrum=True)
+
+
+def test_white_noise_is_told_with_its_bands():
+    _, found = facts(1000 + noise((3, 200, 200), 20.0))
+    (line,) = describe_noise([1, 2, 4], found)
+    assert line.endswith("DN in bands 1-2, 4, white noise")
+
+
+def test_a_level_that_is_given_is_not_doubted():
+    small = 1000 + noise((1, 40, 40), 20.0)
+    _, found = facts(small)
+    assert "cannot be told from texture" in describe_noise([1], found)[0]
+    _, given = facts(small, sigma=[15.0])
+    assert describe_noise([1], given) == ["noise: 15 DN in band 1, white noise"]
+
+
+def test_flat_bands_show_no_noise_and_texture_is_named():
+    pixels = np.full((2, 120, 120), 7.0)
+    samples, found = facts(pixels)
+    (line,) = explain_unchanged("in.tif", [1, 2], samples, found)
+    assert line == "in.tif: no noise can be seen in bands 1-2; unchanged unless --sigma is given"
+    samples, found = facts(texture(1, 300, 300))
+    (line,) = explain_unchanged("in.tif", [3], samples, found)
+    assert "noise cannot be told from texture in band 3" in line
+
+
+@pytest.mark.parametrize("bands", [[], [2], [1, 2, 3, 5]])
+def test_empty_bands_are_one_line(bands):
+    assert len(explain_empty("in.tif", bands)) == bool(bands)
+
+
+def test_a_model_that_denoises_nothing_ignores_no_spectrum():
+    assert explain_ignored(Identity(), "bilinear") == []
