@@ -39,10 +39,13 @@ CALM, EXAMINED, FEWEST = 0.05, 0.1, 24
 LOUD, MOST_LOUD = (0.4, 0.9), 500
 # Loud blocks tell of texture if their variance exceeds that of calm ones by this part of it.
 LEAST_TEXTURE = 0.1
-# Parts of a band's contrast, from its 2nd to its 98th percentile, below which what calm blocks show
-# is texture: where hardly any of it is white, and where most is. Noise of 5 of 255 of the span is
-# above both; the texture of clean scenes is below the first in nine of ten bands.
-FAINT, FAINT_WHITE, CONTRAST = 4.5 / 255, 2.5 / 255, (2, 98)
+# Parts of a band's contrast, from its 2nd to its 98th percentile, below which uneven blocks show
+# texture: the lower one where most of it is white and grows with the signal, as the noise of
+# photons does. Noise of 5 of 255 of the span is above both; the texture of clean scenes is below
+# the higher one in nine of ten bands.
+FAINT, FAINT_PHOTONS, CONTRAST = 4.5 / 255, 2.5 / 255, (2, 98)
+# Part of the noise variance that grows in proportion to the signal, at least, in photon noise.
+GROWS = 0.5
 # A block counts for no more than so many times the median variance.
 LOUDEST = 1.5
 
@@ -115,12 +118,15 @@ def estimate_covariance(
                 steeper = (deviation / sigma[band]) ** 2 if sigma[band] > 0 and grows else 0.0
                 slope[band] *= steeper
                 sigma[band], correlation[band] = deviation, kernel
-    limits = np.array([FAINT if seen.is_hardly_white else FAINT_WHITE for seen in evidence])
+    contrast, mean = _contrast(samples)
+    mostly_white = np.array([not seen.is_hardly_white for seen in evidence])
+    photons = mostly_white & (slope * mean > GROWS * sigma**2)
+    faint = sigma < np.where(photons, FAINT_PHOTONS, FAINT) * contrast
     uneven = [
         most is None and kind != CORRELATED and not seen.even
         for kind, seen in zip(verdict, evidence, strict=True)
     ]
-    texture = (sigma < limits * _contrast(samples)) & uneven
+    texture = faint & uneven
     sigma[texture], slope[texture] = 0.0, 0.0
     return NoiseCovariance(sigma, slope, correlation, tuple(verdict), tuple(evidence))
 
@@ -173,14 +179,15 @@ class _Look:
     """Whether blocks were scaled to the noise of the mean signal."""
 
 
-def _contrast(samples: Samples) -> Floats:
-    """Contrast of each band in DN, ``(band,)``; 0 where nothing is valid."""
+def _contrast(samples: Samples) -> tuple[Floats, Floats]:
+    """Contrast and mean of each band in DN, ``(band,)``; 0 where nothing is valid."""
     found = []
     for band in range(len(samples[0][0])):
         values = np.concatenate([pixels[band][mask[band]] for pixels, mask in samples])
         low, high = np.percentile(values, CONTRAST) if values.size else (0.0, 0.0)
-        found.append(float(high) - float(low))
-    return np.array(found)
+        found.append((float(high) - float(low), values.mean(dtype=float) if values.size else 0.0))
+    contrast, mean = np.array(found).T
+    return contrast, mean
 
 
 def _estimate_group(
