@@ -1,5 +1,6 @@
 """Stripes of one direction, fitted to the sums of its lines."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -141,9 +142,14 @@ def _fit_period(sums: LineSums) -> Stripes | None:
     least = min((left for left, *_ in fitted), default=1.0)
     if least > LEFT:
         return None
-    # Multiples of a period explain as much: the shortest that does is the one.
+    # Multiples of a period explain as much, and what the scene has at their other harmonics: the
+    # shortest that explains comparably much, or leaves nothing significant, is the one.
+    periods = [some[1] for some in fitted]
     _, period, detectors, score, offsets = next(
-        some for some in fitted if 1 - some[0] >= COMPARABLE * (1 - least)
+        some
+        for some in fitted
+        if 1 - some[0] >= COMPARABLE * (1 - least)
+        or (some[0] <= LEFT and not _leaves_pattern(sums, some[1], some[4], periods))
     )
     # Only now, or a weak pattern could count by what the scene brings to a multiple of its period.
     offsets *= (offsets.std(axis=1) >= WEAKEST * sums.model.detail)[:, None]
@@ -152,6 +158,16 @@ def _fit_period(sums: LineSums) -> Stripes | None:
     lines = phases(np.arange(sums.count.shape[1]), period, detectors)
     offsets -= _mean_offset(offsets[:, lines], sums.count) * (offsets != 0).any(axis=1)[:, None]
     return _make(sums, offsets, period, score)
+
+
+def _leaves_pattern(
+    sums: LineSums, period: float, offsets: Floats, others: Sequence[float]
+) -> bool:
+    """Whether a pattern leaves enough evidence of other periods."""
+    rest = _subtract(sums, period, offsets)
+    scores = score_periods(Profiles.of(rest.total, rest.weight), others)
+    needed = TILTED if sums.direction.slope else PERIODS
+    return any(_is_enough(score, needed) for score in scores)
 
 
 def _remainder(sums: LineSums, period: float, offsets: Floats) -> float:
