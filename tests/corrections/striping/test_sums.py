@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from geoae.corrections.correction import cut_strips
 from geoae.corrections.lines import Direction, SceneModel
 from geoae.corrections.striping.sums import LineSums
-from tests.corrections.support import reader
+from tests.corrections.support import strips_of
 
 MODEL = SceneModel(np.eye(1), np.ones(1), np.ones(1))
 
@@ -12,7 +11,7 @@ MODEL = SceneModel(np.eye(1), np.ones(1), np.ones(1))
 def add_up(pixels: np.ndarray, direction: Direction, mask: np.ndarray | None = None, **how: int):
     height, width = pixels.shape[1:]
     sums = LineSums(direction, MODEL, height, width, **how)
-    for strip in cut_strips(reader(pixels, mask), height, width):
+    for strip in strips_of(pixels, mask)():
         sums.add(strip, strip.pixels)
     return sums
 
