@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import rasterio
+from scipy import ndimage
 
 from geoae.corrections.stripes import Stripes
 from tests.corrections.support import corrected, plan, scene, stripe
-from tests.support.rasters import SHARED
+from tests.support.rasters import SHARED, noise
 
 
 def left(pixels: np.ndarray, clean: np.ndarray) -> float:
@@ -25,6 +26,14 @@ def test_stripes_go(axis, angle, detectors, share):
     assert {some.direction.axis for some in planned} == {axis}
     assert np.degrees(np.arctan(planned[0].direction.slope)) == pytest.approx(angle, abs=0.06)
     assert left(corrected(striped), clean) < share * left(striped, clean)
+
+
+def test_the_tilt_of_long_stripes_is_exact():
+    ground = ndimage.gaussian_filter(noise((700, 2000), 1000.0, seed=5), 3)
+    clean = 1000 + ground + noise((1, 700, 2000), 4.0)
+    planned = plan(stripe(clean, 5.0, angle=-9.0, axis="row", detectors=16))
+    error = planned[0].direction.slope - np.tan(np.radians(-9.0))
+    assert abs(error) * 2000 < 0.02, "lines over the length of the stripes"
 
 
 def test_a_pattern_has_its_period():

@@ -23,7 +23,7 @@ FIRST = 1024
 # Stripes that seem upright mostly are, unless they move by so many lines over their length.
 DRIFT_UPRIGHT = 0.5
 # In further passes a tilt is made exact, to so many lines over the length of the stripes.
-SPREADS = (0.3, 0.1)
+SPREADS = (0.3, 0.1, 0.03, 0.01)
 AXES: tuple[Axis, Axis] = ("column", "row")
 
 

@@ -1,5 +1,6 @@
 """Stripes of one direction, fitted to the sums of its lines."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -137,25 +138,44 @@ def _fit_period(sums: LineSums) -> Stripes | None:
     for (period, detectors), score in zip(candidates, scores, strict=True):
         if _is_enough(score, needed):
             offsets = _shrink(sums, period, detectors)
-            offsets *= (offsets.std(axis=1) >= WEAKEST * sums.model.detail)[:, None]
             fitted.append((_remainder(sums, period, offsets), period, detectors, score, offsets))
     least = min((left for left, *_ in fitted), default=1.0)
     if least > LEFT:
         return None
-    # Multiples of a period explain as much: the shortest that does is the one.
+    # Multiples of a period explain as much, and what the scene has at their other harmonics: the
+    # shortest that explains comparably much, or leaves nothing significant, is the one.
+    periods = [some[1] for some in fitted]
     _, period, detectors, score, offsets = next(
-        some for some in fitted if 1 - some[0] >= COMPARABLE * (1 - least)
+        some
+        for some in fitted
+        if 1 - some[0] >= COMPARABLE * (1 - least)
+        or (some[0] <= LEFT and not _leaves_pattern(sums, some[1], some[4], periods))
     )
+    # Only now, or a weak pattern could count by what the scene brings to a multiple of its period.
+    offsets *= (offsets.std(axis=1) >= WEAKEST * sums.model.detail)[:, None]
+    if _remainder(sums, period, offsets) > LEFT:
+        return None
     lines = phases(np.arange(sums.count.shape[1]), period, detectors)
     offsets -= _mean_offset(offsets[:, lines], sums.count) * (offsets != 0).any(axis=1)[:, None]
     return _make(sums, offsets, period, score)
+
+
+def _leaves_pattern(
+    sums: LineSums, period: float, offsets: Floats, others: Sequence[float]
+) -> bool:
+    """Whether a pattern leaves enough evidence of other periods."""
+    rest = _subtract(sums, period, offsets)
+    scores = score_periods(Profiles.of(rest.total, rest.weight), others)
+    needed = TILTED if sums.direction.slope else PERIODS
+    return any(_is_enough(score, needed) for score in scores)
 
 
 def _remainder(sums: LineSums, period: float, offsets: Floats) -> float:
     """Return the part of what the parts of lines share that a pattern leaves."""
     scale, rest = (sums.total, sums.weight), _subtract(sums, period, offsets)
     whole = shared_energy(*scale, scale)
-    return shared_energy(rest.total, rest.weight, scale) / whole if whole > 0 else 1.0
+    # Less than nothing is chance, which grows with the detectors.
+    return max(shared_energy(rest.total, rest.weight, scale) / whole, 0.0) if whole > 0 else 1.0
 
 
 def _make(sums: LineSums, offsets: Floats, period: float | None, score: Score) -> Stripes:

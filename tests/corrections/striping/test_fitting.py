@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from geoae.corrections.lines import Direction
+from geoae.corrections.model import fit_model
+from geoae.corrections.striping.fitting import fit_stripes
+from geoae.corrections.striping.sums import LineSums
+from tests.corrections.support import scene, strips_of
+from tests.support.rasters import noise
+
+
+def sum_rows(pixels: np.ndarray) -> LineSums:
+    model = fit_model(pixels, np.ones(pixels.shape, bool), "row")
+    sums = LineSums(Direction("row"), model, *pixels.shape[1:])
+    for strip in strips_of(pixels)():
+        sums.add(strip, strip.pixels)
+    return sums
+
+
+def even_and_odd(height: int, strength: float) -> np.ndarray:
+    return np.where(np.arange(height) % 2, strength / 2, -strength / 2)[:, None]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4, 20, 22])
+def test_faint_even_and_odd_rows_have_a_period_of_2(seed):
+    """Longer patterns explain more, by what the scene has at their other harmonics."""
+    shape = (3, 400, 120)
+    pixels = scene(shape) + noise(shape, 1.0, seed + 50) + even_and_odd(400, 0.4)
+    planned = fit_stripes(sum_rows(pixels.astype(np.float32)))
+    assert [some.period for some in planned] == [2]
+
+
+def test_a_part_of_a_pattern_is_not_the_pattern():
+    shape = (1, 400, 120)
+    rows = np.array([2.0, -2.0, 0.3, -0.1, 1.0, -1.2])[np.arange(400) % 6]
+    pixels = 1000 + noise(shape, 4.0) + rows[:, None]
+    (planned,) = fit_stripes(sum_rows(pixels.astype(np.float32)))
+    assert planned.period == 6
+
+
+def test_a_scene_without_stripes_has_none():
+    assert fit_stripes(sum_rows(scene((3, 400, 120)))) == ()
