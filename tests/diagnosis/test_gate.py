@@ -51,6 +51,12 @@ def test_what_white_noise_explains_as_well_is_white(seen):
     assert judge(seen) == WHITE
 
 
+def test_floor_tells_noise_of_short_correlation_that_white_noise_explains_too():
+    short = replace(NOISE, floor=0.7, expected=0.77, gain=1.2)
+    assert judge(short) == CORRELATED
+    assert judge(replace(short, expected=0.5)) == WHITE
+
+
 def test_texture_that_white_noise_explains_badly_too_is_not_white():
     assert judge(replace(calm(kurtosis=4.0), gain=1.1)) == TEXTURE
 

@@ -39,6 +39,9 @@ MOST_UNEVEN = (2.0, 1.8)
 LEAST_KURTOSIS, MOST_KURTOSIS = 2.6, 3.22
 # White noise and texture leave at least so many times as much unexplained as correlated noise does.
 LEAST_GAIN = 1.5
+# They explain correlated noise nearly as well where the floor of its kernel is above this: then the
+# floor alone tells, since it is that part of the noise.
+SHORT = 0.65
 # Most of the products of calm blocks that noise and texture may leave unexplained, and most of
 # their variance that may be texture.
 MOST_UNEXPLAINED, MOST_TEXTURE = 0.12, 0.45
@@ -148,14 +151,17 @@ def judge(seen: Evidence) -> str:
         seen: evidence of one band.
 
     Returns:
-        ``WHITE`` where the floor of the spectrum is nearly all of the noise, or white noise and
-        texture explain calm blocks as well; ``CORRELATED``; or ``TEXTURE``.
+        ``CORRELATED`` where this holds, the floor shows that the noise is not white, and white
+        noise explains calm blocks worse or the correlation is short; ``WHITE`` where the floor is
+        nearly all of the noise, or white noise and texture explain noisy blocks as well; else
+        ``TEXTURE``.
 
     """
     explained = seen.unexplained < MOST_UNEXPLAINED and seen.texture < MOST_TEXTURE
     noisy = seen.even and seen.together >= FEWEST_TOGETHER and explained
-    nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
-    if nearly_white or (noisy and seen.gain < LEAST_GAIN):
-        return WHITE
     floored = LEAST_FLOOR * seen.expected <= seen.floor < NEARLY_WHITE
-    return CORRELATED if noisy and floored else TEXTURE
+    distinct = seen.gain >= LEAST_GAIN or seen.expected >= SHORT
+    if noisy and floored and distinct:
+        return CORRELATED
+    nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
+    return WHITE if nearly_white or (noisy and seen.gain < LEAST_GAIN) else TEXTURE
