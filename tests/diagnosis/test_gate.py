@@ -61,9 +61,9 @@ def test_texture_that_white_noise_explains_badly_too_is_not_white():
     assert judge(replace(calm(kurtosis=4.0), gain=1.1)) == TEXTURE
 
 
-@pytest.mark.parametrize("kurtosis", [3.0, 4.0])
-def test_noise_far_below_the_floor_is_no_estimate(kurtosis):
-    assert judge(replace(calm(kurtosis=kurtosis), floor=4.0)) == TEXTURE
+@pytest.mark.parametrize(("kurtosis", "verdict"), [(3.0, CORRELATED), (4.0, TEXTURE)])
+def test_noise_of_calm_blocks_counts_where_the_floor_is_far_above_it(kurtosis, verdict):
+    assert judge(replace(calm(kurtosis=kurtosis), floor=4.0)) == verdict
 
 
 def look_at(blocks: np.ndarray) -> Calmness:

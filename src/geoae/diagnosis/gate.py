@@ -24,7 +24,7 @@ WHITE, CORRELATED, TEXTURE = "white", "correlated noise", "cannot be told from t
 # Noise of which the floor of the spectrum is this part is white, or nearly: its correlation with
 # the next pixel is below 0.15.
 NEARLY_WHITE = 0.8
-# Where it is so much above the noise found, that is no estimate.
+# Where it is so much above the noise of calm blocks, it is texture that passed for noise.
 MOST_FLOOR = 2.0
 # Part of the floor of a kernel's spectrum that must be there: less shows texture, which has none.
 LEAST_FLOOR = 0.75
@@ -151,17 +151,17 @@ def judge(seen: Evidence) -> str:
         seen: evidence of one band.
 
     Returns:
-        ``CORRELATED`` where this holds, the floor shows that the noise is not white, and white
-        noise explains calm blocks worse or the correlation is short; ``WHITE`` where the floor is
-        nearly all of the noise, or white noise and texture explain noisy blocks as well; else
-        ``TEXTURE``.
+        ``CORRELATED`` where this holds, the floor is not that of white noise of the level found,
+        and white noise explains calm blocks worse or the correlation is short; ``WHITE`` where the
+        floor is nearly all of the noise, or white noise and texture explain noisy blocks as well;
+        else ``TEXTURE``.
 
     """
     explained = seen.unexplained < MOST_UNEXPLAINED and seen.texture < MOST_TEXTURE
     noisy = seen.even and seen.together >= FEWEST_TOGETHER and explained
-    floored = LEAST_FLOOR * seen.expected <= seen.floor < NEARLY_WHITE
+    nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
+    floored = LEAST_FLOOR * seen.expected <= seen.floor and not nearly_white
     distinct = seen.gain >= LEAST_GAIN or seen.expected >= SHORT
     if noisy and floored and distinct:
         return CORRELATED
-    nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
     return WHITE if nearly_white or (noisy and seen.gain < LEAST_GAIN) else TEXTURE
