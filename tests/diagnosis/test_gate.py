@@ -55,6 +55,8 @@ def test_floor_tells_noise_of_short_correlation_that_white_noise_explains_too():
     short = replace(NOISE, floor=0.7, expected=0.77, gain=1.2)
     assert judge(short) == CORRELATED
     assert judge(replace(short, expected=0.5)) == WHITE
+    assert judge(replace(short, floor=0.82)) == CORRELATED
+    assert judge(replace(short, floor=0.9)) == WHITE
 
 
 def test_texture_that_white_noise_explains_badly_too_is_not_white():

@@ -159,9 +159,12 @@ def judge(seen: Evidence) -> str:
     """
     explained = seen.unexplained < MOST_UNEXPLAINED and seen.texture < MOST_TEXTURE
     noisy = seen.even and seen.together >= FEWEST_TOGETHER and explained
-    nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
-    floored = LEAST_FLOOR * seen.expected <= seen.floor and not nearly_white
+    # A kernel whose own floor is that of nearly white noise says no more than that it is white.
+    middle = (1 + seen.expected) / 2 if seen.expected < NEARLY_WHITE else NEARLY_WHITE
+    is_white = max(middle, NEARLY_WHITE) <= seen.floor <= MOST_FLOOR
+    floored = LEAST_FLOOR * seen.expected <= seen.floor and not is_white
     distinct = seen.gain >= LEAST_GAIN or seen.expected >= SHORT
     if noisy and floored and distinct:
         return CORRELATED
+    nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
     return WHITE if nearly_white or (noisy and seen.gain < LEAST_GAIN) else TEXTURE
