@@ -151,7 +151,7 @@ def plan_sharpening(asked: Sharpen, samples: Samples, source: str) -> Sharpening
     if not found:
         raise InputError(
             f"{source}: has too few clean edges to measure its blur; give the modulation transfer"
-            f" at the Nyquist frequency, as in --sharpen 0.2, or leave --sharpen out"
+            " at the Nyquist frequency, as in --sharpen 0.2, or leave --sharpen out"
         )
     mtf = float(np.median(found))
     if mtf > HIGHEST_MTF:

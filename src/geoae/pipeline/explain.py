@@ -21,7 +21,6 @@ __all__ = [
     "explain_unknown",
 ]
 
-
 # What happens to bands of unknown noise where sharpening is asked for.
 SHARPENED = "sharpened, and no more noise removed than is sure,"
 
@@ -133,14 +132,14 @@ def explain_unchanged(
     facts: SceneStatistics,
     fate: str = "unchanged",
 ) -> list[str]:
-    """Say of which bands no noise is known, so that they will stay as they are.
+    """Say which bands will stay as they are, or with their noise, since none of theirs is known.
 
     Args:
         source: name of the scene.
         bands: numbers of the bands.
         samples: pairs of pixels and mask ``(band, row, col)``.
         facts: statistics of ``samples``, their noise included.
-        fate: what happens to these bands.
+        fate: what happens to these bands unless the user gives their noise.
 
     Returns:
         One line for each reason.
