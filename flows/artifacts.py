@@ -67,9 +67,10 @@ def show_report(report: RestoreReport, written: str | None) -> None:
     name = Path(report.target).name
     if report.bands:
         picture = draw_quicklook(report.source, report.target, tuple(report.bands))
-        create_image_artifact(
-            picture, key="geoae-picture", description=f"{name}: before, after, difference x 3"
-        )
+        shown = f"{name}: before, after, difference x 3"
+        if report.mtf is not None:
+            shown += f"; sharpened, a modulation transfer of {report.mtf:.2g} undone"
+        create_image_artifact(picture, key="geoae-picture", description=shown)
     bands = zip(report.bands, report.sigma_before, report.sigma_after, report.bias, strict=True)
     common = {
         "seconds": round(report.seconds, 2),

@@ -29,8 +29,8 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
         source: scene to restore: anything GDAL opens by name.
         target: file to write; by default ``NAME_restored.tif`` beside the source.
         **options: the fields of ``geoae.pipeline.job.Job``: model, sigma (DN or "auto"), psd,
-            steps, speckle, device, precision, recipe, tile, overlap, batch_size, bands, nodata,
-            tta, profile, overwrite, fresh, strict.
+            steps, speckle, sharpen, device, precision, recipe, tile, overlap, batch_size, bands,
+            nodata, tta, profile, overwrite, fresh, strict.
 
     Returns:
         What the run did, in figures.

@@ -17,6 +17,7 @@ RESTORE_OPTIONS = [
     "--output",
     "--model NAME|PATH",
     "--sigma auto|DN|DN,DN,...",
+    "--sharpen MTF|auto",
     "--device auto|cpu|cuda|cuda:N",
     "--precision",
     "auto|fp32|bf16",
@@ -147,6 +148,29 @@ def test_options_reach_the_run(restore):
     with rasterio.open("s_restored.tif") as dataset:
         assert dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG"
         assert dataset.tags(ns="GEOAE")["RECIPE"] == "landsat-30m"
+
+
+def test_sharpening_is_told_in_lines_and_report(restore, scene):
+    code, out, err = restore("--sharpen", "0.2", "--dry-run")
+    assert (code, err) == (0, [])
+    assert out[0].startswith("sharpening: a modulation transfer of 0.2 at the Nyquist frequency")
+    assert out[1].startswith("noise after sharpening: ")
+    assert not Path("s_restored.tif").exists()
+    code, done, err = restore("--sharpen", "0.2", "--report", "run.json")
+    assert (code, done[:2], err) == (0, out[:2], [])
+    report = json.loads(Path("run.json").read_text())
+    assert (report["mtf"], report["steps"]) == (0.2, out[:2])
+    assert (read("s_restored.tif") != read(scene)).mean() > 0.5
+    code, out, err = restore("--sharpen", "0", "-o", "other.tif")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert "sharpen: '0' is no blur that can be undone" in err[0]
+
+
+def test_a_blur_that_cannot_be_measured_leaves_no_output(restore, scene):
+    code, out, err = restore("--sharpen", "auto")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert "s.tif: has too few clean edges to measure its blur" in err[0]
+    assert not Path("s_restored.tif").exists()
 
 
 def test_ranges_of_bands_and_noise_of_each(geoae, restore):

@@ -85,6 +85,48 @@ def test_a_cluster_gives_the_same_pixels(damaged, tmp_path):
     assert np.array_equal(read(tmp_path / "spread.tif"), read(tmp_path / "alone.tif"))
 
 
+@pytest.mark.parametrize("kind", ["alone", "network"])
+def test_sharpening_gives_the_same_pixels_by_every_way(damaged, tmp_path, model, kind):
+    options = ALONE if kind == "alone" else {"model": model, "precision": "fp32"}
+    plain, whole, tiled = (tmp_path / f"{name}.tif" for name in ("plain", "whole", "tiled"))
+    geoae.restore(damaged, plain, **options, tile=128)
+    report = geoae.restore(damaged, whole, **options, sharpen=0.2, tile=1024)
+    geoae.restore(damaged, tiled, **options, sharpen=0.2, tile=128)
+    difference = np.abs(read(whole).astype(int) - read(tiled))
+    assert difference.max() <= (0 if kind == "alone" else 1)
+    assert difference.mean() < 1e-3
+    lazily = rioxarray.open_rasterio(damaged, chunks={"y": 100, "x": 90})
+    found = lazily.geoae.restore(**options, sharpen=0.2, tile=128)
+    assert np.array_equal(found.compute(scheduler="synchronous").values, read(tiled))
+    nodata, changed = pixels()[1] == 65535, read(tiled) != read(plain)
+    assert np.array_equal(read(tiled)[nodata], read(damaged)[nodata])
+    assert changed[~nodata].mean() > 0.5
+    assert report.mtf == 0.2
+    if kind == "alone":  # the network of tests is random
+        assert np.abs(report.bias).max() < 0.5
+    (line,) = [line for line in report.steps if line.startswith("sharpening")]
+    tags = read_tags(str(tiled))
+    assert (tags["MTF"], line in tags["CORRECTIONS"]) == ("0.2", True)
+
+
+def test_sharpening_does_not_depend_on_the_steps_and_costs_no_other_pixel(tmp_path, model):
+    sound = write(tmp_path / "in.tif", pixels()[0].astype(np.uint16))
+    for steps in ("auto", "noise"):
+        geoae.restore(sound, tmp_path / f"{steps}.tif", model=model, steps=steps, sharpen=0.2)
+    assert np.array_equal(read(tmp_path / "auto.tif"), read(tmp_path / "noise.tif"))
+    report = geoae.restore(sound, tmp_path / "alone.tif", steps="none", sharpen=0.2)
+    assert "which stays, since no network runs" in report.steps[-1]
+
+
+def test_saturated_scenes_are_sharpened_and_clipped(tmp_path):
+    bright = np.clip((scene((1, 200, 200)) - 900) * 1.2, 0, 255)
+    assert (bright == 255).mean() > 0.05
+    source = write(tmp_path / "in.tif", np.rint(bright).astype(np.uint8))
+    report = geoae.restore(source, tmp_path / "out.tif", model="identity", sharpen=0.15)
+    assert np.abs(report.bias).max() < 2
+    assert (read(tmp_path / "out.tif") == 255).any()
+
+
 @pytest.mark.parametrize("steps", ["none", "lines,pixels"])
 def test_only_chosen_steps_are_done(damaged, tmp_path, steps):
     report = geoae.restore(damaged, tmp_path / "out.tif", steps=steps)

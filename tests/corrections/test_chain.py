@@ -3,6 +3,8 @@ import pytest
 import rasterio
 
 from geoae.corrections.chain import CORRECTIONS, Corrections
+from geoae.corrections.sharpening import Sharpening
+from geoae.radiometry.sharpness import RADIUS
 from geoae.tiling.window import Window, reflect
 from tests.corrections.support import corrected, plan_all, reader, scene, stripe
 from tests.support.rasters import SHARED
@@ -23,9 +25,13 @@ def damaged() -> np.ndarray:
     return pixels
 
 
-def test_the_order_is_lines_then_stripes():
-    assert list(CORRECTIONS) == ["lost-lines", "stripes"]
-    found = plan_all(damaged())
+def test_the_order_is_lines_then_stripes_then_sharpening():
+    assert list(CORRECTIONS) == ["lost-lines", "stripes", "sharpening"]
+    planned = plan_all(damaged())
+    assert planned.sharpening is None, "only where it is asked for"
+    found = planned.sharpen(Sharpening(0.2))
+    assert found.sharpening == Sharpening(0.2)
+    assert (found.halo, found.digest != planned.digest) == (planned.halo + RADIUS, True)
     assert [type(some) for some in found.steps] == list(CORRECTIONS.values())
     assert all("\n" not in line for line in found.describe())
 

@@ -1,15 +1,27 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.models.restorer import Identity
-from geoae.pipeline.explain import describe_noise, explain_empty, explain_ignored, explain_unchanged
+from geoae.pipeline.explain import (
+    describe_noise,
+    describe_sharpened,
+    explain_empty,
+    explain_ignored,
+    explain_unchanged,
+)
 from tests.support.rasters import noise, texture
 
 
 def facts(pixels: np.ndarray, **given: object) -> tuple[list, SceneStatistics]:
     samples = [(pixels, np.ones(pixels.shape, bool))]
     return samples, SceneStatistics.of(samples, **given, seeks_spectrum=True)
+
+
+def network(*, takes_spectrum: bool) -> SimpleNamespace:
+    return SimpleNamespace(name="fake", takes_spectrum=takes_spectrum)
 
 
 def test_white_noise_is_told_with_its_bands():
@@ -43,3 +55,22 @@ def test_empty_bands_are_one_line(bands):
 
 def test_a_model_that_denoises_nothing_ignores_no_spectrum():
     assert explain_ignored(Identity(), "bilinear") == []
+
+
+def test_noise_after_sharpening_is_told_with_what_becomes_of_it():
+    _, found = facts(1000 + noise((2, 100, 100), 20.0), sigma=[4.0, 8.0])
+    for restorer, fate in (
+        (Identity(), "which stays, since no network runs"),
+        (network(takes_spectrum=True), "of which the network is told level and spectrum"),
+        (network(takes_spectrum=False), "of which the network is told the level alone"),
+    ):
+        (line,) = describe_sharpened([1, 3], found, restorer)
+        assert line == f"noise after sharpening: 4 to 8 DN in bands 1, 3, {fate}"
+
+
+def test_a_model_without_spectrum_is_named_where_it_matters():
+    (line,) = explain_ignored(network(takes_spectrum=False), None, sharpens=True)
+    assert line.startswith("fake: takes no spectrum of the noise; of the noise that sharpening")
+    assert explain_ignored(network(takes_spectrum=False), None) == []
+    assert explain_ignored(network(takes_spectrum=True), None, sharpens=True) == []
+    assert explain_ignored(Identity(), None, sharpens=True) == []

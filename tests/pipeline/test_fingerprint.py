@@ -115,6 +115,7 @@ def test_a_new_option_that_nobody_uses_changes_no_digest():
         {"psd": "white"},
         {"steps": ["noise"]},
         {"speckle": "db"},
+        {"sharpen": 0.2},
         {"tta": True},
         {"profile": "gtiff"},
     ],

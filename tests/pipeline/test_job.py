@@ -146,6 +146,29 @@ def test_an_unknown_step_is_named():
         Job.checked(source="s.tif", steps="lines,stripe")
 
 
+@pytest.mark.parametrize(
+    ("given", "taken"), [(None, None), ("auto", "auto"), ("0.2", 0.2), (0.05, 0.05), (0.6, 0.6)]
+)
+def test_sharpening_is_asked_for_by_job_or_recipe(tmp_path, given, taken):
+    assert resolve_options(Job.checked(source="s.tif", sharpen=given)).sharpen == taken
+    path = tmp_path / "mine.toml"
+    path.write_text("sharpen = 0.3\n")
+    resolved = resolve_options(Job.checked(source="s.tif", recipe=path, sharpen=given))
+    assert resolved.sharpen == (0.3 if given is None else taken)
+
+
+@pytest.mark.parametrize("given", [0, 0.04, 0.7, 1, -0.2, "nan", "inf", "much", True, [0.2]])
+def test_senseless_sharpening_is_refused(given):
+    with pytest.raises(RecipeError, match=r"^sharpen: .* is no blur that can be undone; give .*"):
+        Job.checked(source="s.tif", sharpen=given)
+
+
+def test_speckle_is_not_sharpened():
+    job = Job.checked(source="s.tif", sharpen=0.2, speckle="db")
+    with pytest.raises(RecipeError, match=r"^s\.tif: speckle .* leave out sharpen or speckle$"):
+        resolve_options(job)
+
+
 @pytest.fixture
 def scene(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

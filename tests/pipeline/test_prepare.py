@@ -15,6 +15,7 @@ from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.prepare import TILE_BYTES, build_work, load_restorer, plan_for, prepare
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.run import run
+from geoae.radiometry.sharpness import design_kernel
 from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
 from geoae.raster.memory import ArraySource
 from tests.support.doubles import unscaled
@@ -175,6 +176,20 @@ def test_a_spectrum_reaches_the_network_with_each_component(scene, tmp_path):
         for name in ("cubic", "bilinear")
     }
     assert len(orders) == 2
+
+
+def test_the_network_is_told_the_noise_after_sharpening(scene, tmp_path):
+    save_small_network(tmp_path / "m", levels=9)
+    job = Job(source=str(scene), model=str(tmp_path / "m"), sigma=20.0)
+    plain, found = prepare(job), prepare(job.model_copy(update={"sharpen": 0.2}))
+    assert plain.told is plain.facts
+    np.testing.assert_array_equal(found.facts.sigma, plain.facts.sigma)
+    np.testing.assert_allclose(found.told.sigma, 20 * np.sqrt((design_kernel(0.2) ** 2).sum()))
+    np.testing.assert_array_equal(found.work.scale.noise, found.told.sigma)
+    assert found.work.scale.shape is not None
+    assert (found.work.scale.shape[:, 2] > found.work.scale.shape[:, 0]).all()
+    assert found.fingerprint != plain.fingerprint
+    assert found.steps[-1].endswith("of which the network is told level and spectrum")
 
 
 def test_a_model_that_takes_no_spectrum_says_so(scene, tmp_path):

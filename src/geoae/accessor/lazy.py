@@ -112,7 +112,8 @@ class LazyRestoration:
         plan, (count, height, width) = self.plan, scene.shape
         bands, numbers = scene[self.chosen], [band + 1 for band in self.chosen]
         given_levels = given_noise(self.options, self.source, numbers, self.restorer)
-        for line in explain_ignored(self.restorer, self.options.psd):
+        sharpens = self.options.sharpen is not None
+        for line in explain_ignored(self.restorer, self.options.psd, sharpens=sharpens):
             warn(line)
         looks = [bands[(slice(None), *window.slices())] for window in windows(height, width)]
         whole = Unread(bands, self.nodata, self.source, numbers, self.options.speckle)
@@ -124,6 +125,7 @@ class LazyRestoration:
             choose_steps(self.options),
             self.names,
             is_noise_needed,
+            self.options.sharpen,
             partial(RemoteWork, self.model, self.restorer.digest, self.options),
         )
         node = dask.delayed(_slab)

@@ -10,11 +10,13 @@ import dask.array
 from geoae.accessor.bands import select_measurements, warn
 from geoae.corrections.chain import NONE, Corrections, plan_corrections, reads_scene
 from geoae.corrections.correction import cut_strips
+from geoae.corrections.sharpening import Sharpen, plan_sharpening
 from geoae.diagnosis.sampling import Drawn, draw_sample, has_enough_valid, sample
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.explain import (
+    SHARPENED,
     explain_empty,
     explain_unchanged,
     explain_unknown,
@@ -75,6 +77,7 @@ def measure_lazily(
     steps: Sequence[str],
     names: Sequence[str] | None,
     is_noise_needed: bool,
+    sharpen: Sharpen | None,
     remote: Remote,
 ) -> RemoteWork:
     """Measure a scene; Python warnings name the bands that will stay as they are.
@@ -86,6 +89,7 @@ def measure_lazily(
         steps: which corrections to look for.
         names: name of each band, or None where all are measurements, whatever their values.
         is_noise_needed: whether the user must be told of bands whose noise is not known.
+        sharpen: what is asked for, as for ``plan_sharpening``; None for no sharpening.
         remote: puts together what workers need.
 
     """
@@ -111,7 +115,13 @@ def measure_lazily(
     if is_noise_needed:
         if unknown := explain_unknown(whole.source, drawn.samples, facts):
             raise InputError(unknown)
-        lines += explain_unchanged(whole.source, numbers, drawn.samples, facts)
+        fate = "unchanged" if sharpen is None else SHARPENED
+        lines += explain_unchanged(whole.source, numbers, drawn.samples, facts, fate)
+    if sharpen is not None and drawn.kept:
+        sharpening = plan_sharpening(sharpen, drawn.samples, whole.source)
+        corrections = corrections.sharpen(sharpening)
+        is_given, dtype = given.sigma is not None, whole.bands.dtype
+        facts = sharpening.tell(facts, drawn.samples, dtype, given=is_given)
     for line in lines:
         warn(line)
     return remote(

@@ -37,6 +37,11 @@ OPTIONS: list[Callable[[Any], Any]] = [
         type=click.Choice(["amplitude", "intensity", "db"]),
         help="What radar pixels are: their speckle is restored in the logarithm.",
     ),
+    click.option(
+        "--sharpen",
+        metavar="MTF|auto",
+        help="Undo the blur of a sensor with this modulation transfer at Nyquist, such as 0.2.",
+    ),
     DEVICE,
     PRECISION,
     click.option("--recipe", metavar="NAME|PATH", help="Options for scenes of one kind, as TOML."),

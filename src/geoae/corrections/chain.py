@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.bursts import Bursts, BurstSums
-from geoae.corrections.correction import Correction, Strip, Strips
+from geoae.corrections.correction import ROUNDING, Correction, Strip, Strips, as_float
 from geoae.corrections.filling import REACH
 from geoae.corrections.lost_lines import LostLines, plan_lost_lines
 from geoae.corrections.model import Block
+from geoae.corrections.sharpening import Sharpening
 from geoae.corrections.stripes import Stripes, plan_stripes
 from geoae.corrections.survey import Survey
+from geoae.radiometry.sharpness import RADIUS
 from geoae.tiling.window import Read, Window, reflect
 from geoae.types import Floats, Mask, Pixels
 
@@ -28,15 +30,18 @@ __all__ = [
     "reads_scene",
 ]
 
-# In the order in which they are applied: stripes are estimated where no line is lost.
-CORRECTIONS: dict[str, type[Correction]] = {"lost-lines": LostLines, "stripes": Stripes}
+# In the order in which they are applied: stripes are estimated where no line is lost, and
+# sharpening would amplify both.
+CORRECTIONS: dict[str, type[Correction]] = {
+    "lost-lines": LostLines,
+    "stripes": Stripes,
+    "sharpening": Sharpening,
+}
 # What users choose from, in their order; the first two belong to ``LostLines``, the last one is the
 # network's.
 STEPS = ("lines", "pixels", "stripes", "bursts", "noise")
-# Standard deviation of the error of rounding to integers, in DN.
-ROUNDING = 12**-0.5
 # No correction of any scene has a larger halo, in pixels.
-MOST_HALO = 2 * REACH + 4
+MOST_HALO = 2 * REACH + 4 + RADIUS
 
 # Reads a window: its pixels as they are, the corrected ones, and the mask. The two are one array
 # where nothing is corrected.
@@ -71,6 +76,16 @@ class Corrections:
         steps = [step.describe() for step in self.steps]
         return [*steps, *(burst.describe() for burst in self.bursts)]
 
+    def sharpen(self, sharpening: Sharpening) -> Self:
+        """Return these corrections, and sharpening after them."""
+        return replace(self, steps=(*self.steps, sharpening))
+
+    @property
+    def sharpening(self) -> Sharpening | None:
+        """The sharpening among them; None where there is none."""
+        last = self.steps[-1] if self.steps else None
+        return last if isinstance(last, Sharpening) else None
+
     def embed(self, kept: Sequence[int], bands: int) -> Self:
         """Return the corrections of a scene that has more bands.
 
@@ -92,7 +107,7 @@ class Corrections:
         return corrected
 
     def variance(self, window: Window, bands: int, height: int, width: int) -> Floats | None:
-        """Return the noise variance that bursts add.
+        """Return the noise variance that bursts add, after sharpening where there is some.
 
         Args:
             window: rows and columns, which may reach beyond the scene.
@@ -106,13 +121,14 @@ class Corrections:
         """
         if not self.bursts:
             return None
-        kept = list(range(bands) if self.bands is None else self.bands)
-        rows = reflect(window.row, window.height, height)
-        cols = reflect(window.col, window.width, width)
-        added = np.zeros((bands, window.height, window.width))
+        kept, sharpening = list(range(bands) if self.bands is None else self.bands), self.sharpening
+        around = window if sharpening is None else window.expand(sharpening.halo)
+        rows = reflect(around.row, around.height, height)
+        cols = reflect(around.col, around.width, width)
+        added = np.zeros((bands, around.height, around.width))
         for burst in self.bursts:
             added[kept] += np.square(burst.level(rows, cols))
-        return added
+        return added if sharpening is None else sharpening.spread(added)
 
     def wrap(self, read: Read, height: int, width: int) -> Read:
         """Wrap the reading of windows, so that it gives corrected pixels.
@@ -252,12 +268,6 @@ def _hull(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Window:
     """Return the least window that holds some rows and columns."""
     top, left = int(rows.min()), int(cols.min())
     return Window(top, left, int(rows.max()) + 1 - top, int(cols.max()) + 1 - left)
-
-
-def as_float(pixels: Pixels) -> Pixels:
-    """Return pixels as floating point numbers that hold corrections, and small integers exactly."""
-    small = pixels.dtype.itemsize <= 2 or pixels.dtype == np.float32
-    return pixels.astype(np.float32 if small else np.float64)
 
 
 def _plain(value: Any) -> Any:

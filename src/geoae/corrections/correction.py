@@ -9,7 +9,10 @@ import numpy as np
 from geoae.tiling.window import Read, Window
 from geoae.types import Mask, Pixels
 
-__all__ = ["Correction", "Strip", "Strips", "cut_strips"]
+__all__ = ["ROUNDING", "Correction", "Strip", "Strips", "as_float", "cut_strips"]
+
+# Standard deviation of the error of rounding to integers, in DN.
+ROUNDING = 12**-0.5
 
 # Rows of a strip, and how many of them it shares with the strip above: differences of neighbouring
 # rows need one, lost lines side by side need more.
@@ -71,6 +74,12 @@ class Strip:
 
 # Starts a new pass over a scene; the same strips each time.
 Strips = Callable[[], Iterable[Strip]]
+
+
+def as_float(pixels: Pixels) -> Pixels:
+    """Return pixels as floating point numbers that hold corrections, and small integers exactly."""
+    small = pixels.dtype.itemsize <= 2 or pixels.dtype == np.float32
+    return pixels.astype(np.float32 if small else np.float64)
 
 
 def cut_strips(read: Read, bands: int, height: int, width: int) -> Iterator[Strip]:

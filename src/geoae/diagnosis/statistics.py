@@ -119,6 +119,11 @@ class SceneStatistics:
             noise=None,
         )
 
+    def move_to(self, samples: Samples) -> Self:
+        """Return the statistics with mean and covariance of the same sample after a filter."""
+        mean, covariance = _moments(samples)
+        return replace(self, mean=mean, covariance=covariance)
+
     def scale(self, group: int) -> Scale:
         """Return the map to model units.
 

@@ -120,7 +120,7 @@ def restore_on_cluster(
         model,
         work.restorer.digest,
         prepared.options,
-        prepared.facts,
+        prepared.told,
         work.corrections,
         work.speckle,
     )

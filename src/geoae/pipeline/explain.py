@@ -12,12 +12,17 @@ from geoae.radiometry.psd import WHITE
 from geoae.types import Samples
 
 __all__ = [
+    "SHARPENED",
     "describe_noise",
+    "describe_sharpened",
     "explain_empty",
     "explain_ignored",
     "explain_unchanged",
     "explain_unknown",
 ]
+
+# What happens to bands of unknown noise where sharpening is asked for.
+SHARPENED = "sharpened, and no more noise removed than is sure,"
 
 
 def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN") -> list[str]:
@@ -63,6 +68,30 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN
     return lines
 
 
+def describe_sharpened(
+    bands: Sequence[int], facts: SceneStatistics, restorer: Restorer
+) -> list[str]:
+    """Say how much noise sharpening makes: one line, or none where there is none.
+
+    Args:
+        bands: numbers of the bands.
+        facts: their statistics after sharpening.
+        restorer: the model.
+
+    """
+    noisy = np.flatnonzero(facts.sigma > 0)
+    if not noisy.size:
+        return []
+    level = _levels(bands, facts, noisy, "DN")
+    if isinstance(restorer, Identity):
+        fate = "which stays, since no network runs"
+    elif restorer.takes_spectrum:
+        fate = "of which the network is told level and spectrum"
+    else:
+        fate = "of which the network is told the level alone"
+    return [f"noise after sharpening: {level}, {fate}"]
+
+
 def _levels(
     bands: Sequence[int],
     facts: SceneStatistics,
@@ -97,15 +126,20 @@ def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> st
 
 
 def explain_unchanged(
-    source: str, bands: Sequence[int], samples: Samples, facts: SceneStatistics
+    source: str,
+    bands: Sequence[int],
+    samples: Samples,
+    facts: SceneStatistics,
+    fate: str = "unchanged",
 ) -> list[str]:
-    """Say which bands will stay as they are, since no noise of theirs is known.
+    """Say which bands will stay as they are, or with their noise, since none of theirs is known.
 
     Args:
         source: name of the scene.
         bands: numbers of the bands.
         samples: pairs of pixels and mask ``(band, row, col)``.
         facts: statistics of ``samples``, their noise included.
+        fate: what happens to these bands unless the user gives their noise.
 
     Returns:
         One line for each reason.
@@ -121,7 +155,7 @@ def explain_unchanged(
         (texture, "noise cannot be told from texture", "--sigma, or --psd, or a repeat pass is"),
     )
     return [
-        f"{source}: {why} in {_name([bands[index] for index in indices])}; unchanged unless {what}"
+        f"{source}: {why} in {_name([bands[index] for index in indices])}; {fate} unless {what}"
         " given"
         for indices, why, what in reasons
         if indices.size
@@ -133,17 +167,26 @@ def explain_empty(source: str, bands: Sequence[int]) -> list[str]:
     return [f"{source}: no valid pixel in {_name(bands)}; copied unchanged"] if bands else []
 
 
-def explain_ignored(restorer: Restorer, psd: str | None) -> list[str]:
-    """Say whether a model ignores the spectrum that the user gives: one line, or none.
+def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = False) -> list[str]:
+    """Say whether a model ignores the spectrum of the noise: one line for each reason.
 
     Args:
         restorer: the model.
         psd: name or file of the spectrum; None where the user gives none.
+        sharpens: whether sharpening changes the spectrum.
 
     """
-    if psd in (None, WHITE) or restorer.takes_spectrum or isinstance(restorer, Identity):
+    if restorer.takes_spectrum or isinstance(restorer, Identity):
         return []
-    return [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"]
+    lines = []
+    if psd not in (None, WHITE):
+        lines.append(f"{restorer.name}: takes no spectrum of the noise; psd is ignored")
+    if sharpens:
+        lines.append(
+            f"{restorer.name}: takes no spectrum of the noise; of the noise that sharpening"
+            " correlates it is told the level alone, so some of it stays and some detail goes"
+        )
+    return lines
 
 
 def _name(bands: Sequence[int]) -> str:

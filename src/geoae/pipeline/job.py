@@ -10,7 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from geoae.config import explain
 from geoae.errors import RecipeError
-from geoae.pipeline.recipe import FILL, PSD, STEPS, Bands, Fill, Recipe, Sigma, Steps
+from geoae.pipeline.recipe import (
+    FILL,
+    PSD,
+    SHARPEN,
+    STEPS,
+    Bands,
+    Fill,
+    Recipe,
+    Sharpen,
+    Sigma,
+    Steps,
+)
 from geoae.radiometry.backscatter import SpeckleKind
 from geoae.radiometry.speckle import SPECKLE
 from geoae.system.files import is_local
@@ -44,6 +55,7 @@ class Job(BaseModel):
     psd: str | None = Field(None, description=PSD)
     steps: Steps | None = Field(None, description=STEPS)
     speckle: SpeckleKind | None = Field(None, description=SPECKLE)
+    sharpen: Sharpen = Field(None, description=SHARPEN)
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N"
     )
@@ -182,4 +194,9 @@ def resolve_options(job: Job) -> Recipe:
             f"{job.recipe}: gives the noise of each of its own bands; with --bands give --sigma too"
         )
     defaults = {"model": DEFAULT_MODEL, "sigma": "auto", "profile": "cog"}
-    return Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
+    options = Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
+    if options.sharpen is not None and options.speckle is not None:
+        raise RecipeError(
+            f"{job.source}: speckle of radar is not sharpened; leave out sharpen or speckle"
+        )
+    return options

@@ -5,11 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from geoae.corrections.chain import NONE, Corrections, plan_corrections
 from geoae.corrections.correction import cut_strips
+from geoae.corrections.sharpening import Sharpen, plan_sharpening
 from geoae.diagnosis.sampling import draw_sample, read_masked
 from geoae.diagnosis.statistics import SceneStatistics
-from geoae.pipeline.explain import explain_empty, explain_unchanged, explain_unknown
+from geoae.pipeline.explain import SHARPENED, explain_empty, explain_unchanged, explain_unknown
 from geoae.radiometry.backscatter import SpeckleKind, hide_zeros, refuse_other_units
 from geoae.radiometry.nodata import FillValue, find_fill, read_border
 from geoae.radiometry.speckle import ONE_LOOK, Speckle
@@ -56,7 +59,7 @@ class Measured:
     scene: Scene
     """The scene, in which bands without any valid pixel are copied."""
     facts: SceneStatistics
-    """Statistics of its restored bands, after corrections."""
+    """Statistics of its restored bands, after corrections, but before sharpening."""
     fill: FillValue | None = None
     """A value that fills much of the scene, though nothing says that it is nodata."""
     empty: tuple[int, ...] = ()
@@ -71,6 +74,8 @@ class Measured:
     """Logarithm of the restored bands, in which ``facts`` are measured; None for none."""
     samples: Samples = ()
     """The corrected sample in DN, where there is speckle."""
+    sharpened: SceneStatistics | None = None
+    """Statistics after sharpening; None for none, and ``facts`` are those before."""
 
 
 def measure(
@@ -78,6 +83,7 @@ def measure(
     given: GivenNoise,
     steps: Collection[str] = (),
     kind: SpeckleKind | None = None,
+    sharpen: Sharpen | None = None,
     *,
     is_noise_needed: bool,
 ) -> Measured:
@@ -88,12 +94,13 @@ def measure(
         given: what is known of the noise of these bands.
         steps: which corrections to look for, of ``STEPS``.
         kind: what pixels with speckle are; None where they have none.
+        sharpen: what is asked for, as for ``plan_sharpening``; None for no sharpening.
         is_noise_needed: whether the model makes use of the noise.
 
     Raises:
         ReadError: the scene cannot be read.
         RecipeError: the given noise is louder than the scene.
-        InputError: the pixels cannot be what ``kind`` says.
+        InputError: the pixels cannot be what ``kind`` says, or their blur cannot be measured.
 
     """
     if kind is not None:
@@ -124,8 +131,18 @@ def measure(
     if is_noise_needed and given.sigma is None:
         unknown = explain_unknown(scene.source, samples, facts)
         if not unknown:
-            lines += explain_unchanged(scene.source, scene.bands, samples, facts)
-    return Measured(scene, facts, fill, empty, tuple(lines), unknown, corrections, speckle, in_dn)
+            fate = "unchanged" if sharpen is None else SHARPENED
+            lines += explain_unchanged(scene.source, scene.bands, samples, facts, fate)
+    sharpened = None
+    if sharpen is not None:
+        sharpening = plan_sharpening(sharpen, samples, scene.source)
+        corrections = corrections.sharpen(sharpening)
+        sharpened = sharpening.tell(
+            facts, samples, np.dtype(scene.dtype), given=given.sigma is not None
+        )
+    return Measured(
+        scene, facts, fill, empty, tuple(lines), unknown, corrections, speckle, in_dn, sharpened
+    )
 
 
 def _refuse_other_units(scene: Scene, kind: SpeckleKind) -> None:

@@ -10,7 +10,7 @@ from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work
-from geoae.pipeline.explain import describe_noise, explain_ignored
+from geoae.pipeline.explain import describe_noise, describe_sharpened, explain_ignored
 from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, plan_text, request_digest
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
 from geoae.pipeline.measure import GivenNoise, Measured, measure
@@ -67,6 +67,13 @@ class Prepared:
     """Lines on bands that will stay as they are."""
     unknown: str = ""
     """Why nothing can be restored unless the noise is given; empty where something can."""
+    sharpened: SceneStatistics | None = None
+    """Statistics of the source after sharpening; None for none."""
+
+    @property
+    def told(self) -> SceneStatistics:
+        """Statistics of what the network gets: noise and signal after sharpening."""
+        return self.facts if self.sharpened is None else self.sharpened
 
     @property
     def warnings(self) -> list[str]:
@@ -85,11 +92,14 @@ class Prepared:
     def steps(self) -> list[str]:
         """What is done to the scene, and why: one line each."""
         done, speckle = self.work.corrections.describe(), self.work.speckle
-        if isinstance(self.work.restorer, Identity):
-            return done
-        if speckle is not None:
+        bands, restorer = self.scene.bands, self.work.restorer
+        if speckle is not None and not isinstance(restorer, Identity):
             done.append(speckle.describe())
-        return done + describe_noise(self.scene.bands, self.facts, self.unit)
+        if not isinstance(restorer, Identity):
+            done += describe_noise(bands, self.facts, self.unit)
+        if self.sharpened is not None:
+            done += describe_sharpened(bands, self.sharpened, restorer)
+        return done
 
     @property
     def unit(self) -> str:
@@ -151,14 +161,18 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         given = given_noise(options, job.source, scene.bands, restorer)
         is_noise_needed = not isinstance(restorer, Identity)
         steps = choose_steps(options)
-        found = measure(scene, given, steps, options.speckle, is_noise_needed=is_noise_needed)
+        kinds = options.speckle, options.sharpen
+        found = measure(scene, given, steps, *kinds, is_noise_needed=is_noise_needed)
         release_memory()
     facts = found.facts
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
         raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
-    scale = facts.scale(restorer.channels)
+    told = facts if found.sharpened is None else found.sharpened
+    scale = told.scale(restorer.channels)
     work = build_work(options, restorer, found.scene, scale, found.corrections, found.speckle)
     work = keep_means(work, found.samples)
+    sharpens = options.sharpen is not None
+    ignored = explain_ignored(restorer, options.psd, sharpens=sharpens)
     return Prepared(
         job,
         options,
@@ -168,8 +182,9 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         read_history(job.source),
         found.fill,
         found.empty,
-        (*found.unchanged, *explain_ignored(restorer, options.psd)),
+        (*found.unchanged, *ignored),
         found.unknown,
+        found.sharpened,
     )
 
 

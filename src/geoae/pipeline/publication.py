@@ -127,7 +127,7 @@ def check(prepared: Prepared, written: str) -> CheckResult:
     size = scene.height, scene.width
     if speckle is None:
         found = compare(scene, written, prepared.target, lambda read: corrections.wrap(read, *size))
-        found.refuse_bias(prepared.facts.sigma)
+        found.refuse_bias(prepared.told.sigma)
     else:
         kind = speckle.kind
         found = compare(
@@ -173,6 +173,9 @@ def _tags(prepared: Prepared) -> dict[str, str]:
     }
     if prepared.work.speckle is not None:
         tags["UNIT"] = prepared.unit  # of SIGMA and SLOPE
+    sharpening = prepared.work.corrections.sharpening
+    if sharpening is not None:
+        tags["MTF"] = f"{sharpening.mtf:.3g}"
     if prepared.work.corrections.digest:
         tags["CORRECTIONS"] = "; ".join(prepared.work.corrections.describe())
         tags["CORRECTIONS_DIGEST"] = prepared.work.corrections.digest

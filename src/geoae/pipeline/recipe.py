@@ -13,10 +13,11 @@ from geoae.config import read_toml
 from geoae.corrections.chain import STEPS as CORRECTION_STEPS
 from geoae.errors import RecipeError
 from geoae.radiometry.backscatter import SpeckleKind
+from geoae.radiometry.sharpness import HIGHEST_MTF, LOWEST_MTF
 from geoae.radiometry.speckle import SPECKLE
 from geoae.resources import shipped
 
-__all__ = ["PSD", "STEPS", "Bands", "Fill", "Recipe", "Sigma", "Steps"]
+__all__ = ["PSD", "SHARPEN", "STEPS", "Bands", "Fill", "Recipe", "Sharpen", "Sigma", "Steps"]
 
 
 # No raster that GDAL reads has more: a range beyond would only fill memory.
@@ -156,6 +157,32 @@ STEPS = (
 )
 
 
+def _sharpen(value: Any) -> Any:
+    """Parse sharpening: ``"auto"``, or a modulation transfer such as ``0.2`` or ``"0.2"``."""
+    if value is None or value == "auto":
+        return value
+    try:
+        mtf = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        mtf = math.nan
+    if not LOWEST_MTF <= mtf <= HIGHEST_MTF:
+        raise ValueError(
+            f"{value!r} is no blur that can be undone; give the sensor's modulation transfer at the"
+            f" Nyquist frequency, {LOWEST_MTF} to {HIGHEST_MTF}, or auto"
+        )
+    return mtf
+
+
+Sharpen = Annotated[
+    float | Literal["auto"] | None,
+    BeforeValidator(_sharpen, json_schema_input_type=float | str | None),
+]
+SHARPEN = (
+    "blur to undo: the sensor's modulation transfer at the Nyquist frequency, like 0.2; auto to"
+    " measure it; without it nothing is sharpened"
+)
+
+
 class Recipe(BaseModel):
     """Options shared by scenes of one kind. A flag has priority over a recipe, a recipe over the
     card.
@@ -171,6 +198,7 @@ class Recipe(BaseModel):
     psd: str | None = Field(None, description=PSD)
     steps: Steps | None = Field(None, description=STEPS)
     speckle: SpeckleKind | None = Field(None, description=SPECKLE)
+    sharpen: Sharpen = Field(None, description=SHARPEN)
     tile: int | None = Field(None, gt=0, description="largest side of a tile in pixels")
     overlap: int | None = Field(None, gt=0, description="least overlap of tiles in pixels")
     bands: Bands | None = Field(

@@ -47,6 +47,13 @@ class RestoreReport(BaseModel):
             " not clipped"
         )
     )
+    mtf: float | None = Field(
+        None,
+        description=(
+            "modulation transfer at the Nyquist frequency that sharpening undid; null without"
+            " sharpening"
+        ),
+    )
     bias: list[float] = Field(
         default_factory=list,
         description="change of the mean of each restored band on the sampled windows, in DN",

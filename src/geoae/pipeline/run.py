@@ -261,7 +261,7 @@ def _report(
     counts: dict[bool, int] | None = None,
 ) -> RestoreReport:
     scene, plan, restorer = prepared.scene, prepared.work.plan, prepared.work.restorer
-    seconds = time.monotonic() - started
+    seconds, sharpening = time.monotonic() - started, prepared.work.corrections.sharpening
     counts = counts or {True: 0, False: 0}
     # Of what this run did, not of what an earlier one had done.
     megapixels = scene.height * scene.width / 1e6 * sum(counts.values()) / plan.tiles
@@ -289,6 +289,7 @@ def _report(
         sigma_before=prepared.facts.sigma.tolist(),
         slope=prepared.facts.slope.tolist(),
         sigma_after=found.sigma,
+        mtf=None if sharpening is None else sharpening.mtf,
         bias=found.bias,
         steps=prepared.steps,
         warnings=prepared.warnings,

@@ -1,15 +1,16 @@
 """Find blur from the steepest straight edges."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from geoae.diagnosis.finding import Finding, Look
-from geoae.diagnosis.findings.planes import Plane, cut_planes
-from geoae.types import Floats, Mask
+from geoae.diagnosis.findings.planes import Plane, cut_planes, cut_samples
+from geoae.types import Floats, Mask, Samples
 
-__all__ = ["Edges", "find_blur", "measure_edges"]
+__all__ = ["Edges", "find_blur", "measure_edges", "measure_mtf"]
 
 # Half of the length of the profile of an edge, and the pixels at its ends that are its two sides.
 REACH, SIDES = 6, 3
@@ -42,8 +43,26 @@ class Edges:
 
     @property
     def mtf(self) -> float:
-        """Modulation transfer at the Nyquist frequency of a Gaussian of this width."""
-        return float(np.exp(-((np.pi * self.width / TEN_NINETY) ** 2) / 2))
+        """Modulation transfer at the Nyquist frequency of a Gaussian whose edges look as wide."""
+        widths, transfers = _expect_widths()
+        return float(np.interp(self.width, widths, transfers))
+
+
+@lru_cache(maxsize=1)
+def _expect_widths() -> tuple[Floats, Floats]:
+    """Return the width in px that ``measure_edges`` finds, rising, for modulation transfers.
+
+    Pixels are joined by straight lines, so narrow edges look wider than they are, by how much
+    depends on where between two pixels they lie.
+    """
+    transfers, widths = np.linspace(0.99, 0.01, 99), []
+    place = np.arange(-REACH, REACH + 1) - np.linspace(-0.5, 0.5, 64)[:, None]
+    for transfer in transfers:
+        # The transfer of a Gaussian of s px is exp(-2 (pi f s)^2).
+        deviation = np.sqrt(-2 * np.log(transfer)) / np.pi
+        found = _measure_widths(ndtr(place / deviation))
+        widths.append(float(np.quantile(found, SHARP / 2)))
+    return np.maximum.accumulate(widths), transfers
 
 
 def find_blur(look: Look) -> list[Finding]:
@@ -72,14 +91,29 @@ def _describe(plane: Plane, edges: Edges) -> Finding:
         f" {edges.mtf:.2g}"
     )
     action = (
-        "geoae does not sharpen; compare with a scene of the same sensor, since ground without"
-        " sharp edges looks the same"
+        "geoae sharpens only with --sharpen; compare with a scene of the same sensor, since ground"
+        " without sharp edges looks the same"
     )
     steady = 1 - min(edges.spread / edges.width * 2, 1.0)
     confidence = 0.7 * steady * edges.count / (edges.count + 2 * FEWEST)
     return Finding(
         "blur", plane.band, edges.width, "px", "whole scene", evidence, confidence, action
     )
+
+
+def measure_mtf(samples: Samples) -> list[float]:
+    """Measure the modulation transfer at the Nyquist frequency.
+
+    Args:
+        samples: pairs of pixels and mask, True = valid, ``(band, row, col)``.
+
+    Returns:
+        One value for each band that has enough clean edges.
+
+    """
+    bands = range(1, len(samples[0][0]) + 1)
+    measured = [measure_edges(plane) for plane in cut_samples(samples, bands)]
+    return [edges.mtf for edges in measured if edges is not None]
 
 
 def measure_edges(plane: Plane) -> Edges | None:

@@ -1,6 +1,6 @@
 """The pixels of one band of a look, in pieces that detectors can compute with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from geoae.diagnosis.finding import Look
 from geoae.tiling.window import SIDE
-from geoae.types import Floats, Mask
+from geoae.types import Floats, Mask, Samples
 
-__all__ = ["Piece", "Plane", "cut_planes"]
+__all__ = ["Piece", "Plane", "cut_planes", "cut_samples"]
 
 # Pieces of all bands together; a band keeps at least a few, however many bands there are.
 MOST_PIECES, LEAST_PIECES = 400, 4
@@ -58,22 +58,33 @@ def cut_planes(look: Look) -> Iterator[Plane]:
         One plane for each band, in the order of the look. A band without a valid pixel has none.
 
     """
-    inside = _cut(look)
-    for index, band in enumerate(look.bands):
-        parts = [(w, where) for w, where in inside if look.samples[w][1][index][where].any()]
-        most = max(MOST_PIECES // len(look.bands), LEAST_PIECES)
+    return cut_samples(look.samples, look.bands)
+
+
+def cut_samples(samples: Samples, bands: Sequence[int]) -> Iterator[Plane]:
+    """Cut the windows of each band of a sample as ``cut_planes`` does.
+
+    Args:
+        samples: pairs of pixels and mask, True = valid, ``(band, row, col)``.
+        bands: numbers of the bands, from 1 on.
+
+    """
+    inside = _cut(samples)
+    for index, band in enumerate(bands):
+        parts = [(w, where) for w, where in inside if samples[w][1][index][where].any()]
+        most = max(MOST_PIECES // len(bands), LEAST_PIECES)
         step = max(len(parts) / most, 1.0)
         chosen = [parts[int(at)] for at in np.arange(0, len(parts), step)]
-        plane = _normalise(look, index, band, chosen)
+        plane = _normalise(samples, index, band, chosen)
         if plane is not None:
             yield plane
 
 
-def _cut(look: Look) -> list[tuple[int, tuple[slice, slice]]]:
+def _cut(samples: Samples) -> list[tuple[int, tuple[slice, slice]]]:
     """Window, and rows and columns of each piece."""
     return [
         (number, (rows, cols))
-        for number, (pixels, _) in enumerate(look.samples)
+        for number, (pixels, _) in enumerate(samples)
         for rows in _split(pixels.shape[1])
         for cols in _split(pixels.shape[2])
     ]
@@ -86,11 +97,11 @@ def _split(length: int) -> list[slice]:
 
 
 def _normalise(
-    look: Look, index: int, band: int, chosen: list[tuple[int, tuple[slice, slice]]]
+    samples: Samples, index: int, band: int, chosen: list[tuple[int, tuple[slice, slice]]]
 ) -> Plane | None:
     """Divide the pixels of one band by the largest; None without a valid one."""
     raw = [
-        (look.samples[w][0][index][where].astype(np.float64), look.samples[w][1][index][where])
+        (samples[w][0][index][where].astype(np.float64), samples[w][1][index][where])
         for w, where in chosen
     ]
     valid = [mask & np.isfinite(pixels) for pixels, mask in raw]

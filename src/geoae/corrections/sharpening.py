@@ -1,0 +1,187 @@
+"""Sharpening: the blur of the sensor undone, where the user asks for it."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from scipy import ndimage
+
+from geoae.corrections.correction import ROUNDING, as_float
+from geoae.diagnosis.findings.blur import measure_mtf
+from geoae.diagnosis.noise import noise_model
+from geoae.diagnosis.statistics import SceneStatistics
+from geoae.errors import InputError
+from geoae.radiometry.resampling import LAG
+from geoae.radiometry.sharpness import (
+    HIGHEST_MTF,
+    LOWEST_MTF,
+    RADIUS,
+    design_kernel,
+    filter_noise,
+    largest_gain,
+)
+from geoae.tiling.window import Window, reflect
+from geoae.types import Floats, Mask, Pixels, Samples
+
+__all__ = ["Sharpen", "Sharpening", "plan_sharpening"]
+
+# What the user asks for: the modulation transfer at Nyquist, or to measure it.
+Sharpen = float | Literal["auto"]
+
+# Of each two opposite places in the kernel, one: rows and columns from its middle.
+HALF_PLANE = [
+    (row, col)
+    for row in range(RADIUS + 1)
+    for col in range(-RADIUS, RADIUS + 1)
+    if (row, col) > (0, 0)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sharpening:
+    """A filter that undoes a Gaussian blur, the same for all bands; a ``Correction``."""
+
+    mtf: float
+    """Modulation transfer at the Nyquist frequency that is undone."""
+    measured: bool = False
+    """Whether that was measured at edges."""
+
+    @property
+    def halo(self) -> int:
+        """Distance in pixels beyond which an input pixel does not change an output pixel."""
+        return RADIUS
+
+    def describe(self) -> str:
+        """Say in one line what is corrected and why."""
+        why = "measured at the sharpest edges" if self.measured else "as given"
+        kernel = design_kernel(self.mtf)
+        return (
+            f"sharpening: a modulation transfer of {self.mtf:.2g} at the Nyquist frequency, {why},"
+            f" is undone; fine detail grows up to {largest_gain(kernel):.1f} times"
+        )
+
+    def apply(self, pixels: Pixels, mask: Mask | None, window: Window) -> Pixels:
+        """Sharpen one window; arguments and result as for ``Correction.apply``.
+
+        Beyond its border a scene continues as its reflection. Near invalid pixels only pairs of
+        pixels on opposite sides count of which both are valid: so a slope stays what it is.
+        """
+        height, width = pixels.shape[1:]
+        rows, cols = (reflect(-RADIUS, length + 2 * RADIUS, length) for length in (height, width))
+        inner = slice(RADIUS, -RADIUS)
+        kernel, sharp = design_kernel(self.mtf), np.empty_like(pixels)
+        for band, values in enumerate(pixels):
+            valid = None if mask is None else mask[band]
+            known = values if valid is None else np.where(valid, values, 0)
+            around = known[rows][:, cols]
+            sharp[band] = ndimage.correlate(around, kernel)[inner, inner]
+            if valid is not None and not valid.all():
+                inside = valid[rows][:, cols]
+                near = valid & ~ndimage.minimum_filter(inside, len(kernel))[inner, inner]
+                sharp[band][near] = _sharpen_pairs(around, inside, near, kernel)
+                sharp[band][~valid] = values[~valid]
+        return sharp
+
+    def spread(self, variance: Floats) -> Floats:
+        """Compute what the filter makes of the variance of white noise that differs from pixel to
+        pixel.
+
+        Args:
+            variance: ``(band, row, col)`` in DN squared, with ``halo`` more pixels on each side
+                than the result.
+
+        """
+        squares = design_kernel(self.mtf) ** 2
+        found = np.stack([ndimage.correlate(one, squares) for one in variance])
+        return found[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
+
+    def tell(
+        self, facts: SceneStatistics, samples: Samples, dtype: np.dtype[Any], *, given: bool
+    ) -> SceneStatistics:
+        """Compute the statistics of a scene after sharpening, as the network is told them.
+
+        Level, growth and correlation of the noise follow from those before by the kernel. A band
+        of which the noise cannot be told from texture gets the lower limit of its noise, and one
+        of integers at least the error of rounding: both are amplified with the detail.
+
+        Args:
+            facts: statistics of the sample before.
+            samples: pairs of pixels in DN and mask ``(band, row, col)`` before.
+            dtype: type of the pixels in the file.
+            given: whether the level of the noise is the user's.
+
+        """
+        floor = ROUNDING if np.issubdtype(dtype, np.integer) else 0.0
+        sigma = facts.sigma
+        if not given and not sigma.all():
+            sigma = np.where(sigma > 0, sigma, noise_model(samples)[0])
+        correlation = facts.correlation
+        if correlation is None:
+            correlation = np.zeros((len(sigma), 2 * LAG + 1, 2 * LAG + 1))
+            correlation[:, LAG, LAG] = 1.0
+        growth, correlation = filter_noise(correlation, design_kernel(self.mtf))
+        sharp = [
+            (self.apply(as_float(pixels), mask, Window(0, 0, *pixels.shape[1:])), mask)
+            for pixels, mask in samples
+        ]
+        return replace(
+            facts.move_to(sharp),
+            sigma=np.maximum(sigma, floor) * np.sqrt(growth),
+            slope=facts.slope * growth,
+            correlation=correlation,
+        )
+
+
+def plan_sharpening(asked: Sharpen, samples: Samples, source: str) -> Sharpening:
+    """Decide how a scene is sharpened.
+
+    Args:
+        asked: modulation transfer at the Nyquist frequency, or "auto" to measure it: the median of
+            the bands.
+        samples: pairs of pixels in DN and mask ``(band, row, col)``, after all other corrections.
+        source: name of the scene, for messages.
+
+    Raises:
+        InputError: it cannot be measured, or there is no blur to undo.
+
+    """
+    if asked != "auto":
+        return Sharpening(asked)
+    found = measure_mtf(samples)
+    if not found:
+        raise InputError(
+            f"{source}: has too few clean edges to measure its blur; give the modulation transfer"
+            " at the Nyquist frequency, as in --sharpen 0.2, or leave --sharpen out"
+        )
+    mtf = float(np.median(found))
+    if mtf > HIGHEST_MTF:
+        raise InputError(
+            f"{source}: its sharpest edges show no blur (modulation transfer of {mtf:.2g} at the"
+            " Nyquist frequency); leave --sharpen out"
+        )
+    return Sharpening(max(round(mtf, 2), LOWEST_MTF), measured=True)
+
+
+def _sharpen_pairs(around: Pixels, inside: Mask, where: Mask, kernel: Floats) -> Pixels:
+    """Sharpen pixels that have invalid ones within the kernel.
+
+    Args:
+        around: pixels ``(row, col)`` with ``RADIUS`` more on each side than ``where``.
+        inside: which of them are valid.
+        where: pixels to sharpen.
+        kernel: symmetric taps that add up to 1.
+
+    Returns:
+        The pixels ``where``, ``(pixel,)``.
+
+    """
+    rows, cols = (place + RADIUS for place in np.nonzero(where))
+    middle = around[rows, cols].astype(np.float64)
+    sharp = middle.copy()
+    for row, col in HALF_PLANE:
+        one, other = (rows + row, cols + col), (rows - row, cols - col)
+        change = around[one] - 2 * middle + around[other]
+        sharp += kernel[RADIUS + row, RADIUS + col] * np.where(
+            inside[one] & inside[other], change, 0.0
+        )
+    return sharp.astype(around.dtype)
