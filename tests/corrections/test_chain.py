@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae.corrections.chain import CORRECTIONS, Corrections
+from geoae.corrections.chain import STEPS, Corrections
+from geoae.corrections.lost_lines import LostLines
+from geoae.corrections.stripes import Stripes
 from geoae.tiling.window import Window, reflect
 from tests.corrections.support import corrected, plan_all, reader, scene, stripe
 from tests.support.rasters import SHARED
@@ -24,9 +26,9 @@ def damaged() -> np.ndarray:
 
 
 def test_the_order_is_lines_then_stripes():
-    assert list(CORRECTIONS) == ["lost-lines", "stripes"]
+    assert STEPS == ("lines", "pixels", "stripes", "bursts", "noise")
     found = plan_all(damaged())
-    assert [type(some) for some in found.steps] == list(CORRECTIONS.values())
+    assert [type(some) for some in found.steps] == [LostLines, Stripes]
     assert all("\n" not in line for line in found.describe())
 
 

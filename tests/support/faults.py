@@ -26,6 +26,7 @@ from geoae.raster.scene import Reader
 from tests.support.rasters import read
 
 __all__ = [
+    "CONTEXT",
     "RESUMES",
     "Doomed",
     "Fault",

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoae.tiling.window import Read, Window
 from geoae.types import Mask, Pixels
 
-__all__ = ["Correction", "Strip", "Strips", "cut_strips"]
+__all__ = ["Clean", "Correction", "Strip", "Strips", "cut_strips"]
 
 # Rows of a strip, and how many of them it shares with the strip above: differences of neighbouring
 # rows need one, lost lines side by side need more.
@@ -71,6 +72,8 @@ class Strip:
 
 # Starts a new pass over a scene; the same strips each time.
 Strips = Callable[[], Iterable[Strip]]
+# Gives the pixels of a strip after the earlier corrections, 0 where they are invalid.
+Clean = Callable[[Strip], NDArray[np.float32]]
 
 
 def cut_strips(read: Read, bands: int, height: int, width: int) -> Iterator[Strip]:
