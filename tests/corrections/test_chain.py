@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae.corrections.chain import STEPS, Corrections
+from geoae.corrections.chain import MOST_HALO, PLANNERS, STEPS, Corrections
 from geoae.corrections.lost_lines import LostLines
 from geoae.corrections.stripes import Stripes
 from geoae.tiling.window import Window, reflect
@@ -26,10 +26,11 @@ def damaged() -> np.ndarray:
 
 
 def test_the_order_is_lines_then_stripes():
-    assert STEPS == ("lines", "pixels", "stripes", "bursts", "noise")
+    assert ("lines", "pixels", *PLANNERS, "bursts", "noise") == STEPS
     found = plan_all(damaged())
-    assert [type(some) for some in found.steps] == [LostLines, Stripes]
+    assert [type(some) for some in found.steps][:2] == [LostLines, Stripes]
     assert all("\n" not in line for line in found.describe())
+    assert found.halo <= MOST_HALO
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
