@@ -180,7 +180,7 @@ def plan_visible_stripes(
 ) -> Sequence[Stripes]:
     """Plan stripes, without those of integers that are weaker than the error of rounding these."""
     planned = plan_stripes(strips, block, height, width, clean)
-    if not np.issubdtype(block.values.dtype, np.integer):
+    if not np.issubdtype(block.dtype, np.integer):
         return planned
     kept = []
     for stripes in planned:
@@ -233,11 +233,11 @@ def plan_corrections(
         return NONE
     lost = plan_lost_lines(survey, block, lines="lines" in chosen, pixels="pixels" in chosen)
     steps: tuple[Correction, ...] = () if lost is None else (lost,)
-    middle = Window(block.row, block.col, *block.values.shape[1:])
+    middle, given = Window(block.row, block.col, *block.values.shape[1:]), as_float(block.values)
     for name, plan in PLANNERS.items():
         if name in chosen:
-            filled = _apply(steps, as_float(block.values), block.inside, middle)
-            block.pixels = np.where(block.inside, filled, 0)
+            corrected = _apply(steps, given, block.inside, middle)
+            block.pixels = np.where(block.inside, corrected, 0)
             steps = (*steps, *plan(strips, block, height, width, partial(_clean, steps)))
     return Corrections(steps, noisy.find() if "bursts" in chosen else ())
 
