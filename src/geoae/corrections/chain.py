@@ -178,7 +178,10 @@ NONE = Corrections()
 def plan_visible_stripes(
     strips: Strips, block: Block, height: int, width: int, clean: Clean
 ) -> Sequence[Stripes]:
-    """Plan stripes, without those of integers that are weaker than the error of rounding these."""
+    """Plan stripes, without those of integers that are weaker than the error of rounding these.
+
+    Args and Returns are those of ``plan_stripes``.
+    """
     planned = plan_stripes(strips, block, height, width, clean)
     if not np.issubdtype(block.dtype, np.integer):
         return planned

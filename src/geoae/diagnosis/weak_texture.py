@@ -27,8 +27,18 @@ def estimate_weak_texture(
 ) -> tuple[float, float]:
     """Estimate the noise of ``band`` from patches of weak texture, and their mean signal.
 
-    ``values`` (patch, pixel) are its patches, or the residual after prediction from other bands,
-    and ``energy`` (patch,) their gradient energy; ``floor`` as for ``_least_variance``.
+    Args:
+        patches: patches of all bands.
+        band: index of the band.
+        values: its patches in DN, or what is left of them after prediction from other bands,
+            ``(patch, pixel)``.
+        energy: their gradient energy, ``(patch,)``.
+        floor: ``LEAST`` or ``WITHOUT_TEXTURE``.
+
+    Returns:
+        Standard deviation of the noise and mean signal of the patches, in DN; zeros where there
+        are too few patches.
+
     """
     signal, informative = patches.level[band], patches.select_informative(band, energy)
     if not informative.all():

@@ -5,7 +5,6 @@ figures.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,6 @@ from geoae.pipeline.run import run
 from geoae.resources import require_extra
 from geoae.simulation import Gaussian
 from geoae.simulation.degrade import apply_degradations
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["run_demo"]
 

@@ -25,7 +25,16 @@ def draw(
     restored: DemoScene,
     figures: list[tuple[float, float]],
 ) -> None:
-    """Draw noisy, restored, original and difference: the whole scene above, a crop below."""
+    """Draw noisy, restored, original and difference: the whole scene above, a crop below.
+
+    Args:
+        path: picture to write.
+        original: the scene.
+        noisy: the scene with noise.
+        restored: the noisy scene, restored.
+        figures: PSNR in dB and SSIM of the noisy and of the restored scene.
+
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle

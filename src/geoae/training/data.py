@@ -44,7 +44,19 @@ def chips_of(config: TrainConfig, scenes: Path, start: int = 0, rank: int = 0) -
 
 
 def validation_samples(config: TrainConfig, folder: Path) -> list[Sample]:
-    """Draw a fixed set of chips of the validation scenes."""
+    """Draw a fixed set of chips of the validation scenes.
+
+    Args:
+        config: the training run.
+        folder: folder of the scenes.
+
+    Returns:
+        The samples, the same in every run.
+
+    Raises:
+        TrainingError: a scene cannot be used.
+
+    """
     scenes = [TrainingScene.read(folder / name, config.chip) for name in config.validation]
     chips = Chips(
         scenes, [1.0] * len(scenes), config.degradations, config.chip, config.channels, seed=0

@@ -35,12 +35,29 @@ class Finding(BaseModel):
 
 
 def tolerance(bench: Bench) -> float:
-    """Return how far two results of one network may differ, in model units."""
+    """Return how far two results of one network may differ.
+
+    Args:
+        bench: the model and its precision.
+
+    Returns:
+        The largest difference, in model units.
+
+    """
     return TOLERANCE_BF16 if " bf16 " in f" {bench.restorer.setting} " else TOLERANCE
 
 
 def count_differences(found: NDArray[Any], expected: NDArray[Any]) -> int:
-    """Count values whose bits differ."""
+    """Count values whose bits differ.
+
+    Args:
+        found: an array.
+        expected: an array of the same shape and dtype.
+
+    Returns:
+        The number of such values.
+
+    """
     size = expected.dtype.itemsize
     one, other = (
         np.ascontiguousarray(array).view(np.uint8).reshape(-1, size) for array in (found, expected)
@@ -49,5 +66,13 @@ def count_differences(found: NDArray[Any], expected: NDArray[Any]) -> int:
 
 
 def largest(difference: NDArray[np.float32]) -> float:
-    """Return the largest absolute value; NaN where there is one."""
+    """Return the largest absolute value.
+
+    Args:
+        difference: values of any shape.
+
+    Returns:
+        The largest one; NaN where there is one.
+
+    """
     return float(np.abs(difference).max())
