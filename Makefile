@@ -9,10 +9,12 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/geoae demo
 
-# Everything, the slow ones too; `make test SELECT="not slow"` for the quick round.
+# Everything, the slow ones too; `make test SELECT="not slow"` for the quick round. One process for
+# each core, so each computes on one thread.
 SELECT ?= not gpu or gpu
+WORKERS ?= logical
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "$(SELECT)"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "$(SELECT)" -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,3 +1,4 @@
+import shutil
 import signal
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -31,13 +32,20 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture
-def model(tmp_path):
-    """A folder with a small network. Its residual has no mean to speak of, so outputs pass their
-    check.
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory):
+    """A folder with a small network, to copy. Its residual has no mean to speak of, so outputs
+    pass their check.
     """
-    save_small_network(tmp_path / "model", widths=(4, 6, 8), head=0.003, tile=128)
-    return str(tmp_path / "model")
+    folder = tmp_path_factory.mktemp("models") / "model"
+    save_small_network(folder, widths=(4, 6, 8), head=0.003, tile=128)
+    return folder
+
+
+@pytest.fixture
+def model(small_model, tmp_path):
+    """A copy of that folder, which the test may change."""
+    return str(shutil.copytree(small_model, tmp_path / "model"))
 
 
 @pytest.fixture

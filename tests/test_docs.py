@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,13 @@ import torch
 import yaml
 
 from geoae.cli.app import cli
+from geoae.corrections.chain import PLANNERS, plan_corrections
 from geoae.networks.halo import measure_field
 from geoae.pipeline.recipe import Recipe
 from geoae.simulation.degrade import DegradeConfig
+from geoae.tiling.window import Window
 from geoae.training.config import TrainConfig
+from tests.corrections.support import plan, scene, strips_of
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -31,7 +35,11 @@ OPTIONS = {
     for option in (*parameter.opts, *parameter.secondary_opts)
 }
 # What the contributing page tells its reader to create.
-CREATED = {"src/geoae/networks/tiny.py", "src/geoae/simulation/interference.py"}
+CREATED = {
+    "src/geoae/networks/tiny.py",
+    "src/geoae/simulation/interference.py",
+    "src/geoae/corrections/black_level.py",
+}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -134,9 +142,9 @@ def test_links_of_the_repository_become_links_of_the_site():
     assert on_site("tutorial/archive.md", "[a](../../README.md)") == "[a](../index.md)"
 
 
-def example(number: int, name: str) -> type:
-    """The class ``name`` of a code block of the contributing page."""
-    namespace: dict[str, type] = {"__name__": "example"}
+def example(number: int, name: str) -> Any:
+    """The class or function ``name`` of a code block of the contributing page."""
+    namespace: dict[str, Any] = {"__name__": "example"}
     exec(blocks(ROOT / "CONTRIBUTING.md", "python")[number], namespace)
     return namespace[name]
 
@@ -157,3 +165,22 @@ def test_the_degradation_of_the_contributing_page_works():
     mean, variance = wave.moments(pixels)
     assert draws.mean(axis=0) == pytest.approx(mean, abs=0.5)
     assert draws.var(axis=0) == pytest.approx(variance, rel=0.1)
+
+
+def test_the_correction_of_the_contributing_page_works(monkeypatch):
+    monkeypatch.setitem(PLANNERS, "black", example(4, "plan_black_level"))
+    pixels = scene()
+    assert plan(pixels) == ()
+    mask = np.ones(pixels.shape, bool)
+    mask[:, 50:70] = False
+    pixels[1] -= 2000
+    strips, shape = strips_of(pixels, mask), pixels.shape[1:]
+    planned = plan_corrections(strips, *shape, ["black"])
+    lowest = pixels[1][mask[1]].min()
+    assert planned.describe() == [
+        f"black level: 0, {lowest:g}, 0 DN subtracted, since values lie below 0"
+    ]
+    corrected = planned.apply(pixels, mask, Window(0, 0, *shape))
+    assert corrected[1][mask[1]].min() == 0
+    assert np.array_equal(corrected[0], pixels[0])
+    assert np.array_equal(corrected[~mask], pixels[~mask])

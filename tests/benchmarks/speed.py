@@ -23,7 +23,7 @@ from geoae.models.folder import load
 from geoae.models.torch_restorer import TorchRestorer
 from geoae.pipeline.job import DEFAULT_MODEL, Job
 from geoae.pipeline.run import run
-from geoae.raster.geotiff import WRITERS
+from geoae.raster.profiles import WRITERS
 from tests.benchmarks.scenes import BANDS, mosaic
 
 ROOT = Path(__file__).parents[2]

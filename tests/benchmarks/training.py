@@ -11,8 +11,9 @@ import torch
 
 from geoae.networks import predict
 from geoae.training.config import TrainConfig
+from geoae.training.data import chips_of
 from geoae.training.denoiser import Denoiser
-from geoae.training.fit import chips_of, fit
+from geoae.training.fit import fit
 
 CONFIG = Path("models/res-cae/white.toml")
 SCENES = Path(__file__).parents[3] / "shared/scenes/train"

@@ -3,6 +3,7 @@ import pytest
 
 from geoae.cli.app import cli
 from geoae.cli.options import OPTIONS, with_options
+from geoae.corrections.chain import STEPS
 from geoae.pipeline.job import Job
 
 COMMANDS = ("restore", "inspect")
@@ -35,3 +36,8 @@ def test_what_is_not_given_is_left_to_recipe_and_defaults():
         "precision": "auto",
     }
     assert Job.checked(source="s.tif", **given) == Job(source="s.tif")
+
+
+def test_the_help_of_steps_names_them_all():
+    [steps] = [option for option in command.params if option.name == "steps"]
+    assert steps.metavar == f"auto|none|{','.join(STEPS)}"

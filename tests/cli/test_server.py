@@ -40,7 +40,11 @@ def test_a_server_outlives_its_starter_and_what_it_logs(service, home):
     assert os.getsid(pid) == pid
 
 
-@pytest.mark.parametrize("noted", ["", "rubbish", str(2**31 - 1), str(os.getpid()), "1"])
+@pytest.mark.parametrize(
+    "noted",
+    ["", "rubbish", str(2**31 - 1), str(os.getpid()), "1"],
+    ids=["empty", "rubbish", "nobody", "this process", "init"],
+)
 def test_a_pid_that_is_no_servers_is_not_trusted(service, said, home, noted):
     (home / "server.pid").write_text(noted)
     start_server(service)

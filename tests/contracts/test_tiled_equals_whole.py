@@ -77,10 +77,10 @@ def restored(
 
 
 def tiles(restorer: TorchRestorer) -> list[int]:
-    """The least that the halo allows and two more."""
+    """The least that the halo allows and a larger one."""
     multiple = restorer.multiple
     least = 2 * (-(-(2 * restorer.halo + 1) // multiple) * multiple)
-    return [least, least + 5 * multiple, least + 15 * multiple]
+    return [least, least + 15 * multiple]
 
 
 models = pytest.mark.parametrize("name", [*NETWORKS, *(card.name for card in shipped_models())])
@@ -96,7 +96,7 @@ def test_tiled_equals_whole(name, alone, size):
     pixels = scene(1 if alone else model.channels, *size)
     whole = restored(model, pixels, WHOLE, model.halo)
     assert np.abs(whole - pixels).mean() > 100 * TOLERANCE, "the residual is too small to tell"
-    for tile in tiles(model)[: 3 if size == SIZES[0] else 1]:
+    for tile in tiles(model)[: 2 if size == SIZES[0] else 1]:
         np.testing.assert_allclose(
             restored(model, pixels, tile, model.halo), whole, rtol=0, atol=TOLERANCE
         )

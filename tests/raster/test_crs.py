@@ -16,7 +16,8 @@ from rasterio.io import MemoryFile
 
 from geoae.errors import InputError
 from geoae.raster.crs import CrsEncoding, change_keys, encode_crs, same_crs
-from geoae.raster.geotiff import WRITERS, assemble
+from geoae.raster.geotiff import assemble
+from geoae.raster.profiles import WRITERS
 from geoae.raster.scene import Scene
 from tests.support.rasters import write
 

@@ -13,8 +13,9 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 
 from geoae.errors import InputError, OutputError
-from geoae.raster.geotiff import WRITERS, assemble
+from geoae.raster.geotiff import assemble
 from geoae.raster.parts import Part
+from geoae.raster.profiles import WRITERS
 from tests.support.doubles import DTYPES
 from tests.support.oracle import differences
 from tests.support.rasters import SHARED

@@ -18,7 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LIGHT = ("geoae.cli.console", "geoae.pipeline.inspection", "geoae.pipeline.run")
+LIGHT = (
+    "geoae.archive.batch",
+    "geoae.cli.app",
+    "geoae.cli.console",
+    "geoae.pipeline.inspection",
+    "geoae.pipeline.run",
+)
 STDOUT, STDERR = "stdout.txt", "stderr.txt"
 
 

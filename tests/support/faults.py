@@ -23,9 +23,11 @@ from geoae.models.restorer import Identity
 from geoae.raster import geotiff
 from geoae.raster.parts import PartStore, PartWriter
 from geoae.raster.scene import Reader
+from tests.support.commands import LIGHT
 from tests.support.rasters import read
 
 __all__ = [
+    "CONTEXT",
     "RESUMES",
     "Doomed",
     "Fault",
@@ -42,9 +44,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "tests.support.faults",
-        "geoae.cli.console",
-        "geoae.pipeline.inspection",
-        "geoae.pipeline.run",
+        *LIGHT,
         "geoae.models.folder",
     ]
 )

@@ -13,30 +13,9 @@ from safetensors.torch import load_file
 import geoae
 from geoae.errors import TrainingError
 from geoae.models.card import Card
-from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.fit import Hardware, export, fit, train
 from tests.support.rasters import noise, read, texture, write
-
-NETWORK = {"channels": 1, "widths": [8, 8, 8], "blocks": [1, 0, 0, 0, 0]}
-
-
-def config(**changes: object) -> TrainConfig:
-    settings = {
-        "name": "tiny",
-        "description": "a test's",
-        "network": NETWORK,
-        "chip": 32,
-        "batch_size": 4,
-        "cycles": [60],
-        "warmup": 5,
-        "learning_rate": 3e-3,
-        "ema": 0.9,
-        "precision": "32-true",
-        "validation": ["kept.tif"],
-        "leaves": {"count": 1, "bands": 2, "side": 64},
-        "groups": [SceneGroup(files=["*.tif"])],
-    }
-    return TrainConfig.model_validate(settings | changes)
+from tests.training.support import NETWORK, config
 
 
 @pytest.fixture
@@ -200,16 +179,6 @@ def test_a_wrong_order_is_one_line_without_a_traceback(scenes, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("geoae: tiny.toml: architecture: not among")
     assert done.stderr.count("\n") == 1
-
-
-def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(TrainingError, match="no such folder"):
-        fit(config(), tmp_path / "absent", tmp_path / "work")
-
-
-def test_scenes_that_are_not_there_are_said(tmp_path):
-    with pytest.raises(TrainingError, match="no scene matches"):
-        fit(config(), tmp_path, tmp_path / "work")
 
 
 @pytest.mark.slow

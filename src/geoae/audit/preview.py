@@ -20,8 +20,8 @@ from geoae.diagnosis.sampling import sample
 from geoae.errors import OutputError
 from geoae.radiometry.nodata import find_fill, is_measured, read_border
 from geoae.raster.dataset import STRICT, one_line
-from geoae.raster.geotiff import refuse_target
 from geoae.raster.sidecars import publish
+from geoae.raster.target import refuse_target
 from geoae.raster.validate import read_error
 from geoae.system.files import flush, flush_folder, is_local, rename
 from geoae.system.gdal_errors import CPLE_BaseError

@@ -3,15 +3,16 @@
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.bursts import Bursts, BurstSums
-from geoae.corrections.correction import ROUNDING, Correction, Strip, Strips, as_float
+from geoae.corrections.correction import ROUNDING, Clean, Correction, Strip, Strips, as_float
 from geoae.corrections.filling import REACH
-from geoae.corrections.lost_lines import LostLines, plan_lost_lines
+from geoae.corrections.lost_lines import plan_lost_lines
 from geoae.corrections.model import Block
 from geoae.corrections.sharpening import Sharpening
 from geoae.corrections.stripes import Stripes, plan_stripes
@@ -21,27 +22,21 @@ from geoae.tiling.window import Read, Window, reflect
 from geoae.types import Floats, Mask, Pixels
 
 __all__ = [
-    "CORRECTIONS",
     "MOST_HALO",
     "NONE",
+    "PLANNERS",
     "STEPS",
     "Corrections",
     "plan_corrections",
     "reads_scene",
 ]
 
-# In the order in which they are applied: stripes are estimated where no line is lost, and
-# sharpening would amplify both.
-CORRECTIONS: dict[str, type[Correction]] = {
-    "lost-lines": LostLines,
-    "stripes": Stripes,
-    "sharpening": Sharpening,
-}
-# What users choose from, in their order; the first two belong to ``LostLines``, the last one is the
-# network's.
-STEPS = ("lines", "pixels", "stripes", "bursts", "noise")
 # No correction of any scene has a larger halo, in pixels.
 MOST_HALO = 2 * REACH + 4 + RADIUS
+
+# Plans a correction from all strips of a scene and a block of it, given height and width of the
+# scene; gives none where the scene has no such fault.
+Planner = Callable[[Strips, Block, int, int, Clean], Sequence[Correction]]
 
 # Reads a window: its pixels as they are, the corrected ones, and the mask. The two are one array
 # where nothing is corrected.
@@ -191,6 +186,33 @@ class Corrections:
 NONE = Corrections()
 
 
+def plan_visible_stripes(
+    strips: Strips, block: Block, height: int, width: int, clean: Clean
+) -> Sequence[Stripes]:
+    """Plan stripes, without those of integers that are weaker than the error of rounding these.
+
+    Args and Returns are those of ``plan_stripes``.
+    """
+    planned = plan_stripes(strips, block, height, width, clean)
+    if not np.issubdtype(block.dtype, np.integer):
+        return planned
+    kept = []
+    for stripes in planned:
+        seen = (stripes.offsets.std(axis=1) >= ROUNDING)[:, None]
+        if seen.any():
+            kept.append(
+                replace(stripes, offsets=stripes.offsets * seen, gains=stripes.gains * seen)
+            )
+    return kept
+
+
+# What is planned after lost lines and pixels are filled, in the order in which it is applied.
+PLANNERS: dict[str, Planner] = {"stripes": plan_visible_stripes}
+# What users choose from, in this order. Lines and pixels belong to ``LostLines``, the network
+# answers to bursts and noise.
+STEPS = ("lines", "pixels", *PLANNERS, "bursts", "noise")
+
+
 def reads_scene(chosen: Collection[str]) -> bool:
     """Whether planning these steps reads the whole scene; the noise needs its sample alone."""
     return bool(set(chosen) - {"noise"})
@@ -223,37 +245,23 @@ def plan_corrections(
         noisy.add(strip)
     if not min(height, width, len(block.values)):
         return NONE
-    dtype = block.values.dtype
     lost = plan_lost_lines(survey, block, lines="lines" in chosen, pixels="pixels" in chosen)
-    first: tuple[Correction, ...] = () if lost is None else (lost,)
-
-    def clean(strip: Strip) -> NDArray[np.float32]:
-        window = Window(strip.row, 0, *strip.pixels.shape[1:])
-        pixels = _apply(first, as_float(strip.pixels), strip.mask, window)
-        finite = pixels if strip.mask is None else np.where(strip.mask, pixels, 0)
-        return finite.astype(np.float32, copy=False)
-
-    stripes: tuple[Correction, ...] = ()
-    if "stripes" in chosen:
-        middle = Window(block.row, block.col, *block.values.shape[1:])
-        filled = _apply(first, as_float(block.values), block.inside, middle)
-        block.pixels = np.where(block.inside, filled, 0)
-        stripes = _keep_visible(plan_stripes(strips, block, height, width, clean), dtype)
-    return Corrections((*first, *stripes), noisy.find() if "bursts" in chosen else ())
+    steps: tuple[Correction, ...] = () if lost is None else (lost,)
+    middle, given = Window(block.row, block.col, *block.values.shape[1:]), as_float(block.values)
+    for name, plan in PLANNERS.items():
+        if name in chosen:
+            corrected = _apply(steps, given, block.inside, middle)
+            block.pixels = np.where(block.inside, corrected, 0)
+            steps = (*steps, *plan(strips, block, height, width, partial(_clean, steps)))
+    return Corrections(steps, noisy.find() if "bursts" in chosen else ())
 
 
-def _keep_visible(planned: Sequence[Stripes], dtype: np.dtype[Any]) -> tuple[Stripes, ...]:
-    """Leave out stripes of integers that are weaker than the error of rounding these."""
-    if not np.issubdtype(dtype, np.integer):
-        return tuple(planned)
-    kept = []
-    for stripes in planned:
-        seen = (stripes.offsets.std(axis=1) >= ROUNDING)[:, None]
-        if seen.any():
-            kept.append(
-                replace(stripes, offsets=stripes.offsets * seen, gains=stripes.gains * seen)
-            )
-    return tuple(kept)
+def _clean(steps: Sequence[Correction], strip: Strip) -> NDArray[np.float32]:
+    """Return the pixels of a strip after some corrections, 0 where they are invalid."""
+    window = Window(strip.row, 0, *strip.pixels.shape[1:])
+    pixels = _apply(steps, as_float(strip.pixels), strip.mask, window)
+    finite = pixels if strip.mask is None else np.where(strip.mask, pixels, 0)
+    return finite.astype(np.float32, copy=False)
 
 
 def _apply(

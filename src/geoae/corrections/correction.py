@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoae.tiling.window import Read, Window
 from geoae.types import Mask, Pixels
 
-__all__ = ["ROUNDING", "Correction", "Strip", "Strips", "as_float", "cut_strips"]
+__all__ = ["ROUNDING", "Clean", "Correction", "Strip", "Strips", "as_float", "cut_strips"]
 
 # Standard deviation of the error of rounding to integers, in DN.
 ROUNDING = 12**-0.5
@@ -74,6 +75,8 @@ class Strip:
 
 # Starts a new pass over a scene; the same strips each time.
 Strips = Callable[[], Iterable[Strip]]
+# Gives the pixels of a strip after the earlier corrections, 0 where they are invalid.
+Clean = Callable[[Strip], NDArray[np.float32]]
 
 
 def as_float(pixels: Pixels) -> Pixels:

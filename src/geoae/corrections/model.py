@@ -1,6 +1,7 @@
 """A block from the middle of a scene, and how its bands vary together along lines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,8 @@ class Block:
     """DN ``(band, row, col)``; None before the first strip."""
     valid: Mask | None = None
     """Which pixels are valid and in the block."""
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
+    """Type of the scene's pixels, which those of the block may no longer have."""
 
     def add(self, strip: Strip) -> None:
         """Copy what a strip holds of the block."""
@@ -40,7 +43,8 @@ class Block:
         rows, cols = min(side, self.height), min(side, self.width)
         top, left = (self.height - rows) // 2, (self.width - cols) // 2
         if self.pixels is None or self.valid is None:
-            self.pixels = np.zeros((bands, rows, cols), strip.pixels.dtype)
+            self.dtype = strip.pixels.dtype
+            self.pixels = np.zeros((bands, rows, cols), self.dtype)
             self.valid = np.zeros(self.pixels.shape, bool)
         first, stop = max(strip.row, top), min(strip.row + strip.pixels.shape[1], top + rows)
         if first >= stop:

@@ -10,17 +10,15 @@ from geoae.diagnosis.clipping import Line, find_limits, unclip_patches
 from geoae.diagnosis.growth import LEAST_SHARE, fit_growth
 from geoae.diagnosis.patches import (
     FEWEST,
-    FEWEST_IN_ALL,
-    PLENTY,
     SIDE,
     Patches,
     cut_patches,
     gradient_energy,
     group_bands,
     have_one_mask,
-    pure_noise_energy,
 )
 from geoae.diagnosis.prediction import subtract_prediction
+from geoae.diagnosis.weak_texture import LEAST, WITHOUT_TEXTURE, estimate_weak_texture
 from geoae.types import Floats, Samples
 
 __all__ = ["estimate_noise", "noise_model"]
@@ -28,14 +26,8 @@ __all__ = ["estimate_noise", "noise_model"]
 Indices = NDArray[np.intp]
 Limits = Sequence[tuple[float, float]]
 
-ROUNDS = 3
 # A band of which the others leave this part of its own estimate is made of them, noise and all.
 COPIED = 0.03
-# How many of the least eigenvalues are looked at, and by how much the root of their mean is low in
-# white noise for each square root of pixels over patches. Measured with patches that overlap; the
-# limit for the least one is 1 (Silverstein, Annals of Probability 13(4), 1985). Of few bands there
-# are PLENTY of patches, where texture makes up for it, unless the scene is small or mostly invalid.
-LEAST, WITHOUT_TEXTURE = (1, 0.9), (12, 0.45)
 # Of many bands the others leave hardly any texture: the band itself counts only where it shows so
 # much less.
 CLEARLY_LESS = 0.9
@@ -247,7 +239,10 @@ def _estimate_alone(patches: Patches, bands: Indices) -> Floats:
     """
     each = ((band, patches.values[band]) for band in bands)
     return np.array(
-        [_weak_texture(patches, band, own, gradient_energy(own), LEAST) for band, own in each]
+        [
+            estimate_weak_texture(patches, band, own, gradient_energy(own), LEAST)
+            for band, own in each
+        ]
     )
 
 
@@ -269,7 +264,7 @@ def _estimate_all(
     found = []
     for band, residual, factor in subtract_prediction(patches, bands, alone[:, 0]):
         energy, (sigma, seen_at), growth = gradient_energy(residual), alone[band], 0.0
-        shared, shared_seen_at = _weak_texture(patches, band, residual, energy, floor)
+        shared, shared_seen_at = estimate_weak_texture(patches, band, residual, energy, floor)
         if copied * sigma < shared * factor < most * sigma:
             sigma, seen_at = shared * factor, shared_seen_at
         if growing:
@@ -280,42 +275,3 @@ def _estimate_all(
         found.append((sigma, seen_at, growth))
     sigmas, seen_ats, growths = np.array(found).T
     return sigmas, seen_ats, growths
-
-
-def _weak_texture(
-    patches: Patches, band: int, values: Floats, energy: Floats, floor: tuple[int, float]
-) -> tuple[float, float]:
-    """Estimate the noise of ``band`` from patches of weak texture, and their mean signal.
-
-    ``values`` (patch, pixel) are its patches, or the residual after prediction from other bands,
-    and ``energy`` (patch,) their gradient energy; ``floor`` as for ``_least_variance``.
-    """
-    signal, informative = patches.level[band], patches.select_informative(band, energy)
-    if not informative.all():
-        values, signal, energy = values[informative], signal[informative], energy[informative]
-    if len(values) < FEWEST_IN_ALL:
-        return 0.0, 0.0
-    weak, share = np.ones(len(values), bool), 0.0 if patches.few else min(len(values) / PLENTY, 1.0)
-    variance, seen_at = _least_variance(values, *floor, share), signal.mean()
-    for _ in range(ROUNDS):
-        before, weak = weak, energy < pure_noise_energy() * variance
-        if weak.sum() < FEWEST or np.array_equal(weak, before):
-            break
-        variance, seen_at = (
-            _least_variance(values.compress(weak, axis=0), *floor, share),
-            signal[weak].mean(),
-        )
-    return float(np.sqrt(variance)), float(seen_at)
-
-
-def _least_variance(values: Floats, count: int, error: float, share: float) -> float:
-    """Mean of the ``count`` least eigenvalues of the covariance of ``values`` (patch, pixel), less
-    the sampling ``error`` of its root.
-
-    Of the error none is taken away where ``values`` belong to as many patches as need no
-    correction, all of it where they are a small ``share`` of so many.
-    """
-    centred = values - values.mean(axis=0)
-    least = np.linalg.eigvalsh(centred.T @ centred / (len(values) - 1))[:count].mean()
-    low, usual = (1 - error * SIDE * np.array([1.0, share**1.5]) / np.sqrt(len(values))).tolist()
-    return max(float(least), 0.0) / (low / usual) ** 2

@@ -152,8 +152,8 @@ Steps = Annotated[
     list[str] | None, BeforeValidator(_steps, json_schema_input_type=list[str] | str | None)
 ]
 STEPS = (
-    "what is done: some of lines, pixels, stripes, bursts, noise, in this order; none; auto for"
-    " what the scene needs"
+    f"what is done: some of {', '.join(CORRECTION_STEPS)}, in this order; none; auto for what the"
+    " scene needs"
 )
 
 

@@ -22,8 +22,8 @@ from geoae.pipeline.job import Job
 from geoae.pipeline.prepare import Prepared, prepare
 from geoae.pipeline.publication import CheckResult, check, publish_result
 from geoae.pipeline.report import RestoreReport
-from geoae.raster.geotiff import refuse_target
 from geoae.raster.parts import PartStore
+from geoae.raster.target import refuse_target
 from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local
 from geoae.tiling.plan import Slab

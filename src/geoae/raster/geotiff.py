@@ -3,8 +3,6 @@
 GDAL copies both, described as ``raster/vrt.py`` does, in one multi-threaded pass.
 """
 
-import os
-import re
 import threading
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,82 +17,21 @@ from xml.parsers import expat
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.drivers import driver_from_extension
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.errors import InputError, OutputError
-from geoae.radiometry.band_names import interpret_name
 from geoae.raster.crs import change_keys
-from geoae.raster.dataset import DAMAGED, STRICT, on_disk, one_line, open_raster
+from geoae.raster.dataset import DAMAGED, one_line, open_raster
 from geoae.raster.parts import Part
+from geoae.raster.profiles import WRITERS, packed_bits
 from geoae.raster.validate import first_unreadable_block, read_error
 from geoae.raster.vrt import build_vrt, disguise, metadata, store_crs, undisguise
 from geoae.system.gdal_errors import CPLE_BaseError
 from geoae.tiling.window import Window
 
-__all__ = ["WRITERS", "assemble", "refuse_target"]
-
-# Archives and servers that GDAL has names for, but cannot write into so that the file is whole.
-ARCHIVE = re.compile(
-    r"(?:zip|tar|gzip|https?|ftp)(?:\+\w+)*://|/vsi(?:zip|tar|gzip|7z|rar|curl|stdin"
-    r"|stdout)(?:_streaming)?/"
-)
-# bytes over all bands: 512 x 512 pixels of 200 bands would fill the memory
-LARGEST_BLOCK = 32 << 20
-
-
-def refuse_target(
-    source: str, target: str | Path, drivers: Collection[str] = ("GTiff", "COG")
-) -> None:
-    """Refuse a target that must not be written.
-
-    Args:
-        source: the scene.
-        target: the output.
-        drivers: GDAL's drivers that the suffix may be of.
-
-    Raises:
-        OutputError: the target is the input, no regular file, or has the suffix of another format.
-
-    """
-    if found := ARCHIVE.match(str(target)):
-        raise OutputError(
-            f"{target}: geoae does not write into {found[0]}; name a file on a disk, or in a store"
-            " such as /vsis3/, with -o"
-        )
-    path = Path(target)
-    try:
-        os.fsencode(target).decode()
-    except UnicodeDecodeError as error:
-        shown = str(target).encode(errors="backslashreplace").decode()
-        raise OutputError(f"{shown}: is a name that is not UTF-8; choose another -o") from error
-    try:
-        if path.is_dir():
-            raise OutputError(f"{target}: is a folder; name a file in it with -o")
-    except OSError as error:
-        raise OutputError(
-            f"{target}: cannot be written ({error.strerror}); choose another -o"
-        ) from error
-    if path.exists() and any(path.samefile(file) for file in _files_of(source)):
-        raise OutputError(f"{target}: is the input itself; name another output with -o")
-    if path.exists() and not path.is_file():
-        raise OutputError(f"{target}: is a pipe or a device; name a file with -o")
-    try:
-        driver = driver_from_extension(path)
-    except ValueError:  # an extension of no format
-        return
-    if driver not in drivers:
-        raise OutputError(f"{target}: geoae writes GeoTIFF, not {driver}; name the output .tif")
-
-
-def _files_of(source: str) -> list[Path]:
-    """List the local files of ``source``: sidecars, parts of a VRT, the archive around it."""
-    names = [source]
-    with suppress(RasterioError), open_raster(source) as dataset:
-        names += dataset.files
-    return [Path(found) for name in names if (found := on_disk(name))]
+__all__ = ["assemble"]
 
 
 def assemble(
@@ -244,73 +181,7 @@ def _largest(dataset: DatasetReader) -> Any:
     """Return the largest value that a file can hold; None where it rounds floating point to fewer
     bits.
     """
-    bits, kind = _bits(dataset)[0], np.dtype(dataset.dtypes[0])
+    bits, kind = packed_bits(dataset)[0], np.dtype(dataset.dtypes[0])
     if kind.kind == "f":
         return None if bits else kind.type(np.inf)
     return kind.type(2 ** int(bits) - 1 if bits else np.iinfo(kind).max)
-
-
-def _cog(dataset: DatasetReader) -> dict[str, str]:
-    return _common(dataset) | {
-        "driver": "COG",
-        "LEVEL": "1",
-        "BLOCKSIZE": str(_blocksize(dataset, 512)),
-        "OVERVIEWS": "IGNORE_EXISTING",
-        "OVERVIEW_RESAMPLING": "NEAREST" if _has_classes(dataset) else "AVERAGE",
-    }
-
-
-def _gtiff(dataset: DatasetReader) -> dict[str, str]:
-    side = str(_blocksize(dataset, 256))
-    return _common(dataset) | {
-        "driver": "GTiff",
-        "ZSTD_LEVEL": "1",
-        "TILED": "YES",
-        "BLOCKXSIZE": side,
-        "BLOCKYSIZE": side,
-    }
-
-
-WRITERS: dict[str, Callable[[DatasetReader], dict[str, str]]] = {
-    "cog": _cog,
-    "gtiff": _gtiff,
-}
-
-
-def _common(dataset: DatasetReader) -> dict[str, str]:
-    """Return creation options: a predictor, or the source's bit depth, for which libtiff has
-    none.
-    """
-    # In the VRT, NBITS would round floating point to integers. JPEG 2000 is not packed: there it is
-    # a precision.
-    threads = STRICT.get("GDAL_NUM_THREADS", "ALL_CPUS")
-    options = {
-        "COMPRESS": "ZSTD",
-        "BIGTIFF": "IF_SAFER",
-        "NUM_THREADS": threads,
-        "COPY_SRC_MDD": "YES",
-    }
-    bits = _bits(dataset)
-    if all(bits) and not dataset.driver.startswith("JP2"):
-        return options | {"NBITS": str(max(map(int, filter(None, bits))))}
-    return options | {"PREDICTOR": "3" if dataset.dtypes[0].startswith("float") else "2"}
-
-
-def _bits(dataset: DatasetReader) -> list[str | None]:
-    return [dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band) for band in dataset.indexes]
-
-
-def _blocksize(dataset: DatasetReader, side: int) -> int:
-    pixel = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
-    while side > 64 and side * side * pixel > LARGEST_BLOCK:
-        side //= 2
-    return side
-
-
-def _has_classes(dataset: DatasetReader) -> bool:
-    """Whether the average of neighbours would be a value with another meaning."""
-    return (
-        "1" in _bits(dataset)
-        or ColorInterp.palette in dataset.colorinterp
-        or any(interpret_name(name or "").kind for name in dataset.descriptions)
-    )

@@ -13,10 +13,11 @@ from geoae.config import read_toml
 from geoae.errors import InputError, OutputError, RecipeError
 from geoae.radiometry.subtract import subtract
 from geoae.raster.dataset import open_raster
-from geoae.raster.geotiff import assemble, refuse_target
+from geoae.raster.geotiff import assemble
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
 from geoae.raster.sidecars import publish, write_aux
+from geoae.raster.target import refuse_target
 from geoae.simulation import Degradation, build
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window

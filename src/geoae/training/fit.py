@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -20,15 +19,14 @@ from geoae.models.card import WEIGHTS, Card, model_folder
 from geoae.models.folder import save
 from geoae.networks import ARCHITECTURES
 from geoae.networks.res_cae import ResCAE, adapt
-from geoae.simulation.dead_leaves import dead_leaves
-from geoae.training.chips import Chips, Sample, TrainingScene
-from geoae.training.config import SceneGroup, TrainConfig
+from geoae.training.chips import Sample
+from geoae.training.config import TrainConfig
+from geoae.training.data import chips_of, validation_samples
 from geoae.training.denoiser import Denoiser
 from geoae.training.plots import draw_curve, draw_examples
 
-__all__ = ["Hardware", "chips_of", "export", "fit", "train"]
+__all__ = ["Hardware", "export", "fit", "train"]
 
-VALIDATION_SAMPLES = 96
 # dB by which a validation must beat the best one to count as a gain.
 LEAST_GAIN = 0.01
 LAST = "last.ckpt"
@@ -84,7 +82,7 @@ def train(
     draw_curve(work / "csv", work / "curve.png")
     network = ARCHITECTURES[config.architecture](**config.network)
     network.load_state_dict(load_file(folder / WEIGHTS))
-    draw_examples(network, _validation_samples(config, scenes), work / "examples.png")
+    draw_examples(network, validation_samples(config, scenes), work / "examples.png")
     return card
 
 
@@ -116,7 +114,7 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     chips = chips_of(config, scenes, done * config.batch_size, rank_zero_only.rank or 0)
     # One worker, which works ahead of the network; several would all draw the same samples.
     loader = DataLoader(chips, batch_size=config.batch_size, num_workers=1, prefetch_factor=8)
-    kept = _validation_samples(config, scenes)
+    kept = validation_samples(config, scenes)
     validation: DataLoader[Sample] = DataLoader(kept, batch_size=config.batch_size)  # type: ignore[arg-type]
     try:
         trainer.fit(
@@ -140,35 +138,6 @@ def _read_step(last: Path) -> int:
         return int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
     except (OSError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{last}: is no checkpoint; delete it to begin anew") from error
-
-
-def chips_of(config: TrainConfig, scenes: Path, start: int = 0, rank: int = 0) -> Chips:
-    """Read the scenes of a run and return its samples.
-
-    Args:
-        config: the training run.
-        scenes: folder of the scenes.
-        start: number of the first sample.
-        rank: number of the process, which has samples of its own.
-
-    Returns:
-        The samples.
-
-    Raises:
-        TrainingError: a scene cannot be used.
-
-    """
-    members, weights = _load(config, scenes)
-    return Chips(
-        members,
-        weights,
-        config.degradations,
-        config.chip,
-        config.channels,
-        config.seed,
-        start,
-        rank,
-    )
 
 
 def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
@@ -265,46 +234,6 @@ def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
     return callbacks
 
 
-def _files(folder: Path, group: SceneGroup, left_out: set[Path]) -> list[Path]:
-    """List the scenes of ``group`` below ``folder``, without ``left_out``; raise
-    ``TrainingError``.
-    """
-    files = sorted({path for pattern in group.files for path in folder.glob(pattern)} - left_out)
-    if not files:
-        raise TrainingError(
-            f"{folder}: no scene matches {', '.join(group.files)}; check --scenes and the config"
-        )
-    return files
-
-
-def _load(config: TrainConfig, folder: Path) -> tuple[list[TrainingScene], list[float]]:
-    """Read the training scenes and their weights; in a group, weights follow the root of the
-    area.
-    """
-    if not folder.is_dir():
-        raise TrainingError(
-            f"{folder}: no such folder; give --scenes the folder that the config's patterns search"
-        )
-    left_out = {folder / name for name in (*config.validation, *config.exclude)}
-    scenes: list[TrainingScene] = []
-    weights: list[float] = []
-    for group in config.groups:
-        members = [
-            TrainingScene.read(path, config.chip) for path in _files(folder, group, left_out)
-        ]
-        if group.halve:
-            members += [m.halve() for m in members if m.can_be_halved(config.chip)]
-        area = np.sqrt([member.valid.sum() for member in members])
-        scenes += members
-        weights += list(group.weight * area / area.sum())
-    leaves = config.leaves
-    for rng in np.random.default_rng(config.seed).spawn(leaves.count):
-        pixels = dead_leaves(rng, leaves.bands, leaves.side)
-        scenes.append(TrainingScene.from_pixels(pixels, np.ones(pixels.shape[1:], dtype=bool)))
-        weights.append(leaves.weight / leaves.count)
-    return scenes, weights
-
-
 def _start(config: TrainConfig, network: nn.Module) -> dict[str, Tensor]:
     """Read the weights that ``config.start`` names; raise ``ModelError`` or ``TrainingError``.
 
@@ -323,13 +252,3 @@ def _start(config: TrainConfig, network: nn.Module) -> dict[str, Tensor]:
             f" {config.architecture} {config.network}; give start and config the same network"
         )
     return load_file(folder / WEIGHTS)
-
-
-def _validation_samples(config: TrainConfig, folder: Path) -> list[Sample]:
-    """Draw a fixed set of chips of the validation scenes."""
-    scenes = [TrainingScene.read(folder / name, config.chip) for name in config.validation]
-    chips = Chips(
-        scenes, [1.0] * len(scenes), config.degradations, config.chip, config.channels, seed=0
-    )
-    rng = np.random.default_rng(0)
-    return [chips.draw(rng) for _ in range(VALIDATION_SAMPLES)]

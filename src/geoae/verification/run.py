@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from geoae.errors import ModelError, OutputError
 from geoae.verification.bench import Bench
 from geoae.verification.candidate import Model, subject_of
-from geoae.verification.checks import CHECKS, Finding
+from geoae.verification.checks import CHECKS
+from geoae.verification.finding import Finding
 
 __all__ = ["VerifyReport", "into_card", "verify"]
 
