@@ -23,9 +23,11 @@ def damaged() -> np.ndarray:
     return pixels
 
 
-def test_the_order_is_lines_then_stripes():
-    assert list(CORRECTIONS) == ["lost-lines", "stripes"]
-    found = plan_all(damaged())
+def test_the_order_is_lines_then_stripes_then_bursts():
+    assert list(CORRECTIONS) == ["lost-lines", "stripes", "bursts"]
+    noisy = damaged()
+    noisy[1, 60] += np.random.default_rng(4).normal(0, 200, noisy.shape[2])
+    found = plan_all(noisy)
     assert [type(some) for some in found.steps] == list(CORRECTIONS.values())
     assert all("\n" not in line for line in found.describe())
 

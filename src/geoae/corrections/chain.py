@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.corrections.bursts import Bursts, BurstSums
+from geoae.corrections.bursts import Bursts, plan_bursts
 from geoae.corrections.correction import Correction, Strip, Strips
 from geoae.corrections.filling import REACH
 from geoae.corrections.lost_lines import LostLines, plan_lost_lines
@@ -16,7 +16,7 @@ from geoae.corrections.model import Block
 from geoae.corrections.stripes import Stripes, plan_stripes
 from geoae.corrections.survey import Survey
 from geoae.tiling.window import Read, Window, reflect
-from geoae.types import Floats, Mask, Pixels
+from geoae.types import Mask, Pixels
 
 __all__ = [
     "CORRECTIONS",
@@ -29,14 +29,19 @@ __all__ = [
 ]
 
 # In the order in which they are applied: stripes are estimated where no line is lost.
-CORRECTIONS: dict[str, type[Correction]] = {"lost-lines": LostLines, "stripes": Stripes}
+CORRECTIONS: dict[str, type[Correction]] = {
+    "lost-lines": LostLines,
+    "stripes": Stripes,
+    "bursts": Bursts,
+}
 # What users choose from, in their order; the first two belong to ``LostLines``, the last one is the
 # network's.
 STEPS = ("lines", "pixels", "stripes", "bursts", "noise")
 # Standard deviation of the error of rounding to integers, in DN.
 ROUNDING = 12**-0.5
 # No correction of any scene has a larger halo, in pixels.
-MOST_HALO = 2 * REACH + 4
+# Lost lines and pixels, and noisy rows and columns.
+MOST_HALO = 2 * REACH + 4 + 2 * (2 * REACH)
 
 # Reads a window: its pixels as they are, the corrected ones, and the mask. The two are one array
 # where nothing is corrected.
@@ -49,8 +54,6 @@ class Corrections:
 
     steps: tuple[Correction, ...] = ()
     """Corrections in the order in which they are applied."""
-    bursts: tuple[Bursts, ...] = ()
-    """Lines that are noisier than others."""
     bands: tuple[int, ...] | None = None
     """Indices of the bands that they belong to; None where these are all bands."""
 
@@ -62,14 +65,13 @@ class Corrections:
     @property
     def digest(self) -> str:
         """Digest of all numbers; empty where nothing is corrected."""
-        if not (self.steps or self.bursts):
+        if not self.steps:
             return ""
-        return hashlib.sha256(repr([_plain(self.steps), _plain(self.bursts)]).encode()).hexdigest()
+        return hashlib.sha256(repr(_plain(self.steps)).encode()).hexdigest()
 
     def describe(self) -> list[str]:
         """Say in one line each what is corrected and why."""
-        steps = [step.describe() for step in self.steps]
-        return [*steps, *(burst.describe() for burst in self.bursts)]
+        return [step.describe() for step in self.steps]
 
     def embed(self, kept: Sequence[int], bands: int) -> Self:
         """Return the corrections of a scene that has more bands.
@@ -79,8 +81,8 @@ class Corrections:
             bands: number of the bands.
 
         """
-        whole = len(kept) == bands or not (self.steps or self.bursts)
-        return type(self)(self.steps, self.bursts, None if whole else tuple(kept))
+        whole = len(kept) == bands or not self.steps
+        return type(self)(self.steps, None if whole else tuple(kept))
 
     def apply(self, pixels: Pixels, mask: Mask | None, window: Window) -> Pixels:
         """Apply all corrections; arguments as for ``Correction.apply``."""
@@ -90,29 +92,6 @@ class Corrections:
         some = None if mask is None else mask[kept]
         corrected[kept] = _apply(self.steps, pixels[kept], some, window)
         return corrected
-
-    def variance(self, window: Window, bands: int, height: int, width: int) -> Floats | None:
-        """Return the noise variance that bursts add.
-
-        Args:
-            window: rows and columns, which may reach beyond the scene.
-            bands: number of bands.
-            height: rows of the scene.
-            width: columns of the scene.
-
-        Returns:
-            DN squared ``(band, height, width)``; None where there are no bursts.
-
-        """
-        if not self.bursts:
-            return None
-        kept = list(range(bands) if self.bands is None else self.bands)
-        rows = reflect(window.row, window.height, height)
-        cols = reflect(window.col, window.width, width)
-        added = np.zeros((bands, window.height, window.width))
-        for burst in self.bursts:
-            added[kept] += np.square(burst.level(rows, cols))
-        return added
 
     def wrap(self, read: Read, height: int, width: int) -> Read:
         """Wrap the reading of windows, so that it gives corrected pixels.
@@ -186,7 +165,7 @@ def plan_corrections(
     """Plan the corrections of a scene.
 
     Some passes over the scene, in memory that does not grow with its number of rows times columns:
-    one looks for lost lines, pixels and bursts, the others for stripes.
+    one looks for lost lines and pixels, one for bursts, the others for stripes.
 
     Args:
         strips: starts a pass, like ``partial(cut_strips, read, bands, height, width)``.
@@ -200,11 +179,10 @@ def plan_corrections(
     """
     if not reads_scene(chosen):
         return NONE
-    survey, block, noisy = Survey(height, width), Block(height, width), BurstSums(height, width)
+    survey, block = Survey(height, width), Block(height, width)
     for strip in strips():
         survey.add(strip)
         block.add(strip)
-        noisy.add(strip)
     if not min(height, width, len(block.values)):
         return NONE
     dtype = block.values.dtype
@@ -217,13 +195,16 @@ def plan_corrections(
         finite = pixels if strip.mask is None else np.where(strip.mask, pixels, 0)
         return finite.astype(np.float32, copy=False)
 
+    middle = Window(block.row, block.col, *block.values.shape[1:])
+    filled = _apply(first, as_float(block.values), block.inside, middle)
+    block.pixels = np.where(block.inside, filled, 0)
     stripes: tuple[Correction, ...] = ()
     if "stripes" in chosen:
-        middle = Window(block.row, block.col, *block.values.shape[1:])
-        filled = _apply(first, as_float(block.values), block.inside, middle)
-        block.pixels = np.where(block.inside, filled, 0)
         stripes = _keep_visible(plan_stripes(strips, block, height, width, clean), dtype)
-    return Corrections((*first, *stripes), noisy.find() if "bursts" in chosen else ())
+    bursts: tuple[Correction, ...] = ()
+    if "bursts" in chosen:
+        bursts = plan_bursts(strips, block, height, width, clean)
+    return Corrections((*first, *stripes, *bursts))
 
 
 def _keep_visible(planned: Sequence[Stripes], dtype: np.dtype[Any]) -> tuple[Stripes, ...]:
