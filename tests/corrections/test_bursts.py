@@ -42,13 +42,14 @@ def test_noisy_lines_become_what_their_surroundings_predict(axis):
 def test_weak_noise_is_weighed_and_not_replaced():
     """Where a prediction is worse than what a line holds, the line keeps most of it."""
     clean = np.random.default_rng(0).normal(1000, 40, (1, 200, 220)).astype(np.float32)
+    rows = np.arange(20, 190, 20)
     noisy = clean.copy()
-    noisy[0, 100] += np.random.default_rng(1).normal(0, 20, 220)
+    noisy[0, rows] += np.random.default_rng(1).normal(0, 20, (len(rows), 220))
     sigma = np.zeros((1, 200))
-    sigma[0, 100] = 20
-    burst = Found("row", sigma, ((),), np.ones(1))
-    restored = burst.apply(noisy, None, Window(0, 0, 200, 220))
-    assert np.square(restored - clean)[0, 100].mean() < np.square(noisy - clean)[0, 100].mean()
+    sigma[0, rows] = 20
+    restored = Found("row", sigma, ((),), np.ones(1)).apply(noisy, None, Window(0, 0, 200, 220))
+    before, after = (np.square(some - clean)[0, rows].mean() for some in (noisy, restored))
+    assert after < 0.97 * before
 
 
 def test_any_window_has_the_bits_of_the_whole():
