@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from geoae.corrections.bursts import Bursts
 from geoae.corrections.chain import MOST_HALO, PLANNERS, Corrections, plan_corrections
 from geoae.corrections.lost_lines import LostLines
 from geoae.corrections.sharpening import Sharpening
@@ -35,13 +36,15 @@ def damaged() -> np.ndarray:
     return pixels
 
 
-def test_the_order_is_lines_then_stripes_then_sharpening():
-    planned = plan_all(damaged())
+def test_the_order_is_lines_then_stripes_then_bursts_then_sharpening():
+    noisy = damaged()
+    noisy[1, 60] += np.random.default_rng(4).normal(0, 200, noisy.shape[2])
+    planned = plan_all(noisy)
+    assert [type(some) for some in planned.steps] == [LostLines, Stripes, Bursts]
     assert planned.sharpening is None, "only where it is asked for"
     found = planned.sharpen(Sharpening(0.2))
     assert found.sharpening == Sharpening(0.2)
     assert (found.halo, found.digest != planned.digest) == (planned.halo + RADIUS, True)
-    assert [type(some) for some in planned.steps][:2] == [LostLines, Stripes]
     assert type(found.steps[-1]) is Sharpening
     assert all("\n" not in line for line in found.describe())
     assert found.halo <= MOST_HALO

@@ -13,7 +13,7 @@ from geoae.radiometry.sharpness import RADIUS, design_kernel
 from geoae.simulation.optics import Blur
 from geoae.tiling.window import Window, reflect
 from geoae.types import Samples
-from tests.corrections.support import plan_all, reader, scene
+from tests.corrections.support import reader, scene
 from tests.support.rasters import noise
 
 SHAPE = (2, 90, 110)
@@ -146,20 +146,6 @@ def test_noise_in_doubt_counts_since_it_is_amplified():
     assert 1.5 < told.sigma[0] / np.sqrt(told_growth()) < 4
     kept = SHARPENING.tell(facts, sample, np.dtype(np.float32), given=True)
     assert kept.sigma == 0, "what the user says is taken as it is"
-
-
-def test_bursts_are_raised_and_spread_as_noise_is():
-    pixels = scene((1, 200, 220))
-    pixels[:, 100:103] += noise((1, 3, 220), 80.0)
-    found = plan_all(pixels)
-    assert found.bursts
-    sharp = found.sharpen(SHARPENING)
-    plain, spread = (one.variance(Window(80, 50, 40, 60), 1, 200, 220) for one in (found, sharp))
-    assert plain is not None
-    assert spread is not None
-    assert spread.shape == plain.shape == (1, 40, 60)
-    np.testing.assert_allclose(spread.sum(), plain.sum() * told_growth(), rtol=0.01)
-    assert (spread > 0).sum() > (plain > 0).sum()
 
 
 @pytest.mark.parametrize("mtf", [0.1, 0.2, 0.3])

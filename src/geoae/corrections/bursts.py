@@ -1,134 +1,156 @@
-"""Lines that are noisier than those around them: how much noise each of them has."""
+"""Lines that are noisier than those around them: predict them, and weigh what they hold."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from geoae.corrections.correction import Strip
+from geoae.corrections.correction import Strip, Strips
+from geoae.corrections.filling import REACH, fill_lines, sum_along
 from geoae.corrections.lines import Axis, orient
-from geoae.types import Array, Floats, Mask
+from geoae.corrections.lost_lines import find_predictors
+from geoae.corrections.model import Block, least_step
+from geoae.corrections.noisy.sums import Covariances
+from geoae.tiling.window import Window
+from geoae.types import Array, Floats, Mask, Pixels
 
-__all__ = ["BurstSums", "Bursts"]
+__all__ = ["Bursts", "plan_bursts"]
 
-# Lines around a line to which it is compared.
-AROUND = 17
-# A burst is so many robust deviations noisier, and by this factor at least.
-FAR, FACTOR = 10.0, 1.3
-# Lines with less than this part of the usual number of pixels tell nothing.
-LEAST = 0.25
+AXES: tuple[Axis, Axis] = ("row", "column")
+
 # Share of a band's lines beyond which noise that changes from line to line is no burst.
 MOST = 0.2
-# Mean absolute difference of two normal numbers of deviation 1.
-MEAN_DIFFERENCE = 2 / np.sqrt(np.pi)
-NORMAL_MAD = 0.6745
+# Lines beside a noisy one whose prediction tells how good that of the noisy one is.
+PROBES = (-2, 2)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Bursts:
-    """The noise that single lines have beyond that of the scene."""
+    """The noise that single lines have beyond that of the scene.
+
+    A noisy line becomes the mean of what it holds and of what other bands and the lines around
+    predict, each weighted by the inverse of its error variance. That of the prediction is seen in
+    lines beside it that are not noisy.
+    """
 
     axis: Axis
     """Direction of the lines."""
     sigma: Floats
     """Standard deviation of the additional noise in DN, ``(band, line)``; mostly 0."""
+    others: tuple[tuple[int, ...], ...]
+    """Bands from which each band is predicted."""
+    least: Floats
+    """Least variance of a difference of each band in DN squared, ``(band,)``."""
 
-    def level(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Floats:
-        """Return the additional noise of pixels in DN, ``(band, row, col)``.
+    @property
+    def halo(self) -> int:
+        """Distance that matters: one reach for the prediction, one for its error."""
+        return 2 * REACH
 
-        Args:
-            rows: their rows in the scene.
-            cols: their columns.
+    def apply(self, pixels: Pixels, mask: Mask | None, window: Window) -> Pixels:
+        """Weigh noisy lines with their prediction; see ``Correction.apply``."""
+        column = self.axis == "column"
+        first, number = (window.col, window.width) if column else (window.row, window.height)
+        if not self.sigma[:, first : first + number].any():
+            return pixels
+        values = orient(self.axis, pixels).transpose(0, 2, 1)
+        valid = np.ones(values.shape, bool)
+        if mask is not None:
+            valid = orient(self.axis, mask).transpose(0, 2, 1)
+        lines = [np.flatnonzero(band) - first for band in self.sigma]
+        corrected = self._weigh(values, valid, lines, self.sigma[:, first : first + number])
+        back = orient(self.axis, corrected.transpose(0, 2, 1))
+        return np.where(back == 0, pixels, (pixels + back).astype(pixels.dtype))
 
-        """
-        lines = self.sigma[:, cols if self.axis == "column" else rows]
-        shape = (len(lines), len(rows), len(cols))
-        return np.broadcast_to(orient(self.axis, lines[:, None, :]), shape)
+    def _weigh(
+        self, values: Pixels, valid: Mask, lines: list[NDArray[np.intp]], sigma: Floats
+    ) -> Floats:
+        """Return what is added to ``values`` (band, line, along), 0 where nothing is."""
+        gone = [set(some.tolist()) for some in lines]
+        good = valid & (sigma == 0)[:, :, None]
+        filled = np.where(good, values.astype(np.float64), 0.0)
+        for band, others in enumerate(self.others):
+            fill_lines(filled, good, band, gone, others, self.least)
+        added = np.zeros(values.shape)
+        for band in np.flatnonzero(sigma.any(axis=1)).tolist():
+            noisy = np.flatnonzero(sigma[band])
+            error = self._predict_error(filled, good, band, gone)[noisy]
+            share = np.square(sigma[band, noisy])[:, None]
+            share = share / (share + error)
+            known = valid[band, noisy] & good[band, noisy]
+            step = filled[band, noisy] - values[band, noisy]
+            added[band, noisy] = np.where(known, share * step, 0.0)
+        return added
+
+    def _predict_error(self, filled: Floats, good: Mask, band: int, gone: list[set[int]]) -> Floats:
+        """Return the local error variance of the prediction of noisy lines, ``(line, along)``."""
+        noisy = gone[band]
+        probes: set[int] = set()
+        for line in sorted(noisy):
+            for probe in (line + step for step in PROBES):
+                if not ({probe - 1, probe, probe + 1} & noisy or {probe - 1, probe + 1} & probes):
+                    probes.add(probe)
+        inside = [line for line in sorted(probes) if 0 < line < filled.shape[1] - 1]
+        trial, known = filled.copy(), good.copy()
+        known[band, inside] = False
+        beside = [*gone[:band], noisy | probes, *gone[band + 1 :]]
+        fill_lines(trial, known, band, beside, self.others[band], self.least)
+        error, number = np.zeros((2, *filled.shape[1:]))
+        for line in inside:
+            usable = good[band, line] & known[band, line]
+            squared = np.where(usable, np.square(trial[band, line] - filled[band, line]), 0.0)
+            for noisy_line in (line - step for step in PROBES):
+                if noisy_line in noisy and 0 <= noisy_line < len(error):
+                    error[noisy_line] += sum_along(squared, filled.shape[2])
+                    number[noisy_line] += sum_along(usable.astype(float), filled.shape[2])
+        return error / np.maximum(number, 1)
 
     def describe(self) -> str:
         """Say in one line what was found."""
         noisy = self.sigma > 0
         return (
-            f"bursts of noise in {noisy.sum()} {self.axis}s of {noisy.any(axis=1).sum()} bands:"
-            f" {self.sigma[noisy].min():.3g} to {self.sigma[noisy].max():.3g} DN more than around"
+            f"bursts of noise in {noisy.sum()} {self.axis}s of {noisy.any(axis=1).sum()} bands,"
+            f" {self.sigma[noisy].min():.3g} to {self.sigma[noisy].max():.3g} DN more than around:"
+            " weighted with what other bands and neighbours predict"
         )
 
 
-@dataclass(eq=False)
-class BurstSums:
-    """Sums over the rows and the columns of a scene, in which noisy lines show.
+def plan_bursts(
+    strips: Strips,
+    block: Block,
+    height: int,
+    width: int,
+    clean: Callable[[Strip], Array],
+) -> tuple[Bursts, ...]:
+    """Look for noisy lines in one pass over a scene.
 
-    A line's noise shows in the differences along it. Other bands and the lines around tell what is
-    the scene's.
+    Args:
+        strips: starts the pass.
+        block: the middle of the scene, its lost lines filled.
+        height: rows of the scene.
+        width: columns of the scene.
+        clean: returns the pixels of a strip, lost lines filled, finite everywhere.
+
+    Returns:
+        What was found: at most one for rows and one for columns.
+
     """
-
-    height: int
-    width: int
-    rows: "_Differences | None" = field(default=None, init=False)
-    cols: "_Differences | None" = field(default=None, init=False)
-
-    def add(self, strip: Strip) -> None:
-        """Add the new rows of a strip."""
-        pixels = strip.pixels[:, strip.shared :]
-        if self.rows is None or self.cols is None:
-            self.rows, self.cols = (
-                _Differences.of(len(pixels), size) for size in (self.height, self.width)
-            )
-        mask = None if strip.mask is None else strip.mask[:, strip.shared :]
-        values = pixels if mask is None else np.where(mask, pixels, 0)
-        values = values.astype(np.float32)
-        first = strip.row + strip.shared
-        self.rows.add(values, mask, 2, slice(first, first + values.shape[1]))
-        self.cols.add(values, mask, 1, slice(None))
-
-    def find(self) -> tuple[Bursts, ...]:
-        """Return what was found: at most one for rows and one for columns."""
-        sums: tuple[tuple[Axis, _Differences | None], ...]
-        sums = (("row", self.rows), ("column", self.cols))
-        levels = [(axis, some.excess()) for axis, some in sums if some is not None]
-        return tuple(Bursts(axis, sigma) for axis, sigma in levels if sigma.any())
-
-
-@dataclass(eq=False)
-class _Differences:
-    """Absolute differences of neighbours along lines."""
-
-    total: Floats
-    """Their sums in DN, ``(band, line)``."""
-    count: Floats
-    """Their numbers."""
-
-    @classmethod
-    def of(cls, bands: int, lines: int) -> "_Differences":
-        return cls(np.zeros((bands, lines)), np.zeros((bands, lines)))
-
-    def add(self, values: Array, mask: Mask | None, along: int, lines: slice) -> None:
-        """Add differences of ``values`` (band, row, col) along an axis; ``lines`` are those they
-        belong to.
-        """
-        steps = np.abs(np.diff(values, axis=along))
-        if mask is None:
-            self.count[:, lines] += steps.shape[along]
-        else:
-            both = mask.take(range(1, mask.shape[along]), along)
-            both &= mask.take(range(mask.shape[along] - 1), along)
-            steps *= both
-            self.count[:, lines] += both.sum(axis=along)
-        self.total[:, lines] += steps.sum(axis=along, dtype=np.float64)
-
-    def excess(self) -> Floats:
-        """Return the noise of each line beyond that around it in DN; 0 where there is none."""
-        mean = self.total / np.maximum(self.count, 1)
-        usual = ndimage.median_filter(mean, (1, AROUND), mode="nearest")
-        ratio = np.log(np.maximum(mean, 1e-30) / np.maximum(usual, 1e-30))
-        few = self.count < LEAST * np.median(self.count, axis=1, keepdims=True)
-        ratio[few | (mean <= 0) | (usual <= 0)] = 0
-        if len(ratio) > 1:
-            # What all bands have is the scene's.
-            ratio = ratio - np.clip(np.median(ratio, axis=0), 0, None)
-        spread = np.median(np.abs(ratio), axis=1, keepdims=True) / NORMAL_MAD
-        noisy = ratio > np.maximum(FAR * spread, np.log(FACTOR))
-        noisy &= noisy.mean(axis=1, keepdims=True) <= MOST
-        variance = np.square(mean / MEAN_DIFFERENCE) - np.square(usual / MEAN_DIFFERENCE)
-        return np.where(noisy, np.sqrt(np.maximum(variance, 0)), 0)
+    values, inside = block.values, block.inside
+    sums = [Covariances(axis, len(values), height, width) for axis in AXES]
+    for strip in strips():
+        pixels = clean(strip)
+        for some in sums:
+            some.add(strip, pixels)
+    steps = np.array([least_step(np.diff(one.astype(np.float64))) for one in values])
+    found = []
+    for some in sums:
+        sigma = some.find(steps)
+        sigma = sigma * ((sigma > 0).mean(axis=1, keepdims=True) <= MOST)
+        if sigma.any():
+            first = block.row if some.axis == "row" else block.col
+            noisy = sigma[:, None, first : first + orient(some.axis, values).shape[2]] > 0
+            kept = orient(some.axis, inside) & ~noisy
+            predictors = find_predictors(orient(some.axis, values), kept)
+            found.append(Bursts(some.axis, sigma, *predictors))
+    return tuple(found)

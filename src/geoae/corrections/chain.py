@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.corrections.bursts import Bursts, BurstSums
+from geoae.corrections.bursts import plan_bursts
 from geoae.corrections.correction import ROUNDING, Clean, Correction, Strip, Strips, as_float
 from geoae.corrections.filling import REACH
 from geoae.corrections.lost_lines import plan_lost_lines
@@ -19,7 +19,7 @@ from geoae.corrections.stripes import Stripes, plan_stripes
 from geoae.corrections.survey import Survey
 from geoae.radiometry.sharpness import RADIUS
 from geoae.tiling.window import Read, Window, reflect
-from geoae.types import Floats, Mask, Pixels
+from geoae.types import Mask, Pixels
 
 __all__ = [
     "MOST_HALO",
@@ -31,8 +31,9 @@ __all__ = [
     "reads_scene",
 ]
 
-# No correction of any scene has a larger halo, in pixels.
-MOST_HALO = 2 * REACH + 4 + RADIUS
+# No correction of any scene has a larger halo, in pixels: lost lines and pixels, noisy rows and
+# columns, and sharpening.
+MOST_HALO = 2 * REACH + 4 + 2 * (2 * REACH) + RADIUS
 
 # Plans a correction from all strips of a scene and a block of it, given height and width of the
 # scene; gives none where the scene has no such fault.
@@ -49,8 +50,6 @@ class Corrections:
 
     steps: tuple[Correction, ...] = ()
     """Corrections in the order in which they are applied."""
-    bursts: tuple[Bursts, ...] = ()
-    """Lines that are noisier than others."""
     bands: tuple[int, ...] | None = None
     """Indices of the bands that they belong to; None where these are all bands."""
 
@@ -62,14 +61,13 @@ class Corrections:
     @property
     def digest(self) -> str:
         """Digest of all numbers; empty where nothing is corrected."""
-        if not (self.steps or self.bursts):
+        if not self.steps:
             return ""
-        return hashlib.sha256(repr([_plain(self.steps), _plain(self.bursts)]).encode()).hexdigest()
+        return hashlib.sha256(repr(_plain(self.steps)).encode()).hexdigest()
 
     def describe(self) -> list[str]:
         """Say in one line each what is corrected and why."""
-        steps = [step.describe() for step in self.steps]
-        return [*steps, *(burst.describe() for burst in self.bursts)]
+        return [step.describe() for step in self.steps]
 
     def sharpen(self, sharpening: Sharpening) -> Self:
         """Return these corrections, and sharpening after them."""
@@ -89,8 +87,8 @@ class Corrections:
             bands: number of the bands.
 
         """
-        whole = len(kept) == bands or not (self.steps or self.bursts)
-        return type(self)(self.steps, self.bursts, None if whole else tuple(kept))
+        whole = len(kept) == bands or not self.steps
+        return type(self)(self.steps, None if whole else tuple(kept))
 
     def apply(self, pixels: Pixels, mask: Mask | None, window: Window) -> Pixels:
         """Apply all corrections; arguments as for ``Correction.apply``."""
@@ -100,30 +98,6 @@ class Corrections:
         some = None if mask is None else mask[kept]
         corrected[kept] = _apply(self.steps, pixels[kept], some, window)
         return corrected
-
-    def variance(self, window: Window, bands: int, height: int, width: int) -> Floats | None:
-        """Return the noise variance that bursts add, after sharpening where there is some.
-
-        Args:
-            window: rows and columns, which may reach beyond the scene.
-            bands: number of bands.
-            height: rows of the scene.
-            width: columns of the scene.
-
-        Returns:
-            DN squared ``(band, height, width)``; None where there are no bursts.
-
-        """
-        if not self.bursts:
-            return None
-        kept, sharpening = list(range(bands) if self.bands is None else self.bands), self.sharpening
-        around = window if sharpening is None else window.expand(sharpening.halo)
-        rows = reflect(around.row, around.height, height)
-        cols = reflect(around.col, around.width, width)
-        added = np.zeros((bands, around.height, around.width))
-        for burst in self.bursts:
-            added[kept] += np.square(burst.level(rows, cols))
-        return added if sharpening is None else sharpening.spread(added)
 
     def wrap(self, read: Read, height: int, width: int) -> Read:
         """Wrap the reading of windows, so that it gives corrected pixels.
@@ -207,10 +181,10 @@ def plan_visible_stripes(
 
 
 # What is planned after lost lines and pixels are filled, in the order in which it is applied.
-PLANNERS: dict[str, Planner] = {"stripes": plan_visible_stripes}
-# What users choose from, in this order. Lines and pixels belong to ``LostLines``, the network
-# answers to bursts and noise.
-STEPS = ("lines", "pixels", *PLANNERS, "bursts", "noise")
+PLANNERS: dict[str, Planner] = {"stripes": plan_visible_stripes, "bursts": plan_bursts}
+# What users choose from, in this order. Lines and pixels belong to ``LostLines``, the noise is the
+# network's.
+STEPS = ("lines", "pixels", *PLANNERS, "noise")
 
 
 def reads_scene(chosen: Collection[str]) -> bool:
@@ -224,7 +198,7 @@ def plan_corrections(
     """Plan the corrections of a scene.
 
     Some passes over the scene, in memory that does not grow with its number of rows times columns:
-    one looks for lost lines, pixels and bursts, the others for stripes.
+    one looks for lost lines and pixels, one for bursts, the others for stripes.
 
     Args:
         strips: starts a pass, like ``partial(cut_strips, read, bands, height, width)``.
@@ -238,11 +212,10 @@ def plan_corrections(
     """
     if not reads_scene(chosen):
         return NONE
-    survey, block, noisy = Survey(height, width), Block(height, width), BurstSums(height, width)
+    survey, block = Survey(height, width), Block(height, width)
     for strip in strips():
         survey.add(strip)
         block.add(strip)
-        noisy.add(strip)
     if not min(height, width, len(block.values)):
         return NONE
     lost = plan_lost_lines(survey, block, lines="lines" in chosen, pixels="pixels" in chosen)
@@ -253,7 +226,7 @@ def plan_corrections(
             corrected = _apply(steps, given, block.inside, middle)
             block.pixels = np.where(block.inside, corrected, 0)
             steps = (*steps, *plan(strips, block, height, width, partial(_clean, steps)))
-    return Corrections(steps, noisy.find() if "bursts" in chosen else ())
+    return Corrections(steps)
 
 
 def _clean(steps: Sequence[Correction], strip: Strip) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geoae.types import Floats, Mask
 
-__all__ = ["REACH", "fill_lines", "fill_pixels"]
+__all__ = ["ALONG", "REACH", "fill_lines", "fill_pixels", "sum_along"]
 
 # Lines beside lost ones, and pixels along them, whose differences tell how bands vary together.
 BESIDE = 2
@@ -122,19 +122,24 @@ def _regress(
 
 
 def _box(products: Floats) -> Floats:
-    """Sum over rows and over ``ALONG`` px along them, in an order that no window changes.
+    """Sum ``products`` between neighbouring columns, ``(row, col - 1)``, around each column."""
+    total = reduce(np.add, products)
+    return sum_along(total, len(total) + 1)
+
+
+def sum_along(values: Floats, width: int) -> Floats:
+    """Sum over ``ALONG`` px around each pixel of a line, in an order that no window changes.
 
     Args:
-        products: ``(row, col - 1)``, between neighbouring columns.
+        values: of the pixels or of the pairs of pixels of a line, ``(col,)`` or ``(col - 1,)``.
+        width: number of the pixels.
 
     Returns:
-        Sums around each column, ``(col,)``.
+        Sums ``(col,)``.
 
     """
-    total = reduce(np.add, products)
-    width, half = len(total) + 1, ALONG // 2
     summed = np.zeros(width + ALONG)
-    summed[half : half + width - 1] = total
+    summed[ALONG // 2 : ALONG // 2 + len(values)] = values
     step = 1
     while step < ALONG:
         summed[:-step] = summed[:-step] + summed[step:]

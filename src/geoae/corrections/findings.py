@@ -33,7 +33,9 @@ def find_corrections(corrections: Corrections, bands: Sequence[int]) -> list[Fin
             found += _lost(step, bands)
         if isinstance(step, Stripes):
             found += _striped(step, bands)
-    return [*found, *(one for burst in corrections.bursts for one in _noisy(burst, bands))]
+        if isinstance(step, Bursts):
+            found += _noisy(step, bands)
+    return found
 
 
 def _lost(step: LostLines, bands: Sequence[int]) -> Iterator[Finding]:
@@ -103,7 +105,7 @@ def _noisy(burst: Bursts, bands: Sequence[int]) -> Iterator[Finding]:
                 evidence=f"{sigma[lines].min():.3g} to {sigma.max():.3g} DN more noise than in the"
                 " lines around",
                 confidence=0.9,
-                action="the network is told the level of each line by the step bursts",
+                action="weighted with what other bands and neighbours predict, by the step bursts",
             )
 
 

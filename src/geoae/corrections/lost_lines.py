@@ -12,7 +12,7 @@ from geoae.corrections.survey import Survey, find_lost_lines
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
 
-__all__ = ["LostLines", "plan_lost_lines"]
+__all__ = ["LostLines", "find_predictors", "plan_lost_lines"]
 
 # How many bands predict one, and the least squared correlation that makes one worth it.
 PREDICTORS, TELLING = 5, 0.1
@@ -137,7 +137,7 @@ def plan_lost_lines(
     for band, some in enumerate(dead):
         if some is not None:
             kept[band] &= ~some.find(values[band], kept[band])
-    others, least = _predictors(values, kept)
+    others, least = find_predictors(values, kept)
     return LostLines(tuple(rows), tuple(cols), dead, others, least)
 
 
@@ -156,8 +156,18 @@ def _neighbours(values: Pixels, axis: int) -> tuple[Pixels, Pixels]:
     return (values[:-1], values[1:]) if axis == 0 else (values[:, :-1], values[:, 1:])
 
 
-def _predictors(pixels: Pixels, kept: Mask) -> tuple[tuple[tuple[int, ...], ...], Floats]:
-    """Return the bands that predict each band best, and the least variance of each."""
+def find_predictors(pixels: Pixels, kept: Mask) -> tuple[tuple[tuple[int, ...], ...], Floats]:
+    """Find the bands that predict each band best.
+
+    Args:
+        pixels: DN ``(band, row, col)``.
+        kept: which of them count, of the same shape.
+
+    Returns:
+        The indices of these bands, the best first, and the least variance of a difference of each
+        band in DN squared, ``(band,)``.
+
+    """
     both = (kept[:, :, 1:] & kept[:, :, :-1]).all(axis=0)
     if not both.any():
         both = (kept[:, :, 1:] & kept[:, :, :-1]).any(axis=0)

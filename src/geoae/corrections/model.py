@@ -9,7 +9,7 @@ from geoae.corrections.correction import Strip
 from geoae.corrections.lines import Axis, SceneModel, local_variance, orient
 from geoae.types import Array, Floats, Mask, Pixels
 
-__all__ = ["Block", "fit_model"]
+__all__ = ["Block", "fit_model", "least_step"]
 
 # Side of the block in pixels, smaller where there are many bands: so many values at most.
 SIDE = 512
@@ -98,7 +98,7 @@ def fit_model(pixels: Pixels, valid: Mask, axis: Axis) -> SceneModel:
     both = usable[1:] & usable[:-1]
     along = np.diff(values, axis=1)[:, both]
     rotation = _rotation(along)
-    steps = np.array([_least_step(band) for band in along])
+    steps = np.array([least_step(band) for band in along])
     floor = np.empty(len(rotation))
     for index, weights in enumerate(rotation):
         component = np.tensordot(weights, values, 1).astype(np.float32)
@@ -130,7 +130,7 @@ def _rotation(along: Floats) -> Floats:
     return rotation
 
 
-def _least_step(differences: Floats) -> float:
+def least_step(differences: Floats) -> float:
     """Return the step of quantised values: a low quantile of the differences that are not 0."""
     found = np.abs(differences[differences != 0])
     return float(np.quantile(found, 0.01)) if found.size else 0.0

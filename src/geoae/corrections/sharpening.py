@@ -82,19 +82,6 @@ class Sharpening:
                 sharp[band][~valid] = values[~valid]
         return sharp
 
-    def spread(self, variance: Floats) -> Floats:
-        """Compute what the filter makes of the variance of white noise that differs from pixel to
-        pixel.
-
-        Args:
-            variance: ``(band, row, col)`` in DN squared, with ``halo`` more pixels on each side
-                than the result.
-
-        """
-        squares = design_kernel(self.mtf) ** 2
-        found = np.stack([ndimage.correlate(one, squares) for one in variance])
-        return found[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
-
     def tell(
         self, facts: SceneStatistics, samples: Samples, dtype: np.dtype[Any], *, given: bool
     ) -> SceneStatistics:

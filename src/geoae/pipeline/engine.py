@@ -119,8 +119,7 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
     side, components = (plan.rows.tile, plan.cols.tile), len(scale.sigma)
     given = [tile for tile in batch if not tile.empty]
     model = np.empty((len(given), components, *side), np.float32)
-    varies = scale.varies or bool(work.corrections.bursts)
-    level = np.empty_like(model) if varies else None
+    level = np.empty_like(model) if scale.varies else None
     for place, tile in enumerate(given):
         to_model(tile, scale, model[place], None if level is None else level[place])
     samples = model.reshape(-1, restorer.channels, *side)

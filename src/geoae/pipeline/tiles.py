@@ -16,7 +16,6 @@ from geoae.radiometry.scale import Scale
 from geoae.radiometry.speckle import Speckle
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import Read
-from geoae.types import Floats
 
 __all__ = ["STRIP", "Tile", "in_groups", "read_ahead", "read_tile", "to_model"]
 
@@ -49,8 +48,6 @@ class Tile:
     """Pixels by which ``signal`` is larger on each side."""
     corrected: NDArray[Any] | None = None
     """The pixels after the corrections, of the same shape; None where there are none."""
-    added: Floats | None = None
-    """Noise variance beyond that of the scene ``(band, H, W)`` in DN squared; None for none."""
 
 
 def read_tile(
@@ -83,13 +80,12 @@ def read_tile(
     size, window = (plan.rows.size, plan.cols.size), plan.window(row, col)
     kind = None if speckle is None else speckle.kind
     read_both = corrections.wrap_both(hide_zeros(kind, read, *size), *size)
-    added = corrections.variance(window, len(scale.offset), *size)
     if not scale.varies:  # then most tiles need no more than themselves
         pixels, signal, mask = read_both(window)
         corrected = None if signal is pixels else signal
         if mask is None:
             signal = signal if speckle is None else speckle.to_log(signal, None)
-            return Tile(row, col, pixels, None, False, signal, 0, corrected, added)
+            return Tile(row, col, pixels, None, False, signal, 0, corrected)
         if not mask.any():
             return Tile(row, col, pixels, mask, True, None)
     apron = window.expand(plan.halo)
@@ -105,12 +101,12 @@ def read_tile(
     if wide_mask is None:
         signal = clean[around].copy()
         pixels = _without(signal, margin) if clean is wide else wide[inside].copy()
-        return Tile(row, col, pixels, None, False, signal, margin, corrected, added)
+        return Tile(row, col, pixels, None, False, signal, margin, corrected)
     pixels, mask = wide[inside].copy(), wide_mask[inside].copy()
     if not mask.any():
         return Tile(row, col, pixels, mask, True, None)
     signal = fill(clean, wide_mask, plan.halo, scale.offset)[around].copy()
-    return Tile(row, col, pixels, mask, False, signal, margin, corrected, added)
+    return Tile(row, col, pixels, mask, False, signal, margin, corrected)
 
 
 def to_model(
@@ -132,11 +128,8 @@ def to_model(
         around = tile.signal[:, top : top + STRIP + 2 * tile.margin]
         model[:, rows] = scale.to_model(_without(around, tile.margin))
         if level is not None:
-            signal = local_mean(around) if scale.varies else around
-            variance = scale.variance(_without(signal, tile.margin))
-            level[:, rows] = scale.level(
-                variance if tile.added is None else variance + tile.added[:, rows]
-            )
+            signal = _without(local_mean(around), tile.margin)
+            level[:, rows] = scale.level(scale.variance(signal))
     tile.signal = None
 
 

@@ -189,9 +189,8 @@ def _shrink(sums: LineSums, period: float, detectors: int) -> Floats:
     Differences of lines tell little of slow changes, which the scene has as well: at periods
     beside that of the pattern there is nothing but the scene.
     """
-    whole = np.fft.rfft(fold_offsets(sums, period, detectors))
     beside = [1 / (1 / period + cycles / sums.count.shape[1]) for cycles in BESIDE]
-    scene = [np.fft.rfft(fold_offsets(sums, other, detectors)) for other in beside]
+    whole, *scene = np.fft.rfft(fold_offsets(sums, [period, *beside], detectors))
     error = np.square(np.abs(scene)).mean(axis=0)
     share = 1 - AGREE * error / np.maximum(np.square(np.abs(whole)), 1e-30)
     return np.fft.irfft(whole * np.clip(share, 0, 1), detectors)

@@ -1,5 +1,7 @@
 """Offsets of lines from what neighbouring lines differ by."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
@@ -50,23 +52,23 @@ def line_offsets(sums: LineSums) -> tuple[Floats, Floats]:
     return scale[:, None] * (vectors @ solved), scale
 
 
-def fold_offsets(sums: LineSums, period: float, detectors: int) -> Floats:
-    """Estimate an offset for each detector of a pattern that repeats.
+def fold_offsets(sums: LineSums, periods: Sequence[float], detectors: int) -> list[Floats]:
+    """Estimate an offset for each detector of patterns that repeat.
 
     Args:
         sums: sums over the lines of a scene.
-        period: lines after which the pattern repeats.
+        periods: lines after which each pattern repeats.
         detectors: number of detectors.
 
     Returns:
-        Offsets in DN ``(band, detector)`` with a mean of 0, by weighted least squares.
+        Offsets of each pattern in DN ``(band, detector)`` with a mean of 0, by weighted least
+        squares.
 
     """
-    total, weight = sums.total.sum(axis=0), sums.weight.sum(axis=0)
-    usable = _usable(sums)
-    solved = fold(total * usable, weight * usable, period, detectors)
-    offsets: Floats = sums.model.back @ solved
-    return offsets - offsets.mean(axis=1, keepdims=True)
+    usable, back = _usable(sums), sums.model.back
+    total, weight = sums.total.sum(axis=0) * usable, sums.weight.sum(axis=0) * usable
+    found = [back @ fold(total, weight, period, detectors) for period in periods]
+    return [offsets - offsets.mean(axis=1, keepdims=True) for offsets in found]
 
 
 def fold(total: Floats, weight: Floats, period: float, detectors: int) -> Floats:
@@ -84,14 +86,13 @@ def fold(total: Floats, weight: Floats, period: float, detectors: int) -> Floats
     """
     phase = phases(np.arange(total.shape[1]), period, detectors)
     here, there = phase[:-1], phase[1:]
+    pairs, size = here * detectors + there, detectors * detectors
     solved = np.empty((len(total), detectors))
     for index, (sums, weights) in enumerate(zip(total[:, :-1], weight[:, :-1], strict=True)):
-        normal, right = np.zeros((detectors, detectors)), np.zeros(detectors)
-        for one, other, sign in ((here, here, 1), (there, there, 1), (here, there, -1)):
-            np.add.at(normal, (one, other), sign * weights)
-        np.add.at(normal, (there, here), -weights)
-        np.add.at(right, there, sums)
-        np.add.at(right, here, -sums)
+        between = np.bincount(pairs, weights, size).reshape(detectors, detectors)
+        ends = np.bincount(here, weights, detectors) + np.bincount(there, weights, detectors)
+        normal = np.diag(ends) - between - between.T
+        right = np.bincount(there, sums, detectors) - np.bincount(here, sums, detectors)
         solved[index] = np.linalg.lstsq(normal, right, rcond=1e-9)[0]
     return solved - solved.mean(axis=1, keepdims=True)
 

@@ -1,0 +1,1 @@
+"""Search for lines that are noisier than the others."""
