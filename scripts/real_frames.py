@@ -55,7 +55,7 @@ def main(frames: Path, out: Path) -> None:
             taken += _compare(path, target)
             if path.stem in SHOWN:
                 picture = out / f"{path.stem}.jpg"
-                preview(str(path), picture, size=900, restored=str(target), overwrite=True)
+                preview(str(path), picture, size=1200, restored=str(target), overwrite=True)
     print("| frame | findings |", "| --- | --- |", *found, sep="\n")
     print(
         "\n| frame, band | calm ground before | after | even and odd rows before | after |"
@@ -98,7 +98,7 @@ def _compare(source: Path, target: Path) -> list[str]:
         noise = [_measure_calm(one, calm) for one in (old, new)]
         lines = [abs(_fold_rows(one, mask)) for one in (old, new)]
         rows.append(
-            f"| {source.stem}, {band} | {noise[0]:.3g} | {noise[1]:.3g} | {lines[0]:.2g} |"
+            f"| {source.stem}, {band} | {noise[0]:.3g} | {noise[1]:.3g} | {lines[0]:.3g} |"
             f" {lines[1]:.2g} | {_keep_edges(old, new, mask):.3f} |"
         )
     return rows
@@ -137,11 +137,16 @@ def _fold_rows(pixels: Floats, mask: Mask) -> float:
 
 
 def _keep_edges(before: Floats, after: Floats, mask: Mask) -> float:
-    """Slope of the strongest hundredth of the steps from column to column, after over before."""
-    both = mask[:, 1:] & mask[:, :-1]
-    old, new = np.diff(before, axis=1)[both], np.diff(after, axis=1)[both]
-    strong = np.abs(old) >= np.percentile(np.abs(old), 99)
-    return float(old[strong] @ new[strong] / np.square(old[strong]).sum())
+    """Slope of the strongest hundredth of the steps from column to column, after over before.
+
+    Steps are chosen and weighed by those two rows below, whose noise is another.
+    """
+    known = mask[:-2] & mask[2:]
+    both = known[:, 1:] & known[:, :-1]
+    old, new = (np.diff(one, axis=1)[:-2][both] for one in (before, after))
+    below = np.diff(before, axis=1)[2:][both]
+    strong = np.abs(below) >= np.percentile(np.abs(below), 99)
+    return float(below[strong] @ new[strong] / (below[strong] @ old[strong]))
 
 
 if __name__ == "__main__":

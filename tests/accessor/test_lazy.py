@@ -5,7 +5,6 @@ import pytest
 import xarray
 
 from geoae.accessor.lazy import TILE_ROWS, LazyRestoration
-from geoae.corrections.chain import MOST_HALO
 from geoae.errors import InputError
 from geoae.pipeline.job import Job
 from geoae.tiling.window import grids, windows
@@ -78,7 +77,7 @@ def test_a_chunk_is_computed_from_the_rows_that_it_needs():
     assert not seen
     first = restored[:, : restored.chunks[1][0]].compute(scheduler="synchronous")
     assert first.shape[1] < 700
-    needed = -(-(first.shape[1] + 128 + MOST_HALO) // 50)
+    needed = -(-(first.shape[1] + 128) // 50)
     assert seen <= set(range(needed)) | sampled | {row + 1 for row in sampled}
     assert len(seen) < 40
 

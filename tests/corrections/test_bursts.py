@@ -91,6 +91,31 @@ def test_a_lost_line_makes_no_burst_beside_it():
     assert [type(some).__name__ for some in plan(pixels)] == ["LostLines"]
 
 
+@pytest.mark.parametrize("bands", [1, 3])
+def test_a_noisy_line_beside_invalid_ones_is_judged_by_its_other_side(bands):
+    pixels, mask = scene((bands, 200, 220)), np.ones((bands, 200, 220), bool)
+    pixels[0, 60] += np.random.default_rng(3).normal(0, 300, 220)
+    mask[:, :60] = False
+    assert [np.flatnonzero(found.sigma[0]).tolist() for found in plan(pixels, mask)] == [[60]]
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("width", [100, 220])
+def test_bright_objects_are_no_noise_of_their_line(bands, width):
+    pixels = scene((bands, 200, width))
+    pixels[0, 90, [40, width - 20]] += 2000
+    assert plan_all(pixels).steps == ()
+
+
+def test_a_line_between_two_noisy_ones_is_not_made_worse():
+    """No line beside it tells how good its prediction is."""
+    clean = np.random.default_rng(0).normal(1000, 40, (1, 200, 220)).astype(np.float32)
+    sigma = np.zeros((1, 200))
+    sigma[0, 80:83] = 2
+    restored = Found("row", sigma, ((),), np.ones(1)).apply(clean, None, Window(0, 0, 200, 220))
+    assert np.std((restored - clean)[0, 81]) < 2
+
+
 def test_strips_give_the_plan_of_the_whole():
     noisy, _ = damaged()
     tall = np.concatenate([noisy, noisy[:, ::-1]], axis=1)

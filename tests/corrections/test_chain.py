@@ -3,7 +3,7 @@ import pytest
 import rasterio
 
 from geoae.corrections.bursts import Bursts
-from geoae.corrections.chain import MOST_HALO, PLANNERS, Corrections, plan_corrections
+from geoae.corrections.chain import PLANNERS, STEPS, Corrections, most_halo, plan_corrections
 from geoae.corrections.lost_lines import LostLines
 from geoae.corrections.sharpening import Sharpening
 from geoae.corrections.stripes import Stripes
@@ -47,7 +47,13 @@ def test_the_order_is_lines_then_stripes_then_bursts_then_sharpening():
     assert (found.halo, found.digest != planned.digest) == (planned.halo + RADIUS, True)
     assert type(found.steps[-1]) is Sharpening
     assert all("\n" not in line for line in found.describe())
-    assert found.halo <= MOST_HALO
+    assert found.halo <= most_halo(STEPS, sharpens=True)
+
+
+def test_only_what_is_chosen_needs_pixels_around():
+    assert most_halo(("noise",), sharpens=False) == 0
+    assert most_halo(("stripes", "noise"), sharpens=True) == RADIUS
+    assert most_halo(("lines",), sharpens=False) == most_halo(("lines", "pixels"), sharpens=False)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])

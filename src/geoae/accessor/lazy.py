@@ -13,14 +13,12 @@ import numpy as np
 
 from geoae.accessor.bands import warn
 from geoae.accessor.measure import Unread, measure_lazily
-from geoae.corrections.chain import MOST_HALO
+from geoae.corrections.chain import most_halo
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
-from geoae.pipeline.explain import (
-    explain_ignored,
-)
+from geoae.pipeline.explain import explain_ignored
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.prepare import choose_steps, given_noise, load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
@@ -128,10 +126,10 @@ class LazyRestoration:
             self.options.sharpen,
             partial(RemoteWork, self.model, self.restorer.digest, self.options),
         )
-        node = dask.delayed(_slab)
+        node, apron = dask.delayed(_slab), REACH + most_halo(choose_steps(self.options), sharpens)
         rows = []
         for slab in plan.slabs(TILE_ROWS):
-            first, stop = _find_source_rows(plan, slab)
+            first, stop = _find_source_rows(plan, slab, apron)
             pixels = bands[:, first:stop]
             part = node(remote, slab, pixels, first, height, self.nodata)
             rows.append(
@@ -161,11 +159,11 @@ def _from_working_dtype(scene: dask.array.Array, dtype: np.dtype[Any]) -> dask.a
     return scene.astype(dtype)
 
 
-def _find_source_rows(plan: TilePlan, slab: Slab) -> tuple[int, int]:
-    """Return start and stop of the rows that ``slab`` is computed from, with lead-in, filling and
-    corrections.
+def _find_source_rows(plan: TilePlan, slab: Slab, apron: int) -> tuple[int, int]:
+    """Return start and stop of the rows that ``slab`` is computed from, with lead-in and filling;
+    ``apron`` are those that corrections need.
     """
-    around = plan.halo + MOST_HALO + REACH
+    around = plan.halo + apron
     top = plan.rows.start(max(slab.first - 1, 0)) - around
     bottom = plan.rows.start(slab.stop - 1) + plan.rows.tile + around
     rows = reflect(top, bottom - top, plan.rows.size)

@@ -84,7 +84,10 @@ class Bursts:
         return added
 
     def _predict_error(self, filled: Floats, good: Mask, band: int, gone: list[set[int]]) -> Floats:
-        """Return the local error variance of the prediction of noisy lines, ``(line, along)``."""
+        """Return the local error variance of the prediction of noisy lines, ``(line, along)``.
+
+        Infinite where no line beside a noisy one tells.
+        """
         noisy = gone[band]
         probes: set[int] = set()
         for line in sorted(noisy):
@@ -104,15 +107,16 @@ class Bursts:
                 if noisy_line in noisy and 0 <= noisy_line < len(error):
                     error[noisy_line] += sum_along(squared, filled.shape[2])
                     number[noisy_line] += sum_along(usable.astype(float), filled.shape[2])
-        return error / np.maximum(number, 1)
+        return np.where(number > 0, error / np.maximum(number, 1), np.inf)
 
     def describe(self) -> str:
         """Say in one line what was found."""
         noisy = self.sigma > 0
+        sources = "other bands and neighbours" if any(self.others) else "neighbours"
         return (
             f"bursts of noise in {noisy.sum()} {self.axis}s of {noisy.any(axis=1).sum()} bands,"
             f" {self.sigma[noisy].min():.3g} to {self.sigma[noisy].max():.3g} DN more than around:"
-            " weighted with what other bands and neighbours predict"
+            f" weighted with what {sources} predict"
         )
 
 

@@ -22,18 +22,15 @@ from geoae.tiling.window import Read, Window, reflect
 from geoae.types import Mask, Pixels
 
 __all__ = [
-    "MOST_HALO",
     "NONE",
     "PLANNERS",
     "STEPS",
     "Corrections",
+    "most_halo",
     "plan_corrections",
     "reads_scene",
 ]
 
-# No correction of any scene has a larger halo, in pixels: lost lines and pixels, noisy rows and
-# columns, and sharpening.
-MOST_HALO = 2 * REACH + 4 + 2 * (2 * REACH) + RADIUS
 
 # Plans a correction from all strips of a scene and a block of it, given height and width of the
 # scene; gives none where the scene has no such fault.
@@ -182,6 +179,8 @@ def plan_visible_stripes(
 
 # What is planned after lost lines and pixels are filled, in the order in which it is applied.
 PLANNERS: dict[str, Planner] = {"stripes": plan_visible_stripes, "bursts": plan_bursts}
+# The largest halo, in pixels, of what a step plans: noisy rows and columns are two corrections.
+HALOS = {"lines": 2 * REACH + 4, "pixels": 2 * REACH + 4, "bursts": 2 * (2 * REACH)}
 # What users choose from, in this order. Lines and pixels belong to ``LostLines``, the noise is the
 # network's.
 STEPS = ("lines", "pixels", *PLANNERS, "noise")
@@ -190,6 +189,19 @@ STEPS = ("lines", "pixels", *PLANNERS, "noise")
 def reads_scene(chosen: Collection[str]) -> bool:
     """Whether planning these steps reads the whole scene; the noise needs its sample alone."""
     return bool(set(chosen) - {"noise"})
+
+
+def most_halo(chosen: Collection[str], sharpens: bool) -> int:
+    """Return the largest halo that the corrections of a scene can have, in pixels.
+
+    Args:
+        chosen: what is looked for, of ``STEPS``.
+        sharpens: whether the scene is sharpened.
+
+    """
+    # One correction fills lines and pixels.
+    steps = set(chosen) - ({"pixels"} if "lines" in chosen else set())
+    return sum(HALOS.get(step, 0) for step in steps) + RADIUS * sharpens
 
 
 def plan_corrections(

@@ -105,7 +105,7 @@ def _noisy(burst: Bursts, bands: Sequence[int]) -> Iterator[Finding]:
                 evidence=f"{sigma[lines].min():.3g} to {sigma.max():.3g} DN more noise than in the"
                 " lines around",
                 confidence=0.9,
-                action="weighted with what other bands and neighbours predict, by the step bursts",
+                action="weighted by the step bursts with what other bands and neighbours predict",
             )
 
 

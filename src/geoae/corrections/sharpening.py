@@ -20,7 +20,7 @@ from geoae.radiometry.sharpness import (
     filter_noise,
     largest_gain,
 )
-from geoae.tiling.window import Window, reflect
+from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels, Samples
 
 __all__ = ["Sharpen", "Sharpening", "plan_sharpening"]
@@ -63,23 +63,19 @@ class Sharpening:
     def apply(self, pixels: Pixels, mask: Mask | None, window: Window) -> Pixels:
         """Sharpen one window; arguments and result as for ``Correction.apply``.
 
-        Beyond its border a scene continues as its reflection. Near invalid pixels only pairs of
-        pixels on opposite sides count of which both are valid: so a slope stays what it is.
+        Near invalid pixels and near the border of the window only pairs of pixels on opposite
+        sides count of which both are valid: so a slope stays what it is.
         """
-        height, width = pixels.shape[1:]
-        rows, cols = (reflect(-RADIUS, length + 2 * RADIUS, length) for length in (height, width))
-        inner = slice(RADIUS, -RADIUS)
+        inside = np.ones(pixels.shape, bool) if mask is None else mask
         kernel, sharp = design_kernel(self.mtf), np.empty_like(pixels)
-        for band, values in enumerate(pixels):
-            valid = None if mask is None else mask[band]
-            known = values if valid is None else np.where(valid, values, 0)
-            around = known[rows][:, cols]
-            sharp[band] = ndimage.correlate(around, kernel)[inner, inner]
-            if valid is not None and not valid.all():
-                inside = valid[rows][:, cols]
-                near = valid & ~ndimage.minimum_filter(inside, len(kernel))[inner, inner]
-                sharp[band][near] = _sharpen_pairs(around, inside, near, kernel)
-                sharp[band][~valid] = values[~valid]
+        for band, (values, valid) in enumerate(zip(pixels, inside, strict=True)):
+            around = np.pad(np.where(valid, values, 0), RADIUS)
+            known = np.pad(valid, RADIUS)
+            inner = (slice(RADIUS, -RADIUS),) * 2
+            sharp[band] = ndimage.correlate(around, kernel)[inner]
+            near = valid & ~ndimage.minimum_filter(known, len(kernel))[inner]
+            sharp[band][near] = _sharpen_pairs(around, known, near, kernel)
+            sharp[band][~valid] = values[~valid]
         return sharp
 
     def tell(
@@ -146,7 +142,13 @@ def plan_sharpening(asked: Sharpen, samples: Samples, source: str) -> Sharpening
             f"{source}: its sharpest edges show no blur (modulation transfer of {mtf:.2g} at the"
             " Nyquist frequency); leave --sharpen out"
         )
-    return Sharpening(max(round(mtf, 2), LOWEST_MTF), measured=True)
+    if mtf < LOWEST_MTF:
+        raise InputError(
+            f"{source}: its sharpest edges are so soft (modulation transfer of {mtf:.2g} at the"
+            " Nyquist frequency) that they may not be the sensor's; give the modulation transfer,"
+            " as in --sharpen 0.1, or leave --sharpen out"
+        )
+    return Sharpening(round(mtf, 2), measured=True)
 
 
 def _sharpen_pairs(around: Pixels, inside: Mask, where: Mask, kernel: Floats) -> Pixels:

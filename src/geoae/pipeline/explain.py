@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 # What happens to bands of unknown noise where sharpening is asked for.
-SHARPENED = "sharpened, and no more noise removed than is sure,"
+SHARPENED = "sharpened, and only noise that is certain is removed"
 
 
 def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN") -> list[str]:
@@ -183,8 +183,8 @@ def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = Fal
         lines.append(f"{restorer.name}: takes no spectrum of the noise; psd is ignored")
     if sharpens:
         lines.append(
-            f"{restorer.name}: takes no spectrum of the noise; of the noise that sharpening"
-            " correlates it is told the level alone, so some of it stays and some detail goes"
+            f"{restorer.name}: takes no spectrum of the noise, but sharpening correlates the noise:"
+            " some noise stays and some detail is lost"
         )
     return lines
 

@@ -8,12 +8,12 @@ from scipy.optimize import nnls
 
 from geoae.types import Array, Floats, Mask
 
-__all__ = ["GAIN", "find_levels"]
+__all__ = ["find_levels"]
 
 # By what second differences along a line multiply the variance of its white noise.
 GAIN = 6.0
-# Differences to either side of one with which it is compared.
-AROUND = 8
+# Differences to either side of one with which it is compared, and how many are compared together.
+AROUND, TOGETHER = 8, 2000
 # A noisy line exceeds those around it by so many robust deviations of such excesses, and in
 # variance by this factor at least, as a logarithm; by more where one of its sides tells nothing.
 FAR, FACTOR, ALONE = 5.0, 0.85, 2.0
@@ -152,7 +152,8 @@ class _Search:
         edges = np.flatnonzero(np.diff(np.concatenate([[False], noisy[band], [False]])))
         for start, stop in edges.reshape(-1, 2):
             seen = np.arange(max(start - 1, 0), min(stop, noisy.shape[1] - 1))
-            seen = seen[np.isfinite(added[seen])]
+            # A difference to lines without valid pixels tells nothing.
+            seen = seen[np.isfinite(added[seen]) & np.isfinite(usual[seen])]
             lines = np.arange(start, stop)
             belongs = (seen[:, None] == lines) | (seen[:, None] + 1 == lines)
             weight = 1 / (added[seen] + usual[seen])
@@ -184,6 +185,15 @@ class _Search:
         self, band: int, chosen: NDArray[np.intp], differences: NDArray[np.intp], blocked: Mask
     ) -> tuple[Floats, Floats]:
         """Return variances that the chosen bands leave, and their medians around."""
+        parts = np.array_split(differences, max(-(-len(differences) // TOGETHER), 1))
+        some = [self._compare_some(band, chosen, part, blocked) for part in parts]
+        variance, usual = (np.concatenate(values, axis=1) for values in zip(*some, strict=True))
+        return variance, usual
+
+    def _compare_some(
+        self, band: int, chosen: NDArray[np.intp], differences: NDArray[np.intp], blocked: Mask
+    ) -> tuple[Floats, Floats]:
+        """Return the result of ``_compare`` for few differences."""
         around = differences[:, None] + np.arange(-AROUND, AROUND + 1)
         counts = (around >= 0) & (around < len(blocked))
         around = np.clip(around, 0, len(blocked) - 1)
@@ -221,12 +231,17 @@ def _slope(mean: Floats) -> Floats:
 
 
 def _mean_ratio(variance: Floats, usual: Floats) -> Floats:
-    """Return the mean logarithm of variances beside the usual ones over segments; NaN for few."""
+    """Return the mean logarithm of variances beside the usual ones over segments; NaN for few.
+
+    The median where it is less: a bright object in one segment is no noise of the line.
+    """
     ratio = np.log(variance) - np.log(usual)
     known = np.isfinite(ratio)
     number = known.sum(axis=0)
     total = np.where(known, ratio, 0).sum(axis=0)
-    return np.where(number >= FEWEST, total / np.maximum(number, 1), np.nan)
+    middle = _median(np.where(known, ratio, np.nan).T)
+    mean = np.fmin(total / np.maximum(number, 1), middle)
+    return np.where(number >= FEWEST, mean, np.nan)
 
 
 def _median(values: Floats) -> Floats:
