@@ -10,6 +10,7 @@ from geoae.types import Array, Floats
 
 __all__ = [
     "CORRELATED",
+    "SHORT",
     "TEXTURE",
     "WHITE",
     "Calmness",

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from scipy import ndimage
 
 from geoae.diagnosis.findings.resampling import find_resampling
-from tests.diagnosis.findings.looks import ground, look_at
+from geoae.diagnosis.gate import CORRELATED, Evidence
+from tests.diagnosis.findings.looks import ground, look_at, one_noise
 from tests.support.rasters import noise
 
 
@@ -23,3 +26,11 @@ def test_a_scene_on_its_own_grid_has_no_finding():
         )
         == []
     )
+
+
+@pytest.mark.parametrize(("expected", "told"), [(0.77, False), (0.0, True)])
+def test_only_noise_of_a_long_correlation_shows_resampling(expected, told):
+    seen = replace(Evidence.none(), kernel="bilinear shift", expected=expected)
+    correlated = replace(one_noise(1), verdict=(CORRELATED,), evidence=(seen,))
+    windows = [ground(seed) + noise((1, 192, 192), 15.0, seed) for seed in range(4)]
+    assert len(find_resampling(look_at(*windows, noise=correlated))) == told

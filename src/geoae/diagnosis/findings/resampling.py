@@ -7,7 +7,7 @@ from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.compression import BLOCK, measure_grid, measure_wavelets
 from geoae.diagnosis.findings.periodicity import average_spectrum, find_peak
 from geoae.diagnosis.findings.planes import Plane, cut_planes
-from geoae.diagnosis.gate import CORRELATED
+from geoae.diagnosis.gate import CORRELATED, SHORT
 from geoae.types import Floats
 
 __all__ = ["find_resampled", "find_resampling", "measure_cutoff"]
@@ -83,9 +83,10 @@ def find_resampled(look: Look, plane: Plane) -> Finding | None:
                 " around)"
             )
             confidence = max(confidence, power / (power + 10))
-    kernel = look.noise.evidence[plane.index].kernel
-    if look.noise.verdict[plane.index] == CORRELATED and kernel != "white":
-        signs.append(f"noise has the correlation of a {kernel}")
+    seen = look.noise.evidence[plane.index]
+    # A short correlation may be the memory of a detector.
+    if look.noise.verdict[plane.index] == CORRELATED and seen.expected < SHORT:
+        signs.append(f"noise has the correlation of a {seen.kernel}")
         confidence = max(confidence, 0.6)
     if not signs:
         return None
