@@ -70,7 +70,9 @@ def test_noise_after_sharpening_is_told_with_what_becomes_of_it():
 
 def test_a_model_without_spectrum_is_named_where_it_matters():
     (line,) = explain_ignored(network(takes_spectrum=False), None, sharpens=True)
-    assert line.startswith("fake: takes no spectrum of the noise, but sharpening correlates the noise")
+    assert line.startswith(
+        "fake: takes no spectrum of the noise, but sharpening correlates the noise"
+    )
     assert explain_ignored(network(takes_spectrum=False), None) == []
     assert explain_ignored(network(takes_spectrum=True), None, sharpens=True) == []
     assert explain_ignored(Identity(), None, sharpens=True) == []
