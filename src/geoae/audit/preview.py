@@ -81,24 +81,29 @@ def preview(
     try:
         # Beside the target, since a file can only be renamed on its own file system.
         with TemporaryDirectory(prefix=f".{target.stem[:32]}.", dir=target.parent) as folder:
-            draft = Path(folder) / f"draft{target.suffix}"
-            if target.suffix.lower() in VISUALS:
-                with display.reader() as reader:
-                    write_visual(display, reader, _fit_stretch(display, reader), draft)
-                publish(draft, target, display.scene.files)
-            else:
-                driver = PICTURES[target.suffix.lower()]
-                image = _draw_picture(display, restored, size or SIZE, has_alpha=driver == "PNG")
-                draft.write_bytes(encode_image(image, driver))
-                flush(draft)
-                rename(draft, target)
-                flush_folder(target.parent)
+            _write(display, Path(folder) / f"draft{target.suffix}", target, restored, size or SIZE)
     except (RasterioError, CPLE_BaseError, OSError) as error:
         why = getattr(error, "strerror", None) or one_line(error)
         raise OutputError(
             f"{target}: cannot be written ({why}); free disk space, or choose another -o"
         ) from error
     return display.bands
+
+
+def _write(display: Display, draft: Path, target: Path, restored: str | None, size: int) -> None:
+    """Write a preview as a draft, and give it the name of the target once it is complete."""
+    if target.suffix.lower() in VISUALS:
+        with display.reader() as reader:
+            write_visual(display, reader, _fit_stretch(display, reader), draft)
+        publish(draft, target, display.scene.files)
+        return
+    driver = PICTURES[target.suffix.lower()]
+    draft.write_bytes(
+        encode_image(_draw_picture(display, restored, size, has_alpha=driver == "PNG"), driver)
+    )
+    flush(draft)
+    rename(draft, target)
+    flush_folder(target.parent)
 
 
 def _refuse_suffix(target: Path, is_picture: bool) -> None:

@@ -1,19 +1,18 @@
 """Lines that are noisier than those around them: predict them, and weigh what they hold."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.corrections.correction import Strip, Strips
+from geoae.corrections.correction import Clean, Strips
 from geoae.corrections.filling import REACH, fill_lines, sum_along
 from geoae.corrections.lines import Axis, orient
 from geoae.corrections.lost_lines import find_predictors
 from geoae.corrections.model import Block, least_step
 from geoae.corrections.noisy.sums import Covariances
 from geoae.tiling.window import Window
-from geoae.types import Array, Floats, Mask, Pixels
+from geoae.types import Floats, Mask, Pixels
 
 __all__ = ["Bursts", "plan_bursts"]
 
@@ -125,16 +124,11 @@ def plan_bursts(
     block: Block,
     height: int,
     width: int,
-    clean: Callable[[Strip], Array],
+    clean: Clean,
 ) -> tuple[Bursts, ...]:
     """Look for noisy lines in one pass over a scene.
 
-    Args:
-        strips: starts the pass.
-        block: the middle of the scene, its lost lines filled.
-        height: rows of the scene.
-        width: columns of the scene.
-        clean: returns the pixels of a strip, lost lines filled, finite everywhere.
+    Args are those of ``plan_stripes``.
 
     Returns:
         What was found: at most one for rows and one for columns.

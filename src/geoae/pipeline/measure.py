@@ -133,15 +133,22 @@ def measure(
         if not unknown:
             fate = "unchanged" if sharpen is None else SHARPENED
             lines += explain_unchanged(scene.source, scene.bands, samples, facts, fate)
-    sharpened = None
-    if sharpen is not None:
-        sharpening = plan_sharpening(sharpen, samples, scene.source)
-        corrections = corrections.sharpen(sharpening)
-        sharpened = sharpening.tell(
-            facts, samples, np.dtype(scene.dtype), given=given.sigma is not None
-        )
-    return Measured(
-        scene, facts, fill, empty, tuple(lines), unknown, corrections, speckle, in_dn, sharpened
+    found = Measured(scene, facts, fill, empty, tuple(lines), unknown, corrections, speckle, in_dn)
+    if sharpen is None:
+        return found
+    return _sharpen(found, sharpen, samples, is_level_given=given.sigma is not None)
+
+
+def _sharpen(
+    found: Measured, sharpen: Sharpen, samples: Samples, *, is_level_given: bool
+) -> Measured:
+    """Plan sharpening after the other corrections, and measure the scene after it."""
+    sharpening = plan_sharpening(sharpen, samples, found.scene.source)
+    dtype = np.dtype(found.scene.dtype)
+    return replace(
+        found,
+        corrections=found.corrections.sharpen(sharpening),
+        sharpened=sharpening.tell(found.facts, samples, dtype, given=is_level_given),
     )
 
 
