@@ -25,7 +25,7 @@ def whole(pixels: np.ndarray) -> list:
 def test_zeros_of_floats_and_areas_of_integers_hold_no_measurement():
     pixels = np.full((1, 30, 30), 50, np.uint8)
     pixels[0, 3, 3] = pixels[0, 20, 4:9] = 0  # speckle that was rounded to 0
-    pixels[0, 10:16, 10:15] = pixels[0, 26:, :] = 0
+    pixels[0, 10:18, 10:17] = pixels[0, 23:, :] = 0
     seen = has_log("amplitude", pixels)
     hidden = pixels == 0
     hidden[0, 3, 3] = hidden[0, 20, 4:9] = False
@@ -52,7 +52,7 @@ def test_any_window_sees_the_same_zeros(row, col, height, width, seed):
     found, mask = hide_zeros("amplitude", ArraySource(pixels).read, 40, 33)(window)
     assert np.array_equal(found, ArraySource(pixels).read(window)[0])
     assert np.array_equal(np.ones(found.shape) if mask is None else mask, expected)
-    assert REACH == 4, "two erosions of a square of 5 px"
+    assert REACH == 6, "two erosions of a square of 7 px"
 
 
 def test_without_speckle_and_in_decibels_reading_stays_as_it_is():

@@ -45,7 +45,7 @@ def keep_means(work: Work, samples: Samples) -> Work:
         # What stays as it is, such as strong scatterers, gets no factor.
         changed = mask & (restored != exact)
         for total, found in ((before, exact), (after, restored)):
-            linear = speckle.linear(np.where(changed, found, 0))
+            linear = speckle.to_balance(np.where(changed, found, 0))
             total += np.where(changed, linear, 0).sum(axis=(1, 2))
     return replace(work, speckle=speckle.balance(before.tolist(), after.tolist()))
 

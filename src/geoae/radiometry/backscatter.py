@@ -13,7 +13,7 @@ __all__ = ["REACH", "SpeckleKind", "has_log", "hide_zeros", "refuse_other_units"
 
 SpeckleKind = Literal["amplitude", "intensity", "db"]
 # Side of the squares of zeros that hold no measurement, and how far they are seen.
-AREA, REACH = 5, 4
+AREA, REACH = 7, 6
 # No backscatter in dB is outside.
 LEAST_DB, MOST_DB = -200.0, 100.0
 # Linear pixels of which more than this part is negative are in dB.

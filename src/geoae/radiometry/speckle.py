@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from geoae.radiometry.backscatter import SpeckleKind
+from geoae.radiometry.black_point import find_offset
 from geoae.radiometry.nodata import nodata_values
 from geoae.types import Mask, Nodata, Pixels, Samples
 
@@ -55,6 +56,10 @@ class Speckle:
     What is brighter is a strong scatterer and stays as it is (Lopes, Touzi and Nezry, IEEE TGRS
     28(6), 1990).
     """
+    offset: tuple[float, ...] = ()
+    """What is added to each band before the logarithm, in DN, as of ``find_offset``; empty for
+    none.
+    """
 
     @classmethod
     def of(cls, kind: SpeckleKind, samples: Samples, dtype: str) -> Self:
@@ -67,15 +72,17 @@ class Speckle:
             dtype: type of the scene's pixels.
 
         """
-        floors = []
+        floors, offsets = [], []
         for band in range(len(samples[0][0])):
             values = np.concatenate([pixels[band][mask[band]] for pixels, mask in samples])
             positive = values[values > 0]
             floor = float(np.quantile(positive, DARKEST)) if positive.size else 1.0
             if positive.size and np.dtype(dtype).kind != "f":
                 floor = max(floor, min(ROUNDED, OF_MEDIAN * float(np.median(positive))))
-            floors.append(floor)
-        return cls(kind, tuple(floors), (0.0,) * len(floors))
+            offsets.append(0.0 if kind == "db" else find_offset(samples, band))
+            floors.append(0.0 if offsets[-1] else floor)
+        found = cls(kind, tuple(floors), (0.0,) * len(floors))
+        return replace(found, offset=tuple(offsets)) if any(offsets) else found
 
     @property
     def unit(self) -> str:
@@ -92,6 +99,8 @@ class Speckle:
             what = f"speckle: restored in the logarithm of {self.kind}, where it is additive"
         factor = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
         of = "power" if self.kind == "db" else self.kind
+        if self.offset:
+            what += f", after {_describe_range(self.offset)} DN were added to pixels clipped at 0"
         return f"{what}; mean {of} kept by the factor {factor}"
 
     def embed(self, kept: Sequence[int], bands: int) -> Self:
@@ -108,7 +117,9 @@ class Speckle:
             return tuple(found.get(band, rest) for band in range(bands))
 
         most = insert(self.most, np.inf) if self.most else ()
-        return replace(self, floor=insert(self.floor, 1.0), bias=insert(self.bias, 0.0), most=most)
+        offset = insert(self.offset, 0.0) if self.offset else ()
+        floor, bias = insert(self.floor, 1.0), insert(self.bias, 0.0)
+        return replace(self, floor=floor, bias=bias, most=most, offset=offset)
 
     def with_limits(self, sigma: Sequence[float]) -> Self:
         """Return the speckle that leaves strong scatterers as they are.
@@ -156,9 +167,8 @@ class Speckle:
             return pixels
         small = pixels.dtype.itemsize <= 2 or pixels.dtype == np.float32
         clean = self._clean(pixels, mask, np.float32 if small else np.float64)
-        return np.log(
-            np.maximum(clean, self._column(self.floor, clean.dtype), out=clean), out=clean
-        )
+        np.maximum(clean, self._column(self.floor, clean.dtype), out=clean)
+        return np.log(self._add_offset(clean), out=clean)
 
     def sample_to_log(self, samples: Samples) -> Samples:
         """Map the windows of a sample, pixels in DN and mask ``(band, row, col)`` each."""
@@ -189,7 +199,10 @@ class Speckle:
             stays |= ~mask
         clean = self._clean(pixels, mask, np.float64)
         factor = np.exp(np.clip(change, -MOST_CHANGE, MOST_CHANGE), dtype=np.float64)
-        restored = np.maximum(clean, self._column(self.floor, np.float64)) * factor
+        floored = np.maximum(clean, self._column(self.floor, np.float64))
+        restored = self._add_offset(floored) * factor
+        if self.offset:
+            restored = np.maximum(restored - self._column(self.offset, np.float64), 0)
         return np.where(stays, 0, clean - restored).astype(np.float32)
 
     def linear(self, pixels: Pixels) -> Pixels:
@@ -199,11 +212,17 @@ class Speckle:
         with np.errstate(over="ignore"):  # nodata of large values
             return np.power(10.0, np.asarray(pixels, np.float64) / 10)
 
+    def to_balance(self, pixels: Pixels) -> Pixels:
+        """Return what the bias multiplies: pixels ``(band, row, col)`` in the units whose mean is
+        kept, with the offset added.
+        """
+        return self._add_offset(np.array(self.linear(pixels), np.float64))
+
     def balance(self, before: Sequence[float], after: Sequence[float]) -> Self:
         """Return the speckle that keeps the means.
 
         Args:
-            before: sum of the linear pixels of each band of a sample.
+            before: sum of the pixels of each band of a sample, as of ``to_balance``.
             after: the same after they were restored without bias.
 
         """
@@ -214,6 +233,12 @@ class Speckle:
         ]
         return replace(self, bias=tuple(float(unit * np.log(ratio)) for ratio in ratios))
 
+    def _add_offset(self, pixels: Pixels) -> Pixels:
+        """Add the offset in place."""
+        if self.offset:
+            pixels += self._column(self.offset, pixels.dtype)
+        return pixels
+
     def _clean(self, pixels: Pixels, mask: Mask | None, kind: type[np.floating[Any]]) -> Pixels:
         """Copy of the pixels in which those that are not valid have the value of the floor."""
         if mask is None:
@@ -223,3 +248,8 @@ class Speckle:
     @staticmethod
     def _column(values: Sequence[float], kind: Any) -> NDArray[Any]:
         return np.array(values, kind)[:, None, None]
+
+
+def _describe_range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low} to {high}"
