@@ -70,6 +70,20 @@ def test_scattered_pixels_are_found_and_filled():
     assert np.abs(result - pixels)[dead].mean() < 15
 
 
+def test_dead_pixels_of_the_value_outside_the_swath_are_told_from_it():
+    pixels = scene()[:1]
+    outside = np.add.outer(np.arange(pixels.shape[1]), np.arange(pixels.shape[2])) < 150
+    pixels[:, outside] = 0
+    dead = np.random.default_rng(3).random(pixels.shape) < 1e-3
+    dead[:, np.add.outer(np.arange(pixels.shape[1]), np.arange(pixels.shape[2])) < 152] = False
+    damaged = np.where(dead, np.float32(0), pixels)
+    window = Window(0, 0, *pixels.shape[1:])
+    assert np.array_equal(lost(damaged).find(damaged, None, window), dead)
+    result = corrected(damaged)
+    assert result[~dead].tobytes() == pixels[~dead].tobytes()
+    assert plan(pixels) == ()
+
+
 def test_saturated_places_stay():
     pixels = np.minimum(scene(), 1150)
     assert (pixels == 1150).mean() > 0.01

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from geoae.types import Floats, Mask, Pixels
 
@@ -20,6 +21,9 @@ FAR, SPIKES, TIMES, NEXT = 1.0, 0.4, 3, 4
 WIDER = 0.5
 # Part of the spikes that may show in another band.
 SHARED = 0.2
+# A pixel with more than so many neighbours of its value, of eight, is none of the single ones where
+# the value also fills areas; with so many it is within an area.
+SINGLE, WITHIN = 1, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class DeadPixels:
     """Their value in DN."""
     least: float
     """How far all neighbours are from it at least, in DN; 0 where no other pixel has the value."""
+    single: bool = False
+    """Whether the value also fills areas, as outside a swath; only single pixels are dead then."""
 
     def find(self, pixels: Pixels, usable: Mask) -> Mask:
         """Find dead pixels.
@@ -43,6 +49,8 @@ class DeadPixels:
 
         """
         dead = usable & (pixels == self.value)
+        if self.single:
+            dead &= _count_beside(dead) <= SINGLE
         if self.least and dead.any():
             dead &= _is_spike(pixels, usable & ~dead, self.least)
         return dead
@@ -53,7 +61,8 @@ def find_dead_pixels(pixels: Pixels, usable: Mask, deviation: Floats) -> list[De
 
     Dead pixels lie scattered, have one value, and either no other pixel has a value near it, or
     other bands have nothing there. Shadows, glints and saturated places lie in clusters, have
-    values near theirs, and show in all bands.
+    values near theirs, and show in all bands. Ground outside a swath may have the value too, but is
+    one area.
 
     Args:
         pixels: DN ``(band, row, col)``.
@@ -66,27 +75,43 @@ def find_dead_pixels(pixels: Pixels, usable: Mask, deviation: Floats) -> list[De
     """
     found: list[DeadPixels | None] = []
     for band, far in enumerate(deviation):
-        value = _lone_extreme(pixels[band], usable[band], float(far))
-        if value is not None:
-            found.append(DeadPixels(value, 0.0))
-        else:
-            found.append(_repeated_spike(pixels, usable, band, FAR * deviation))
+        dead = _lone_extreme(pixels[band], usable[band], float(far))
+        found.append(dead or _repeated_spike(pixels, usable, band, FAR * deviation))
     return found
 
 
-def _lone_extreme(pixels: Pixels, usable: Mask, gap: float) -> float | None:
+def _lone_extreme(pixels: Pixels, usable: Mask, gap: float) -> DeadPixels | None:
     """Return the lowest or the highest value, where its pixels are scattered and none is near."""
     values = pixels[usable]
     if gap <= 0 or values.size < FEWEST / MOST:
         return None
     for value in (values.min(), values.max()):
         hit = usable & (pixels == value)
-        number = int(hit.sum())
-        near = int((np.abs(values - float(value)) <= gap).sum()) - number
+        near = int((np.abs(values - float(value)) <= gap).sum()) - int(hit.sum())
+        areas = _find_areas(hit)
+        rest = hit & ~areas
+        number = int(rest.sum())
         few = FEWEST <= number < MOST * values.size and near <= NEARBY * number
-        if few and (hit & np.logical_or.reduce(_beside(hit, False))).sum() <= CLUSTERED * number:
-            return float(value)
+        if few and (rest & np.logical_or.reduce(_beside(rest, False))).sum() <= CLUSTERED * number:
+            return DeadPixels(float(value), 0.0, bool(areas.any()))
     return None
+
+
+def _find_areas(hit: Mask) -> Mask:
+    """Which of some pixels are in areas, and not single: connected to one that is surrounded."""
+    within = hit & (_count_beside(hit) >= WITHIN)
+    if not within.any():
+        return within
+    areas: Mask = ndimage.binary_propagation(within, np.ones((3, 3), bool), hit)
+    return areas
+
+
+def _count_beside(hit: Mask) -> Pixels:
+    """Count the neighbours of each pixel, of eight, that are hit."""
+    around: Pixels = ndimage.convolve(
+        hit.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant"
+    )
+    return around - hit
 
 
 def _repeated_spike(pixels: Pixels, usable: Mask, band: int, far: Floats) -> DeadPixels | None:
