@@ -46,6 +46,13 @@ def test_a_pattern_has_its_period():
     assert planned.offsets.shape == (3, 6)
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_tilted_pattern_with_few_cycles_has_its_period_and_not_half_of_it(seed):
+    (planned,) = plan(stripe(scene((3, 170, 186)), 10.0, seed, angle=7.5, axis="row", detectors=16))
+    assert isinstance(planned, Stripes)
+    assert planned.period == 16
+
+
 def test_a_band_without_stripes_keeps_its_bits():
     pixels = scene()
     striped = stripe(pixels, 25.0, angle=0.0, axis="column")

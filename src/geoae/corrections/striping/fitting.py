@@ -131,9 +131,16 @@ def _is_enough(score: Score, needed: tuple[float, float]) -> bool:
 def _fit_period(sums: LineSums) -> Stripes | None:
     profiles = Profiles.of(sums.total, sums.weight)
     slope = sums.direction.slope
-    candidates = candidate_periods(slope, int(profiles.usable.sum()))
+    needed, lines = TILTED if slope else PERIODS, int(profiles.usable.sum())
+    candidates = candidate_periods(slope, lines)
     scores = score_periods(profiles, [period for period, _ in candidates])
-    needed = TILTED if slope else PERIODS
+    divided = {
+        detectors
+        for (_, detectors), score in zip(candidates, scores, strict=True)
+        if _is_enough(score, needed)
+    }
+    if candidates != (more := candidate_periods(slope, lines, divided=divided)):
+        candidates, scores = more, score_periods(profiles, [period for period, _ in more])
     fitted = []
     for (period, detectors), score in zip(candidates, scores, strict=True):
         if _is_enough(score, needed):
@@ -148,15 +155,19 @@ def _fit_period(sums: LineSums) -> Stripes | None:
     _, period, detectors, score, offsets = next(
         some
         for some in fitted
-        if 1 - some[0] >= COMPARABLE * (1 - least)
+        if (
+            1 - some[0] >= COMPARABLE * (1 - least)
+            and not _is_divisor(sums, some[1], some[4], periods)
+        )
+        or some[0] == least
         or (some[0] <= LEFT and not _leaves_pattern(sums, some[1], some[4], periods))
     )
     # Only now, or a weak pattern could count by what the scene brings to a multiple of its period.
     offsets *= (offsets.std(axis=1) >= WEAKEST * sums.model.detail)[:, None]
     if _remainder(sums, period, offsets) > LEFT:
         return None
-    lines = phases(np.arange(sums.count.shape[1]), period, detectors)
-    offsets -= _mean_offset(offsets[:, lines], sums.count) * (offsets != 0).any(axis=1)[:, None]
+    where = phases(np.arange(sums.count.shape[1]), period, detectors)
+    offsets -= _mean_offset(offsets[:, where], sums.count) * (offsets != 0).any(axis=1)[:, None]
     return _make(sums, offsets, period, score)
 
 
@@ -168,6 +179,22 @@ def _leaves_pattern(
     scores = score_periods(Profiles.of(rest.total, rest.weight), others)
     needed = TILTED if sums.direction.slope else PERIODS
     return any(_is_enough(score, needed) for score in scores)
+
+
+def _is_divisor(sums: LineSums, period: float, offsets: Floats, others: Sequence[float]) -> bool:
+    """Whether a pattern leaves evidence of a multiple of its period, but none of its own."""
+    times = [other / period for other in others]
+    multiples = [
+        other
+        for other, by in zip(others, times, strict=True)
+        if by > 1 and np.isclose(by, round(by))
+    ]
+    if not multiples:
+        return False
+    rest = _subtract(sums, period, offsets)
+    own, *more = score_periods(Profiles.of(rest.total, rest.weight), [period, *multiples])
+    needed = TILTED if sums.direction.slope else PERIODS
+    return not _is_enough(own, needed) and any(_is_enough(score, needed) for score in more)
 
 
 def _remainder(sums: LineSums, period: float, offsets: Floats) -> float:

@@ -1,6 +1,6 @@
 """Look for the tilt of stripes on a block of a scene."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,8 +33,9 @@ OUTSTANDING, APART = 20.0, 0.005
 # Steps in which a slope is made exact, and how many to either side: by energy and by evidence.
 REFINE, STEPS = (2e-4, 4e-5), 8
 AGREE, FEW = (4e-4, 1e-4), 4
-# Cycles of a tilted pattern below which chance and fields look the same.
-CYCLES = 10
+# Cycles of a pattern that are needed, and those of a tilted one, below which chance and fields look
+# the same.
+UPRIGHT, CYCLES = 4, 10
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,20 +76,33 @@ class _Differences:
         return parts
 
 
-def candidate_periods(slope: float, lines: int) -> list[tuple[float, int]]:
+def candidate_periods(
+    slope: float, lines: int, *, divided: Collection[int] = ()
+) -> list[tuple[float, int]]:
     """Return period in lines and number of detectors of the patterns to look for.
 
     A pattern may have its period at right angles to the lines, or down the rows.
+
+    Args:
+        slope: of the lines, 0 for upright ones.
+        lines: number of lines.
+        divided: numbers of detectors that have been found. Their multiples need no more lines in a
+            tilted pattern than in an upright one.
+
     """
     stretched = np.hypot(1, slope)
     factors = (1.0,) if stretched < 1.002 else (1.0, stretched)
-    cycles = CYCLES if slope else 4
     return [
         (detectors * factor, detectors)
         for detectors in PERIODS
         for factor in factors
-        if lines >= cycles * detectors
+        if lines >= _needed_cycles(slope, detectors, divided) * detectors
     ]
+
+
+def _needed_cycles(slope: float, detectors: int, divided: Collection[int]) -> int:
+    is_multiple = any(detectors % some == 0 for some in divided)
+    return CYCLES if slope and not is_multiple else UPRIGHT
 
 
 def find_tilts(pixels: Pixels, valid: Mask, axis: Axis, model: SceneModel) -> list[Direction]:
