@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.diagnosis.components import find_signal, measure_neighbours
 from geoae.diagnosis.covariance import NoiseCovariance, estimate_covariance, estimate_level
 from geoae.diagnosis.gate import CORRELATED
 from geoae.diagnosis.noise import noise_model
@@ -48,6 +49,11 @@ class SceneStatistics:
     white noise."""
     noise: NoiseCovariance | None = None
     """What the sample shows of the noise's correlation; None where that is not looked for."""
+    neighbours: NDArray[np.float64] | None = None
+    """Covariance of neighbouring pixels in DN squared, ``(band, band)``, which tells components of
+    signal; None for few bands, whose components all count as signal."""
+    pixels: int = 0
+    """Number of valid pixels of the band of the sample that has most."""
 
     @classmethod
     def of(
@@ -86,7 +92,16 @@ class SceneStatistics:
         if sigma is not None:
             _refuse_louder_than_all(noise, np.sqrt(np.diag(covariance)))
         return cls(
-            mean, covariance, noise, slope, digest.hexdigest(), float(valid), correlation, found
+            mean=mean,
+            covariance=covariance,
+            sigma=noise,
+            slope=slope,
+            digest=digest.hexdigest(),
+            valid=float(valid),
+            correlation=correlation,
+            noise=found,
+            neighbours=measure_neighbours(samples),
+            pixels=int(count_valid(samples).max(initial=0)),
         )
 
     @classmethod
@@ -109,6 +124,7 @@ class SceneStatistics:
         if self.correlation is not None:
             correlation = np.repeat(correlation_of(*KERNELS["white"])[None], bands, axis=0)
             correlation[kept] = self.correlation
+        neighbours = None if self.neighbours is None else among @ self.neighbours @ among.T
         return replace(
             self,
             mean=mean,
@@ -117,12 +133,14 @@ class SceneStatistics:
             slope=slope,
             correlation=correlation,
             noise=None,
+            neighbours=neighbours,
         )
 
     def move_to(self, samples: Samples) -> Self:
         """Return the statistics with mean and covariance of the same sample after a filter."""
         mean, covariance = _moments(samples)
-        return replace(self, mean=mean, covariance=covariance)
+        neighbours = measure_neighbours(samples)
+        return replace(self, mean=mean, covariance=covariance, neighbours=neighbours)
 
     def scale(self, group: int) -> Scale:
         """Return the map to model units.
@@ -135,7 +153,12 @@ class SceneStatistics:
         """
         shapes = None if self.correlation is None else to_shape(self.correlation)
         scale = Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope, shapes)
-        return replace(scale, inverse=np.where(self.sigma[:, None] > 0, scale.inverse, 0.0))
+        signal = None
+        if self.neighbours is not None:
+            known = self.covariance, self.neighbours, self.correlation
+            signal = find_signal(scale, *known, self.pixels)
+        inverse = np.where(self.sigma[:, None] > 0, scale.inverse, 0.0)
+        return replace(scale, inverse=inverse, signal=signal)
 
 
 def _noise(

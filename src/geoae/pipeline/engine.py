@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.chain import NONE, Corrections
-from geoae.models.restorer import Restorer
+from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.tiles import STRIP, Tile, in_groups, read_ahead, read_tile, to_model
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.speckle import Speckle
@@ -19,7 +19,7 @@ from geoae.tiling.blend import Mosaic
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.source import Sink
 from geoae.tiling.window import Read
-from geoae.types import Nodata
+from geoae.types import Mask, Nodata
 
 __all__ = ["Work", "restore_slabs"]
 
@@ -122,18 +122,24 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
     level = np.empty_like(model) if scale.varies else None
     for place, tile in enumerate(given):
         to_model(tile, scale, model[place], None if level is None else level[place])
-    samples = model.reshape(-1, restorer.channels, *side)
-    constant = np.tile(
-        scale.sigma.astype(np.float32).reshape(-1, restorer.channels), (len(given), 1)
-    )
-    sigma = constant if level is None else level.reshape(samples.shape)
-    shape = _shapes(work, len(given))
+    chosen = _signal_components(work)
+    whole = chosen.all()
+    samples = (model if whole else model[:, chosen]).reshape(-1, restorer.channels, *side)
+    known = scale.sigma[chosen].astype(np.float32).reshape(-1, restorer.channels)
+    sigma = np.tile(known, (len(given), 1))
+    if level is not None:
+        sigma = (level if whole else level[:, chosen]).reshape(samples.shape)
+    shape = _shapes(work, chosen, len(given))
     size = restorer.batch(*side)
     for start in range(0, len(samples), size):
         part = slice(start, start + size)
         # the residual takes the place of its sample
         told = None if shape is None else shape[part]
         samples[part] = restorer(samples[part], sigma[part], told)
+    if not whole:
+        rest = scale.sigma[~chosen, None, None] if level is None else level[:, ~chosen]
+        model[:, ~chosen] = scale.remove_noise(model[:, ~chosen], rest)
+        model[:, chosen] = samples.reshape(len(given), -1, *side)
     residuals = iter(model)
     return (
         np.zeros((components, *side), np.float32) if tile.empty else next(residuals)
@@ -141,11 +147,27 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
     )
 
 
-def _shapes(work: Work, tiles: int) -> NDArray[np.float32] | None:
-    """Return the shape of the noise's spectrum for the samples of some tiles, ``(B, C, 9)``."""
+def _signal_components(work: Work) -> Mask:
+    """Which components the network gets, ``(component,)``: all of each group that holds signal."""
+    scale, channels = work.scale, work.restorer.channels
+    if scale.signal is None or isinstance(work.restorer, Identity):
+        return np.ones(len(scale.sigma), bool)
+    return np.repeat(scale.signal.reshape(-1, channels).any(axis=1), channels)
+
+
+def _shapes(work: Work, chosen: Mask, tiles: int) -> NDArray[np.float32] | None:
+    """Return the shape of the noise's spectrum for the samples of some tiles, ``(B, C, 9)``.
+
+    Args:
+        work: what is done to the scene.
+        chosen: which components the network gets, ``(component,)``.
+        tiles: number of tiles.
+
+    """
     if work.scale.shape is None:
         return None
-    one = work.scale.shape.astype(np.float32).reshape(work.groups, work.restorer.channels, -1)
+    told = work.scale.shape[chosen].astype(np.float32)
+    one = told.reshape(-1, work.restorer.channels, told.shape[1])
     return np.tile(one, (tiles, 1, 1))
 
 
