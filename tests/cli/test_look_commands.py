@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 from geoae.system.warnings import SILENCE
-from tests.support.rasters import read, write
+from tests.support.rasters import noise, read, write
 
 
 def files() -> list[str]:
@@ -180,3 +180,27 @@ def test_a_dry_run_of_several_scenes_makes_no_folder(geoae, scene):
         f"out/{name}_restored.tif: not written, since this is a dry run" for name in "st"
     ]
     assert files() == ["s.tif", "t.tif"]
+
+
+def test_each_step_that_is_asked_for_and_finds_nothing_is_a_line(geoae, scene):
+    code, out, _ = geoae("restore", "s.tif", "--steps", "stripes,lines", "--dry-run")
+    assert (code, out[:3]) == (
+        0,
+        ["lines: none found", "stripes: none found", "no pixel would change"],
+    )
+    code, out, _ = geoae("restore", "s.tif", "--steps", "stripes")
+    assert (code, out[0]) == (0, "stripes: none found")
+    assert "no pixel changed" in out[1]
+
+
+def test_noise_that_is_not_known_has_no_level_in_the_summary(geoae, tmp_path, scene):
+    pixels = np.full((1, 90, 130), 7, np.uint16)
+    write(scene, pixels)
+    code, out, _ = geoae("restore", "s.tif")
+    assert code == 0
+    assert "no pixel changed" in out[-1]
+    assert "->" not in out[-1]
+    write(scene, np.concatenate([pixels, (noise((1, 90, 130), 20) + 500).astype(np.uint16)]))
+    code, out, _ = geoae("restore", "s.tif", "--overwrite")
+    assert code == 0
+    assert " in band 2, model" in out[-1]

@@ -107,7 +107,7 @@ def _try_one(job: "Job") -> None:
     prepared = prepare(job)
     for warning in prepared.warnings:
         warn(warning)
-    for step in prepared.steps or ["no pixel would change"]:
+    for step in [*prepared.missed, *(prepared.steps or ["no pixel would change"])]:
         say(step)
     say(f"{prepared.target}: not written, since this is a dry run")
 

@@ -11,8 +11,15 @@ from geoae.corrections.lost_lines import LostLines
 from geoae.corrections.stripes import Stripes
 from geoae.diagnosis.finding import Finding
 
-__all__ = ["find_corrections"]
+__all__ = ["STEP_OF", "find_corrections"]
 
+# The step that removes each kind of finding.
+STEP_OF = {
+    "lost lines": "lines",
+    "dead pixels": "pixels",
+    "stripes": "stripes",
+    "bursts": "bursts",
+}
 # Line numbers that are named one by one.
 SHOWN = 8
 # Evidence in sampling errors from which confidence is nearly 1; half of it is confidence 1/2.

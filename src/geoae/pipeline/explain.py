@@ -19,6 +19,7 @@ __all__ = [
     "explain_ignored",
     "explain_unchanged",
     "explain_unknown",
+    "name_bands",
 ]
 
 # What happens to bands of unknown noise where sharpening is asked for.
@@ -100,7 +101,7 @@ def _levels(
 ) -> str:
     low, high = facts.sigma[which].min(), facts.sigma[which].max()
     level = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
-    return f"{level} {unit} in {_name([bands[index] for index in which])}"
+    return f"{level} {unit} in {name_bands([bands[index] for index in which])}"
 
 
 def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> str:
@@ -155,8 +156,8 @@ def explain_unchanged(
         (texture, "noise cannot be told from texture", "--sigma, or --psd, or a repeat pass is"),
     )
     return [
-        f"{source}: {why} in {_name([bands[index] for index in indices])}; {fate} unless {what}"
-        " given"
+        f"{source}: {why} in {name_bands([bands[index] for index in indices])}; {fate}"
+        f" unless {what} given"
         for indices, why, what in reasons
         if indices.size
     ]
@@ -164,7 +165,7 @@ def explain_unchanged(
 
 def explain_empty(source: str, bands: Sequence[int]) -> list[str]:
     """Say of ``source`` which ``bands`` have no valid pixel: one line, or none where none has."""
-    return [f"{source}: no valid pixel in {_name(bands)}; copied unchanged"] if bands else []
+    return [f"{source}: no valid pixel in {name_bands(bands)}; copied unchanged"] if bands else []
 
 
 def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = False) -> list[str]:
@@ -189,8 +190,8 @@ def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = Fal
     return lines
 
 
-def _name(bands: Sequence[int]) -> str:
-    """Bands in words, runs of numbers by the first and the last."""
+def name_bands(bands: Sequence[int]) -> str:
+    """Put numbers of bands into words: runs by the first and the last, as in "bands 1-3, 7"."""
     runs: list[list[int]] = []
     for band in bands:
         if runs and band == runs[-1][-1] + 1:

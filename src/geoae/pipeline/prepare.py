@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geoae.corrections.chain import NONE, STEPS, Corrections
+from geoae.corrections.findings import STEP_OF, find_corrections
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
@@ -100,6 +101,22 @@ class Prepared:
         if self.sharpened is not None:
             done += describe_sharpened(bands, self.sharpened, restorer)
         return done
+
+    @property
+    def missed(self) -> list[str]:
+        """Steps that the user asks for and that have nothing to do: one line each."""
+        asked = self.options.steps or ()
+        done = {
+            STEP_OF[one.kind] for one in find_corrections(self.work.corrections, self.scene.bands)
+        }
+        if isinstance(self.work.restorer, Identity) or self.facts.sigma.any():
+            done.add("noise")
+        looked = choose_steps(self.options)
+        return [
+            f"{step}: none found" if step in looked else f"{step}: not looked for in speckle"
+            for step in STEPS
+            if step in asked and step not in done
+        ]
 
     @property
     def unit(self) -> str:
