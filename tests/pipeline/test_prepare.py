@@ -198,3 +198,13 @@ def test_a_model_that_takes_no_spectrum_says_so(scene, tmp_path):
     found = prepare(job)
     assert found.warnings == ["small: takes no spectrum of the noise; psd is ignored"]
     assert found.fingerprint == prepare(job.model_copy(update={"psd": None})).fingerprint
+
+
+def test_a_spectrum_that_the_scene_contradicts_is_a_warning(tmp_path):
+    pixels = (texture(1, 400, 400) + noise((1, 400, 400), 25)).astype(np.uint16)
+    path = str(write(tmp_path / "in.tif", pixels))
+    found = prepare(Job(source=path, psd="bilinear"))
+    assert len(found.warnings) == 1
+    assert "band 1 does not look like the spectrum given with psd" in found.warnings[0]
+    assert found.facts.correlation is not None
+    assert not prepare(Job(source=path)).warnings

@@ -117,6 +117,7 @@ def measure_lazily(
             raise InputError(unknown)
         fate = "unchanged" if sharpen is None else SHARPENED
         lines += explain_unchanged(whole.source, numbers, drawn.samples, facts, fate)
+    lines += given.contradict(whole.source, numbers, drawn.samples, facts, whole.kind)
     if sharpen is not None and drawn.kept:
         sharpening = plan_sharpening(sharpen, drawn.samples, whole.source)
         corrections = corrections.sharpen(sharpening)

@@ -15,6 +15,7 @@ __all__ = [
     "SHARPENED",
     "describe_noise",
     "describe_sharpened",
+    "explain_contradicted",
     "explain_empty",
     "explain_ignored",
     "explain_unchanged",
@@ -166,6 +167,16 @@ def explain_unchanged(
 def explain_empty(source: str, bands: Sequence[int]) -> list[str]:
     """Say of ``source`` which ``bands`` have no valid pixel: one line, or none where none has."""
     return [f"{source}: no valid pixel in {name_bands(bands)}; copied unchanged"] if bands else []
+
+
+def explain_contradicted(source: str, bands: Sequence[int]) -> list[str]:
+    """Say which ``bands`` of ``source`` contradict the given spectrum: one line, or none."""
+    if not bands:
+        return []
+    return [
+        f"{source}: the noise of {name_bands(bands)} does not look like the spectrum given with"
+        " psd, which may change most pixels; geoae diagnose shows what the noise is like"
+    ]
 
 
 def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = False) -> list[str]:
