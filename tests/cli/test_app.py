@@ -7,6 +7,7 @@ import rasterio
 from click.testing import CliRunner
 
 from geoae.cli.app import cli
+from geoae.simulation import DEGRADATIONS
 from geoae.verification import run as verification_run
 from tests.support.commands import run_python
 from tests.support.networks import save_small_network
@@ -478,3 +479,10 @@ def test_nothing_but_geoae_speaks(tmp_path, scene, infrared):
     assert [line for line in done.stderr.splitlines() if "geoae/" not in line] == [
         f"geoae: warning: {infrared}"
     ]
+
+
+def test_help_of_degrade_lists_every_kind_of_damage():
+    shown = CliRunner().invoke(cli, ["degrade", "--help"], terminal_width=100).output
+    listed = shown.partition("Kinds in CONFIG.toml:")[2].splitlines()
+    kinds = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
+    assert kinds == list(DEGRADATIONS)

@@ -204,3 +204,20 @@ def test_noise_that_is_not_known_has_no_level_in_the_summary(geoae, tmp_path, sc
     code, out, _ = geoae("restore", "s.tif", "--overwrite")
     assert code == 0
     assert " in band 2, model" in out[-1]
+
+
+def test_bands_with_the_same_finding_are_one_row(geoae, tmp_path, scene):
+    write(scene, (noise((3, 200, 200), 20) + 500).astype(np.uint16) // 16 * 16)
+    code, out, _ = geoae("diagnose", "s.tif")
+    rows = [line.split("│")[1:4] for line in out if line.startswith("│ quantisation")]
+    assert code == 0
+    assert [[cell.strip() for cell in row] for row in rows] == [["quantisation", "1-3", "16 DN"]]
+    found = json.loads("\n".join(geoae("diagnose", "s.tif", "--json")[1]))["findings"]
+    assert [one["band"] for one in found if one["kind"] == "quantisation"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("command", ["diagnose", "inspect", "preview"])
+def test_a_folder_is_answered_without_options_of_other_commands(geoae, scene, command):
+    code, _, err = geoae(command, ".")
+    assert (code, len(err)) == (1, 1)
+    assert err[0].endswith("it is a folder; give a raster in it: s.tif")

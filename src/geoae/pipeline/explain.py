@@ -1,10 +1,12 @@
 """Lines for the user on what is done to a scene, what is not, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.corrections.chain import STEPS
+from geoae.corrections.correction import name_range
 from geoae.diagnosis.gate import CORRELATED, TEXTURE
 from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.models.restorer import Identity, Restorer
@@ -18,6 +20,7 @@ __all__ = [
     "explain_contradicted",
     "explain_empty",
     "explain_ignored",
+    "explain_missed",
     "explain_unchanged",
     "explain_unknown",
     "name_bands",
@@ -65,7 +68,7 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN
     if untold.size:
         lines.append(
             f"noise: {_levels(bands, facts, untold, unit)}: more than this white part cannot be"
-            " told from texture, and stays; if more is noise, give --psd or use a repeat pass"
+            " told from texture, and stays; if more is noise, give its spectrum (psd)"
         )
     return lines
 
@@ -100,8 +103,7 @@ def _levels(
     which: Sequence[int] | NDArray[np.intp],
     unit: str,
 ) -> str:
-    low, high = facts.sigma[which].min(), facts.sigma[which].max()
-    level = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+    level = name_range(facts.sigma[which])
     return f"{level} {unit} in {name_bands([bands[index] for index in which])}"
 
 
@@ -122,7 +124,7 @@ def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> st
     if facts.valid == 1 or untold.size < len(facts.sigma):
         return ""
     return (
-        f"{source}: too few valid pixels lie side by side to estimate the noise; give --sigma, the"
+        f"{source}: too few valid pixels lie side by side to estimate the noise; give sigma, the"
         " noise in DN"
     )
 
@@ -152,9 +154,9 @@ def explain_unchanged(
     seen = [] if facts.noise is None else facts.noise.evidence
     texture = np.array([index for index in calm if seen and seen[index].kernel], np.intp)
     reasons = (
-        (untold, "too few valid pixels lie side by side to estimate the noise", "--sigma is"),
-        (np.setdiff1d(calm, texture), "no noise can be seen", "--sigma is"),
-        (texture, "noise cannot be told from texture", "--sigma, or --psd, or a repeat pass is"),
+        (untold, "too few valid pixels lie side by side to estimate the noise", "sigma is"),
+        (np.setdiff1d(calm, texture), "no noise can be seen", "sigma is"),
+        (texture, "noise cannot be told from texture", "sigma, or its spectrum (psd), is"),
     )
     return [
         f"{source}: {why} in {name_bands([bands[index] for index in indices])}; {fate}"
@@ -176,6 +178,22 @@ def explain_contradicted(source: str, bands: Sequence[int]) -> list[str]:
     return [
         f"{source}: the noise of {name_bands(bands)} does not look like the spectrum given with"
         " psd, which may change most pixels; geoae diagnose shows what the noise is like"
+    ]
+
+
+def explain_missed(asked: Sequence[str], looked: Sequence[str], found: Set[str]) -> list[str]:
+    """Say which steps that the user asks for have nothing to do: one line each.
+
+    Args:
+        asked: steps that the user names.
+        looked: steps that are looked for.
+        found: steps that have something to do.
+
+    """
+    return [
+        f"{step}: none found" if step in looked else f"{step}: not looked for in speckle"
+        for step in STEPS
+        if step in asked and step not in found
     ]
 
 

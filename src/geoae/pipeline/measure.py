@@ -9,7 +9,7 @@ import numpy as np
 
 from geoae.corrections.chain import NONE, Corrections, plan_corrections
 from geoae.corrections.correction import cut_strips
-from geoae.corrections.sharpening import Sharpen, plan_sharpening
+from geoae.corrections.sharpening import AskedTransfer, plan_sharpening
 from geoae.diagnosis.sampling import draw_sample, read_masked
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.diagnosis.told import find_contradicted
@@ -114,7 +114,7 @@ def measure(
     given: GivenNoise,
     steps: Collection[str] = (),
     kind: SpeckleKind | None = None,
-    sharpen: Sharpen | None = None,
+    sharpen: AskedTransfer | None = None,
     *,
     is_noise_needed: bool,
 ) -> Measured:
@@ -172,13 +172,14 @@ def measure(
 
 
 def _sharpen(
-    found: Measured, sharpen: Sharpen, samples: Samples, *, is_level_given: bool
+    found: Measured, sharpen: AskedTransfer, samples: Samples, *, is_level_given: bool
 ) -> Measured:
     """Plan sharpening after the other corrections, and measure the scene after it."""
     sharpening = plan_sharpening(sharpen, samples, found.scene.source)
     dtype = np.dtype(found.scene.dtype)
     return replace(
         found,
+        unchanged=(*found.unchanged, *sharpening.doubt(samples, found.scene.source)),
         corrections=found.corrections.sharpen(sharpening),
         sharpened=sharpening.tell(found.facts, samples, dtype, given=is_level_given),
     )
