@@ -7,6 +7,7 @@ import rasterio
 from click.testing import CliRunner
 
 from geoae.cli.app import cli
+from geoae.simulation import DEGRADATIONS
 from geoae.verification import run as verification_run
 from tests.support.commands import run_python
 from tests.support.networks import save_small_network
@@ -91,7 +92,7 @@ def test_summary_and_default_name(restore, scene):
     code, out, err = restore()
     assert (code, err) == (0, [])
     assert out[-1].startswith("s_restored.tif: 90 rows x 130 columns x 3 bands, 1 tile, ")
-    assert out[-1].endswith("DN, model identity")
+    assert out[-1].endswith("no pixel changed, model identity")
     assert (read("s_restored.tif") == read(scene)).all()
 
 
@@ -144,10 +145,11 @@ def test_options_reach_the_run(restore):
         "band 1 copied untouched: not among --bands",
         "band 3 copied untouched: not among --bands",
     ]
-    assert "noise 12.5 -> " in out[2]
+    assert "no pixel changed" in out[2]
     with rasterio.open("s_restored.tif") as dataset:
         assert dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG"
         assert dataset.tags(ns="GEOAE")["RECIPE"] == "landsat-30m"
+        assert float(dataset.tags(ns="GEOAE")["SIGMA"]) == 12.5
 
 
 def test_sharpening_is_told_in_lines_and_report(restore, scene):
@@ -477,3 +479,10 @@ def test_nothing_but_geoae_speaks(tmp_path, scene, infrared):
     assert [line for line in done.stderr.splitlines() if "geoae/" not in line] == [
         f"geoae: warning: {infrared}"
     ]
+
+
+def test_help_of_degrade_lists_every_kind_of_damage():
+    shown = CliRunner().invoke(cli, ["degrade", "--help"], terminal_width=100).output
+    listed = shown.partition("Kinds in CONFIG.toml:")[2].splitlines()
+    kinds = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
+    assert kinds == list(DEGRADATIONS)

@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 from geoae.system.warnings import SILENCE
-from tests.support.rasters import read, write
+from tests.support.rasters import noise, read, write
 
 
 def files() -> list[str]:
@@ -180,3 +180,44 @@ def test_a_dry_run_of_several_scenes_makes_no_folder(geoae, scene):
         f"out/{name}_restored.tif: not written, since this is a dry run" for name in "st"
     ]
     assert files() == ["s.tif", "t.tif"]
+
+
+def test_each_step_that_is_asked_for_and_finds_nothing_is_a_line(geoae, scene):
+    code, out, _ = geoae("restore", "s.tif", "--steps", "stripes,lines", "--dry-run")
+    assert (code, out[:3]) == (
+        0,
+        ["lines: none found", "stripes: none found", "no pixel would change"],
+    )
+    code, out, _ = geoae("restore", "s.tif", "--steps", "stripes")
+    assert (code, out[0]) == (0, "stripes: none found")
+    assert "no pixel changed" in out[1]
+
+
+def test_noise_that_is_not_known_has_no_level_in_the_summary(geoae, tmp_path, scene):
+    pixels = np.full((1, 90, 130), 7, np.uint16)
+    write(scene, pixels)
+    code, out, _ = geoae("restore", "s.tif")
+    assert code == 0
+    assert "no pixel changed" in out[-1]
+    assert "->" not in out[-1]
+    write(scene, np.concatenate([pixels, (noise((1, 90, 130), 20) + 500).astype(np.uint16)]))
+    code, out, _ = geoae("restore", "s.tif", "--overwrite")
+    assert code == 0
+    assert " in band 2, model" in out[-1]
+
+
+def test_bands_with_the_same_finding_are_one_row(geoae, tmp_path, scene):
+    write(scene, (noise((3, 200, 200), 20) + 500).astype(np.uint16) // 16 * 16)
+    code, out, _ = geoae("diagnose", "s.tif")
+    rows = [line.split("│")[1:4] for line in out if line.startswith("│ quantisation")]
+    assert code == 0
+    assert [[cell.strip() for cell in row] for row in rows] == [["quantisation", "1-3", "16 DN"]]
+    found = json.loads("\n".join(geoae("diagnose", "s.tif", "--json")[1]))["findings"]
+    assert [one["band"] for one in found if one["kind"] == "quantisation"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("command", ["diagnose", "inspect", "preview"])
+def test_a_folder_is_answered_without_options_of_other_commands(geoae, scene, command):
+    code, _, err = geoae(command, ".")
+    assert (code, len(err)) == (1, 1)
+    assert err[0].endswith("it is a folder; give a raster in it: s.tif")

@@ -7,6 +7,7 @@ from scipy import ndimage
 from geoae.corrections.chain import Corrections
 from geoae.corrections.correction import ROUNDING
 from geoae.corrections.sharpening import Sharpening, plan_sharpening
+from geoae.diagnosis.findings.blur import measure_all_edges
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.radiometry.sharpness import RADIUS, design_kernel
@@ -168,16 +169,35 @@ def test_what_is_given_is_taken():
 
 
 def test_a_scene_softer_than_a_sensor_makes_it_is_refused_in_one_line():
-    with pytest.raises(InputError, match=r"s\.tif: its sharpest edges are so soft.*--sharpen 0\.1"):
+    with pytest.raises(InputError, match=r"s\.tif: its sharpest edges are so soft.*sharpen = 0\.1"):
         plan_sharpening("auto", fields(0.01), "s.tif")
 
 
 def test_a_blur_that_cannot_be_measured_is_refused_in_one_line():
     flat = [(noise((1, 100, 100), 20.0), np.ones((1, 100, 100), bool))]
-    with pytest.raises(InputError, match=r"s\.tif: has too few clean edges.*--sharpen 0\.2"):
+    with pytest.raises(InputError, match=r"s\.tif: has too few clean edges.*sharpen = 0\.2"):
         plan_sharpening("auto", flat, "s.tif")
 
 
 def test_a_scene_without_blur_is_refused_in_one_line():
     with pytest.raises(InputError, match=r"s\.tif: its sharpest edges show no blur.*leave"):
         plan_sharpening("auto", fields(0.99), "s.tif")
+
+
+@pytest.mark.parametrize(("given", "warned"), [(0.05, True), (0.5, True), ("auto", False)])
+def test_a_transfer_that_edges_contradict_is_a_line(given, warned):
+    samples = fields(0.2)
+    lines = plan_sharpening(given, samples, "s.tif").doubt(samples, "s.tif")
+    assert len(lines) == warned
+    if warned:
+        assert lines[0].startswith("s.tif: its sharpest edges show a modulation transfer of 0.")
+        assert f", not {given} " in lines[0]
+
+
+def test_a_transfer_that_is_measured_is_not_doubted():
+    samples = fields(0.2)
+    mtf = plan_sharpening("auto", samples, "s.tif").mtf
+    low, high = measure_all_edges(samples)[0].mtf_range
+    assert low <= mtf + 0.005
+    assert mtf - 0.005 <= high
+    assert Sharpening((low + high) / 2).doubt(samples, "s.tif") == []

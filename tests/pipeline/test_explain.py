@@ -10,6 +10,7 @@ from geoae.pipeline.explain import (
     describe_sharpened,
     explain_empty,
     explain_ignored,
+    explain_missed,
     explain_unchanged,
 )
 from tests.support.rasters import noise, texture
@@ -42,7 +43,7 @@ def test_flat_bands_show_no_noise_and_texture_is_named():
     pixels = np.full((2, 120, 120), 7.0)
     samples, found = facts(pixels)
     (line,) = explain_unchanged("in.tif", [1, 2], samples, found)
-    assert line == "in.tif: no noise can be seen in bands 1-2; unchanged unless --sigma is given"
+    assert line == "in.tif: no noise can be seen in bands 1-2; unchanged unless sigma is given"
     samples, found = facts(texture(1, 300, 300))
     (line,) = explain_unchanged("in.tif", [3], samples, found)
     assert "noise cannot be told from texture in band 3" in line
@@ -76,3 +77,13 @@ def test_a_model_without_spectrum_is_named_where_it_matters():
     assert explain_ignored(network(takes_spectrum=False), None) == []
     assert explain_ignored(network(takes_spectrum=True), None, sharpens=True) == []
     assert explain_ignored(Identity(), None, sharpens=True) == []
+
+
+def test_steps_without_anything_to_do_are_named_in_their_order():
+    asked = ["bursts", "noise", "stripes", "lines"]
+    assert explain_missed(asked, ["lines", "stripes", "noise"], {"stripes"}) == [
+        "lines: none found",
+        "bursts: not looked for in speckle",
+        "noise: none found",
+    ]
+    assert explain_missed([], ["lines"], set()) == []

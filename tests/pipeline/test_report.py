@@ -32,6 +32,7 @@ FACTS = {
 LATER = {
     "steps": ["stripes along rows"],
     "unit": "DN",
+    "changes": True,
     "mtf": 0.2,
     "bias": [0.01, -0.02],
     "warnings": ["s.tif: is dark"],

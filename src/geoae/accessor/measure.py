@@ -10,7 +10,7 @@ import dask.array
 from geoae.accessor.bands import select_measurements, warn
 from geoae.corrections.chain import NONE, Corrections, plan_corrections, reads_scene
 from geoae.corrections.correction import cut_strips
-from geoae.corrections.sharpening import Sharpen, plan_sharpening
+from geoae.corrections.sharpening import AskedTransfer, plan_sharpening
 from geoae.diagnosis.sampling import Drawn, draw_sample, has_enough_valid, sample
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
@@ -77,7 +77,7 @@ def measure_lazily(
     steps: Sequence[str],
     names: Sequence[str] | None,
     is_noise_needed: bool,
-    sharpen: Sharpen | None,
+    sharpen: AskedTransfer | None,
     remote: Remote,
 ) -> RemoteWork:
     """Measure a scene; Python warnings name the bands that will stay as they are.
@@ -117,8 +117,10 @@ def measure_lazily(
             raise InputError(unknown)
         fate = "unchanged" if sharpen is None else SHARPENED
         lines += explain_unchanged(whole.source, numbers, drawn.samples, facts, fate)
+    lines += given.contradict(whole.source, numbers, drawn.samples, facts, whole.kind)
     if sharpen is not None and drawn.kept:
         sharpening = plan_sharpening(sharpen, drawn.samples, whole.source)
+        lines += sharpening.doubt(drawn.samples, whole.source)
         corrections = corrections.sharpen(sharpening)
         is_given, dtype = given.sigma is not None, whole.bands.dtype
         facts = sharpening.tell(facts, drawn.samples, dtype, given=is_given)

@@ -1,5 +1,6 @@
 """The subcommands of ``geoae``: they turn words into calls, and hold no logic."""
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,7 @@ def _try_one(job: "Job") -> None:
     prepared = prepare(job)
     for warning in prepared.warnings:
         warn(warning)
-    for step in prepared.steps or ["no pixel would change"]:
+    for step in [*prepared.missed, *(prepared.steps or ["no pixel would change"])]:
         say(step)
     say(f"{prepared.target}: not written, since this is a dry run")
 
@@ -200,7 +201,20 @@ def verify(
         say(f"{write_card(model, found)}: has the figures now")
 
 
-@cli.command()
+class _Degrade(click.Command):
+    """The command that lists the kinds of damage in its help."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from geoae.simulation import DEGRADATIONS  # not loaded where no help is asked for
+
+        words = {
+            kind: re.split(r"[:.]", str(made.__doc__))[0] for kind, made in DEGRADATIONS.items()
+        }
+        with formatter.section("Kinds in CONFIG.toml"):
+            formatter.write_dl([(kind, " ".join(text.split())) for kind, text in words.items()])
+
+
+@cli.command(cls=_Degrade)
 @click.argument("source", metavar="SCENE")
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
 @click.option(

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from geoae.cli.words import count, duration, otherwise, size
+from geoae.pipeline.explain import name_bands
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import Progress as Done
 
@@ -128,10 +129,25 @@ def summary(report: RestoreReport) -> None:
     )
     if report.slabs_resumed:
         tiles += f", {count(report.slabs_resumed, 'slab')} from an earlier run"
-    say(
-        f"{report.target}:"
-        f" {size(report.height, report.width, len(report.bands) + len(report.copied))}, {tiles},"
-        f" {report.seconds:.1f} s, {report.megapixels_per_second:.2f} Mpx/s, noise"
-        f" {_numbers(report.sigma_before)} -> {_numbers(report.sigma_after)} {report.unit}, model"
-        f" {report.model}"
-    )
+    facts = [
+        size(report.height, report.width, len(report.bands) + len(report.copied)),
+        tiles,
+        f"{report.seconds:.1f} s",
+        f"{report.megapixels_per_second:.2f} Mpx/s",
+        _outcome(report),
+        f"model {report.model}",
+    ]
+    say(f"{report.target}: {', '.join(fact for fact in facts if fact)}")
+
+
+def _outcome(report: RestoreReport) -> str:
+    """Say what became of the noise of the bands of which it is known; empty where none is."""
+    if not report.changes:
+        return "no pixel changed"
+    pairs = zip(report.bands, report.sigma_before, report.sigma_after, strict=True)
+    known = [pair for pair in pairs if pair[1] > 0 and pair[2] > 0]
+    if not known:
+        return ""
+    bands, before, after = zip(*known, strict=True)
+    where = "" if len(known) == len(report.bands) else f" in {name_bands(bands)}"
+    return f"noise {_numbers(before)} -> {_numbers(after)} {report.unit}{where}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.corrections.correction import Clean, Strips
+from geoae.corrections.correction import Clean, Strips, name_range
 from geoae.corrections.filling import REACH, fill_lines, sum_along
 from geoae.corrections.lines import Axis, orient
 from geoae.corrections.lost_lines import find_predictors
@@ -114,7 +114,7 @@ class Bursts:
         sources = "other bands and neighbours" if any(self.others) else "neighbours"
         return (
             f"bursts of noise in {noisy.sum()} {self.axis}s of {noisy.any(axis=1).sum()} bands,"
-            f" {self.sigma[noisy].min():.3g} to {self.sigma[noisy].max():.3g} DN more than around:"
+            f" {name_range(self.sigma[noisy])} DN more than around:"
             f" weighted with what {sources} predict"
         )
 

@@ -8,9 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.tiling.window import Read, Window
-from geoae.types import Mask, Pixels
+from geoae.types import Floats, Mask, Pixels
 
-__all__ = ["ROUNDING", "Clean", "Correction", "Strip", "Strips", "as_float", "cut_strips"]
+__all__ = [
+    "ROUNDING",
+    "Clean",
+    "Correction",
+    "Strip",
+    "Strips",
+    "as_float",
+    "cut_strips",
+    "name_range",
+]
 
 # Standard deviation of the error of rounding to integers, in DN.
 ROUNDING = 12**-0.5
@@ -104,3 +113,9 @@ def cut_strips(read: Read, bands: int, height: int, width: int) -> Iterator[Stri
         window = Window(start - shared, 0, min(rows, height - start) + shared, width)
         pixels, mask = read(window)
         yield Strip(window.row, pixels, mask, shared)
+
+
+def name_range(values: Floats, digits: int = 3) -> str:
+    """Put the range of some numbers into words: "2 to 3", or "2" where the ends look the same."""
+    low, high = (f"{end:.{digits}g}" for end in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from geoae.corrections.bursts import Bursts
 from geoae.corrections.chain import Corrections
+from geoae.corrections.correction import name_range
 from geoae.corrections.lost_lines import LostLines
 from geoae.corrections.stripes import Stripes
 from geoae.diagnosis.finding import Finding
 
-__all__ = ["find_corrections"]
+__all__ = ["find_corrections", "find_steps"]
 
 # Line numbers that are named one by one.
 SHOWN = 8
@@ -36,6 +37,24 @@ def find_corrections(corrections: Corrections, bands: Sequence[int]) -> list[Fin
         if isinstance(step, Bursts):
             found += _noisy(step, bands)
     return found
+
+
+def find_steps(corrections: Corrections) -> set[str]:
+    """Return the names of the steps that have something to correct."""
+    found: set[str] = set()
+    for step in corrections.steps:
+        if isinstance(step, LostLines):
+            lost = {"lines": (*step.rows, *step.cols), "pixels": step.dead}
+            found.update(name for name, what in lost.items() if any(map(_is_some, what)))
+        if isinstance(step, Stripes):
+            found.add("stripes")
+        if isinstance(step, Bursts):
+            found.add("bursts")
+    return found
+
+
+def _is_some(lost: object) -> bool:
+    return bool(len(lost)) if isinstance(lost, np.ndarray) else lost is not None
 
 
 def _lost(step: LostLines, bands: Sequence[int]) -> Iterator[Finding]:
@@ -85,8 +104,8 @@ def _striped(step: Stripes, bands: Sequence[int]) -> Iterator[Finding]:
             strength=float(offsets.std()),
             unit="DN",
             place=f"{course}, {period}{detectors}{pays}",
-            evidence=f"{step.score.whole:.0f} sampling errors in all lines, {step.score.least:.1f}"
-            " in the lesser half",
+            evidence=f"{step.score.whole:.0f} times what chance gives in all lines,"
+            f" {step.score.least:.1f} times in the lesser half",
             confidence=_sure(step.score.whole),
             action="offsets and gains are subtracted by the step stripes",
         )
@@ -102,8 +121,7 @@ def _noisy(burst: Bursts, bands: Sequence[int]) -> Iterator[Finding]:
                 strength=float(sigma.max()),
                 unit="DN",
                 place=f"{burst.axis}s {_some(lines)}",
-                evidence=f"{sigma[lines].min():.3g} to {sigma.max():.3g} DN more noise than in the"
-                " lines around",
+                evidence=f"{name_range(sigma[lines])} DN more noise than in the lines around",
                 confidence=0.9,
                 action="weighted by the step bursts with what other bands and neighbours predict",
             )

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy import ndimage
 
-from geoae.corrections.correction import ROUNDING, as_float
-from geoae.diagnosis.findings.blur import measure_mtf
+from geoae.corrections.correction import ROUNDING, as_float, name_range
+from geoae.diagnosis.findings.blur import measure_all_edges
 from geoae.diagnosis.noise import noise_model
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
@@ -23,10 +23,10 @@ from geoae.radiometry.sharpness import (
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels, Samples
 
-__all__ = ["Sharpen", "Sharpening", "plan_sharpening"]
+__all__ = ["AskedTransfer", "Sharpening", "plan_sharpening"]
 
 # What the user asks for: the modulation transfer at Nyquist, or to measure it.
-Sharpen = float | Literal["auto"]
+AskedTransfer = float | Literal["auto"]
 
 # Of each two opposite places in the kernel, one: rows and columns from its middle.
 HALF_PLANE = [
@@ -78,6 +78,28 @@ class Sharpening:
             sharp[band][~valid] = values[~valid]
         return sharp
 
+    def doubt(self, samples: Samples, source: str) -> list[str]:
+        """Say where the edges of a scene show another blur than is given: one line, or none.
+
+        Args:
+            samples: pairs of pixels in DN and mask ``(band, row, col)`` before.
+            source: name of the scene.
+
+        """
+        edges = [] if self.measured else measure_all_edges(samples)
+        if not edges:
+            return []
+        low = min(band.mtf_range[0] for band in edges)
+        high = max(band.mtf_range[1] for band in edges)
+        if low <= self.mtf <= high:
+            return []
+        return [
+            f"{source}: its sharpest edges show a modulation transfer of"
+            f" {name_range(np.array([low, high]), 2)} at the Nyquist frequency, not {self.mtf:.2g}"
+            " as given with sharpen; a value that is too low leaves rings, and ground without sharp"
+            " edges looks softer than the sensor"
+        ]
+
     def tell(
         self, facts: SceneStatistics, samples: Samples, dtype: np.dtype[Any], *, given: bool
     ) -> SceneStatistics:
@@ -115,7 +137,7 @@ class Sharpening:
         )
 
 
-def plan_sharpening(asked: Sharpen, samples: Samples, source: str) -> Sharpening:
+def plan_sharpening(asked: AskedTransfer, samples: Samples, source: str) -> Sharpening:
     """Decide how a scene is sharpened.
 
     Args:
@@ -130,23 +152,23 @@ def plan_sharpening(asked: Sharpen, samples: Samples, source: str) -> Sharpening
     """
     if asked != "auto":
         return Sharpening(asked)
-    found = measure_mtf(samples)
+    found = [edges.mtf for edges in measure_all_edges(samples)]
     if not found:
         raise InputError(
             f"{source}: has too few clean edges to measure its blur; give the modulation transfer"
-            " at the Nyquist frequency, as in --sharpen 0.2, or leave --sharpen out"
+            " at the Nyquist frequency, as in sharpen = 0.2, or leave sharpen out"
         )
     mtf = float(np.median(found))
     if mtf > HIGHEST_MTF:
         raise InputError(
             f"{source}: its sharpest edges show no blur (modulation transfer of {mtf:.2g} at the"
-            " Nyquist frequency); leave --sharpen out"
+            " Nyquist frequency); leave sharpen out"
         )
     if mtf < LOWEST_MTF:
         raise InputError(
             f"{source}: its sharpest edges are so soft (modulation transfer of {mtf:.2g} at the"
             " Nyquist frequency) that they may not be the sensor's; give the modulation transfer,"
-            " as in --sharpen 0.1, or leave --sharpen out"
+            " as in sharpen = 0.1, or leave sharpen out"
         )
     return Sharpening(round(mtf, 2), measured=True)
 

@@ -1,10 +1,12 @@
 """Lines for the user on what is done to a scene, what is not, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.corrections.chain import STEPS
+from geoae.corrections.correction import name_range
 from geoae.diagnosis.gate import CORRELATED, TEXTURE
 from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.models.restorer import Identity, Restorer
@@ -15,10 +17,13 @@ __all__ = [
     "SHARPENED",
     "describe_noise",
     "describe_sharpened",
+    "explain_contradicted",
     "explain_empty",
     "explain_ignored",
+    "explain_missed",
     "explain_unchanged",
     "explain_unknown",
+    "name_bands",
 ]
 
 # What happens to bands of unknown noise where sharpening is asked for.
@@ -63,7 +68,7 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN
     if untold.size:
         lines.append(
             f"noise: {_levels(bands, facts, untold, unit)}: more than this white part cannot be"
-            " told from texture, and stays; if more is noise, give --psd or use a repeat pass"
+            " told from texture, and stays; if more is noise, give its spectrum (psd)"
         )
     return lines
 
@@ -98,9 +103,8 @@ def _levels(
     which: Sequence[int] | NDArray[np.intp],
     unit: str,
 ) -> str:
-    low, high = facts.sigma[which].min(), facts.sigma[which].max()
-    level = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
-    return f"{level} {unit} in {_name([bands[index] for index in which])}"
+    level = name_range(facts.sigma[which])
+    return f"{level} {unit} in {name_bands([bands[index] for index in which])}"
 
 
 def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> str:
@@ -120,7 +124,7 @@ def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> st
     if facts.valid == 1 or untold.size < len(facts.sigma):
         return ""
     return (
-        f"{source}: too few valid pixels lie side by side to estimate the noise; give --sigma, the"
+        f"{source}: too few valid pixels lie side by side to estimate the noise; give sigma, the"
         " noise in DN"
     )
 
@@ -150,13 +154,13 @@ def explain_unchanged(
     seen = [] if facts.noise is None else facts.noise.evidence
     texture = np.array([index for index in calm if seen and seen[index].kernel], np.intp)
     reasons = (
-        (untold, "too few valid pixels lie side by side to estimate the noise", "--sigma is"),
-        (np.setdiff1d(calm, texture), "no noise can be seen", "--sigma is"),
-        (texture, "noise cannot be told from texture", "--sigma, or --psd, or a repeat pass is"),
+        (untold, "too few valid pixels lie side by side to estimate the noise", "sigma is"),
+        (np.setdiff1d(calm, texture), "no noise can be seen", "sigma is"),
+        (texture, "noise cannot be told from texture", "sigma, or its spectrum (psd), is"),
     )
     return [
-        f"{source}: {why} in {_name([bands[index] for index in indices])}; {fate} unless {what}"
-        " given"
+        f"{source}: {why} in {name_bands([bands[index] for index in indices])}; {fate}"
+        f" unless {what} given"
         for indices, why, what in reasons
         if indices.size
     ]
@@ -164,7 +168,33 @@ def explain_unchanged(
 
 def explain_empty(source: str, bands: Sequence[int]) -> list[str]:
     """Say of ``source`` which ``bands`` have no valid pixel: one line, or none where none has."""
-    return [f"{source}: no valid pixel in {_name(bands)}; copied unchanged"] if bands else []
+    return [f"{source}: no valid pixel in {name_bands(bands)}; copied unchanged"] if bands else []
+
+
+def explain_contradicted(source: str, bands: Sequence[int]) -> list[str]:
+    """Say which ``bands`` of ``source`` contradict the given spectrum: one line, or none."""
+    if not bands:
+        return []
+    return [
+        f"{source}: the noise of {name_bands(bands)} does not look like the spectrum given with"
+        " psd, which may change most pixels; geoae diagnose shows what the noise is like"
+    ]
+
+
+def explain_missed(asked: Sequence[str], looked: Sequence[str], found: Set[str]) -> list[str]:
+    """Say which steps that the user asks for have nothing to do: one line each.
+
+    Args:
+        asked: steps that the user names.
+        looked: steps that are looked for.
+        found: steps that have something to do.
+
+    """
+    return [
+        f"{step}: none found" if step in looked else f"{step}: not looked for in speckle"
+        for step in STEPS
+        if step in asked and step not in found
+    ]
 
 
 def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = False) -> list[str]:
@@ -189,8 +219,8 @@ def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = Fal
     return lines
 
 
-def _name(bands: Sequence[int]) -> str:
-    """Bands in words, runs of numbers by the first and the last."""
+def name_bands(bands: Sequence[int]) -> str:
+    """Put numbers of bands into words: runs by the first and the last, as in "bands 1-3, 7"."""
     runs: list[list[int]] = []
     for band in bands:
         if runs and band == runs[-1][-1] + 1:

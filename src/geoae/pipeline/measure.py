@@ -9,10 +9,17 @@ import numpy as np
 
 from geoae.corrections.chain import NONE, Corrections, plan_corrections
 from geoae.corrections.correction import cut_strips
-from geoae.corrections.sharpening import Sharpen, plan_sharpening
+from geoae.corrections.sharpening import AskedTransfer, plan_sharpening
 from geoae.diagnosis.sampling import draw_sample, read_masked
 from geoae.diagnosis.statistics import SceneStatistics
-from geoae.pipeline.explain import SHARPENED, explain_empty, explain_unchanged, explain_unknown
+from geoae.diagnosis.told import find_contradicted
+from geoae.pipeline.explain import (
+    SHARPENED,
+    explain_contradicted,
+    explain_empty,
+    explain_unchanged,
+    explain_unknown,
+)
 from geoae.radiometry.backscatter import SpeckleKind, hide_zeros, refuse_other_units
 from geoae.radiometry.nodata import FillValue, find_fill, read_border
 from geoae.radiometry.speckle import ONE_LOOK, Speckle
@@ -51,6 +58,30 @@ class GivenNoise:
             most=None if kind is None else ONE_LOOK[kind],
         )
 
+    def contradict(
+        self,
+        source: str,
+        bands: Sequence[int],
+        samples: Samples,
+        facts: SceneStatistics,
+        kind: SpeckleKind | None = None,
+    ) -> list[str]:
+        """Say in which bands a scene contradicts the given spectrum: one line, or none.
+
+        Args:
+            source: name of the scene.
+            bands: numbers of the bands.
+            samples: pairs of pixels and mask ``(band, row, col)``, of which ``facts`` are measured.
+            facts: their statistics.
+            kind: what pixels with speckle are; None where they have none.
+
+        """
+        if self.correlation is None or facts.correlation is None:
+            return []
+        most = None if kind is None else ONE_LOOK[kind]
+        wrong = find_contradicted(samples, facts.correlation, facts.sigma, most)
+        return explain_contradicted(source, [bands[index] for index in wrong])
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Measured:
@@ -83,7 +114,7 @@ def measure(
     given: GivenNoise,
     steps: Collection[str] = (),
     kind: SpeckleKind | None = None,
-    sharpen: Sharpen | None = None,
+    sharpen: AskedTransfer | None = None,
     *,
     is_noise_needed: bool,
 ) -> Measured:
@@ -133,6 +164,7 @@ def measure(
         if not unknown:
             fate = "unchanged" if sharpen is None else SHARPENED
             lines += explain_unchanged(scene.source, scene.bands, samples, facts, fate)
+    lines += given.contradict(scene.source, scene.bands, samples, facts, kind)
     found = Measured(scene, facts, fill, empty, tuple(lines), unknown, corrections, speckle, in_dn)
     if sharpen is None:
         return found
@@ -140,13 +172,14 @@ def measure(
 
 
 def _sharpen(
-    found: Measured, sharpen: Sharpen, samples: Samples, *, is_level_given: bool
+    found: Measured, sharpen: AskedTransfer, samples: Samples, *, is_level_given: bool
 ) -> Measured:
     """Plan sharpening after the other corrections, and measure the scene after it."""
     sharpening = plan_sharpening(sharpen, samples, found.scene.source)
     dtype = np.dtype(found.scene.dtype)
     return replace(
         found,
+        unchanged=(*found.unchanged, *sharpening.doubt(samples, found.scene.source)),
         corrections=found.corrections.sharpen(sharpening),
         sharpened=sharpening.tell(found.facts, samples, dtype, given=is_level_given),
     )

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geoae.corrections.chain import NONE, STEPS, Corrections
+from geoae.corrections.findings import find_steps
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
+from geoae.pipeline import explain
 from geoae.pipeline.engine import Work
-from geoae.pipeline.explain import describe_noise, describe_sharpened, explain_ignored
 from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, plan_text, request_digest
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
 from geoae.pipeline.measure import GivenNoise, Measured, measure
@@ -96,10 +97,17 @@ class Prepared:
         if speckle is not None and not isinstance(restorer, Identity):
             done.append(speckle.describe())
         if not isinstance(restorer, Identity):
-            done += describe_noise(bands, self.facts, self.unit)
+            done += explain.describe_noise(bands, self.facts, self.unit)
         if self.sharpened is not None:
-            done += describe_sharpened(bands, self.sharpened, restorer)
+            done += explain.describe_sharpened(bands, self.sharpened, restorer)
         return done
+
+    @property
+    def missed(self) -> list[str]:
+        """Steps that the user asks for and that have nothing to do: one line each."""
+        noisy = isinstance(self.work.restorer, Identity) or bool(self.facts.sigma.any())
+        found = find_steps(self.work.corrections) | ({"noise"} if noisy else set())
+        return explain.explain_missed(self.options.steps or (), choose_steps(self.options), found)
 
     @property
     def unit(self) -> str:
@@ -166,13 +174,15 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
         release_memory()
     facts = found.facts
     if not np.isfinite([*facts.sigma, *facts.slope]).all():
-        raise InputError(f"{job.source}: its noise cannot be estimated; give --sigma")
+        raise InputError(
+            f"{job.source}: its noise cannot be estimated; give sigma, the noise in DN"
+        )
     told = facts if found.sharpened is None else found.sharpened
     scale = told.scale(restorer.channels)
     work = build_work(options, restorer, found.scene, scale, found.corrections, found.speckle)
     work = keep_means(work, found.samples)
     sharpens = options.sharpen is not None
-    ignored = explain_ignored(restorer, options.psd, sharpens=sharpens)
+    ignored = explain.explain_ignored(restorer, options.psd, sharpens=sharpens)
     return Prepared(
         job,
         options,

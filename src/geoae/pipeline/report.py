@@ -47,6 +47,13 @@ class RestoreReport(BaseModel):
             " not clipped"
         )
     )
+    changes: bool = Field(
+        True,
+        description=(
+            "whether there was anything to correct, sharpen or take; where not, the restored bands"
+            " are those of the source"
+        ),
+    )
     mtf: float | None = Field(
         None,
         description=(

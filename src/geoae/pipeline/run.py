@@ -291,6 +291,7 @@ def _report(
         sigma_after=found.sigma,
         mtf=None if sharpening is None else sharpening.mtf,
         bias=found.bias,
-        steps=prepared.steps,
+        changes=bool(prepared.steps),
+        steps=[*prepared.steps, *prepared.missed],
         warnings=prepared.warnings,
     )

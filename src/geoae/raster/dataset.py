@@ -145,10 +145,7 @@ def _explain_folder(folder: Path) -> str:
     if not rasters:
         return f"it is {kind} without any raster; give a raster file"
     more = " and more" if len(rasters) > SHOWN else ""
-    return (
-        f"it is {kind}; give rasters in it, one or several: {' '.join(rasters[:SHOWN])}{more}, with"
-        " -o DIR for their outputs"
-    )
+    return f"it is {kind}; give a raster in it: {' '.join(rasters[:SHOWN])}{more}"
 
 
 def _explain_archive(archive: Path) -> str | None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from geoae.diagnosis.findings.blur import TEN_NINETY, find_blur, measure_edges, measure_mtf
+from geoae.diagnosis.findings.blur import TEN_NINETY, find_blur, measure_all_edges, measure_edges
 from geoae.diagnosis.findings.planes import cut_planes
 from tests.diagnosis.findings.looks import look_at
 from tests.support.rasters import noise
@@ -35,9 +35,9 @@ def test_sharp_edges_have_no_finding():
 def test_modulation_is_that_of_pixels_and_blur(sigma):
     blurred, flat = fields(sigma), noise((1, 200, 200), 20.0)
     both = np.concatenate([blurred, flat])
-    (found,) = measure_mtf([(both, np.ones(both.shape, bool))])
+    (found,) = measure_all_edges([(both, np.ones(both.shape, bool))])
     # Averaging over a pixel passes 2 / pi at the Nyquist frequency.
-    assert found == pytest.approx(np.exp(-((np.pi * sigma) ** 2) / 2) * 2 / np.pi, abs=0.04)
+    assert found.mtf == pytest.approx(np.exp(-((np.pi * sigma) ** 2) / 2) * 2 / np.pi, abs=0.04)
 
 
 def test_a_scene_without_edges_tells_nothing():

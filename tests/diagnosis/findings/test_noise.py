@@ -60,5 +60,5 @@ def test_what_cannot_be_told_from_texture_asks_for_the_spectrum():
     known = replace(one_noise(1, 2.0), verdict=(TEXTURE,), evidence=(seen,))
     (found,) = find_noise(look_at(noisy(1), noise=known))
     assert found.strength == 2.0
-    assert found.action.startswith("only its white floor of 2 DN is taken as noise; give --psd")
+    assert found.action.startswith("only its white part of 2 DN is taken as noise; if")
     assert "calm ground shows 20 DN" in found.evidence

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.corrections.correction import name_range
 from geoae.corrections.lines import Direction, orient
 from geoae.corrections.striping.offsets import fold_offsets, line_offsets, phases
 from geoae.corrections.striping.profiles import Profiles, shared_energy
@@ -93,10 +94,9 @@ class Stripes:
         if self.gains.any():
             gains = f", and gains of {100 * self.gains.std(axis=1).max():.2g} %"
         return (
-            f"stripes {course}{pattern}: offsets of {deviation[bands].min():.3g} to"
-            f" {deviation[bands].max():.3g} DN (standard deviation){gains} removed in"
-            f" {len(bands)} of {len(deviation)} bands; evidence {self.score.whole:.0f} sampling"
-            " errors, at least 5 required"
+            f"stripes {course}{pattern}: offsets of {name_range(deviation[bands])} DN"
+            f" (standard deviation){gains} removed in {len(bands)} of {len(deviation)} bands; they"
+            f" are {self.score.whole:.0f} times what chance gives, at least 5 required"
         )
 
 

@@ -10,7 +10,7 @@ from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.planes import Plane, cut_planes, cut_samples
 from geoae.types import Floats, Mask, Samples
 
-__all__ = ["Edges", "find_blur", "measure_edges", "measure_mtf"]
+__all__ = ["Edges", "find_blur", "measure_all_edges", "measure_edges"]
 
 # Half of the length of the profile of an edge, and the pixels at its ends that are its two sides.
 REACH, SIDES = 6, 3
@@ -44,8 +44,17 @@ class Edges:
     @property
     def mtf(self) -> float:
         """Modulation transfer at the Nyquist frequency of a Gaussian whose edges look as wide."""
-        widths, transfers = _expect_widths()
-        return float(np.interp(self.width, widths, transfers))
+        return _find_transfer(self.width)
+
+    @property
+    def mtf_range(self) -> tuple[float, float]:
+        """The least and the highest transfer that the spread of the width allows."""
+        return _find_transfer(self.width + self.spread), _find_transfer(self.width - self.spread)
+
+
+def _find_transfer(width: float) -> float:
+    widths, transfers = _expect_widths()
+    return float(np.interp(width, widths, transfers))
 
 
 @lru_cache(maxsize=1)
@@ -91,8 +100,8 @@ def _describe(plane: Plane, edges: Edges) -> Finding:
         f" {edges.mtf:.2g}"
     )
     action = (
-        "geoae sharpens only with --sharpen; compare with a scene of the same sensor, since ground"
-        " without sharp edges looks the same"
+        "geoae restore --sharpen undoes it, nothing else does; compare with a scene of the same"
+        " sensor, since ground without sharp edges looks the same"
     )
     steady = 1 - min(edges.spread / edges.width * 2, 1.0)
     confidence = 0.7 * steady * edges.count / (edges.count + 2 * FEWEST)
@@ -101,8 +110,8 @@ def _describe(plane: Plane, edges: Edges) -> Finding:
     )
 
 
-def measure_mtf(samples: Samples) -> list[float]:
-    """Measure the modulation transfer at the Nyquist frequency.
+def measure_all_edges(samples: Samples) -> list[Edges]:
+    """Measure the sharpest edges of each band.
 
     Args:
         samples: pairs of pixels and mask, True = valid, ``(band, row, col)``.
@@ -113,7 +122,7 @@ def measure_mtf(samples: Samples) -> list[float]:
     """
     bands = range(1, len(samples[0][0]) + 1)
     measured = [measure_edges(plane) for plane in cut_samples(samples, bands)]
-    return [edges.mtf for edges in measured if edges is not None]
+    return [edges for edges in measured if edges is not None]
 
 
 def measure_edges(plane: Plane) -> Edges | None:

@@ -73,12 +73,12 @@ def _describe(look: Look, plane: Plane, shown: float) -> Finding:
     evidence = f"{sigma:.4g} DN at the mean signal{growth}"
     if verdict == TEXTURE:
         evidence = (
-            f"cannot be told from texture: white floor {sigma:.4g} DN, calm ground shows"
+            f"cannot be told from texture: its white part is {sigma:.4g} DN, calm ground shows"
             f" {shown:.4g} DN{_name_kernel(seen)}"
         )
         action = (
-            f"only its white floor of {sigma:.4g} DN is taken as noise; give --psd NAME and --sigma"
-            " if the noise is known, or use a repeat pass"
+            f"only its white part of {sigma:.4g} DN is taken as noise; if the noise is known, give"
+            " geoae restore --psd NAME and --sigma"
         )
         return Finding("noise", plane.band, sigma, "DN", "whole scene", evidence, UNSURE, action)
     if verdict == CORRELATED:

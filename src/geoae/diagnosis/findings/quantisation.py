@@ -59,7 +59,7 @@ def _find(look: Look, plane: Plane) -> Finding | None:
         return None
     sigma = float(look.noise.sigma[plane.index])
     hidden = sigma < UNSEEN * step
-    times = f", {step:.4g} times that of {look.dtype}" if is_integer else ""
+    times = f", where {look.dtype} could have steps of 1 DN" if is_integer and step > 1 else ""
     evidence = (
         f"used values are {step:.4g} DN apart{times}; {levels:.0f} steps from the 2nd to the 98th"
         f" percentile; noise {sigma:.3g} DN"

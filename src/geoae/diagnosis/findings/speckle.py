@@ -81,8 +81,8 @@ def _describe(plane: Plane, growth: Growth) -> Finding:
         f" are {amplitude:.2g} looks if the pixels are amplitudes"
     )
     action = (
-        "give --speckle amplitude or intensity, which restores the logarithm of the pixels; without"
-        " it geoae takes only the noise that it sees at the mean signal"
+        "geoae restore --speckle amplitude or intensity restores the logarithm of the pixels;"
+        " without it geoae takes only the noise that it sees at the mean signal"
     )
     doubt = min(abs(growth.exponent - 1) / 2, 0.4) + growth.looks / (2 * MOST_LOOKS)
     confidence = float(np.clip(1 - doubt, 0.1, 0.95))

@@ -1,0 +1,71 @@
+"""Compare a spectrum of the noise that the user gives with what a scene shows."""
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoae.diagnosis.covariance import estimate_covariance
+from geoae.diagnosis.gate import TEXTURE
+from geoae.diagnosis.noise import noise_model
+from geoae.diagnosis.patches import SIDE
+from geoae.radiometry.resampling import LAG
+from geoae.types import Floats, Samples
+
+__all__ = ["find_contradicted", "measure_finest"]
+
+# Correlation with the next pixel that a given spectrum may differ by from what calm ground shows.
+ALIKE = 0.2
+# Part of the finest noise of a given spectrum, at the level that it gives, that must be there.
+LEAST_FINE = 0.5
+# A finest part below this tells nothing: little ground is so smooth, and none of integers.
+SEEN = 0.05
+
+
+def find_contradicted(
+    samples: Samples, correlation: Floats, sigma: Floats, most: float | None = None
+) -> NDArray[np.intp]:
+    """Find the bands that contradict a given spectrum.
+
+    Where calm ground shows that there is noise, its correlation with the next pixel must be that of
+    the spectrum. Where noise cannot be told from texture, the finest part of the noise must be
+    there, at least: texture has none.
+
+    Args:
+        samples: pairs of pixels and mask, True = valid, ``(band, row, col)``.
+        correlation: normalised autocovariance of the given noise, ``(band, 9, 9)``.
+        sigma: its standard deviation, given or estimated, ``(band,)``.
+        most: as for ``estimate_covariance``.
+
+    Returns:
+        Indices of these bands.
+
+    """
+    white = noise_model(samples)
+    found = estimate_covariance(samples, white, most)
+    wrong = []
+    for band, told in enumerate(correlation):
+        if not found.evidence[band].kernel or not sigma[band] > 0:
+            continue
+        if found.verdict[band] == TEXTURE:
+            part = measure_finest(told)
+            contradicts = part >= SEEN and white[0][band] < LEAST_FINE * part * sigma[band]
+        else:
+            lags = np.abs(found.correlation[band] - told)
+            contradicts = max(lags[LAG + 1, LAG], lags[LAG, LAG + 1]) > ALIKE
+        if contradicts:
+            wrong.append(band)
+    return np.array(wrong, np.intp)
+
+
+def measure_finest(correlation: Floats) -> float:
+    """Return the part of noise that ``noise_model`` finds: its least deviation in any pattern of a
+    patch, where that of the noise is 1.
+
+    Args:
+        correlation: normalised autocovariance, ``(9, 9)``.
+
+    """
+    places = np.array(list(product(range(SIDE), repeat=2)))
+    row, col = np.moveaxis(places[:, None] - places[None], -1, 0) + LAG
+    return float(np.sqrt(max(np.linalg.eigvalsh(correlation[row, col])[0], 0.0)))
