@@ -84,6 +84,13 @@ def test_dead_pixels_of_the_value_outside_the_swath_are_told_from_it():
     assert plan(pixels) == ()
 
 
+def test_single_pixels_that_no_band_measured_are_not_dead():
+    pixels = scene()
+    outside = np.add.outer(np.arange(pixels.shape[1]), np.arange(pixels.shape[2])) < 150
+    missing = outside | (np.random.default_rng(3).random(pixels.shape[1:]) < 1e-3)
+    assert plan(np.where(missing, np.float32(0), pixels)) == ()
+
+
 def test_saturated_places_stay():
     pixels = np.minimum(scene(), 1150)
     assert (pixels == 1150).mean() > 0.01

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from geoae.diagnosis.components import MANY, find_signal, measure_neighbours
+from geoae.diagnosis.components import MANY
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.radiometry.spectrum import KERNELS, correlation_of
 from tests.support.rasters import noise
@@ -23,63 +23,74 @@ def mixed(sigma: float = SIGMA, kernel: float = 0.0) -> np.ndarray:
     return clean + sigma * added / added.std()
 
 
-def whole(pixels: np.ndarray, mask: np.ndarray | None = None) -> list:
-    return [(pixels, np.ones(pixels.shape, bool) if mask is None else mask)]
+def cut(pixels: np.ndarray, mask: np.ndarray | None = None, side: int = SIDE) -> list:
+    """The sample of a scene: its squares of a side, pixels and mask each."""
+    mask = np.ones(pixels.shape, bool) if mask is None else mask
+    return [
+        (pixels[:, row : row + side, col : col + side], mask[:, row : row + side, col : col + side])
+        for row in range(0, pixels.shape[1], side)
+        for col in range(0, pixels.shape[2], side)
+    ]
+
+
+def signal(samples: list, sigma: float = SIGMA, correlation: np.ndarray | None = None):
+    return SceneStatistics.of(samples, [sigma] * BANDS, correlation).signal
 
 
 def test_the_sources_are_signal_and_the_rest_is_not():
-    scale = SceneStatistics.of(whole(mixed()), [SIGMA] * BANDS).scale(1)
-    assert scale.signal is not None
-    assert scale.signal[:SOURCES].all()
-    assert scale.signal.sum() <= SOURCES + 1
+    found = signal(cut(mixed()))
+    assert found[:SOURCES].all()
+    assert found.sum() <= SOURCES + 1
+    assert SceneStatistics.of(cut(mixed()), [SIGMA] * BANDS).scale(3).signal.shape == (42,)
 
 
-@pytest.mark.parametrize("told", [0.9, 1.05])
+@pytest.mark.parametrize("told", [0.95, 1.05])
 def test_a_level_that_is_somewhat_wrong_makes_no_noise_a_signal(told):
-    scale = SceneStatistics.of(whole(mixed()), [told * SIGMA] * BANDS).scale(1)
-    assert scale.signal is not None
-    assert scale.signal.sum() <= SOURCES + 1
+    assert signal(cut(mixed()), told * SIGMA).sum() <= SOURCES + 1
+
+
+@pytest.mark.parametrize("side", [SIDE, SIDE // 4])
+def test_regions_that_differ_by_less_than_the_noise_are_signal(side):
+    pixels = mixed()
+    along = np.random.default_rng(9).normal(size=BANDS)
+    pixels[:, :, : SIDE // 2] += (SIGMA * along / np.linalg.norm(along))[:, None, None]
+    assert signal(cut(pixels, side=side)).sum() >= SOURCES + 1
+    assert signal(cut(pixels, side=side))[: SOURCES + 1].all()
 
 
 def test_correlated_noise_is_told_from_signal_by_its_correlation():
     bilinear = correlation_of(KERNELS["white"][0], KERNELS["bilinear"][1])
     correlation = np.repeat(bilinear[None], BANDS, axis=0)
-    samples = whole(mixed(kernel=0.5))
-    known = SceneStatistics.of(samples, [SIGMA] * BANDS, correlation).scale(1)
-    assert known.signal is not None
-    assert known.signal.sum() <= SOURCES + 1
-    unknown = SceneStatistics.of(samples, [SIGMA] * BANDS).scale(1)
-    assert unknown.signal is not None
-    assert unknown.signal.all(), "smoothness that the noise does not explain is signal"
+    samples = cut(mixed(kernel=0.5))
+    assert signal(samples, correlation=correlation).sum() <= SOURCES + 1
+    assert signal(samples).all(), "smoothness that the noise does not explain is signal"
 
 
-def test_few_bands_all_hold_signal():
-    pixels = mixed()[: MANY - 1]
-    assert measure_neighbours(whole(pixels)) is None
-    assert SceneStatistics.of(whole(pixels)).scale(1).signal is None
+def test_few_bands_and_few_pixels_all_hold_signal():
+    pixels = mixed()
+    few = SceneStatistics.of(cut(pixels[: MANY - 1]), [SIGMA] * (MANY - 1))
+    assert few.signal is None
+    assert signal(cut(pixels[:, :20, :20])) is None
+    mask = np.ones(pixels.shape, bool)
+    mask[3, :, 5:] = False
+    assert signal(cut(np.where(mask, pixels, 0), mask)) is None
 
 
-def test_neighbours_are_counted_where_all_bands_are_valid():
+def test_pixels_that_some_band_lacks_do_not_count():
     pixels = mixed()
     mask = np.ones(pixels.shape, bool)
-    mask[3, :, 70:] = False
-    expected = measure_neighbours(whole(pixels[:, :, :70]))
-    found = measure_neighbours(whole(np.where(mask, pixels, np.nan), mask))
-    np.testing.assert_allclose(found, expected)
-    assert measure_neighbours(whole(pixels, np.zeros(pixels.shape, bool))) is None
-    assert measure_neighbours([]) is None
+    mask[3, :, 100:] = False
+    expected = signal(cut(pixels[:, :, :100]))
+    assert np.array_equal(signal(cut(np.where(mask, pixels, np.nan), mask)), expected)
 
 
-def test_few_pixels_need_more_evidence():
-    stats = SceneStatistics.of(whole(mixed()), [SIGMA] * BANDS)
-    assert stats.neighbours is not None
-    known = stats.scale(1), stats.covariance, stats.neighbours, None
-    many, few = find_signal(*known, stats.pixels), find_signal(*known, 50)
-    assert few.sum() <= many.sum()
+def test_embedded_bands_hold_no_signal():
+    stats = SceneStatistics.of(cut(mixed()), [SIGMA] * BANDS)
+    found = stats.embed(list(range(BANDS)), BANDS + 2).scale(1).signal
+    assert found[:BANDS].tolist() == stats.signal.tolist()
+    assert not found[BANDS:].any()
 
 
-def test_embedded_bands_keep_the_signal():
-    stats = SceneStatistics.of(whole(mixed()), [SIGMA] * BANDS)
-    scale = stats.embed(list(range(BANDS)), BANDS + 2).scale(1)
-    assert scale.signal is not None
-    assert scale.signal.sum() <= SOURCES + 1
+def test_a_filter_makes_all_components_count_as_signal():
+    samples = cut(mixed())
+    assert SceneStatistics.of(samples, [SIGMA] * BANDS).move_to(samples).signal is None

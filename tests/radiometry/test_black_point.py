@@ -37,7 +37,6 @@ def test_noise_is_alike_in_dark_and_bright_ground_after_the_offset(black):
 
 def test_products_that_are_not_clipped_get_none():
     assert find_offset(whole(speckled(0.0)), 0) == 0
-    assert find_offset(whole(speckled(0.0).astype(np.float32)), 0) == 0
     assert find_offset([(np.zeros((1, 40, 40), np.uint8), np.ones((1, 40, 40), bool))], 0) == 0
     assert find_offset([], 0) == 0
 
@@ -72,5 +71,14 @@ def test_speckle_with_an_offset_goes_to_the_logarithm_and_back(kind):
     assert other.offset == (0.0, one.offset[0], 0.0)
 
 
-def test_decibels_get_no_offset():
+def test_decibels_and_floating_point_get_no_offset():
     assert Speckle.of("db", whole(speckled(50.0)), "uint8").offset == ()
+    assert Speckle.of("amplitude", whole(speckled(50.0)), "float32").offset == ()
+
+
+def test_zeros_of_rounding_are_no_black_point():
+    dark = speckled(0.0, looks=1.0, mean=(3, 8))
+    assert (dark == 0).mean() > 0.02
+    found = Speckle.of("amplitude", whole(dark), "uint8")
+    assert found.offset == ()
+    assert found.floor[0] > 0.5

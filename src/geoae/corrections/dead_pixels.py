@@ -75,25 +75,31 @@ def find_dead_pixels(pixels: Pixels, usable: Mask, deviation: Floats) -> list[De
     """
     found: list[DeadPixels | None] = []
     for band, far in enumerate(deviation):
-        dead = _lone_extreme(pixels[band], usable[band], float(far))
+        dead = _lone_extreme(pixels, usable, band, float(far))
         found.append(dead or _repeated_spike(pixels, usable, band, FAR * deviation))
     return found
 
 
-def _lone_extreme(pixels: Pixels, usable: Mask, gap: float) -> DeadPixels | None:
-    """Return the lowest or the highest value, where its pixels are scattered and none is near."""
-    values = pixels[usable]
+def _lone_extreme(pixels: Pixels, usable: Mask, band: int, gap: float) -> DeadPixels | None:
+    """Return the lowest or the highest value of a band, where its pixels are scattered and none is
+    near.
+    """
+    values = pixels[band][usable[band]]
     if gap <= 0 or values.size < FEWEST / MOST:
         return None
     for value in (values.min(), values.max()):
-        hit = usable & (pixels == value)
+        hit = usable[band] & (pixels[band] == value)
         near = int((np.abs(values - float(value)) <= gap).sum()) - int(hit.sum())
         areas = _find_areas(hit)
         rest = hit & ~areas
         number = int(rest.sum())
         few = FEWEST <= number < MOST * values.size and near <= NEARBY * number
         if few and (rest & np.logical_or.reduce(_beside(rest, False))).sum() <= CLUSTERED * number:
-            return DeadPixels(float(value), 0.0, bool(areas.any()))
+            single = bool(areas.any())
+            # A value that also stands for no measurement may do so at single pixels of all bands.
+            others = (np.delete(pixels, band, axis=0)[:, rest] == value).mean(axis=1)
+            if not (single and (others > SHARED).any()):
+                return DeadPixels(float(value), 0.0, single)
     return None
 
 

@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from geoae.diagnosis.sampling import count_valid
 from geoae.radiometry.resampling import LAG
 from geoae.radiometry.scale import Scale
 from geoae.types import Floats, Mask, Samples
 
-__all__ = ["find_signal", "measure_neighbours"]
+__all__ = ["find_signal"]
 
 # With fewer bands nearly all components hold signal.
 MANY = 16
@@ -15,46 +14,20 @@ MANY = 16
 # itself does, and so many errors of the sample.
 ALIKE, ERRORS = 0.01, 4.0
 # Noise alone has at most so many times the variance that was estimated for it.
-LOUDER = 1.3
+LOUDER = 1.15
+# Pairs of neighbours for each band without which nothing is told.
+ENOUGH = 50
 # In place of the noise of components that have none.
 TINY = 1e-30
 
 
-def measure_neighbours(samples: Samples) -> Floats | None:
-    """Measure how neighbouring pixels of two bands vary together.
-
-    Args:
-        samples: pixels in DN and mask of each window, ``(band, row, col)``.
-
-    Returns:
-        Covariance of a band and of the next pixel of another one in DN squared, ``(band, band)``,
-        the mean over both directions; None for fewer than ``MANY`` bands, or without neighbours
-        that are valid in all bands.
-
-    """
-    if not samples or len(samples[0][0]) < MANY or not count_valid(samples).any():
-        return None
-    bands = len(samples[0][0])
-    total, count = np.zeros((bands, bands)), 0
-    for pixels, mask in samples:
-        valid: Mask = np.logical_and.reduce(mask, axis=0)
-        if not valid.any():
-            continue
-        centre = pixels[:, valid].mean(axis=1, dtype=np.float64)[:, None, None]
-        centred = np.where(valid, pixels - centre, 0)
-        for axis in (0, 1):
-            first, second = (
-                (slice(None),) * axis + (along,) for along in (slice(-1), slice(1, None))
-            )
-            both = valid[first] & valid[second]
-            total += centred[:, *first][:, both] @ centred[:, *second][:, both].T
-            count += int(both.sum())
-    return (total + total.T) / (2 * count) if count else None
-
-
 def find_signal(
-    scale: Scale, covariance: Floats, neighbours: Floats, correlation: Floats | None, pixels: int
-) -> Mask:
+    samples: Samples,
+    mean: Floats,
+    covariance: Floats,
+    sigma: Floats,
+    correlation: Floats | None,
+) -> Mask | None:
     """Find the components that hold more than noise.
 
     Those of pure noise have at most the variance at the edge that Marchenko and Pastur, Math. USSR
@@ -62,17 +35,25 @@ def find_signal(
     the noise is correlated.
 
     Args:
-        scale: the components.
+        samples: pixels in DN and mask of each window, ``(band, row, col)``.
+        mean: of each band in DN, ``(band,)``.
         covariance: of the bands in DN squared, ``(band, band)``.
-        neighbours: the same of neighbouring pixels, as of ``measure_neighbours``.
+        sigma: noise of each band in DN, ``(band,)``.
         correlation: normalised autocovariance of each band's noise ``(band, 9, 9)``; None for white
             noise.
-        pixels: number of pixels of the sample.
 
     Returns:
-        Which components hold signal, ``(component,)``.
+        Which components hold signal, ``(component,)``, in the order of ``Scale.principal``. None
+        where all count as signal: with few bands, or few pixels that are valid in all of them.
 
     """
+    bands = len(mean)
+    if bands < MANY:
+        return None
+    neighbours, pairs = _measure_neighbours(samples, mean)
+    if pairs < ENOUGH * bands:
+        return None
+    scale = Scale.principal(mean, covariance, sigma, 1)
     forward, noise = scale.forward, np.square(scale.sigma)
     variance, alike = (
         np.einsum("cb,bd,cd->c", forward, of, forward) for of in (covariance, neighbours)
@@ -80,11 +61,34 @@ def find_signal(
     expected = np.zeros_like(noise)
     if correlation is not None:
         next_ones = correlation[:, LAG, LAG + 1] + correlation[:, LAG + 1, LAG]
-        share = np.square(forward) @ (scale.noise**2 * next_ones / 2) / np.maximum(noise, TINY)
+        share = np.square(forward) @ (sigma**2 * next_ones / 2) / np.maximum(noise, TINY)
         # By chance some components have more of the noise, and then more that is alike.
         expected = share * variance
-    bands = len(covariance)
-    edge = (1 + np.sqrt(bands / max(pixels, 1))) ** 2
-    least = max(ALIKE, ERRORS / np.sqrt(2 * max(pixels, 1)))
+    # Each pixel is in about two pairs.
+    edge = (1 + np.sqrt(2 * bands / pairs)) ** 2
+    least = max(ALIKE, ERRORS / np.sqrt(pairs))
     found: Mask = (variance > LOUDER * edge * noise) | (alike - expected > least * noise)
     return found
+
+
+def _measure_neighbours(samples: Samples, mean: Floats) -> tuple[Floats, int]:
+    """Measure how neighbouring pixels of two bands vary together.
+
+    Returns:
+        Covariance of a band and of the next pixel of another one in DN squared, ``(band, band)``,
+        the mean over both directions, and the number of pairs of pixels valid in all bands.
+
+    """
+    total, count = np.zeros((len(mean), len(mean))), 0
+    for pixels, mask in samples:
+        valid: Mask = np.logical_and.reduce(mask, axis=0)
+        # About the mean of the whole sample: what differs from window to window is signal, too.
+        centred = np.where(valid, pixels - mean[:, None, None], 0)
+        for axis in (0, 1):
+            first, second = (
+                (slice(None),) * axis + (along,) for along in (slice(-1), slice(1, None))
+            )
+            both = valid[first] & valid[second]
+            total += centred[:, *first][:, both] @ centred[:, *second][:, both].T
+            count += int(both.sum())
+    return (total + total.T) / (2 * max(count, 1)), count

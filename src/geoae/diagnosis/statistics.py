@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.diagnosis.components import find_signal, measure_neighbours
+from geoae.diagnosis.components import find_signal
 from geoae.diagnosis.covariance import NoiseCovariance, estimate_covariance, estimate_level
 from geoae.diagnosis.gate import CORRELATED
 from geoae.diagnosis.noise import noise_model
@@ -49,11 +49,8 @@ class SceneStatistics:
     white noise."""
     noise: NoiseCovariance | None = None
     """What the sample shows of the noise's correlation; None where that is not looked for."""
-    neighbours: NDArray[np.float64] | None = None
-    """Covariance of neighbouring pixels in DN squared, ``(band, band)``, which tells components of
-    signal; None for few bands, whose components all count as signal."""
-    pixels: int = 0
-    """Number of valid pixels of the band of the sample that has most."""
+    signal: NDArray[np.bool_] | None = None
+    """Which components hold more than noise, ``(component,)``; None for all."""
 
     @classmethod
     def of(
@@ -100,8 +97,7 @@ class SceneStatistics:
             valid=float(valid),
             correlation=correlation,
             noise=found,
-            neighbours=measure_neighbours(samples),
-            pixels=int(count_valid(samples).max(initial=0)),
+            signal=find_signal(samples, mean, covariance, noise, correlation),
         )
 
     @classmethod
@@ -124,7 +120,10 @@ class SceneStatistics:
         if self.correlation is not None:
             correlation = np.repeat(correlation_of(*KERNELS["white"])[None], bands, axis=0)
             correlation[kept] = self.correlation
-        neighbours = None if self.neighbours is None else among @ self.neighbours @ among.T
+        # Bands of one value make the last components.
+        signal = None if self.signal is None else np.resize(self.signal, bands)
+        if signal is not None:
+            signal[len(kept) :] = False
         return replace(
             self,
             mean=mean,
@@ -133,14 +132,13 @@ class SceneStatistics:
             slope=slope,
             correlation=correlation,
             noise=None,
-            neighbours=neighbours,
+            signal=signal,
         )
 
     def move_to(self, samples: Samples) -> Self:
         """Return the statistics with mean and covariance of the same sample after a filter."""
         mean, covariance = _moments(samples)
-        neighbours = measure_neighbours(samples)
-        return replace(self, mean=mean, covariance=covariance, neighbours=neighbours)
+        return replace(self, mean=mean, covariance=covariance, signal=None)
 
     def scale(self, group: int) -> Scale:
         """Return the map to model units.
@@ -153,11 +151,10 @@ class SceneStatistics:
         """
         shapes = None if self.correlation is None else to_shape(self.correlation)
         scale = Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope, shapes)
-        signal = None
-        if self.neighbours is not None:
-            known = self.covariance, self.neighbours, self.correlation
-            signal = find_signal(scale, *known, self.pixels)
         inverse = np.where(self.sigma[:, None] > 0, scale.inverse, 0.0)
+        signal = self.signal
+        if signal is not None:
+            signal = np.pad(signal, (0, len(scale.sigma) - len(signal)))
         return replace(scale, inverse=inverse, signal=signal)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from geoae.corrections.chain import NONE, Corrections
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.tiles import STRIP, Tile, in_groups, read_ahead, read_tile, to_model
+from geoae.radiometry.rare import take_noise
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.speckle import Speckle
 from geoae.radiometry.subtract import subtract
@@ -122,24 +123,25 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
     level = np.empty_like(model) if scale.varies else None
     for place, tile in enumerate(given):
         to_model(tile, scale, model[place], None if level is None else level[place])
-    chosen = _signal_components(work)
-    whole = chosen.all()
-    samples = (model if whole else model[:, chosen]).reshape(-1, restorer.channels, *side)
-    known = scale.sigma[chosen].astype(np.float32).reshape(-1, restorer.channels)
-    sigma = np.tile(known, (len(given), 1))
-    if level is not None:
-        sigma = (level if whole else level[:, chosen]).reshape(samples.shape)
-    shape = _shapes(work, chosen, len(given))
+    samples = model.reshape(-1, restorer.channels, *side)
+    constant = np.tile(
+        scale.sigma.astype(np.float32).reshape(-1, restorer.channels), (len(given), 1)
+    )
+    sigma = constant if level is None else level.reshape(samples.shape)
+    shape = _shapes(work, len(given))
+    signal = _signal_groups(work)
+    chosen = np.flatnonzero(np.tile(signal, len(given)))
     size = restorer.batch(*side)
-    for start in range(0, len(samples), size):
-        part = slice(start, start + size)
+    for start in range(0, len(chosen), size):
+        part = chosen[start : start + size]
         # the residual takes the place of its sample
         told = None if shape is None else shape[part]
         samples[part] = restorer(samples[part], sigma[part], told)
-    if not whole:
-        rest = scale.sigma[~chosen, None, None] if level is None else level[:, ~chosen]
-        model[:, ~chosen] = scale.remove_noise(model[:, ~chosen], rest)
-        model[:, chosen] = samples.reshape(len(given), -1, *side)
+    noise = np.flatnonzero(~np.repeat(signal, restorer.channels)).tolist()
+    if noise:
+        known = scale.sigma.astype(np.float32)[:, None, None]
+        for place, one in enumerate(model):
+            take_noise(one, noise, known if level is None else level[place], scale.shape)
     residuals = iter(model)
     return (
         np.zeros((components, *side), np.float32) if tile.empty else next(residuals)
@@ -147,27 +149,20 @@ def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]
     )
 
 
-def _signal_components(work: Work) -> Mask:
-    """Which components the network gets, ``(component,)``: all of each group that holds signal."""
-    scale, channels = work.scale, work.restorer.channels
-    if scale.signal is None or isinstance(work.restorer, Identity):
-        return np.ones(len(scale.sigma), bool)
-    return np.repeat(scale.signal.reshape(-1, channels).any(axis=1), channels)
+def _signal_groups(work: Work) -> Mask:
+    """Which groups of components the network gets, ``(group,)``: those that hold signal."""
+    signal = work.scale.signal
+    if signal is None or isinstance(work.restorer, Identity):
+        return np.ones(work.groups, bool)
+    holds: Mask = np.logical_or.reduce(signal.reshape(work.groups, -1), axis=1)
+    return holds
 
 
-def _shapes(work: Work, chosen: Mask, tiles: int) -> NDArray[np.float32] | None:
-    """Return the shape of the noise's spectrum for the samples of some tiles, ``(B, C, 9)``.
-
-    Args:
-        work: what is done to the scene.
-        chosen: which components the network gets, ``(component,)``.
-        tiles: number of tiles.
-
-    """
+def _shapes(work: Work, tiles: int) -> NDArray[np.float32] | None:
+    """Return the shape of the noise's spectrum for the samples of some tiles, ``(B, C, 9)``."""
     if work.scale.shape is None:
         return None
-    told = work.scale.shape[chosen].astype(np.float32)
-    one = told.reshape(-1, work.restorer.channels, told.shape[1])
+    one = work.scale.shape.astype(np.float32).reshape(work.groups, work.restorer.channels, -1)
     return np.tile(one, (tiles, 1, 1))
 
 

@@ -11,7 +11,7 @@ from geoae.diagnosis.gate import CORRELATED, TEXTURE
 from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.models.restorer import Identity, Restorer
 from geoae.radiometry.psd import WHITE
-from geoae.types import Samples
+from geoae.types import Mask, Samples
 
 __all__ = [
     "SHARPENED",
@@ -71,6 +71,21 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN
             " told from texture, and stays; if more is noise, give its spectrum (psd)"
         )
     return lines
+
+
+def describe_components(signal: Mask | None) -> list[str]:
+    """Say how many components are left out of the network.
+
+    Args:
+        signal: which components hold more than noise; None for all.
+
+    """
+    if signal is None or signal.all():
+        return []
+    return [
+        f"components: {np.count_nonzero(~signal)} of {len(signal)} hold nothing but noise and"
+        " become their mean, rare pixels excepted"
+    ]
 
 
 def describe_sharpened(

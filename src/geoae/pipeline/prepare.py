@@ -98,6 +98,7 @@ class Prepared:
             done.append(speckle.describe())
         if not isinstance(restorer, Identity):
             done += explain.describe_noise(bands, self.facts, self.unit)
+            done += explain.describe_components(self.facts.signal)
         if self.sharpened is not None:
             done += explain.describe_sharpened(bands, self.sharpened, restorer)
         return done

@@ -32,8 +32,7 @@ def find_offset(samples: Samples, band: int) -> float:
         band: index of the band.
 
     Returns:
-        The offset in DN; 0 for bands of floating point, where few pixels are 0, and where there are
-        too few blocks.
+        The offset in DN; 0 where few pixels are 0, and where there are too few blocks.
 
     """
     windows = [(pixels[band], mask[band]) for pixels, mask in samples]

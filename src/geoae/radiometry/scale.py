@@ -21,8 +21,6 @@ LEAST_NOISE = 1e-3
 LEAST_VARIANCE = 0.05
 # A band whose noise is below this, in DN, counts as constant: its gain would overflow float32.
 LEAST_WHITE = 1e-30
-# Deviations that noise exceeds in less than one of a million pixels.
-RARE = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,17 +101,6 @@ class Scale:
     def varies(self) -> bool:
         """Whether the noise depends on the signal."""
         return bool(self.slope.any())
-
-    def remove_noise(self, model: NDArray[np.float32], level: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the residual of components that hold nothing but noise: all of them is noise, but
-        for rare pixels that are too far from the mean, such as a target that the sample missed.
-
-        Args:
-            model: ``(component, row, col)`` in model units.
-            level: deviation of their noise in model units, which fits this shape.
-
-        """
-        return np.where(np.abs(model) <= RARE * level, model, np.float32(0))
 
     def variance(self, signal: NDArray[Any]) -> NDArray[np.float64]:
         """Compute the noise variance ``(band, row, col)`` in DN squared for a ``signal`` in DN."""

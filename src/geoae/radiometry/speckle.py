@@ -79,7 +79,10 @@ class Speckle:
             floor = float(np.quantile(positive, DARKEST)) if positive.size else 1.0
             if positive.size and np.dtype(dtype).kind != "f":
                 floor = max(floor, min(ROUNDED, OF_MEDIAN * float(np.median(positive))))
-            offsets.append(0.0 if kind == "db" else find_offset(samples, band))
+            is_rounded = kind != "db" and np.dtype(dtype).kind != "f"
+            offset = find_offset(samples, band) if is_rounded else 0.0
+            # Less than the floor is what rounding leaves of dark pixels, and no black point.
+            offsets.append(offset if offset > floor else 0.0)
             floors.append(0.0 if offsets[-1] else floor)
         found = cls(kind, tuple(floors), (0.0,) * len(floors))
         return replace(found, offset=tuple(offsets)) if any(offsets) else found

@@ -1,0 +1,58 @@
+"""Replace components that hold nothing but noise, and keep what is rare in them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, stats
+
+from geoae.types import Floats, Mask
+
+__all__ = ["REACH", "take_noise"]
+
+# Part of the pixels of pure noise that pass for rare ones.
+RARE = 1e-6
+# Side of the square whose mean shows faint targets of some pixels, and how far it reaches.
+SIDE = 5
+REACH = SIDE // 2
+# In place of the level of a component without noise, which then is 0 as well.
+TINY = np.float32(1e-30)
+
+
+def take_noise(
+    model: NDArray[np.float32],
+    which: Sequence[int],
+    level: NDArray[np.float32],
+    shape: Floats | None,
+) -> None:
+    """Turn components of noise into their residual, in place.
+
+    All of them is noise, but for pixels that are too far from the mean for that, such as a target
+    that is too small to count in the statistics of the scene. Alone, these stay as they are; where
+    only the mean of a square around them is too far, they become that mean. The squares of all
+    components together are compared with their chi-square distribution, so that it does not matter
+    along which of them a target lies.
+
+    Args:
+        model: ``(component, row, col)`` in model units; each component of ``which`` becomes its
+            residual.
+        which: numbers of the components that hold nothing but noise.
+        level: deviation of the noise of all components, which fits ``model``.
+        shape: shape of the spectrum of the noise of all components, ``(component, 9)``; None for
+            white noise.
+
+    """
+    alone, around = np.zeros((2, *model.shape[1:]), np.float32)
+    for place in which:
+        relative = model[place] / np.maximum(level[place], TINY)
+        alone += np.square(relative)
+        # The mean of noise that is smooth varies more: by the noise's power at frequency 0.
+        smooth = 1.0 if shape is None else max(float(shape[place, 0]), 1.0)
+        around += np.square(ndimage.uniform_filter(relative, SIDE) * np.float32(SIDE / smooth))
+    limit = stats.chi2.isf(RARE, len(which))
+    single = alone > limit
+    patch: Mask = (around > limit) & ~single
+    for place in which:
+        if patch.any():
+            model[place] -= np.where(patch, ndimage.uniform_filter(model[place], SIDE), 0)
+        model[place][single] = 0

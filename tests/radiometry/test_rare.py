@@ -1,0 +1,72 @@
+"""Rare pixels in components of noise."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from geoae.radiometry.rare import REACH, take_noise
+
+COUNT, SIDE = 40, 96
+# Beside the border, squares hold pixels twice.
+INSIDE = (slice(None), slice(REACH, -REACH), slice(REACH, -REACH))
+
+
+def components(seed: int = 0) -> np.ndarray:
+    drawn = np.random.default_rng(seed).normal(size=(COUNT, SIDE, SIDE))
+    return drawn.astype(np.float32)
+
+
+def direction(seed: int = 1) -> np.ndarray:
+    """A target's course through the components, none of which it follows."""
+    drawn = np.random.default_rng(seed).normal(size=COUNT)
+    return (drawn / np.linalg.norm(drawn)).astype(np.float32)
+
+
+def restored(model: np.ndarray, level: float = 1.0, shape: np.ndarray | None = None) -> np.ndarray:
+    residual = (level * model).astype(np.float32)
+    given = residual.copy()
+    take_noise(residual, list(range(COUNT)), np.full((COUNT, 1, 1), level, np.float32), shape)
+    return (given - residual) / level
+
+
+@pytest.mark.parametrize("level", [0.01, 1.0])
+def test_noise_becomes_its_mean(level):
+    kept = restored(components(), level)[INSIDE] != 0
+    assert kept.any(axis=0).mean() < 1e-3
+
+
+def test_noise_that_is_smooth_becomes_its_mean_where_that_is_told():
+    smooth = ndimage.uniform_filter(components(), (0, 2, 2), mode="wrap")
+    smooth /= smooth.std()
+    shape = np.ones((COUNT, 9))
+    shape[:, 0] = 2.0  # the mean of four pixels has four times the power at frequency 0
+    assert (restored(smooth)[INSIDE] != 0).any(axis=0).mean() > 0.02
+    assert (restored(smooth, shape=shape)[INSIDE] != 0).any(axis=0).mean() < 2e-3
+
+
+@pytest.mark.parametrize(("side", "strength", "least"), [(8, 3.0, 0.5), (4, 5.0, 0.3)])
+def test_a_faint_target_of_some_pixels_stays_along_any_direction(side, strength, least):
+    along = direction()
+    model = components()
+    place = slice(40, 40 + side)
+    model[:, place, place] += strength * along[:, None, None]
+    kept = np.tensordot(along, restored(model)[:, place, place], 1)
+    assert kept.mean() > least * strength
+    assert (restored(model) != 0).any(axis=0).mean() < 0.05
+
+
+def test_a_bright_pixel_stays_along_any_direction():
+    model = components()
+    model[:, 50, 50] += 12 * direction()
+    assert np.array_equal(restored(model)[:, 50, 50], model[:, 50, 50])
+
+
+def test_other_components_and_those_without_noise_stay_as_they_are():
+    model = components()
+    model[3] = 0
+    level = np.ones((COUNT, 1, 1), np.float32)
+    level[3] = 0
+    given = model.copy()
+    take_noise(model, [3, 7], level, None)
+    others = [place for place in range(COUNT) if place != 7]
+    assert np.array_equal(model[others], given[others])
