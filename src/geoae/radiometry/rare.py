@@ -28,10 +28,11 @@ def take_noise(
     """Turn components of noise into their residual, in place.
 
     All of them is noise, but for pixels that are too far from the mean for that, such as a target
-    that is too small to count in the statistics of the scene. Alone, these stay as they are; where
-    only the mean of a square around them is too far, they become that mean. The squares of all
-    components together are compared with their chi-square distribution, so that it does not matter
-    along which of them a target lies.
+    that is too small to count in the statistics of the scene. Of these stays their value, or, where
+    only the mean of a square around them is too far, that mean; both shrunk by what noise brings to
+    them (James and Stein, Fourth Berkeley Symposium, 1961). The squares of all components together
+    are compared with their chi-square distribution, so that it does not matter along which of them
+    a target lies. Beside the scene's border, where squares hold mirrored pixels, more stays.
 
     Args:
         model: ``(component, row, col)`` in model units; each component of ``which`` becomes its
@@ -52,7 +53,10 @@ def take_noise(
     limit = stats.chi2.isf(RARE, len(which))
     single = alone > limit
     patch: Mask = (around > limit) & ~single
+    if not (single | patch).any():
+        return
+    own = np.where(single, 1 - len(which) / np.maximum(alone, TINY), 0)
+    mean = np.where(patch, 1 - len(which) / np.maximum(around, TINY), 0)
     for place in which:
-        if patch.any():
-            model[place] -= np.where(patch, ndimage.uniform_filter(model[place], SIDE), 0)
-        model[place][single] = 0
+        kept = mean * ndimage.uniform_filter(model[place], SIDE) + own * model[place]
+        model[place] -= kept
