@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from geoae.archive.triage import Outcome
+from geoae.archive.triage import DONE, Outcome
 from geoae.catalog.sources import SceneRef
 from geoae.errors import BusyError, GeoaeError
 from geoae.pipeline.distributed import load_same
@@ -93,6 +93,7 @@ def restore_scene(job: Job, *, options: Recipe, digest: str, retries: int) -> Ou
         report.source,
         report.target,
         report.status,
+        DONE if report.status == "skipped" else "",
         megapixels=report.megapixels_per_second * report.seconds,
         warnings=tuple(report.warnings),
     )

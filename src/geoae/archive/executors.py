@@ -12,6 +12,7 @@ from geoae.catalog.sources import SceneRef
 from geoae.errors import ClusterError
 from geoae.pipeline.distributed import LOST, explain_killed
 from geoae.pipeline.job import Job
+from geoae.raster.dataset import one_line
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -120,6 +121,6 @@ class _Queue:
             raise
         except Exception as error:  # of Dask: those of scenes are part of what came of them
             raise ClusterError(
-                f"a Dask worker cannot run geoae ({' '.join(str(error).split())}); install the same"
-                " geoae on all workers"
+                f"the Dask cluster cannot run geoae ({one_line(error)}); install the same geoae for"
+                " its scheduler and all of its workers"
             ) from error

@@ -25,6 +25,7 @@ from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local
 
 __all__ = [
+    "DONE",
     "STATUSES",
     "Outcome",
     "Status",

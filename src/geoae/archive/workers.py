@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -82,26 +82,41 @@ def _start_workers(workers: int | None, device: str) -> Iterator[None]:
 
     gpus = 0 if device == "cpu" else _count_gpus()
     number = _choose_number(workers, gpus)
-    common = {
+    pages = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # at 8787 is another's
+    common = pages | {
         "nthreads": 1,
         "memory_limit": 0,  # geoae bounds its memory itself, and keeps it, which looks like a leak
-        "dashboard": False,
         "silence_logs": logging.CRITICAL,
     }
     specs = {
         index: {"cls": Nanny, "options": common | _gpu_options(index, gpus)}
         for index in range(number)
     }
-    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False}}
+    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0} | pages}
+    environment = _environment(number)
     quiet = {
-        "distributed.nanny.pre-spawn-environ": _environment(number),
+        "distributed.nanny.pre-spawn-environ": environment,
         "logging.distributed": "critical",
     }
     with dask.config.set(quiet):
-        with _keep_interrupts_from_children():
+        with _keep_interrupts_from_children(), _keep_variables(environment):
             cluster = SpecCluster(specs, scheduler, silence_logs=logging.CRITICAL)
         with cluster, Client(cluster):
             yield
+
+
+@contextmanager
+def _keep_variables(names: Iterable[str]) -> Iterator[None]:
+    """Keep variables of this process, in which Dask sets those of the workers that it starts."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
