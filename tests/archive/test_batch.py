@@ -351,15 +351,17 @@ def test_a_worker_that_is_killed_costs_nothing(large, model, tmp_path):
 
         def kill(now):
             if not killed:
-                # In the middle of a scene: some of its slabs are finished, others are not.
-                wait_until(lambda: parts(out))
+                # Each in the middle of a scene: some of its slabs are finished, others are not.
+                wait_until(lambda: len({part.parent for part in parts(out)}) == 2)
                 os.kill(first.pid, signal.SIGKILL)
                 killed.append(now)
 
         report = geoae.batch(large, out, model=model, on_progress=kill, **SLOW)
         assert second.poll() is None
     assert killed
-    assert report.counts == {"restored": 6}, [one.reason for one in report.outcomes]
+    # A worker that is killed between publishing and reporting has restored its scene.
+    assert {one.reason for one in report.outcomes} <= {"", archive_triage.DONE}
+    assert sum(one.megapixels < 900 * 96 / 1e6 for one in report.outcomes) == 1, "from its slabs"
     assert len({one.source for one in report.outcomes}) == 6
     assert_same(out, alone, 6)
 
