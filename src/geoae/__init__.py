@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from geoae.archive.batch import BatchProgress, BatchReport
+    from geoae.archive.report import BatchProgress, BatchReport
     from geoae.catalog.sources import SortKey
     from geoae.pipeline.diagnose import Diagnosis
     from geoae.pipeline.report import RestoreReport

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from geoae.archive.batch import BatchProgress, BatchReport
+from geoae.archive.report import BatchProgress, BatchReport
 from geoae.archive.triage import Outcome
 from geoae.cli.batch_display import ROWS, show_batch, show_progress
 

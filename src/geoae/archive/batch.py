@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from geoae.archive.attempt import Attempt, Restore, restore_scene
 from geoae.archive.executors import Execute, in_process, on_cluster
 from geoae.archive.failures import Failures
-from geoae.archive.triage import Outcome, Triage, count_by_status, triage
+from geoae.archive.report import BatchProgress, BatchReport
+from geoae.archive.triage import Outcome, Triage, triage
 from geoae.catalog.sources import SORT_KEYS, SceneRef, SortKey, scenes, sort_scenes
 from geoae.errors import GeoaeError, InputError, RecipeError, RejectedError
 from geoae.pipeline.distributed import active_client
@@ -23,8 +22,6 @@ from geoae.raster.target import make_folder
 
 __all__ = [
     "BatchOptions",
-    "BatchProgress",
-    "BatchReport",
     "jobs_of",
     "restore_archive",
     "restore_each",
@@ -55,54 +52,6 @@ class BatchOptions:
             raise RecipeError(f"limit: {self.limit} restores nothing; give 1 or more, or leave it")
         if self.retries < 0:
             raise RecipeError(f"retries: {self.retries} is below 0; give 0 for a single try")
-
-
-@dataclass(frozen=True, slots=True)
-class BatchProgress:
-    """How far the restoration of an archive has come."""
-
-    latest: Outcome
-    """Outcome of the scene that ended last."""
-    done: int
-    """Scenes that have ended."""
-    total: int
-    """Scenes to restore."""
-    failed: int
-    """Scenes of ``done`` that failed."""
-    megapixels: float
-    """Pixels of one band that were restored, in millions."""
-    workers: int
-    """Workers that there are now."""
-
-
-class BatchReport(BaseModel):
-    """What became of the scenes of an archive."""
-
-    model_config = ConfigDict(frozen=True)
-
-    outcomes: list[Outcome]
-    """The outcome of each scene that was looked at or restored."""
-    seconds: float
-    """Time that it took."""
-    workers: int
-    """Workers that there were at the end."""
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of scenes of each status."""
-        return count_by_status(self.outcomes)
-
-    @property
-    def megapixels_per_second(self) -> float:
-        """Restored pixels of one band, in millions a second."""
-        return sum(one.megapixels for one in self.outcomes) / max(self.seconds, 1e-9)
-
-    def require(self) -> None:
-        """Raise ``GeoaeError`` where a scene has failed."""
-        if failed := self.counts.get("failed"):
-            raise GeoaeError(
-                f"{failed} of {len(self.outcomes)} scenes failed, for the reasons above"
-            )
 
 
 def restore_archive(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from geoae.archive.batch import BatchProgress, BatchReport
+from geoae.archive.report import BatchProgress, BatchReport
 from geoae.archive.triage import STATUSES, Outcome, describe_counts
 from geoae.cli.console import say
 from geoae.cli.words import count, duration
