@@ -79,7 +79,7 @@ def restore_archive(
     found = sort_scenes(scenes_of(ensure_inbox(source), since=since, beside=target), order, None)
     failures = Failures.below(target)
     sorted_out = triage(found, target, options, failures)
-    todo, outcomes = sorted_out.todo[:limit], list(sorted_out.outcomes)
+    todo, outcomes = list(sorted_out.jobs(limit)), list(sorted_out.outcomes)
     get_run_logger().info("%d scenes, %d to restore now", len(found), len(todo))
     if dry_run:
         outcomes += [Outcome(one.source, str(job.target), "planned") for one, job in todo]

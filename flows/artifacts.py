@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -31,6 +30,7 @@ EVERY = 5.0
 AWAY = 300.0
 # A table is one row of the server's database, so of a large archive only the first rows are shown.
 ROWS = 500
+COLUMNS = ("source", "target", "status", "reason")
 
 
 def progress(name: str) -> Callable[[Progress], None]:
@@ -120,7 +120,10 @@ def show_outcomes(title: str, outcomes: Sequence[Outcome]) -> None:
     """
     rows = sorted(outcomes, key=lambda one: (STATUSES.index(one.status), one.source))
     more = f"; the first {ROWS} are shown" if len(rows) > ROWS else ""
-    table = [asdict(row) | {"seconds": round(row.seconds, 1)} for row in rows[:ROWS]]
+    table = [
+        {name: getattr(row, name) for name in COLUMNS} | {"seconds": round(row.seconds, 1)}
+        for row in rows[:ROWS]
+    ]
     create_table_artifact(
         table, key="geoae-scenes", description=f"{title}: {describe_counts(outcomes)}{more}"
     )

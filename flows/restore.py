@@ -14,9 +14,10 @@ from flows import tasks
 from flows.notifications import on_end
 from flows.parameters import SCHEDULER, with_options
 from flows.process import remember_process
+from geoae.archive.attempt import Attempt
 from geoae.archive.batch import restore_each
 from geoae.archive.failures import Failures
-from geoae.archive.triage import Outcome, Status
+from geoae.archive.triage import Outcome
 from geoae.catalog.sources import SceneRef
 from geoae.errors import GeoaeError
 from geoae.pipeline.job import Job
@@ -91,17 +92,16 @@ def restore_scenes(
     """
     log = get_run_logger()
 
-    def restore(job: Job) -> Status:
+    def restore(job: Job) -> Outcome:
         given: dict[str, Any] = job.model_dump()
         state = restore_scene(**given, timeout=timeout, scheduler=scheduler, return_state=True)
         result = state.result(raise_on_failure=False)
         if not state.is_completed():
             raise result if isinstance(result, Exception) else GeoaeError(str(state.message))
-        status: Status = result["status"]
-        return status
+        return Outcome(job.source, str(job.target), result["status"])
 
-    def tell(found: SceneRef, outcome: Outcome) -> None:
-        reason = f": {outcome.reason}" if outcome.reason else ""
-        log.info("%s: %s%s", found.name, outcome.status, reason)
+    def tell(done: Attempt) -> None:
+        reason = f": {done.outcome.reason}" if done.outcome.reason else ""
+        log.info("%s: %s%s", done.found.name, done.outcome.status, reason)
 
     return restore_each(todo, failures, options_digest, restore, tell)

@@ -10,11 +10,11 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from flows.artifacts import progress, show_report
+from geoae.archive.attempt import allow_output
 from geoae.cli.console import summary
 from geoae.errors import GeoaeError, OutputError
 from geoae.pipeline.distributed import use_cluster
-from geoae.pipeline.fingerprint import is_geoae_output
-from geoae.pipeline.job import Job, target_of
+from geoae.pipeline.job import Job
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
@@ -95,16 +95,7 @@ def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
         GeoaeError: the scene was not restored.
 
     """
-    target = target_of(job)
-    if is_local(target):
-        try:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{target}: its folder cannot be made ({error.strerror}); choose another target"
-            ) from error
-    if is_geoae_output(target):
-        job = job.model_copy(update={"overwrite": True})
+    job = allow_output(job)
     warn = get_run_logger().warning
     with use_cluster(scheduler, warn) if scheduler else nullcontext():
         report = run(job, progress(name), warn)

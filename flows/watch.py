@@ -73,9 +73,9 @@ def watch_inbox(
             sorted_out = triage(
                 scenes(ensure_inbox(source), since=since, beside=target), target, options, failures
             )
-            same, growing = split_stable([one for one, _ in sorted_out.todo], settle)
+            same, growing = split_stable(sorted_out.todo, settle)
             outcomes = [*sorted_out.outcomes, *(_report_growing(one, target) for one in growing)]
-            todo = [(one, job) for one, job in sorted_out.todo if one in same][:limit]
+            todo = [(one, sorted_out.job_of(one)) for one in same[:limit]]
             log.info(
                 "%d to restore, %d still growing, %d need nothing",
                 len(todo),

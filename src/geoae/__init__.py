@@ -10,14 +10,16 @@ from geoae.errors import GeoaeError
 from geoae.system import forks  # noqa: F401  knows what the process had loaded before a fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from geoae.archive.report import BatchProgress, BatchReport
+    from geoae.catalog.sources import SortKey
     from geoae.pipeline.diagnose import Diagnosis
     from geoae.pipeline.report import RestoreReport
     from geoae.verification.run import VerifyReport
 
-__all__ = ["GeoaeError", "diagnose", "restore", "verify"]
+__all__ = ["GeoaeError", "batch", "diagnose", "restore", "verify"]
 
 
 def restore(source: str, target: str | None = None, **options: Any) -> "RestoreReport":
@@ -47,6 +49,53 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
 
     job = Job.checked(source=str(source), target=None if target is None else str(target), **options)
     return run(job, on_warning=lambda text: warnings.warn(text, stacklevel=4))
+
+
+def batch(
+    sources: "str | Path | Sequence[str | Path]",
+    target: "str | Path",
+    *,
+    order: "SortKey" = "name",
+    limit: int | None = None,
+    retries: int = 2,
+    dry_run: bool = False,
+    on_progress: "Callable[[BatchProgress], None]" = lambda progress: None,
+    **options: Any,
+) -> "BatchReport":
+    """Restore the scenes of an archive that are not done. One that fails does not stop the others.
+
+    If a ``dask.distributed.Client`` is active, each of its workers restores a scene at a time; a
+    scene that is alone is spread over all of them. Workers must see sources and outputs under the
+    same names.
+
+    Args:
+        sources: a folder, which is searched with its subfolders; a glob; a scene; a text file
+            ``NAME.txt`` that lists scenes; a STAC catalogue or collection; or several of these.
+        target: folder of the outputs, which mirror the folders of the sources.
+        order: which scenes come first: "name", "newest", "oldest" or "smallest".
+        limit: most scenes to restore; None for all.
+        retries: how often a scene is tried again after an error that may pass.
+        dry_run: whether only to say what would be done.
+        on_progress: called after each scene that was tried.
+        **options: as for ``restore``.
+
+    Returns:
+        The outcome of each scene; ``require()`` raises where one has failed.
+
+    Raises:
+        RecipeError: an option is unknown or wrong.
+        GeoaeError: there is no scene, the model cannot be used, or the cluster was lost.
+
+    """
+    import os
+
+    from geoae.archive.batch import BatchOptions, restore_archive
+
+    given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    chosen = BatchOptions(order, limit, retries, dry_run)
+    return restore_archive(
+        [os.fspath(one) for one in given], os.fspath(target), chosen, options, on_progress
+    )
 
 
 def diagnose(source: "str | Path", **options: Any) -> "Diagnosis":

@@ -113,11 +113,11 @@ def test_sorting_out_what_is_left(scene, tmp_path):
     found = scenes(str(scene.parent))
     failures = Failures.below(str(out))
     first = triage(found, str(out), PLAIN, failures)
-    assert [one.name for one, _ in first.todo] == ["s.tif", "t.tif", "u.tif"]
-    run(first.todo[0][1])
+    assert [one.name for one in first.todo] == ["s.tif", "t.tif", "u.tif"]
+    run(first.job_of(first.todo[0]))
     failures.note(found[1], first.options_digest, "is broken")
     second = triage(found, str(out), PLAIN, failures)
-    assert [one.name for one, _ in second.todo] == ["u.tif"]
+    assert [one.name for one in second.todo] == ["u.tif"]
     assert [(one.status, one.reason.split(" (")[0]) for one in second.outcomes] == [
         ("skipped", "already restored with this model and these options"),
         ("failed", "is broken"),

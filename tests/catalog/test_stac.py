@@ -183,7 +183,7 @@ def test_scenes_of_a_catalogue_on_s3_are_restored_once(stored, tmp_path):
     options = {"model": "identity", "tile": 64}
     first = triage(scenes("s3://archive/catalog.json"), str(out), options, Failures.below(str(out)))
     (out / "l5").mkdir(parents=True)
-    assert [run(job).status for _, job in first.todo] == ["restored", "restored"]
+    assert [run(job).status for _, job in first.jobs()] == ["restored", "restored"]
     assert (read(out / "l5" / "near.tif") == read(stored)).all()
     again = triage(scenes("s3://archive/catalog.json"), str(out), options, Failures.below(str(out)))
     assert [one.status for one in again.outcomes] == ["skipped", "skipped"]

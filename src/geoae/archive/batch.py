@@ -1,50 +1,152 @@
-"""Restore many scenes, one after the other."""
+"""Restore many scenes: those that are left of an archive, or those that are named."""
 
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from geoae.archive.attempt import Attempt, Restore, restore_scene
+from geoae.archive.executors import Execute, in_process, on_cluster
 from geoae.archive.failures import Failures
-from geoae.archive.triage import Outcome, Status
-from geoae.catalog.sources import SceneRef
-from geoae.errors import BusyError, GeoaeError, InputError, RecipeError, RejectedError
+from geoae.archive.report import BatchProgress, BatchReport
+from geoae.archive.triage import Outcome, Triage, triage
+from geoae.catalog.sources import SORT_KEYS, SceneRef, SortKey, scenes, sort_scenes
+from geoae.errors import GeoaeError, InputError, RecipeError, RejectedError
+from geoae.pipeline.distributed import active_client
 from geoae.pipeline.job import Job, is_folder, target_of
+from geoae.raster.target import make_folder
 
-__all__ = ["jobs_of", "restore_each", "restore_jobs"]
+__all__ = [
+    "BatchOptions",
+    "jobs_of",
+    "restore_archive",
+    "restore_each",
+    "restore_jobs",
+]
 
 # Seconds until a scene that repeatedly could not be read is tried again.
 PUT_OFF = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """How an archive is restored; raises ``RecipeError`` where a field is wrong."""
+
+    order: SortKey = "name"
+    """Which scenes come first: name, newest, oldest or smallest."""
+    limit: int | None = None
+    """Most scenes to restore; None for all."""
+    retries: int = 2
+    """How often a scene is tried again after an error that may pass."""
+    dry_run: bool = False
+    """Whether only to say what would be done."""
+
+    def __post_init__(self) -> None:
+        if self.order not in SORT_KEYS:
+            raise RecipeError(f"order: {self.order!r} is none of {', '.join(SORT_KEYS)}")
+        if self.limit is not None and self.limit < 1:
+            raise RecipeError(f"limit: {self.limit} restores nothing; give 1 or more, or leave it")
+        if self.retries < 0:
+            raise RecipeError(f"retries: {self.retries} is below 0; give 0 for a single try")
+
+
+def restore_archive(
+    sources: str | Sequence[str],
+    target: str,
+    chosen: BatchOptions,
+    options: dict[str, Any],
+    on_progress: Callable[[BatchProgress], None] = lambda progress: None,
+    restore: Restore | None = None,
+) -> BatchReport:
+    """Restore the scenes of an archive that are not done.
+
+    If a Dask client is active, its workers restore a scene each; a scene that is alone is spread
+    over them. Otherwise this process restores one after the other.
+
+    Args:
+        sources: what ``geoae.catalog.sources.scenes`` takes.
+        target: folder of the outputs, which mirror the folders of the sources.
+        chosen: how the archive is restored.
+        options: fields of ``Job``, the same for all scenes.
+        on_progress: called after each scene that was tried.
+        restore: restores one scene; by default ``restore_scene``.
+
+    Returns:
+        The outcome of each scene.
+
+    Raises:
+        GeoaeError: there is no scene, the model or an option cannot be used, or the cluster was
+            lost. A scene that fails raises nothing.
+
+    """
+    began = time.monotonic()
+    found = sort_scenes(scenes(sources, beside=target), chosen.order, None)
+    if not found:
+        named = sources if isinstance(sources, str) else ", ".join(sources)
+        raise InputError(f"{named or 'nothing'}: holds no scene; give scenes, folders or globs")
+    failures = Failures.below(target)
+    left = triage(found, target, options, failures)
+    outcomes, total = left.outcomes, len(left.todo[: chosen.limit])
+    if chosen.dry_run:
+        planned = left.jobs(chosen.limit)
+        outcomes += [Outcome(one.source, str(job.target), "planned") for one, job in planned]
+    elif total:
+        make_folder(Path(target))
+        tell = _Teller(total, left, on_progress)
+        client = active_client()
+        execute = in_process if client is None or total == 1 else partial(on_cluster, client)
+        restore = restore or partial(
+            restore_scene,
+            options=left.options,
+            digest=left.model_digest,
+            retries=chosen.retries,
+        )
+        with left.cache:
+            todo = left.jobs(chosen.limit)
+            outcomes += restore_each(
+                todo, failures, left.options_digest, restore, tell, execute=execute
+            )
+    return BatchReport(
+        outcomes=outcomes, seconds=time.monotonic() - began, workers=max(_count_workers(), 1)
+    )
 
 
 def restore_each(
     todo: Iterable[tuple[SceneRef, Job]],
     failures: Failures,
     options_digest: str,
-    restore: Callable[[Job], Status],
-    on_outcome: Callable[[SceneRef, Outcome], None] = lambda found, outcome: None,
+    restore: Restore,
+    on_attempt: Callable[[Attempt], None] = lambda done: None,
+    execute: Execute = in_process,
 ) -> list[Outcome]:
-    """Restore scenes one after the other. One that fails does not stop the others.
+    """Restore scenes. One that fails does not stop the others.
 
     Args:
-        todo: scenes and their jobs.
+        todo: scenes and their jobs, which are taken one by one.
         failures: record of the scenes that cannot be restored.
         options_digest: digest of model and options, under which failures are recorded.
-        restore: restores one scene and returns "restored" or "skipped". What it raises is the
-            reason why the scene failed.
-        on_outcome: called after each scene.
+        restore: restores one scene and returns its outcome. What it raises is the reason why the
+            scene failed.
+        on_attempt: called after each scene.
+        execute: where the scenes are restored.
 
     Returns:
-        The outcome of each scene, in the order of ``todo``.
+        The outcome of each scene, in the order in which they ended.
 
     """
     outcomes = []
-    for found, job in todo:
-        began = time.monotonic()
-        status, reason = _attempt(found, job, failures, options_digest, restore)
-        seconds = time.monotonic() - began
-        outcomes.append(Outcome(found.source, str(job.target), status, reason, seconds))
-        on_outcome(found, outcomes[-1])
+    with closing(execute(restore, todo)) as attempts:
+        for done in attempts:
+            if isinstance(done.error, InputError | RejectedError):
+                _note_failure(done.found, failures, options_digest, done.error)
+            elif done.error is None:
+                failures.forget(done.found)
+            outcomes.append(done.outcome)
+            on_attempt(done)
     return outcomes
 
 
@@ -113,24 +215,32 @@ def restore_jobs(
         raise GeoaeError(f"{failed} of {len(jobs)} scenes failed, for the reasons above")
 
 
-def _attempt(
-    found: SceneRef,
-    job: Job,
-    failures: Failures,
-    options_digest: str,
-    restore: Callable[[Job], Status],
-) -> tuple[Status, str]:
-    """Restore one scene and return its status and the reason."""
-    try:
-        status = restore(job)
-    except BusyError:  # no failure: the next run sees whether the other one has finished
-        return "skipped", "another run is restoring it"
-    except Exception as error:  # one scene's error, of any kind, must not stop the others
-        if isinstance(error, InputError | RejectedError):
-            _note_failure(found, failures, options_digest, error)
-        return "failed", str(error) or type(error).__name__
-    failures.forget(found)
-    return status, ""
+class _Teller:
+    """Counts what has ended, says so, and remembers what is done."""
+
+    def __init__(
+        self, total: int, left: Triage, on_progress: Callable[[BatchProgress], None]
+    ) -> None:
+        self._total, self._cache, self._on_progress = total, left.cache, on_progress
+        self._done = self._failed = 0
+        self._megapixels = 0.0
+
+    def __call__(self, ended: Attempt) -> None:
+        if ended.error is None:
+            self._cache.add(ended.found, ended.stamp)
+        self._done += 1
+        self._failed += ended.outcome.status == "failed"
+        self._megapixels += ended.outcome.megapixels
+        figures = (self._done, self._total, self._failed, self._megapixels)
+        self._on_progress(BatchProgress(ended.outcome, *figures, max(_count_workers(), 1)))
+
+
+def _count_workers() -> int:
+    """Count the workers of the active cluster; 0 where there is none, or it does not answer."""
+    client = active_client()
+    with suppress(OSError):
+        return 0 if client is None else len(client.nthreads())
+    return 0
 
 
 def _note_failure(

@@ -3,10 +3,13 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import islice
 from typing import Any, Literal, get_args
 
+from geoae.archive.cache import DoneCache
 from geoae.archive.failures import Failures
 from geoae.catalog.sources import SceneRef
 from geoae.errors import InputError
@@ -15,12 +18,14 @@ from geoae.pipeline.fingerprint import ALGORITHM, request_digest
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
 from geoae.pipeline.prepare import load_restorer, prepare
 from geoae.pipeline.recipe import Recipe
+from geoae.radiometry.psd import digest_psd
 from geoae.raster.scene import Scene
 from geoae.raster.tags import read_tags
 from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local
 
 __all__ = [
+    "DONE",
     "STATUSES",
     "Outcome",
     "Status",
@@ -37,6 +42,7 @@ Status = Literal["failed", "growing", "planned", "restored", "skipped"]
 # In the order of tables: those that need a person come first.
 STATUSES: tuple[Status, ...] = get_args(Status)
 UNTRIED = "(not tried again: unchanged)"
+DONE = "already restored with this model and these options"
 
 
 def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
@@ -101,18 +107,43 @@ class Outcome:
     """Why, in words."""
     seconds: float = 0.0
     """Time that it took."""
+    began: float = 0.0
+    """When that began, in seconds since 1970; 0 where nothing was done."""
+    megapixels: float = 0.0
+    """Pixels of one band that were restored, in millions."""
+    warnings: tuple[str, ...] = ()
+    """What its user should know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Triage:
     """The scenes of an archive, sorted by what is left to do."""
 
-    todo: list[tuple[SceneRef, Job]]
-    """Scenes to restore, with their jobs."""
+    todo: list[SceneRef]
+    """Scenes to restore."""
     outcomes: list[Outcome]
     """Outcomes of the scenes that are done, or that have failed before and not changed."""
     options_digest: str
     """Digest of model and options, under which failures are recorded."""
+    plain: Job
+    """The job of each scene, without the scene."""
+    options: Recipe
+    """Its resolved options."""
+    model_digest: str
+    """Digest of its model."""
+    target: str
+    """Folder of the outputs."""
+    cache: DoneCache
+    """Which scenes are known to be done."""
+
+    def job_of(self, found: SceneRef) -> Job:
+        """Return the job of a scene."""
+        target = f"{self.target.rstrip('/')}/{found.name}"
+        return self.plain.model_copy(update={"source": found.source, "target": target})
+
+    def jobs(self, limit: int | None = None) -> Iterator[tuple[SceneRef, Job]]:
+        """Yield at most ``limit`` of the scenes to restore, with their jobs, made one by one."""
+        return ((found, self.job_of(found)) for found in islice(self.todo, limit))
 
 
 def triage(
@@ -140,26 +171,42 @@ def triage(
     resolved = resolve_options(plain)
     restorer = load_restorer(ModelSpec.of(plain, resolved))
     digest = _attempt(plain, resolved, restorer)
-    sorted_out = Triage([], [], digest)
-    for one in found:
-        job = plain.model_copy(
-            update={"source": one.source, "target": f"{target.rstrip('/')}/{one.name}"}
-        )
-        known = failures.find(one, digest)
-        if known:
-            outcome = Outcome(one.source, str(job.target), "failed", f"{known.reason} {UNTRIED}")
-        elif _is_done(job, resolved, restorer):
-            outcome = Outcome(
-                one.source,
-                str(job.target),
-                "skipped",
-                "already restored with this model and these options",
-            )
-        else:
-            sorted_out.todo.append((one, job))
-            continue
-        sorted_out.outcomes.append(outcome)
+    cache = DoneCache(target, _cache_key(digest, resolved))
+    sorted_out = Triage([], [], digest, plain, resolved, restorer.digest, target, cache)
+    with cache:
+        for one in found:
+            outcome = _look(one, sorted_out, failures, restorer)
+            if outcome is None:
+                sorted_out.todo.append(one)
+            else:
+                sorted_out.outcomes.append(outcome)
     return sorted_out
+
+
+def _look(
+    found: SceneRef, so_far: Triage, failures: Failures, restorer: Restorer
+) -> Outcome | None:
+    """Return the outcome of a scene with which nothing is to be done, else None."""
+    cache, output = so_far.cache, f"{so_far.target.rstrip('/')}/{found.name}"
+    if not so_far.plain.fresh and cache.holds(found):
+        return Outcome(found.source, output, "skipped", DONE)
+    if known := failures.find(found, so_far.options_digest):
+        return Outcome(found.source, output, "failed", f"{known.reason} {UNTRIED}")
+    stamp = found.stamp
+    if not _is_done(so_far.job_of(found), so_far.options, restorer):
+        return None
+    cache.add(found, stamp)
+    return Outcome(found.source, output, "skipped", DONE)
+
+
+def _cache_key(options_digest: str, options: Recipe) -> str:
+    """Compute the digest under which scenes are known to be done.
+
+    Another version of geoae may take other bands for measurements, so it looks at the outputs.
+    """
+    spectrum = None if options.psd is None else digest_psd(options.psd)  # a file may change
+    facts = repr((version("geoae"), options_digest, spectrum))
+    return hashlib.sha256(facts.encode()).hexdigest()
 
 
 def _attempt(job: Job, options: Recipe, restorer: Restorer) -> str:

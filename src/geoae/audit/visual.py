@@ -16,7 +16,7 @@ from rasterio.windows import Window as RasterWindow
 
 from geoae.audit.display import RGB, Display, DisplayReader
 from geoae.audit.stretch import Stretch
-from geoae.raster.dataset import STRICT, open_raster
+from geoae.raster.dataset import gdal_threads, open_raster
 from geoae.system.files import file_name
 from geoae.system.warnings import SILENCE
 from geoae.tiling.window import Window
@@ -63,8 +63,7 @@ def write_visual(display: Display, reader: DisplayReader, stretch: Stretch, targ
         with rasterio.open(strips, "w", **_profile(display, reader.reader.dataset)) as dataset:
             _describe(dataset, display, reader.reader.dataset, stretch)
             written = _write_strips(dataset, display, reader, stretch)
-        threads = STRICT.get("GDAL_NUM_THREADS", "ALL_CPUS")
-        rasterio.shutil.copy(str(strips), str(target), **COG, NUM_THREADS=threads)
+        rasterio.shutil.copy(str(strips), str(target), **COG, NUM_THREADS=gdal_threads())
     strips.unlink()
     # On a full disk GDAL reports nothing to its caller.
     with open_raster(str(target)) as dataset:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,9 @@ __all__ = ["SORT_KEYS", "SceneRef", "SortKey", "scenes", "scenes_below", "sort_s
 # Files beside a scene that GDAL reads with it.
 SIDECARS = (".aux.xml", ".msk")
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
+# A file that lists scenes, one a line.
+LIST = ".txt"
+STAC_API = re.compile(r"https?://.*/collections/[^/]+/?$")
 SortKey = Literal["name", "newest", "oldest", "smallest"]
 
 
@@ -64,9 +68,10 @@ def scenes(
     """List scenes by name. Hidden files and folders, which hold drafts and parts, are left out.
 
     Args:
-        where: a folder, which is searched with its subfolders; a glob; a list of scenes; a STAC
-            ``catalog.json`` or ``collection.json``; or ``https://.../collections/NAME`` of a STAC
-            API.
+        where: a folder, which is searched with its subfolders; a glob; a scene; a text file
+            ``NAME.txt`` that lists scenes, one a line; a STAC ``catalog.json`` or
+            ``collection.json``; ``https://.../collections/NAME`` of a STAC API; or several of
+            these.
         since: only scenes that changed at this time or later, or within this time until now.
         beside: folder of outputs, which is left out where it lies within ``where``.
 
@@ -125,8 +130,8 @@ def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
                 f"{place}: does not exist; give --scenes a folder of rasters, or rasters"
             )
     names = [name for name, _ in found]
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise InputError(
                 f"{name}: is in two of the places of --scenes; give the folder above them, once"
             )
@@ -138,9 +143,31 @@ def scenes_below(places: Sequence[Path]) -> list[tuple[str, Path]]:
 
 
 def _list_scenes(where: str | Sequence[str], since: datetime | None) -> list[SceneRef]:
-    if not isinstance(where, str):
-        return _refer_to_names(list(where))
-    if where.endswith(".json") or re.match(r"https?://.*/collections/[^/]+/?$", where):
+    if isinstance(where, str):
+        return _list_place(where, since)
+    places = [one for one in where if _is_place(one)]
+    found = [scene for place in places for scene in _list_place(place, since)]
+    found += _refer_to_names([one for one in where if not _is_place(one)])
+    # A scene may be named by itself and lie in a folder that is named too.
+    return list({scene.source: scene for scene in reversed(found)}.values())
+
+
+def _is_place(where: str) -> bool:
+    """Whether ``where`` may hold several scenes."""
+    return bool(
+        where.endswith((".json", LIST))
+        or STAC_API.match(where)
+        or Path(where).is_dir()
+        or _is_glob(where)
+    )
+
+
+def _is_glob(where: str) -> bool:
+    return bool(re.search(r"[*?\[]", where)) and is_local(where) and not Path(where).is_file()
+
+
+def _list_place(where: str, since: datetime | None) -> list[SceneRef]:
+    if where.endswith(".json") or STAC_API.match(where):
         from geoae.catalog.stac import items
 
         return [
@@ -148,18 +175,35 @@ def _list_scenes(where: str | Sequence[str], since: datetime | None) -> list[Sce
         ]
     if Path(where).is_dir():
         return _in_folder(Path(where))
-    if re.search(r"[*?\[]", where):
+    if _is_glob(where):
         root = _fixed_part(where)
         paths = root.glob(Path(where).relative_to(root).as_posix())
         return _refer_to_files(
             [path for path in paths if path.is_file() and not _is_hidden(path.relative_to(root))],
             root,
         )
+    if where.endswith(LIST):
+        return _refer_to_names(_read_list(Path(where)))
     if Path(where).is_file() or not is_local(where):
         return _refer_to_names([where])
     raise InputError(
-        f"{where}: no such folder or scene; give a folder, a glob, a scene or a STAC collection"
+        f"{where}: no such folder or scene; give a folder, a glob, a scene, a list or a STAC"
+        " collection"
     )
+
+
+def _read_list(path: Path) -> list[str]:
+    """Read the names in a text file, one a line; empty lines and those after # do not count."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a list of scenes ({error}); write one a line, in UTF-8"
+        ) from error
+    names = [line for line in lines if line and not line.startswith("#")]
+    if not names:
+        raise InputError(f"{path}: lists no scene; write one a line")
+    return names
 
 
 def _in_folder(folder: Path) -> list[SceneRef]:
@@ -218,11 +262,9 @@ def _unique(found: list[SceneRef]) -> list[SceneRef]:
     it.
     """
     names = [str(PurePosixPath(one.name).with_suffix(".tif")) for one in found]
-    double = (
-        {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
-    )
+    times = Counter(names)
     given = [
-        replace(one, name=f"{one.name}.tif" if name in double else name)
+        replace(one, name=f"{one.name}.tif" if times[name] > 1 else name)
         for one, name in zip(found, names, strict=True)
     ]
     seen: set[str] = set()

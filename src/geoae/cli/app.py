@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from geoae.cli.batch_command import batch
 from geoae.cli.look_commands import diagnose, inspect, preview
 from geoae.cli.model_commands import demo, evaluate, train
-from geoae.cli.options import DEVICE, PRECISION, with_options
+from geoae.cli.options import DEVICE, PRECISION, with_options, with_output_options
 from geoae.cli.process import silence_libraries
 from geoae.cli.service_commands import deploy, server, worker
 from geoae.errors import OutputError
@@ -43,11 +44,7 @@ def cli(context: click.Context) -> None:
     help="A file, or a folder; by default INPUT's name with _restored.tif, beside it.",
 )
 @with_options
-@click.option("--overwrite", is_flag=True, help="Replace an output that is another result.")
-@click.option("--fresh", is_flag=True, help="Discard what an interrupted run left.")
-@click.option(
-    "--strict", is_flag=True, help="Refuse a scene of which the output cannot hold something."
-)
+@with_output_options
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
@@ -243,5 +240,5 @@ def degrade(source: str, config: Path, target: Path, nodata: str | None, overwri
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
 
 
-for command in (inspect, diagnose, preview, train, evaluate, demo, deploy, worker, server):
+for command in (batch, inspect, diagnose, preview, train, evaluate, demo, deploy, worker, server):
     cli.add_command(command)

@@ -1,11 +1,11 @@
 """Options that several subcommands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-__all__ = ["DEVICE", "PRECISION", "with_options"]
+__all__ = ["DEVICE", "PRECISION", "with_options", "with_output_options"]
 
 DEVICE = click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True)
 PRECISION = click.option(
@@ -70,10 +70,28 @@ OPTIONS: list[Callable[[Any], Any]] = [
         "--profile", type=click.Choice(["cog", "gtiff"]), help="Kind of file; cog by default."
     ),
 ]
+OUTPUT_OPTIONS: list[Callable[[Any], Any]] = [
+    click.option("--overwrite", is_flag=True, help="Replace an output that is another result."),
+    click.option("--fresh", is_flag=True, help="Discard what an interrupted run left."),
+    click.option(
+        "--strict", is_flag=True, help="Refuse a scene of which the output cannot hold something."
+    ),
+]
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add ``OPTIONS`` to a command, in their order."""
-    for option in reversed(OPTIONS):
+    return _add(command, OPTIONS)
+
+
+def with_output_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``OUTPUT_OPTIONS`` to a command, in their order."""
+    return _add(command, OUTPUT_OPTIONS)
+
+
+def _add(
+    command: Callable[..., None], options: Sequence[Callable[[Any], Any]]
+) -> Callable[..., None]:
+    for option in reversed(options):
         command = option(command)
     return command

@@ -10,7 +10,7 @@ from typing import NoReturn
 __all__ = ["exit_on_signal", "install_handlers"]
 
 # Commands that keep finished work, and the message about it.
-RESUMABLE = {"restore", "train"}
+RESUMABLE = {"batch", "restore", "train"}
 RESUME = "; what is finished is kept, run the same command again to go on"
 
 

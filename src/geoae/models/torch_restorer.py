@@ -13,7 +13,7 @@ from geoae.networks import predict, takes_spectrum
 from geoae.system.forks import use_one_thread
 from geoae.types import Array
 
-__all__ = ["TorchRestorer", "choose_device"]
+__all__ = ["TorchRestorer", "choose_device", "count_gpus"]
 
 # A CPU is fastest one tile a forward pass, while activations stay near its caches; a GPU wants to
 # be filled.
@@ -42,6 +42,11 @@ def choose_device(name: str) -> torch.device:
             " cpu or auto"
         )
     return device
+
+
+def count_gpus() -> int:
+    """Count the GPUs of this machine that this process may use."""
+    return torch.cuda.device_count()
 
 
 def _bf16_is_faster(device: torch.device) -> bool:

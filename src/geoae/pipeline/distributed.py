@@ -25,13 +25,23 @@ from geoae.tiling.source import Source
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed.scheduler import KilledWorker
 
-__all__ = ["RemoteWork", "active_client", "restore_on_cluster", "use_cluster"]
+__all__ = [
+    "LOST",
+    "RemoteWork",
+    "active_client",
+    "explain_killed",
+    "load_same",
+    "restore_on_cluster",
+    "use_cluster",
+]
 
 # Tasks a worker: more balance the load better, but each computes a row of tiles for its lead-in.
 TASKS_PER_WORKER = 2
 # Seconds that a scheduler has for its first answer.
 ANSWER_SECONDS = 30
+LOST = "the Dask scheduler was lost; start it and run again, what is finished is kept"
 
 
 @contextmanager
@@ -73,12 +83,19 @@ def use_cluster(address: str, on_warning: Callable[[str], None]) -> Iterator[Non
 def active_client() -> "Client | None":
     """Return the ``dask.distributed.Client`` of this process, if there is one.
 
-    This is the only switch between one machine and a cluster.
+    This is the only switch between one machine and a cluster. A task of a cluster has none: it
+    computes alone, as tasks that wait for tasks would hold the places that these need.
     """
     if "distributed" not in sys.modules:
         return None
-    from distributed import get_client
+    from distributed import get_client, get_worker
 
+    try:
+        get_worker()
+    except ValueError:
+        pass
+    else:
+        return None
     try:
         return get_client()
     except ValueError:
@@ -135,16 +152,19 @@ def restore_on_cluster(
             for computed in future.result():
                 on_tile(computed)
     except KilledWorker as error:
-        raise ClusterError(
-            f"{error.last_worker.address}: this and other Dask workers died of the scene; give them"
-            " more memory, or the scene a smaller tile"
-        ) from error
+        raise explain_killed(error) from error
     except (CancelledError, CommClosedError) as error:
-        raise ClusterError(
-            "the Dask scheduler was lost; start it and run again, what is finished is kept"
-        ) from error
+        raise ClusterError(LOST) from error
     finally:
         client.cancel(futures)
+
+
+def explain_killed(error: "KilledWorker") -> ClusterError:
+    """Say in words that workers died while they computed a scene."""
+    return ClusterError(
+        f"{error.last_worker.address}: this and other Dask workers died of the scene; give them"
+        " more memory, or the scene a smaller tile"
+    )
 
 
 def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
@@ -182,13 +202,22 @@ class RemoteWork:
             ModelError: the model of this name is another one here.
 
         """
-        restorer = _load_same(self.model, self.digest)
+        restorer = load_same(self.model, self.digest)
         scale = self.facts.scale(restorer.channels)
         return build_work(self.options, restorer, source, scale, self.corrections, self.speckle)
 
 
-def _load_same(spec: ModelSpec, digest: str) -> Restorer:
-    """Load the model, once for a process, however many slabs and scenes it computes."""
+def load_same(spec: ModelSpec, digest: str) -> Restorer:
+    """Load a model, once for a process, however many slabs and scenes it computes.
+
+    Args:
+        spec: the model.
+        digest: its digest where the work was planned.
+
+    Raises:
+        ModelError: the model of this name is another one here.
+
+    """
     restorer = _cached_restorer(spec, digest)
     if restorer.digest != digest:
         _cached_restorer.cache_clear()

@@ -146,12 +146,13 @@ class Prepared:
         return hash_texts(*map(repr, given), plan_text(work.plan), *map(repr, newer))
 
 
-def prepare(job: Job, options: Recipe | None = None) -> Prepared:
+def prepare(job: Job, options: Recipe | None = None, restorer: Restorer | None = None) -> Prepared:
     """Read the scene of a job and decide everything; no output is touched.
 
     Args:
         job: the job.
         options: its resolved options, where the caller has resolved them before.
+        restorer: its model, where the caller has loaded it before.
 
     Returns:
         The job with all decisions.
@@ -164,7 +165,7 @@ def prepare(job: Job, options: Recipe | None = None) -> Prepared:
     scene = Scene.open(
         job.source, None if options.bands is None else tuple(options.bands), options.nodata
     )
-    restorer = load_restorer(ModelSpec.of(job, options))
+    restorer = restorer or load_restorer(ModelSpec.of(job, options))
     found = Measured(scene, SceneStatistics.none())
     if scene.bands:
         given = given_noise(options, job.source, scene.bands, restorer)

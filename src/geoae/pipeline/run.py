@@ -15,15 +15,17 @@ from typing import Literal
 import numpy as np
 
 from geoae.errors import InputError, OutputError, RejectedError
+from geoae.models.restorer import Restorer
 from geoae.pipeline.distributed import active_client, restore_on_cluster
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.fingerprint import fingerprint_of
 from geoae.pipeline.job import Job
 from geoae.pipeline.prepare import Prepared, prepare
 from geoae.pipeline.publication import CheckResult, check, publish_result
+from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.report import RestoreReport
 from geoae.raster.parts import PartStore
-from geoae.raster.target import refuse_target
+from geoae.raster.target import make_folder, refuse_target
 from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local
 from geoae.tiling.plan import Slab
@@ -50,6 +52,9 @@ def run(
     job: Job,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_warning: Callable[[str], None] = lambda warning: None,
+    *,
+    options: Recipe | None = None,
+    restorer: Restorer | None = None,
 ) -> RestoreReport:
     """Restore one scene.
 
@@ -61,6 +66,8 @@ def run(
         job: the job.
         on_progress: called after each tile.
         on_warning: called before the work begins, with each warning of the report.
+        options: resolved options of the job, where the caller has resolved them before.
+        restorer: its model, where the caller has loaded it before.
 
     Returns:
         What the run did, in figures.
@@ -72,8 +79,8 @@ def run(
     """
     started = time.monotonic()
     if job.target and job.target.endswith("/") and is_local(job.target):
-        _make_folder(Path(job.target))
-    prepared = prepare(job)
+        make_folder(Path(job.target))
+    prepared = prepare(job, options, restorer)
     target = prepared.target
     refuse_target(job.source, target)
     if job.strict and prepared.scene.losses:
@@ -101,15 +108,6 @@ def run(
         found = publish_result(prepared, store)
         store.remove()
     return _report(prepared, started, found, status="restored", resumed=len(done), counts=counts)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be made ({error.strerror}); choose another -o"
-        ) from error
 
 
 def _check_existing_target(prepared: Prepared) -> CheckResult | None:

@@ -27,6 +27,7 @@ __all__ = [
     "STRICT",
     "check_openable",
     "explain_unopenable",
+    "gdal_threads",
     "no_codec",
     "on_disk",
     "one_line",
@@ -89,6 +90,11 @@ def open_raster(name: str) -> Iterator[DatasetReader]:
     check_openable(name)
     with SILENCE, rasterio.Env(**STRICT), rasterio.open(name) as dataset:
         yield dataset
+
+
+def gdal_threads() -> str:
+    """Return how many threads GDAL compresses with: all, unless its own variable says otherwise."""
+    return STRICT.get("GDAL_NUM_THREADS") or os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS")
 
 
 def one_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from geoae.radiometry.band_names import interpret_name
-from geoae.raster.dataset import STRICT
+from geoae.raster.dataset import gdal_threads
 
 __all__ = ["WRITERS", "packed_bits"]
 
@@ -48,11 +48,10 @@ def _common(dataset: DatasetReader) -> dict[str, str]:
     """
     # In the VRT, NBITS would round floating point to integers. JPEG 2000 is not packed: there it is
     # a precision.
-    threads = STRICT.get("GDAL_NUM_THREADS", "ALL_CPUS")
     options = {
         "COMPRESS": "ZSTD",
         "BIGTIFF": "IF_SAFER",
-        "NUM_THREADS": threads,
+        "NUM_THREADS": gdal_threads(),
         "COPY_SRC_MDD": "YES",
     }
     bits = packed_bits(dataset)

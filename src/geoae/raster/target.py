@@ -12,7 +12,7 @@ from rasterio.errors import RasterioError
 from geoae.errors import OutputError
 from geoae.raster.dataset import on_disk, open_raster
 
-__all__ = ["refuse_target"]
+__all__ = ["make_folder", "refuse_target"]
 
 # Archives and servers that GDAL has names for, but cannot write into so that the file is whole.
 ARCHIVE = re.compile(
@@ -71,3 +71,13 @@ def _files_of(source: str) -> list[Path]:
     with suppress(RasterioError), open_raster(source) as dataset:
         names += dataset.files
     return [Path(found) for name in names if (found := on_disk(name))]
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for outputs, and those above it; raise ``OutputError`` where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another folder for outputs"
+        ) from error

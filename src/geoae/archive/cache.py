@@ -1,0 +1,134 @@
+"""Remember which scenes of an archive are done, so that nobody opens all outputs to see it."""
+
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from geoae.catalog.sources import SceneRef
+from geoae.system.files import is_local
+
+__all__ = ["DoneCache"]
+
+# The number is that of the table's form: another one begins an empty cache.
+NAME = ".geoae-done-1.sqlite"
+TABLE = """
+CREATE TABLE IF NOT EXISTS done (
+    name TEXT PRIMARY KEY, source TEXT, source_stamp TEXT, target_stamp TEXT, key TEXT
+) WITHOUT ROWID
+"""
+FIND = "SELECT source, source_stamp, target_stamp, key FROM done WHERE name = ?"
+ADD = "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)"
+# Entries of one transaction: short ones keep no other process waiting.
+AT_ONCE = 500
+# Seconds that another process may hold the file.
+WAIT = 5.0
+
+
+class DoneCache:
+    """A file of SQLite beside the outputs of an archive. Open it with ``with``.
+
+    The outputs decide, by their fingerprints; an entry only repeats what was read there. It counts
+    while size and time of change of source, of its sidecars, and of the output are those that it
+    names. So the file may be deleted at any time, and where it cannot be read or written, each
+    output is opened.
+    """
+
+    def __init__(self, target: str, key: str) -> None:
+        """Describe the cache of one archive.
+
+        Args:
+            target: folder of the outputs.
+            key: digest of model, options and version with which scenes are done.
+
+        """
+        self._folder = Path(target) if is_local(target) else None
+        self._key = key
+        self._base: sqlite3.Connection | None = None
+        self._new: list[tuple[str, str, str, str, str]] = []
+
+    def __enter__(self) -> Self:
+        """Open the file, which is made where the folder of outputs exists."""
+        if self._folder and self._folder.is_dir():
+            self._base = _open(self._folder / NAME)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write what is new, and close the file."""
+        self._write()
+        if self._base:
+            self._base.close()
+        self._base = None
+
+    def holds(self, found: SceneRef) -> bool:
+        """Whether the scene is known to be done, and neither it nor its output has changed."""
+        if not self._base:
+            return False
+        try:
+            entry = self._base.execute(FIND, (found.name,)).fetchone()
+        except sqlite3.Error:
+            return False
+        if entry is None:
+            return False
+        now = (found.source, found.stamp, self._stamp_output(found), self._key)
+        return bool(entry == now and "" not in now)
+
+    def add(self, found: SceneRef, stamp: str) -> None:
+        """Remember that a scene is done.
+
+        Args:
+            found: the scene.
+            stamp: its ``stamp`` before its output was made or read.
+
+        """
+        # What a VRT refers to may change without a sign in the VRT.
+        if not self._base or stamp in ("", "gone") or found.source.lower().endswith(".vrt"):
+            return
+        self._new.append((found.name, found.source, stamp, self._stamp_output(found), self._key))
+        if len(self._new) >= AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        # A cache that another process holds, or a full disk: the outputs are there nonetheless.
+        if self._base:
+            with suppress(sqlite3.Error), self._base:
+                self._base.executemany(ADD, self._new)
+        self._new.clear()
+
+    def _stamp_output(self, found: SceneRef) -> str:
+        """A text that differs once the output has changed; empty where there is none."""
+        assert self._folder is not None
+        try:
+            stat = (self._folder / found.name).stat()
+        except OSError:
+            return ""
+        return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def _open(path: Path) -> sqlite3.Connection | None:
+    """Open the file, anew where it is no database; None where it cannot be used."""
+    with suppress(sqlite3.OperationalError):  # a folder not to be written, or locks that fail
+        try:
+            return _connect(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            path.unlink(missing_ok=True)
+            return _connect(path)
+    return None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    base = sqlite3.connect(path, timeout=WAIT)
+    try:
+        base.execute(TABLE)
+    except sqlite3.Error:
+        base.close()
+        raise
+    return base
