@@ -106,8 +106,7 @@ def measure_lazily(
         kept_names = [names[band] or str(whole.numbers[band]) for band in drawn.kept]
         drawn = _select(drawn, select_measurements(whole.source, kept_names, drawn.samples))
         numbers = [whole.numbers[band] for band in drawn.kept]
-    facts, corrections = SceneStatistics.none(), NONE
-    speckle: Speckle | None = None
+    facts, corrections, speckle = SceneStatistics.none(), NONE, None
     if drawn.kept:
         if reads_scene(steps):
             corrections, drawn = _correct(whole, drawn, steps)
@@ -122,8 +121,8 @@ def measure_lazily(
         sharpening = plan_sharpening(sharpen, drawn.samples, whole.source)
         lines += sharpening.doubt(drawn.samples, whole.source)
         corrections = corrections.sharpen(sharpening)
-        is_given, dtype = given.sigma is not None, whole.bands.dtype
-        facts = sharpening.tell(facts, drawn.samples, dtype, given=is_given)
+        is_given = given.sigma is not None
+        facts = sharpening.tell(facts, drawn.samples, whole.bands.dtype, given=is_given)
     for line in lines:
         warn(line)
     return remote(

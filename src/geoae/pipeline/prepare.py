@@ -94,9 +94,8 @@ class Prepared:
         """What is done to the scene, and why: one line each."""
         done, speckle = self.work.corrections.describe(), self.work.speckle
         bands, restorer = self.scene.bands, self.work.restorer
-        if speckle is not None and not isinstance(restorer, Identity):
-            done.append(speckle.describe())
         if not isinstance(restorer, Identity):
+            done += [] if speckle is None else [speckle.describe()]
             done += explain.describe_noise(bands, self.facts, self.unit)
             done += explain.describe_components(self.facts.signal)
         if self.sharpened is not None:
