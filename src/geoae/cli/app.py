@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoae.cli.look_commands import diagnose, inspect, preview
-from geoae.cli.model_commands import demo, evaluate, train
+from geoae.cli.model_commands import adapt, demo, evaluate, train
 from geoae.cli.options import DEVICE, PRECISION, with_options
 from geoae.cli.process import silence_libraries
 from geoae.cli.service_commands import deploy, server, worker
@@ -243,5 +243,5 @@ def degrade(source: str, config: Path, target: Path, nodata: str | None, overwri
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
 
 
-for command in (inspect, diagnose, preview, train, evaluate, demo, deploy, worker, server):
+for command in (inspect, diagnose, preview, train, adapt, evaluate, demo, deploy, worker, server):
     cli.add_command(command)

@@ -77,19 +77,21 @@ def adapt(
         The gain, and the card of the new model.
 
     Raises:
-        TrainingError: too few scenes can be used, or ``folder`` holds a model.
+        TrainingError: too few scenes can be used, there is no such objective, or ``folder`` holds
+            a model.
         ModelError: the model to begin with cannot be used.
 
     """
     if (folder / CARD).exists():
         raise TrainingError(f"{folder}: holds a model already; give -o another folder")
+    if objective not in OBJECTIVES:
+        raise TrainingError(f"{objective}: no objective; give one of {', '.join(OBJECTIVES)}")
     card, network = _load(model)
-    chosen = OBJECTIVES[objective]
     scenes = _read_scenes(sources, card, network, objective)
     kept, held = _hold_out(scenes, seed)
     log.info("%d scenes to train on, %d held out to judge", len(kept), len(held))
     before = estimate_errors(network, held, seed)
-    tuned = _fine_tune(network, chosen, kept, steps, seed)
+    tuned = _fine_tune(network, OBJECTIVES[objective], kept, steps, seed)
     gain = estimate_gain(before, estimate_errors(tuned, held, seed))
     if not gain.is_significant:
         return Adapted(gain, None)

@@ -168,8 +168,8 @@ class NoisyChips(IterableDataset[Noisy]):
 
     def draw(self, rng: np.random.Generator) -> Noisy:
         """Draw one sample."""
-        scene = self.scenes[rng.integers(len(self.scenes))]
-        window = scene.windows[rng.integers(len(scene.windows))]
+        scene = self.scenes[int(rng.integers(len(self.scenes)))]
+        window = scene.windows[int(rng.integers(len(scene.windows)))]
         row, col = (int(rng.integers(size - CHIP + 1)) for size in window.shape[1:])
         found = scene.cut(window[:, row : row + CHIP, col : col + CHIP], rng)
         # The first group holds most of the signal.

@@ -19,7 +19,7 @@ Restore = Callable[[Tensor, Tensor, Tensor], Tensor]
 AMOUNT = 0.5
 # Part of the noise by which the divergence is measured on both sides.
 STEP = 0.1
-# Weight of the difference that Neighbor2Neighbor forgives, as its authors have it for sigma 25.
+# Weight of the second term of Neighbor2Neighbor, which forgives what neighbours differ by.
 FORGIVEN = 1.0
 # Part of the pixels that Noise2Void hides, and how far away the pixels are that hide them.
 HIDDEN, REACH = 0.02, 2
