@@ -101,17 +101,17 @@ class NoisyScene:
             noise's spectrum, ``(component, 9)``.
 
         """
-        scale, size = self.scale, pixels.shape[1:]
+        scale, (height, width) = self.scale, pixels.shape[1:]
         variance = scale.variance(local_mean(pixels) if scale.varies else pixels)
         if self.correlation is None:
             unit = rng.standard_normal(pixels.shape)
         else:
-            unit = draw_stationary(self.correlation, *size, rng)
+            unit = draw_stationary(self.correlation, height, width, rng)
         noise = scale.forward @ (np.sqrt(variance) * unit).reshape(len(pixels), -1)
         shape = white(len(scale.sigma)) if scale.shape is None else scale.shape
         return (
             scale.to_model(pixels),
-            noise.reshape(-1, *size).astype(np.float32),
+            noise.reshape(-1, height, width).astype(np.float32),
             scale.level(variance),
             shape.astype(np.float32),
         )
