@@ -28,7 +28,7 @@ from geoae.training.objectives import OBJECTIVES, Noisy, Objective
 __all__ = ["STEPS", "Adapted", "adapt"]
 
 # A short training: the model is nearly right, and the archive is small.
-STEPS, BATCH, LEARNING_RATE, WARMUP, DECAY, CLIP = 300, 8, 1e-4, 20, 0.98, 0.5
+STEPS, BATCH, LEARNING_RATE, WARMUP, DECAY, CLIP = 300, 8, 4e-4, 20, 0.98, 0.5
 # One of so many scenes is held out, and at least so many; where there are fewer scenes than
 # FEWEST, their windows count as scenes.
 SHARE, LEAST, FEWEST = 4, 3, 8
@@ -171,12 +171,11 @@ def _fine_tune(
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    # One worker, which works ahead of the network; several would all draw the same samples.
-    loader = DataLoader(NoisyChips(scenes, seed), batch_size=BATCH, num_workers=1)
+    loader = DataLoader(NoisyChips(scenes, seed), batch_size=BATCH)
     try:
         trainer.fit(module, loader)
     except SystemExit as error:
-        # Lightning raises this on Ctrl-C, after it has closed its loaders.
+        # Lightning raises this on Ctrl-C, after it has ended its loop.
         raise KeyboardInterrupt from error
     return module.network.eval()
 
