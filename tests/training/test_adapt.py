@@ -96,7 +96,7 @@ def test_what_harms_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
 
 def test_what_cannot_be_adapted_is_said(tmp_path, told):
     start, archive = model(tmp_path / "start"), scenes(tmp_path / "archive", 2)
-    with pytest.raises(TrainingError, match="too few scenes .* known in 2, which have 2 windows"):
+    with pytest.raises(TrainingError, match=r"too few scenes .* known in 2, which have 2 windows"):
         adapt(archive, start, tmp_path / "new")
     with pytest.raises(TrainingError, match="raw: no objective; give one of r2r, sure"):
         adapt(archive, start, tmp_path / "new", objective="raw")

@@ -147,8 +147,8 @@ def _hold_out(scenes: list[NoisyScene], seed: int) -> tuple[list[NoisyScene], li
         parts = [part for scene in scenes for part in scene.split()]
     if len(parts) < FEWEST:
         raise TrainingError(
-            f"too few scenes to train on and to judge by: noise is known in {len(scenes)}, which have"
-            f" {len(parts)} windows; give {FEWEST} scenes of one sensor or more"
+            f"too few scenes to train on and to judge by: noise is known in {len(scenes)}, which"
+            f" have {len(parts)} windows; give {FEWEST} scenes of one sensor or more"
         )
     order = np.random.default_rng(seed).permutation(len(parts))
     count = max(len(parts) // SHARE, LEAST)
