@@ -102,6 +102,8 @@ def test_what_cannot_be_adapted_is_said(tmp_path, told):
         adapt(archive, start, tmp_path / "new", objective="raw")
     with pytest.raises(TrainingError, match="holds a model already"):
         adapt(archive, start, tmp_path / "start")
+    with pytest.raises(TrainingError, match="cannot be a model's folder"):
+        adapt(archive, start, tmp_path / "archive" / "0.tif" / "new")
     assert told == []
     correlated = scenes(tmp_path / "bilinear", 1, kernel="bilinear")
     for objective, reason in (

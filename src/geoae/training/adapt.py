@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -78,12 +79,11 @@ def adapt(
 
     Raises:
         TrainingError: too few scenes can be used, there is no such objective, or ``folder`` holds
-            a model.
+            a model or cannot be written.
         ModelError: the model to begin with cannot be used.
 
     """
-    if (folder / CARD).exists():
-        raise TrainingError(f"{folder}: holds a model already; give -o another folder")
+    _refuse_folder(folder)
     if objective not in OBJECTIVES:
         raise TrainingError(f"{objective}: no objective; give one of {', '.join(OBJECTIVES)}")
     card, network = _load(model)
@@ -105,6 +105,15 @@ def adapt(
     }
     same = card.model_dump(include={"architecture", "network", "tile", "licence"})
     return Adapted(gain, save(folder, tuned, **facts, **same))
+
+
+def _refuse_folder(folder: Path) -> None:
+    """Raise ``TrainingError`` before the training where no model could be written after it."""
+    if (folder / CARD).exists():
+        raise TrainingError(f"{folder}: holds a model already; give -o another folder")
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise TrainingError(f"{folder}: cannot be a model's folder; give -o another path")
 
 
 def _load(model: str) -> tuple[Card, nn.Module]:
