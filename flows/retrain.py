@@ -20,6 +20,7 @@ from geoae.catalog.sources import scenes, scenes_below
 from geoae.evaluation.measure import evaluate
 from geoae.evaluation.verdict import judge
 from geoae.models.folder import CURRENT, current_model, promote
+from geoae.training.adapt import STEPS, Adapted, adapt
 from geoae.training.config import TrainConfig
 from geoae.training.fit import Hardware
 from geoae.training.fit import train as fit
@@ -61,7 +62,9 @@ def retrain(
 
     Args:
         source: folder, glob, or STAC collection of scenes.
-        fixed: folder of scenes that models are measured on; none of them is trained on.
+        fixed: folder of clean scenes that models are measured on; none of them is trained on. Empty
+            where there are none: then the model is adapted to the noisy scenes themselves, and a
+            part of them is held out to judge it by, whatever config, sigmas and least_gain say.
         models: folder of models.
         config: shipped model's name, or path of a training config.
         days: train on scenes of so many days.
@@ -77,19 +80,36 @@ def retrain(
     current = current_model(Path(models), base.name)
     work = Path(models) / f".training-{flow_run.id}"
     work.mkdir(parents=True, exist_ok=True)
-    folder = link_training_scenes(
-        scenes(source, since=timedelta(days=days)), Path(fixed), work / "scenes"
-    )
+    recent = scenes(source, since=timedelta(days=days))
+    if not fixed:
+        found = adapt_current.with_options(timeout_seconds=timeout)(
+            [one.source for one in recent], current, str(work / base.name), steps
+        )
+        verdict = {"better": found.card is not None, "gain": found.gain.decibel}
+        return _end(verdict | {"reason": str(found.gain)}, work, work / base.name, models)
+    folder = link_training_scenes(recent, Path(fixed), work / "scenes")
     settings = retraining_config(base, base.name, current, folder, steps)
     train.with_options(timeout_seconds=timeout)(settings, str(work), accelerator)
     verdict = measure(str(work / "model"), current, fixed, sigmas, least_gain)
+    return _end(verdict, work, work / "model", models)
+
+
+def _end(verdict: dict[str, Any], work: Path, new: Path, models: str) -> dict[str, Any]:
+    """Say the verdict, put a better model in place, and remove what the run needed."""
     get_run_logger().info(
         "%s: %s", "better" if verdict["better"] else "not better", verdict["reason"]
     )
     if verdict["better"]:
-        put_in_place(str(work / "model"), models)
+        put_in_place(str(new), models)
     shutil.rmtree(work)
     return verdict
+
+
+@task(**STEP)
+def adapt_current(sources: list[str], current: str, new: str, steps: int | None) -> Adapted:
+    """Adapt the model in use to the noisy scenes themselves, as nothing clean is there."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    return adapt(sources, current, Path(new), steps=STEPS if steps is None else steps)
 
 
 @task(**STEP)

@@ -1,7 +1,13 @@
 from pathlib import Path
 
 from geoae.evaluation import run as evaluation_run
+from geoae.models.card import shipped_models
 from geoae.pipeline import job as pipeline_job
+from geoae.training import adapt as adaptation
+from geoae.training.adapt import Adapted
+from geoae.training.gain import Gain
+
+CARD = shipped_models()[0]
 
 
 def test_demo_takes_folder_and_scene(geoae, scene, monkeypatch):
@@ -44,3 +50,30 @@ def test_evaluate_hands_on_what_counts_as_nodata(geoae, monkeypatch):
     assert geoae("evaluate", "--scenes", "scenes", "--nodata", "-9999")[0] == 0
     assert geoae("evaluate", "--scenes", "scenes", "--nodata", "none")[0] == 1
     assert given == [-9999]
+
+
+def test_adapt_hands_on_scenes_and_says_what_it_gained(geoae, scene, monkeypatch, tmp_path):
+    given = []
+    gain = Gain(0.4, 0.38, 0.22, 0.01, 5)
+
+    def adapt(sources, model, folder, **how):
+        given.append((sources, model, str(folder), how))
+        return Adapted(gain, CARD if len(given) == 1 else None)
+
+    monkeypatch.setattr(adaptation, "adapt", adapt)
+    code, out, err = geoae("adapt", str(tmp_path), "--steps", "7", "--objective", "sure")
+    assert (code, err) == (0, [])
+    how = {"objective": "sure", "steps": 7, "seed": 0}
+    assert given == [([str(tmp_path / "s.tif")], "res-cae", "res-cae-adapted", how)]
+    assert "+0.220 +- 0.010 dB on 5 held out" in out[0]
+    assert out[-1] == "use it: geoae restore --model res-cae-adapted scene.tif"
+    code, out, err = geoae("adapt", str(tmp_path), "-o", "other")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert "0.4000" in err[0]
+    assert "0.3800" in err[0]
+
+
+def test_adapt_refuses_in_one_line(geoae, tmp_path):
+    for words in (("missing",), (str(tmp_path), "--steps", "0")):
+        code, out, err = geoae("adapt", *words)
+        assert (code, out, len(err)) == (1, [], 1)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.flows.scenes import artifacts, crop
 from tests.support.rasters import SHARED
+from tests.training.support import write_noisy
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server"), pytest.mark.timeout(900)]
 
@@ -52,3 +53,16 @@ def test_a_model_takes_its_place_only_if_it_is_better(places):
             ).name
             == "res-cae"
         )
+
+
+def test_without_clean_scenes_the_model_is_adapted_to_the_noisy_ones(tmp_path):
+    from flows.retrain import retrain as flow
+
+    (tmp_path / "inbox").mkdir()
+    for seed in range(8):
+        write_noisy(tmp_path / "inbox" / f"{seed}.tif", seed=seed)
+    places = {"source": str(tmp_path / "inbox"), "models": str(tmp_path / "models")}
+    verdict = flow(**places, fixed="", steps=2, accelerator="cpu")
+    assert "held out" in verdict["reason"]
+    kept = sorted(path.name for path in (tmp_path / "models").iterdir())
+    assert len(kept) == (2 if verdict["better"] else 0), "the link and the model, or nothing"

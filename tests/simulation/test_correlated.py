@@ -4,7 +4,7 @@ import pytest
 from geoae.radiometry.resampling import LAG
 from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
 from geoae.simulation import Correlated
-from geoae.simulation.correlated import draw_kernel
+from geoae.simulation.correlated import draw_kernel, draw_stationary
 from tests.support.noise import correlation_of_pixels, shape_of
 
 FLAT = np.full((2, 500, 600), 100.0)
@@ -65,3 +65,15 @@ def test_noise_grows_with_the_signal_and_stays_correlated():
     np.testing.assert_allclose(noise[0, :300].std(), 2.0, rtol=0.05)
     np.testing.assert_allclose(noise[0, 300:].std(), np.sqrt(404), rtol=0.05)
     assert correlation_of_pixels(noise[0, 300:])[LAG, LAG + 1] == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_stationary_noise_has_the_correlation_that_is_asked_for(name):
+    asked = np.stack([correlation_of(*KERNELS[name])] * 2)
+    noise = draw_stationary(asked, 500, 600, np.random.default_rng(0))
+    assert noise.shape == (2, 500, 600)
+    np.testing.assert_allclose(noise.std(axis=(1, 2)), 1, rtol=0.03)
+    for band in noise:
+        np.testing.assert_allclose(correlation_of_pixels(band), asked[0], atol=0.05)
+    assert abs(np.corrcoef(noise.reshape(2, -1))[0, 1]) < 0.02, "bands are independent"
+    assert abs(np.mean(noise[0, 0] * noise[0, -1])) < 0.15, "opposite borders are independent"

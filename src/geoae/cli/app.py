@@ -9,7 +9,7 @@ import click
 
 from geoae.cli.batch_command import batch
 from geoae.cli.look_commands import diagnose, inspect, preview
-from geoae.cli.model_commands import demo, evaluate, train
+from geoae.cli.model_commands import adapt, demo, evaluate, train
 from geoae.cli.options import DEVICE, PRECISION, with_options, with_output_options
 from geoae.cli.process import silence_libraries
 from geoae.cli.service_commands import deploy, server, worker
@@ -240,5 +240,6 @@ def degrade(source: str, config: Path, target: Path, nodata: str | None, overwri
     say(f"{target}: {source} after {', '.join(step.kind for step in settings.degradations)}")
 
 
-for command in (batch, inspect, diagnose, preview, train, evaluate, demo, deploy, worker, server):
+MODELS = (train, adapt, evaluate, demo)
+for command in (batch, inspect, diagnose, preview, *MODELS, deploy, worker, server):
     cli.add_command(command)

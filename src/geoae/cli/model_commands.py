@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["demo", "evaluate", "train"]
+__all__ = ["adapt", "demo", "evaluate", "train"]
 
 
 @click.command()
@@ -58,9 +58,7 @@ def train(
     from geoae.training.fit import Hardware
     from geoae.training.fit import train as run
 
-    # Lightning prints a greeting and advertisements.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
+    _silence_lightning()
     settings = TrainConfig.read(config)
     folder, work = folder or Path(settings.name), work or Path(f"{settings.name}.training")
     card = run(settings, scenes, work, folder, Hardware(**hardware))
@@ -69,6 +67,65 @@ def train(
         f" and band, halo {card.halo} px"
     )
     say(f"curve and examples: {work}/curve.png, {work}/examples.png")
+    say(f"use it: geoae restore --model {folder} scene.tif")
+
+
+def _silence_lightning() -> None:
+    """Leave out the greeting and the advertisements that Lightning prints."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+@click.command()
+@click.argument("archive", metavar="ARCHIVE")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Model folder to write; by default the model's name and -adapted, here.",
+)
+@click.option(
+    "--model",
+    default="res-cae",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="Shipped model or model folder to begin with.",
+)
+@click.option(
+    "--objective",
+    default="r2r",
+    show_default=True,
+    metavar="NAME",
+    help="r2r or sure for any noise; neighbor2neighbor or noise2void for white noise.",
+)
+@click.option(
+    "--steps", type=click.IntRange(1), default=300, show_default=True, help="Steps of training."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def adapt(
+    archive: str, folder: Path | None, model: str, objective: str, steps: int, seed: int
+) -> None:
+    """Adapt a model to the noisy scenes of ARCHIVE, without clean ones; needs the extra train.
+
+    ARCHIVE: a folder or a glob of scenes of one sensor. A part of them is held out; the model is
+    written only if it is better there.
+    """
+    from geoae.catalog.sources import scenes
+    from geoae.cli.console import print_log, say
+    from geoae.resources import require_extra
+
+    require_extra("train", "lightning")
+    from geoae.training.adapt import adapt as run
+
+    _silence_lightning()
+    folder = folder or Path(f"{Path(model).name}-adapted")
+    sources = [found.source for found in scenes(archive)]
+    with print_log():
+        found = run(sources, model, folder, objective=objective, steps=steps, seed=seed)
+    found.require()
+    say(f"{folder}: {found.gain}")
     say(f"use it: geoae restore --model {folder} scene.tif")
 
 

@@ -32,6 +32,7 @@ class Card(BaseModel):
     parameters: int
     kflop_per_pixel: float = Field(description="of one group of components; 1 MAC = 2 FLOP")
     digest: str = Field(description="sha256 of the weights file")
+    start: str = Field("", description="model whose weights it began with; empty for none")
     trained_on: list[str] = Field(
         default_factory=list, description="patterns of the training scenes, below their folder"
     )

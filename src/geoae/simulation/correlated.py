@@ -11,7 +11,7 @@ from geoae.simulation.noise import refuse_negative
 from geoae.simulation.parameters import PerBand, per_band, require
 from geoae.types import Floats
 
-__all__ = ["RANDOM", "Correlated", "Kernel", "draw_kernel", "draw_noise"]
+__all__ = ["RANDOM", "Correlated", "Kernel", "draw_kernel", "draw_noise", "draw_stationary"]
 
 # The name of a kernel that is drawn at random.
 RANDOM = "random"
@@ -165,3 +165,30 @@ def _gaussian(sigma: float) -> Resampling:
     reach = int(np.ceil(3 * sigma))
     offsets = np.arange(-reach, reach + 1)
     return Resampling(taps=tuple(np.exp(-(offsets**2) / (2 * sigma**2)).tolist()))
+
+
+def draw_stationary(
+    correlation: Floats, height: int, width: int, rng: np.random.Generator
+) -> Floats:
+    """Draw Gaussian noise of known autocovariance: white noise times the root of its power.
+
+    Args:
+        correlation: normalised autocovariance of each band, ``(band, 9, 9)``.
+        height: rows of the result.
+        width: columns of the result.
+        rng: source of random numbers.
+
+    Returns:
+        Noise of variance 1, ``(band, height, width)``, independent from band to band.
+
+    """
+    reach = correlation.shape[-1] // 2
+    lags = np.arange(-reach, reach + 1)
+    # On a torus so much larger that opposite borders of the result are not correlated.
+    around = np.zeros((len(correlation), height + reach, width + reach))
+    around[:, lags[:, None], lags] = correlation
+    power = np.maximum(np.fft.fft2(around).real, 0.0)
+    power /= power.mean(axis=(1, 2), keepdims=True)
+    spectrum = np.fft.fft2(rng.standard_normal(around.shape)) * np.sqrt(power)
+    noise: Floats = np.fft.ifft2(spectrum).real[:, :height, :width]
+    return noise

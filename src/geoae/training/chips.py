@@ -22,7 +22,7 @@ from geoae.tiling.window import Window
 from geoae.training.config import RandomDegradation
 from geoae.types import Floats
 
-__all__ = ["Chips", "TrainingScene"]
+__all__ = ["Chips", "TrainingScene", "draw_turn"]
 
 # Degraded and clean chip, and noise level, each (C, H, W); shape of the noise's spectrum (C, 9).
 Sample = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -176,7 +176,7 @@ class Chips(IterableDataset[Sample]):
         groups = len(scale.sigma) // self.group
         first = 0 if groups == 1 or rng.random() < 0.6 else int(rng.integers(1, groups))
         chosen = slice(first * self.group, (first + 1) * self.group)
-        quarter, turn = _turn(rng)
+        quarter, turn = draw_turn(rng)
         signs = rng.choice([-1.0, 1.0], (self.group, 1, 1))
         level = scale.level(growth * sigma[:, None, None] ** 2)[chosen]
         shape = mix(shapes, scale.forward[chosen] ** 2 * sigma**2)
@@ -281,7 +281,7 @@ def _some_bands(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
     return rng.permutation(count)[:number]
 
 
-def _turn(rng: np.random.Generator) -> tuple[int, Callable[[NDArray[np.float32]], Tensor]]:
+def draw_turn(rng: np.random.Generator) -> tuple[int, Callable[[NDArray[np.float32]], Tensor]]:
     """Choose one of the eight rotations and flips, the same for every array of a sample.
 
     Returns the number of quarter turns, and the function.

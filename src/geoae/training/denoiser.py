@@ -12,7 +12,7 @@ from geoae.training.chips import Sample
 from geoae.training.config import TrainConfig
 from geoae.training.losses import LOSSES
 
-__all__ = ["Denoiser"]
+__all__ = ["Denoiser", "fall"]
 
 # Training has diverged where the loss is this many times the first one.
 DIVERGED = 1e3
@@ -102,7 +102,7 @@ class Denoiser(lightning.LightningModule):
         def factor(step: int) -> float:
             for length in config.cycles:
                 if step < length:
-                    return min((step + 1) / config.warmup, _fall(config.schedule, step / length))
+                    return min((step + 1) / config.warmup, fall(config.schedule, step / length))
                 step -= length
             return 0.0
 
@@ -110,7 +110,7 @@ class Denoiser(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _fall(schedule: str, done: float) -> float:
+def fall(schedule: str, done: float) -> float:
     """Return the share of the full learning rate when a share ``done`` of a cycle is over."""
     if schedule == "cosine":
         return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * done))))

@@ -167,6 +167,7 @@ def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
         **facts,
         network=config.network,
         tile=config.tile,
+        start=config.start or "",
         trained_on=trained_on,
         limits=config.limits,
     )
