@@ -116,3 +116,13 @@ def test_invalid_pixels_of_a_lost_line_stay():
     result = corrected(pixels, mask)
     assert (result[0, 70, 100:130] == 0).all()
     assert (result[0, 70, :100] != 0).all()
+
+
+@pytest.mark.parametrize("value", [1e20, -1e30])
+@pytest.mark.filterwarnings("error")
+def test_a_fill_value_that_is_not_declared_neither_overflows_nor_hides_lost_lines(value):
+    pixels = scene()
+    pixels[:, :40] = value
+    assert plan(pixels) == ()
+    pixels[0, 100] = 0
+    assert [some.tolist() for some in lost(pixels).rows] == [[100], [], []]

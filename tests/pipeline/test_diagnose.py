@@ -100,3 +100,13 @@ def test_only_some_bands_and_a_nodata_value_of_the_user(tmp_path):
 def test_what_is_no_scene_is_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be opened as a raster"):
         diagnose(Job(source=str(tmp_path / "gone.tif")))
+
+
+@pytest.mark.parametrize("value", [1e20, -1e30])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_fill_value_that_is_not_declared_is_named_and_does_not_overflow(tmp_path, value):
+    pixels = scene()
+    pixels[:, :40] = value
+    found = diagnose(Job(source=str(write(tmp_path / "in.tif", pixels))))
+    told = " ".join(found.notes)
+    assert "fills 20% of the scene" in told

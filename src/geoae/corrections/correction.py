@@ -82,6 +82,9 @@ class Strip:
         return np.ones(self.pixels.shape, dtype=bool) if self.mask is None else self.mask
 
 
+# Largest value in DN that is looked at: a fill value that is not declared, like 1e20, is beyond.
+LARGEST = 1e15
+
 # Starts a new pass over a scene; the same strips each time.
 Strips = Callable[[], Iterable[Strip]]
 # Gives the pixels of a strip after the earlier corrections, 0 where they are invalid.
@@ -112,7 +115,18 @@ def cut_strips(read: Read, bands: int, height: int, width: int) -> Iterator[Stri
         shared = min(SHARED, start)
         window = Window(start - shared, 0, min(rows, height - start) + shared, width)
         pixels, mask = read(window)
-        yield Strip(window.row, pixels, mask, shared)
+        yield Strip(window.row, pixels, _without_huge(pixels, mask), shared)
+
+
+def _without_huge(pixels: Pixels, mask: Mask | None) -> Mask | None:
+    """Mask what is no measurement of any sensor, and whose squares overflow."""
+    if pixels.dtype.kind != "f":
+        return mask
+    with np.errstate(invalid="ignore"):  # invalid pixels may be NaN
+        huge = np.abs(pixels) > LARGEST
+    if not huge.any():
+        return mask
+    return ~huge if mask is None else mask & ~huge
 
 
 def name_range(values: Floats, digits: int = 3) -> str:

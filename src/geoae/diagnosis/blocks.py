@@ -215,7 +215,10 @@ def _find_limits(samples: Samples, valid: Sequence[Mask], band: int) -> tuple[fl
     sparse = (slice(None, None, SPARSE),) * 2
     pairs = zip(samples, valid, strict=True)
     values = np.concatenate([pixels[band][sparse][where[sparse]] for (pixels, _), where in pairs])
-    return find_limits(values, float(values.std())) if values.size else (-np.inf, np.inf)
+    if not values.size:
+        return -np.inf, np.inf
+    # Squares of a fill value that is not declared, like 1e20, need not fit into float32.
+    return find_limits(values, float(values.std(dtype=np.float64)))
 
 
 def _of_window(
