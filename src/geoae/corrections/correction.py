@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.radiometry.nodata import LARGEST
 from geoae.tiling.window import Read, Window
 from geoae.types import Floats, Mask, Pixels
 
@@ -81,9 +82,6 @@ class Strip:
         """Which pixels are valid, ``(band, height, width)``."""
         return np.ones(self.pixels.shape, dtype=bool) if self.mask is None else self.mask
 
-
-# Largest value in DN that is looked at: a fill value that is not declared, like 1e20, is beyond.
-LARGEST = 1e15
 
 # Starts a new pass over a scene; the same strips each time.
 Strips = Callable[[], Iterable[Strip]]

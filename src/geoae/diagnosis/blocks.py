@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from geoae.diagnosis.clipping import find_limits
 from geoae.diagnosis.kernels import polynomials
+from geoae.radiometry.nodata import LARGEST
 from geoae.types import Array, Floats, Mask, Samples
 
 __all__ = ["Blocks", "Residuals", "cut_blocks", "subtract_bands"]
@@ -125,8 +126,8 @@ def cut_blocks(
 ) -> Blocks:
     """Cut blocks of one band less the others, that overlap by half.
 
-    Blocks with an invalid pixel, flat ones and clipped ones are left out. Where noise grows with
-    the signal, blocks are scaled to the noise of the mean signal.
+    Blocks with an invalid or a huge pixel, flat ones and clipped ones are left out. Where noise
+    grows with the signal, blocks are scaled to the noise of the mean signal.
 
     Args:
         samples: pairs of pixels in DN and mask ``(band, row, col)``.
@@ -150,7 +151,8 @@ def cut_blocks(
             continue
         inside = np.where(valid, pixels[which], 0).astype(np.float32)
         at_limit = (pixels[band] <= limits[0]) | (pixels[band] >= limits[1])
-        usable = (_average(valid, side) == 1) & (_average(at_limit, side) <= MOST_CLIPPED)
+        measured = valid & (np.abs(pixels[band]) <= LARGEST)
+        usable = (_average(measured, side) == 1) & (_average(at_limit, side) <= MOST_CLIPPED)
         share = line.share(inside, side)
         found.append(
             _of_window(np.tensordot(weights, inside, 1), usable & (share > FAINTEST), share, side)

@@ -14,6 +14,7 @@ from geoae.tiling.window import Window
 from geoae.types import Mask, Nodata, Pixels, Samples
 
 __all__ = [
+    "LARGEST",
     "FillValue",
     "can_hold",
     "combine_nodata",
@@ -24,6 +25,10 @@ __all__ = [
     "read_border",
     "refuse_foreign_fill",
 ]
+
+# Largest value in DN that can be a measurement: fill values like 1e20 are beyond, and squares of
+# larger ones need not fit into float32.
+LARGEST = 1e15
 
 # Least share of the scene, or of its outermost rows and columns, that is reported, and least number
 # of pixels.
