@@ -270,8 +270,17 @@ def test_a_spectrum_does_what_it_does_to_a_file(scene, tmp_path):
 
 def test_a_model_that_takes_no_spectrum_says_so(scene, tmp_path):
     save_small_network(tmp_path / "m")
+    restored = lazily(scene).geoae.restore(model=str(tmp_path / "m"), sigma=25, psd="bilinear")
     with pytest.warns(UserWarning, match="small: takes no spectrum of the noise; psd is ignored"):
-        lazily(scene).geoae.restore(model=str(tmp_path / "m"), sigma=25, psd="bilinear")
+        restored.compute(scheduler="synchronous")
+
+
+def test_fill_that_nothing_declares_is_told(model):
+    pixels = np.round(texture(1, 200, 200) + noise((1, 200, 200), 25)).astype(np.uint16)
+    pixels[:, :, :60] = 0
+    array = xarray.DataArray(pixels, dims=("band", "y", "x"), name="scene")
+    with pytest.warns(UserWarning, match="scene: 0 fills 30% of the scene"):
+        array.geoae.restore(model=model).compute(scheduler="synchronous")
 
 
 def lazy(pixels: np.ndarray, mask: np.ndarray) -> xarray.DataArray:

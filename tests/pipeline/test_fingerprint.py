@@ -10,7 +10,8 @@ from geoae.models.restorer import Identity
 from geoae.pipeline.engine import Work
 from geoae.pipeline.fingerprint import ALGORITHM, request_digest
 from geoae.pipeline.job import Job, resolve_options
-from geoae.pipeline.prepare import Prepared, plan_for
+from geoae.pipeline.prepare import plan_for
+from geoae.pipeline.prepared import Prepared
 from geoae.pipeline.recipe import Recipe
 from geoae.raster.scene import Scene
 
@@ -43,7 +44,7 @@ MANY = {
 }
 
 
-def prepared(job: Job, bands: tuple[int, ...]) -> Prepared:
+def prepared(job: Job, bands: tuple[int, ...]) -> Prepared[Scene]:
     """``job`` on a scene that is described by hand, so that no version of GDAL has a part in it."""
     options, restorer, count = resolve_options(job), Identity(tile=1024), len(bands)
     scene = Scene(

@@ -4,23 +4,20 @@ another.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import dask
 import dask.array
 import numpy as np
 
-from geoae.accessor.bands import warn
-from geoae.accessor.measure import Unread, measure_lazily
+from geoae.accessor.measure import Asked, LazySource, decide_lazily
 from geoae.corrections.chain import most_halo
 from geoae.errors import InputError
-from geoae.models.restorer import Identity, Restorer
+from geoae.models.restorer import Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
-from geoae.pipeline.explain import explain_ignored
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
-from geoae.pipeline.prepare import choose_steps, given_noise, load_restorer, plan_for
+from geoae.pipeline.prepare import given_noise, load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.backscatter import REACH
 from geoae.radiometry.nodata import combine_nodata, refuse_foreign_fill
@@ -39,12 +36,10 @@ TILE_ROWS = 4
 class LazyRestoration:
     """How scenes of one shape are restored: decided once, applied to each scene."""
 
-    source: str
-    """Name of the array, for messages."""
+    job: Job
+    """What is asked for; its source is the name of the array, for messages."""
     options: Recipe
     """Resolved options."""
-    model: ModelSpec
-    """The model, for workers."""
     restorer: Restorer
     """The model, loaded."""
     plan: TilePlan
@@ -93,12 +88,18 @@ class LazyRestoration:
             )
         refuse_foreign_fill(job.source, dtype.name, options.nodata)
         given = None if options.nodata is None else dtype.type(options.nodata).item()
-        model = ModelSpec.of(job, options)
-        restorer = load_restorer(model)
+        restorer = load_restorer(ModelSpec.of(job, options))
         plan = plan_for(options, restorer, height, width, len(chosen))
         undecided = None if options.bands else [names[band] for band in chosen]
         nodata = combine_nodata(declared, given)
-        return cls(job.source, options, model, restorer, plan, chosen, nodata, undecided)
+        lazy = cls(job, options, restorer, plan, chosen, nodata, undecided)
+        given_noise(options, job.source, lazy.numbers, restorer)  # refuses what does not fit
+        return lazy
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the bands that are restored, from 1 on."""
+        return [band + 1 for band in self.chosen]
 
     def build(self, given: dask.array.Array) -> dask.array.Array:
         """Return the restored scene of ``given`` (band, y, x) in DN, of the same type, as a
@@ -108,25 +109,16 @@ class LazyRestoration:
             return given
         scene = _to_working_dtype(given)
         plan, (count, height, width) = self.plan, scene.shape
-        bands, numbers = scene[self.chosen], [band + 1 for band in self.chosen]
-        given_levels = given_noise(self.options, self.source, numbers, self.restorer)
-        sharpens = self.options.sharpen is not None
-        for line in explain_ignored(self.restorer, self.options.psd, sharpens=sharpens):
-            warn(line)
-        looks = [bands[(slice(None), *window.slices())] for window in windows(height, width)]
-        whole = Unread(bands, self.nodata, self.source, numbers, self.options.speckle)
-        is_noise_needed = given_levels.sigma is None and not isinstance(self.restorer, Identity)
-        remote = dask.delayed(measure_lazily)(
+        bands, looks = scene[self.chosen], list(windows(height, width))
+        remote = dask.delayed(decide_lazily)(
+            Asked(self.job, self.options, self.restorer.digest),
+            LazySource(bands, self.nodata, self.job.source, self.numbers),
             looks,
-            whole,
-            given_levels,
-            choose_steps(self.options),
+            [bands[(slice(None), *window.slices())] for window in looks],
             self.names,
-            is_noise_needed,
-            self.options.sharpen,
-            partial(RemoteWork, self.model, self.restorer.digest, self.options),
         )
-        node, apron = dask.delayed(_slab), REACH + most_halo(choose_steps(self.options), sharpens)
+        steps, sharpens = self.options.chosen_steps, self.options.sharpen is not None
+        node, apron = dask.delayed(_slab), REACH + most_halo(steps, sharpens)
         rows = []
         for slab in plan.slabs(TILE_ROWS):
             first, stop = _find_source_rows(plan, slab, apron)

@@ -93,7 +93,7 @@ def diagnose(job: Job) -> Diagnosis:
     )
 
 
-def _find(found: Measured) -> list[Finding]:
+def _find(found: Measured[Scene]) -> list[Finding]:
     """List the findings of a scene that was measured."""
     scene, corrections = found.scene, found.corrections
     if not scene.bands:

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from geoae.corrections.chain import NONE, Corrections
 from geoae.diagnosis.statistics import SceneStatistics
@@ -14,7 +14,8 @@ from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import ModelSpec
-from geoae.pipeline.prepare import Prepared, build_work, load_restorer
+from geoae.pipeline.prepare import build_work, load_restorer
+from geoae.pipeline.prepared import Prepared
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.speckle import Speckle
 from geoae.raster.parts import PartStore
@@ -104,7 +105,7 @@ def active_client() -> "Client | None":
 
 def restore_on_cluster(
     client: "Client",
-    prepared: Prepared,
+    prepared: Prepared[Scene],
     store: PartStore,
     runs: Sequence[Sequence[Slab]],
     on_tile: Callable[[bool], None],
@@ -131,16 +132,7 @@ def restore_on_cluster(
 
     workers = max(1, len(client.nthreads()))
     length = -(-sum(map(len, runs)) // (TASKS_PER_WORKER * workers))
-    model = ModelSpec.of(prepared.job, prepared.options)
-    work = prepared.work
-    remote = RemoteWork(
-        model,
-        work.restorer.digest,
-        prepared.options,
-        prepared.told,
-        work.corrections,
-        work.speckle,
-    )
+    remote = RemoteWork.of(prepared)
     tasks = [
         delayed(_restore_run, pure=False)(remote, prepared.scene, store, piece)
         for run in runs
@@ -191,6 +183,29 @@ class RemoteWork:
     """Corrections of the whole scene."""
     speckle: Speckle | None = None
     """Logarithm of the whole scene; None for none."""
+
+    @classmethod
+    def of(cls, prepared: Prepared[Any]) -> Self:
+        """Return what a worker needs of a job that is decided."""
+        work = prepared.work
+        model = ModelSpec.of(prepared.job, prepared.options)
+        digest, told = work.restorer.digest, prepared.told
+        return cls(model, digest, prepared.options, told, work.corrections, work.speckle)
+
+    def embed(self, kept: Sequence[int], bands: int) -> Self:
+        """Return the work of a scene that has more bands, which stay as they are.
+
+        Args:
+            kept: index of each band of this work among them.
+            bands: number of the bands.
+
+        """
+        return replace(
+            self,
+            facts=self.facts.embed(kept, bands),
+            corrections=self.corrections.embed(kept, bands),
+            speckle=self.speckle and self.speckle.embed(kept, bands),
+        )
 
     def build(self, source: Source) -> Work:
         """Build the work.

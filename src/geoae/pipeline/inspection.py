@@ -8,7 +8,9 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
 from geoae.pipeline.job import Job
-from geoae.pipeline.prepare import Prepared, prepare
+from geoae.pipeline.prepare import prepare
+from geoae.pipeline.prepared import Prepared
+from geoae.raster.scene import Scene
 from geoae.system.memory import CACHE_MIB, peak_rss
 
 __all__ = ["BandFacts", "Inspection", "PlanFacts", "inspect"]
@@ -115,7 +117,7 @@ def inspect(job: Job) -> Inspection:
 
 
 def _bands(
-    prepared: Prepared, names: list[str], nodata: tuple[float | None, ...]
+    prepared: Prepared[Scene], names: list[str], nodata: tuple[float | None, ...]
 ) -> list[BandFacts]:
     scene, facts = prepared.scene, prepared.facts
     found = []
@@ -152,7 +154,7 @@ def _in_json(nodata: float | None) -> Any:
     return str(float(nodata)) if nodata is not None and not np.isfinite(nodata) else nodata
 
 
-def _plan(prepared: Prepared, prepared_in: float) -> PlanFacts:
+def _plan(prepared: Prepared[Scene], prepared_in: float) -> PlanFacts:
     scene, work = prepared.scene, prepared.work
     plan, bands = work.plan, len(scene.bands)
     pixel = np.dtype(scene.dtype).itemsize * bands
@@ -169,7 +171,7 @@ def _plan(prepared: Prepared, prepared_in: float) -> PlanFacts:
     )
 
 
-def _peak_bytes(prepared: Prepared) -> int:
+def _peak_bytes(prepared: Prepared[Scene]) -> int:
     """Estimate the peak memory of this process, were it to restore the scene.
 
     It is the peak so far (sample, estimate of the noise, one forward pass), or the memory held now
@@ -187,7 +189,7 @@ def _peak_bytes(prepared: Prepared) -> int:
     return max(peak_rss(), held + tile * (COPIES * pixel + in_model) + waiting + cache)
 
 
-def _seconds_of_tiles(prepared: Prepared) -> float:
+def _seconds_of_tiles(prepared: Prepared[Scene]) -> float:
     """Estimate the time of the loop over the tiles, from a few tiles through the network."""
     work = prepared.work
     if not prepared.scene.bands:

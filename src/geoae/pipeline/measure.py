@@ -1,9 +1,10 @@
-"""Measure a scene in a file: its sample, its statistics, and the bands that cannot be restored."""
+"""Measure a scene: its sample, its statistics, and the bands that cannot be restored."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -23,12 +24,14 @@ from geoae.pipeline.explain import (
 from geoae.radiometry.backscatter import SpeckleKind, hide_zeros, refuse_other_units
 from geoae.radiometry.nodata import FillValue, find_fill, read_border
 from geoae.radiometry.speckle import ONE_LOOK, Speckle
-from geoae.raster.scene import EMPTY, Scene
 from geoae.system.memory import release_memory
+from geoae.tiling.source import Source
 from geoae.tiling.window import Read, windows
 from geoae.types import Floats, Samples
 
-__all__ = ["GivenNoise", "Measured", "measure"]
+__all__ = ["GivenNoise", "Measured", "draw", "measure"]
+
+S = TypeVar("S", bound=Source)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,10 +87,10 @@ class GivenNoise:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Measured:
+class Measured(Generic[S]):
     """What the sample of a scene shows."""
 
-    scene: Scene
+    scene: S
     """The scene, in which bands without any valid pixel are copied."""
     facts: SceneStatistics
     """Statistics of its restored bands, after corrections, but before sharpening."""
@@ -110,14 +113,15 @@ class Measured:
 
 
 def measure(
-    opened: Scene,
+    opened: S,
     given: GivenNoise,
     steps: Collection[str] = (),
     kind: SpeckleKind | None = None,
     sharpen: AskedTransfer | None = None,
     *,
     is_noise_needed: bool,
-) -> Measured:
+    drawn: tuple[S, Samples] | None = None,
+) -> Measured[S]:
     """Draw the sample of a scene, plan its corrections, and measure what is left.
 
     Args:
@@ -127,6 +131,8 @@ def measure(
         kind: what pixels with speckle are; None where they have none.
         sharpen: what is asked for, as for ``plan_sharpening``; None for no sharpening.
         is_noise_needed: whether the model makes use of the noise.
+        drawn: what ``draw`` gives, where the caller has drawn the sample; then it also tells the
+            user which bands are left out.
 
     Raises:
         ReadError: the scene cannot be read.
@@ -134,19 +140,19 @@ def measure(
         InputError: the pixels cannot be what ``kind`` says, or their blur cannot be measured.
 
     """
-    if kind is not None:
-        _refuse_other_units(opened, kind)
-    scene, samples = _sample(opened, NONE, kind)
-    empty = tuple(band for band in opened.bands if band not in scene.bands)
+    scene, samples = drawn or draw(opened, kind)
+    left_out = [band for band in opened.bands if band not in scene.bands]
+    empty = tuple(left_out) if drawn is None else ()
     lines = explain_empty(scene.source, empty)
     if not scene.bands:
         return Measured(scene, SceneStatistics.none(), None, empty, tuple(lines))
     with scene.reader() as reader:
         read = hide_zeros(kind, reader.read, scene.height, scene.width)
-        edges = read_border(read, scene.height, scene.width)
         shape = scene.height, scene.width
         strips = partial(cut_strips, read, len(scene.bands), *shape)
         corrections = plan_corrections(strips, *shape, steps)
+        # The border of an array may cost the whole array, and the model identity changes nothing.
+        edges = read_border(read, *shape) if is_noise_needed or corrections.steps else []
     fill = find_fill(samples, edges)
     if corrections.steps:
         _, samples = _sample(scene, corrections, kind)
@@ -171,9 +177,33 @@ def measure(
     return _sharpen(found, sharpen, samples, is_level_given=given.sigma is not None)
 
 
+def draw(scene: S, kind: SpeckleKind | None = None) -> tuple[S, Samples]:
+    """Draw the sample of a scene.
+
+    Args:
+        scene: the scene.
+        kind: what pixels with speckle are; None where they have none.
+
+    Returns:
+        The scene, of which bands without any valid pixel are copied, and the sample of the others.
+
+    Raises:
+        ReadError: the scene cannot be read.
+        InputError: the pixels cannot be what ``kind`` says.
+
+    """
+    if kind is not None:
+        with scene.reader() as reader:
+            samples = [
+                read_masked(reader.read, window) for window in windows(scene.height, scene.width)
+            ]
+        refuse_other_units(kind, samples, scene.source)
+    return _sample(scene, NONE, kind)
+
+
 def _sharpen(
-    found: Measured, sharpen: AskedTransfer, samples: Samples, *, is_level_given: bool
-) -> Measured:
+    found: Measured[S], sharpen: AskedTransfer, samples: Samples, *, is_level_given: bool
+) -> Measured[S]:
     """Plan sharpening after the other corrections, and measure the scene after it."""
     sharpening = plan_sharpening(sharpen, samples, found.scene.source)
     dtype = np.dtype(found.scene.dtype)
@@ -185,17 +215,7 @@ def _sharpen(
     )
 
 
-def _refuse_other_units(scene: Scene, kind: SpeckleKind) -> None:
-    with scene.reader() as reader:
-        samples = [
-            read_masked(reader.read, window) for window in windows(scene.height, scene.width)
-        ]
-    refuse_other_units(kind, samples, scene.source)
-
-
-def _sample(
-    scene: Scene, corrections: Corrections, kind: SpeckleKind | None
-) -> tuple[Scene, Samples]:
+def _sample(scene: S, corrections: Corrections, kind: SpeckleKind | None) -> tuple[S, Samples]:
     """The sample of ``scene``, and the scene in which bands without any valid pixel are copied.
 
     Corrections belong to all bands of the scene, each of which has a valid pixel.
@@ -203,17 +223,9 @@ def _sample(
 
     @contextmanager
     def only(indices: Sequence[int]) -> Iterator[Read]:
-        with _restrict(scene, indices).reader() as reader:
+        with scene.restrict(indices).reader() as reader:
             read = hide_zeros(kind, reader.read, scene.height, scene.width)
             yield corrections.wrap(read, scene.height, scene.width)
 
     drawn = draw_sample(only, len(scene.bands), scene.height, scene.width)
-    kept = _restrict(scene, drawn.kept)
-    empty = dict.fromkeys(set(scene.bands) - set(kept.bands), EMPTY)
-    return replace(kept, copied=dict(sorted((scene.copied | empty).items()))), drawn.samples
-
-
-def _restrict(scene: Scene, indices: Sequence[int]) -> Scene:
-    """``scene`` with only the restored bands of some ``indices``."""
-    bands = tuple(scene.bands[index] for index in indices)
-    return replace(scene, bands=bands, nodata=tuple(scene.nodata[index] for index in indices))
+    return scene.restrict(drawn.kept), drawn.samples

@@ -13,7 +13,7 @@ from geoae.audit.fidelity import compare
 from geoae.diagnosis.noise import estimate_noise
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
-from geoae.pipeline.prepare import Prepared
+from geoae.pipeline.prepared import Prepared
 from geoae.radiometry.backscatter import has_log, hide_zeros
 from geoae.raster.dataset import open_raster
 from geoae.raster.geotiff import assemble
@@ -37,7 +37,7 @@ class CheckResult:
     """Change of the mean of each restored band in DN."""
 
 
-def publish_result(prepared: Prepared, store: PartStore) -> CheckResult:
+def publish_result(prepared: Prepared[Scene], store: PartStore) -> CheckResult:
     """Assemble the parts, check the result, and rename it to the target.
 
     Args:
@@ -106,7 +106,7 @@ def _refuse_changed_source(scene: Scene) -> None:
         )
 
 
-def check(prepared: Prepared, written: str) -> CheckResult:
+def check(prepared: Prepared[Scene], written: str) -> CheckResult:
     """Compare an output with its source, and estimate its noise.
 
     The noise is estimated as if it were constant and not clipped, which takes half the time.
@@ -151,7 +151,7 @@ def check(prepared: Prepared, written: str) -> CheckResult:
     return CheckResult(sigma, found.bias.tolist())
 
 
-def _tags(prepared: Prepared) -> dict[str, str]:
+def _tags(prepared: Prepared[Scene]) -> dict[str, str]:
     """Return the provenance for the output's metadata domain GEOAE."""
     restorer = prepared.work.restorer
     options = prepared.options.model_dump_json(exclude={"description", "model"}, exclude_none=True)

@@ -213,6 +213,18 @@ class Recipe(BaseModel):
         None, description="shape of the blend between tiles"
     )
 
+    @property
+    def chosen_steps(self) -> tuple[str, ...]:
+        """Steps that are looked for and taken before the network.
+
+        Where the user names none, these are all; the model ``identity`` takes none by itself.
+        Bursts are not looked for in speckle of linear pixels, where every bright line is noisier.
+        """
+        default = () if self.model == "identity" else CORRECTION_STEPS
+        steps = default if self.steps is None else tuple(self.steps)
+        multiplicative = self.speckle not in (None, "db")
+        return tuple(step for step in steps if not (multiplicative and step == "bursts"))
+
     def known_sigma(self, source: str, restored: Sequence[int]) -> list[float] | None:
         """Return the noise of each restored band where the user gives it.
 

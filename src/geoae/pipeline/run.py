@@ -20,11 +20,13 @@ from geoae.pipeline.distributed import active_client, restore_on_cluster
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.fingerprint import fingerprint_of
 from geoae.pipeline.job import Job
-from geoae.pipeline.prepare import Prepared, prepare
+from geoae.pipeline.prepare import prepare
+from geoae.pipeline.prepared import Prepared
 from geoae.pipeline.publication import CheckResult, check, publish_result
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.report import RestoreReport
 from geoae.raster.parts import PartStore
+from geoae.raster.scene import Scene
 from geoae.raster.target import make_folder, refuse_target
 from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local
@@ -110,7 +112,7 @@ def run(
     return _report(prepared, started, found, status="restored", resumed=len(done), counts=counts)
 
 
-def _check_existing_target(prepared: Prepared) -> CheckResult | None:
+def _check_existing_target(prepared: Prepared[Scene]) -> CheckResult | None:
     """Check whether the target already is this very result.
 
     Returns:
@@ -149,7 +151,7 @@ def _check_existing_target(prepared: Prepared) -> CheckResult | None:
     return None
 
 
-def _refuse_without_room(prepared: Prepared) -> None:
+def _refuse_without_room(prepared: Prepared[Scene]) -> None:
     """Raise ``OutputError`` where the uncompressed parts would fill the disk."""
     scene, folder = prepared.scene, _folder(prepared.target)
     size = scene.height * scene.width * len(scene.bands) * np.dtype(scene.dtype).itemsize
@@ -191,7 +193,7 @@ def _folder(target: str) -> Path:
     return folder / f"geoae-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
 
 
-def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
+def _place(prepared: Prepared[Scene]) -> tuple[Path, dict[str, object]]:
     """Return the folder of the parts, and the note that says which job they belong to."""
     setting, state = prepared.work.restorer.setting, prepared.scene.state
     order: dict[str, object] = {
@@ -203,7 +205,7 @@ def _place(prepared: Prepared) -> tuple[Path, dict[str, object]]:
 
 
 @contextmanager
-def _parts(prepared: Prepared) -> Iterator[PartStore]:
+def _parts(prepared: Prepared[Scene]) -> Iterator[PartStore]:
     """Open the part store of this job, for this process alone."""
     folder, order = _place(prepared)
     if not folder.parent.is_dir():
@@ -216,7 +218,7 @@ def _parts(prepared: Prepared) -> Iterator[PartStore]:
 
 
 def _compute(
-    prepared: Prepared,
+    prepared: Prepared[Scene],
     store: PartStore,
     done: Sequence[Slab],
     on_progress: Callable[[Progress], None],
@@ -250,7 +252,7 @@ def _compute(
 
 
 def _report(
-    prepared: Prepared,
+    prepared: Prepared[Scene],
     started: float,
     found: CheckResult,
     *,

@@ -186,7 +186,7 @@ def find_fill(samples: Samples, edges: Samples) -> FillValue | None:
     Args:
         samples: pixels ``(band, row, col)`` of windows all over the scene with their masks, True
             where valid.
-        edges: the same of its outermost rows and columns.
+        edges: the same of its outermost rows and columns; empty where they are not looked at.
 
     Returns:
         The value, or None where there is none.
@@ -196,7 +196,7 @@ def find_fill(samples: Samples, edges: Samples) -> FillValue | None:
         (samples, "the scene", OF_SCENE),
         (edges, "its border", OF_BORDER),
     ):
-        value, share = _most_frequent(places)
+        value, share = _most_frequent(places) if places else (None, 0.0)
         if share >= least and _is_apart(value, [*samples, *edges]):
             return FillValue(value.item(), share, place)
     return None

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -32,6 +32,8 @@ class ArraySource:
     """Rows of the scene; None: those of ``pixels``."""
     source: str = "array"
     """Name for messages."""
+    numbers: tuple[int, ...] | None = None
+    """Numbers of the bands; None for 1, 2, 3 and so on."""
 
     @property
     def height(self) -> int:
@@ -51,7 +53,7 @@ class ArraySource:
     @property
     def bands(self) -> tuple[int, ...]:
         """Numbers of the bands, from 1 on."""
-        return tuple(range(1, len(self.pixels) + 1))
+        return self.numbers or tuple(range(1, len(self.pixels) + 1))
 
     @property
     def identity(self) -> str:
@@ -60,6 +62,17 @@ class ArraySource:
         for array in (self.pixels, self.mask):
             digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+    def restrict(self, indices: Sequence[int]) -> Self:
+        """Return the scene with some of its bands; see ``Source.restrict``."""
+        kept = list(indices)
+        return replace(
+            self,
+            pixels=self.pixels[kept],
+            mask=None if self.mask is None else self.mask[kept],
+            nodata=[self.nodata[index] for index in kept] if self.nodata else (),
+            numbers=tuple(self.bands[index] for index in kept),
+        )
 
     @contextmanager
     def reader(self) -> Iterator[Self]:

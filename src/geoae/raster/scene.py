@@ -1,9 +1,9 @@
 """A raster to restore: its description, which bands are measurements, and windows of its pixels."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -162,6 +162,14 @@ class Scene:
         opened.
         """
         return _state(self.files) != self.state
+
+    def restrict(self, indices: Sequence[int]) -> Self:
+        """Return the scene with some of its restored bands; see ``Source.restrict``."""
+        bands = tuple(self.bands[index] for index in indices)
+        nodata = tuple(self.nodata[index] for index in indices)
+        empty = {band: EMPTY for band in self.bands if band not in bands}
+        copied = dict(sorted((self.copied | empty).items()))
+        return replace(self, bands=bands, nodata=nodata, copied=copied)
 
     @contextmanager
     def reader(self) -> Iterator["Reader"]:

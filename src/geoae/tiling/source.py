@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from numpy.typing import NDArray
 
@@ -69,6 +69,12 @@ class Source(Protocol):
     @property
     def identity(self) -> str:
         """Digest that changes with the metadata and, where that is cheap to tell, the pixels."""
+        ...
+
+    def restrict(self, indices: Sequence[int]) -> Self:
+        """Return the scene of which only the restored bands of some ``indices`` are restored. The
+        others are copied, since none of their pixels is valid.
+        """
         ...
 
     def reader(self) -> AbstractContextManager[Reader]:

@@ -135,7 +135,7 @@ def _refuse_unknown(source: str, facts: SceneStatistics) -> None:
         raise TrainingError(f"{source}: its noise cannot be told from texture")
 
 
-def _read_windows(found: Measured) -> list[Array]:
+def _read_windows(found: Measured[Scene]) -> list[Array]:
     """Read corrected windows, evenly spread, of which all pixels are valid."""
     scene = found.scene
     with scene.reader() as reader:
