@@ -1,10 +1,12 @@
 """Every kind of source gives the same windows of the same scene."""
 
+import dask.array
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geoae.accessor.measure import LazySource
 from geoae.pipeline.job import Job
 from geoae.pipeline.prepare import build_work, prepare
 from geoae.raster.memory import ArraySource
@@ -30,7 +32,17 @@ def from_masked_array(_) -> Source:
     return ArraySource(PIXELS, PIXELS != NODATA, [NODATA] * 3)
 
 
-SOURCES = {"file": from_file, "array": from_array, "array and mask": from_masked_array}
+def from_dask(_) -> Source:
+    pixels = dask.array.from_array(PIXELS, chunks=(1, 20, 30))
+    return LazySource(pixels, NODATA, "array", [1, 2, 3])
+
+
+SOURCES = {
+    "file": from_file,
+    "array": from_array,
+    "array and mask": from_masked_array,
+    "dask": from_dask,
+}
 
 
 @pytest.fixture(scope="module", params=SOURCES)
@@ -55,6 +67,25 @@ def test_it_says_what_it_is(source):
     assert (source.bands, list(source.nodata)) == ((1, 2, 3), [NODATA] * 3)
     assert source.source
     assert source.identity
+
+
+def test_some_of_its_bands_are_a_scene(source):
+    some = source.restrict([2, 1]).restrict([1])
+    assert (some.bands, list(some.nodata)) == ((2,), [NODATA])
+    assert (some.height, some.width, some.source) == (50, 70, source.source)
+    with some.reader() as reader:
+        pixels, valid = reader.read(Window(5, 0, 10, 70))
+    np.testing.assert_array_equal(pixels, PIXELS[1:2, 5:15])
+    np.testing.assert_array_equal(valid, pixels != NODATA)
+
+
+def test_it_is_decided_as_a_file(source, tmp_path):
+    job = Job(source=from_file(tmp_path).source, psd="bilinear")
+    wanted, found = prepare(job), prepare(job, None, None, source)
+    assert found.facts.digest == wanted.facts.digest
+    np.testing.assert_array_equal(found.facts.sigma, wanted.facts.sigma)
+    assert (found.steps, found.unchanged) == (wanted.steps, wanted.unchanged)
+    assert found.work.plan == wanted.work.plan
 
 
 def test_it_makes_the_same_work(source, tmp_path):

@@ -17,7 +17,7 @@ from geoae.pipeline.measure import draw
 from geoae.pipeline.prepare import prepare
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.nodata import is_measured
-from geoae.tiling.window import Window
+from geoae.tiling.window import Window, reflect_inside
 from geoae.types import Mask, Nodata, Pixels, Samples
 
 __all__ = ["Asked", "LazyReader", "LazySource", "decide_lazily"]
@@ -39,16 +39,24 @@ class LazySource:
 
     """
 
-    identity = ""
-
     def __init__(
         self, pixels: dask.array.Array, nodata: Nodata, source: str, bands: Sequence[int]
     ) -> None:
-        self.pixels, self.source, self.bands = pixels, source, tuple(bands)
-        self.nodata = (nodata,) * len(self.bands)
+        self.pixels, self.source, self.fill = pixels, source, nodata
+        self.bands: tuple[int, ...] = tuple(bands)
         self.dtype = pixels.dtype.name
         self.height, self.width = pixels.shape[1:]
         self._known: Mapping[Window, Pixels] = {}
+
+    @property
+    def identity(self) -> str:
+        """Name of the graph of its pixels: equal where Dask takes the pixels for the same."""
+        return str(self.pixels.name)
+
+    @property
+    def nodata(self) -> Sequence[Nodata]:
+        """Values of each band that mark invalid pixels, the same of all."""
+        return [self.fill] * len(self.bands)
 
     def know(self, windows: Mapping[Window, Pixels]) -> Self:
         """Return the scene, of which some windows have been computed before."""
@@ -61,7 +69,6 @@ class LazySource:
         kept, some = list(indices), copy(self)
         some.pixels = self.pixels[kept]
         some.bands = tuple(self.bands[index] for index in kept)
-        some.nodata = tuple(self.nodata[index] for index in kept)
         some._known = {window: pixels[kept] for window, pixels in self._known.items()}
         return some
 
@@ -78,11 +85,13 @@ class LazyReader:
         self._scene, self._known, self._pixels = scene, known, scene.pixels
 
     def read(self, window: Window) -> tuple[Pixels, Mask]:
-        """Compute a window inside the scene; see ``Reader.read``."""
-        pixels = self._known.get(window)
+        """Compute one window, which may reach beyond the scene; see ``Reader.read``."""
+        inner, continued = reflect_inside(window, self._scene.height, self._scene.width)
+        pixels = self._known.get(inner)
         if pixels is None:
-            pixels = self._whole()[(slice(None), *window.slices())].compute()
-        return pixels, is_measured(pixels, self._scene.nodata[0])
+            pixels = self._whole()[(slice(None), *inner.slices())].compute()
+        pixels = continued(pixels)
+        return pixels, is_measured(pixels, self._scene.fill)
 
     def _whole(self) -> dask.array.Array:
         # Chunks may be as large as the scene, and each window would compute them again.

@@ -196,7 +196,9 @@ def find_fill(samples: Samples, edges: Samples) -> FillValue | None:
         (samples, "the scene", OF_SCENE),
         (edges, "its border", OF_BORDER),
     ):
-        value, share = _most_frequent(places) if places else (None, 0.0)
+        if not places:
+            continue
+        value, share = _most_frequent(places)
         if share >= least and _is_apart(value, [*samples, *edges]):
             return FillValue(value.item(), share, place)
     return None

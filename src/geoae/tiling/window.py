@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEW", "GRID", "SIDE", "Read", "Window", "grids", "reflect", "windows"]
+__all__ = ["FEW", "GRID", "SIDE", "Read", "Window", "grids", "reflect", "reflect_inside", "windows"]
 
 SIDE = 192
 GRID = 4
@@ -93,6 +93,37 @@ def reflect(start: int, length: int, size: int) -> NDArray[np.intp]:
     period = 2 * (size - 1)
     folded = np.arange(start, start + length, dtype=np.intp) % period
     return np.minimum(folded, period - folded)
+
+
+A = TypeVar("A", bound=np.generic)
+
+
+def reflect_inside(
+    window: Window, height: int, width: int
+) -> tuple[Window, Callable[[NDArray[A]], NDArray[A]]]:
+    """Find what to read of a scene for a window that may reach beyond it.
+
+    Args:
+        window: the window.
+        height: rows of the scene.
+        width: columns of the scene.
+
+    Returns:
+        The window to read, inside the scene, and what makes the pixels ``(band, row, col)`` of
+        ``window`` from its pixels.
+
+    """
+    rows = reflect(window.row, window.height, height)
+    cols = reflect(window.col, window.width, width)
+    inner = Window(int(rows.min()), int(cols.min()), int(np.ptp(rows)) + 1, int(np.ptp(cols)) + 1)
+
+    def continued(pixels: NDArray[A]) -> NDArray[A]:
+        if inner == window:
+            return pixels
+        # Rows first, while they are whole: three times as fast as both at once.
+        return pixels[:, rows - inner.row].take(cols - inner.col, axis=2)
+
+    return inner, continued
 
 
 def windows(height: int, width: int, side: int = SIDE, grid: int = GRID) -> list[Window]:
