@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae.diagnosis.covariance import estimate_covariance
+from geoae.diagnosis.covariance import estimate_covariance, estimate_level
 from geoae.diagnosis.gate import CORRELATED, TEXTURE, WHITE
 from geoae.diagnosis.noise import noise_model
 from geoae.diagnosis.sampling import sample
+from geoae.radiometry.psd import read_psd
 from geoae.raster.memory import ArraySource
+from geoae.simulation.correlated import draw_stationary
 from tests.support.rasters import SHARED, noise
 
 HALF = np.full((2, 2), 0.5)
@@ -223,3 +225,25 @@ def test_noise_that_must_be_there_counts_up_to_what_it_can_be():
     assert known.sigma == pytest.approx([deviation], rel=0.05)
     assert known.correlation[0, 4, 5] == pytest.approx(0.5, abs=0.05)
     assert estimate_covariance(whole(log), most=0.8).sigma == [0.8]
+
+
+@pytest.mark.parametrize("psd", ["bilinear", "cubic", "cubic-100/30"])
+@pytest.mark.parametrize("side", [64, 300])
+def test_the_level_of_a_given_spectrum_needs_few_blocks(psd, side):
+    """For large blocks, of which 64 px have too few, the level was 0.1 of the true one."""
+    correlation = read_psd(psd, 2)
+    drawn = draw_stationary(correlation, side, side, np.random.default_rng(3))
+    samples = whole(1000 + 25 * drawn)
+    found = estimate_level(samples, correlation, noise_model(samples))
+    assert found == pytest.approx([25, 25], rel=0.15 if side > 100 else 0.5)
+
+
+@pytest.mark.parametrize(("psd", "part"), [("bilinear", 1), ("cubic", 1), ("cubic-100/30", 0)])
+def test_the_level_of_a_given_spectrum_without_any_block(psd, part):
+    """The finest part of the noise tells it, where that can be seen."""
+    correlation, mask = read_psd(psd, 2), np.ones((2, 300, 300), bool)
+    mask[:, ::15], mask[:, :, ::15] = False, False
+    drawn = draw_stationary(correlation, 300, 300, np.random.default_rng(3))
+    samples = whole(1000 + 25 * drawn, mask)
+    found = estimate_level(samples, correlation, noise_model(samples))
+    assert found == pytest.approx([25 * part] * 2, abs=2.5)

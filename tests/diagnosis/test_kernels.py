@@ -8,8 +8,10 @@ from geoae.diagnosis.kernels import (
     expect_texture,
     find_floors,
     known_kernels,
+    measure_finest,
     polynomials,
 )
+from geoae.radiometry.psd import read_psd
 from tests.support.rasters import noise
 
 
@@ -72,3 +74,11 @@ def test_planes_have_no_products():
     base = polynomials(16)
     flat = base - np.einsum("bij,pij,pkl->bkl", base, base, base)
     np.testing.assert_allclose(compute_products(flat), 0.0, atol=1e-12)
+
+
+def test_the_finest_part_of_noise():
+    white = np.zeros((9, 9))
+    white[4, 4] = 1
+    assert measure_finest(white) == pytest.approx(1)
+    told = read_psd("bilinear", 1)[0]
+    assert measure_finest(told) == pytest.approx(1 - np.cos(np.pi / 6), abs=1e-6)

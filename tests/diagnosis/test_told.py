@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geoae.diagnosis.told import find_contradicted, measure_finest
+from geoae.diagnosis.told import find_contradicted
 from geoae.radiometry.spectrum import KERNELS, correlation_of
 from tests.support.rasters import noise, texture
 
@@ -39,8 +39,3 @@ def test_texture_that_lacks_fine_noise_contradicts_a_spectrum_that_has_some():
     pixels = 500 + 20 * patches * fine
     assert find_contradicted(sample(pixels), told("bilinear"), np.array([30.0])).tolist() == [0]
     assert not find_contradicted(sample(pixels), told("cubic-100/30"), np.array([30.0])).size
-
-
-def test_the_finest_part_of_noise():
-    assert measure_finest(told("white")[0]) == pytest.approx(1)
-    assert measure_finest(told("bilinear")[0]) == pytest.approx(1 - np.cos(np.pi / 6), abs=1e-6)

@@ -18,11 +18,13 @@ from geoae.diagnosis.gate import (
 )
 from geoae.diagnosis.kernels import (
     FAR,
+    LEAST_FINEST,
     REACH,
     compute_products,
     expect_kernel,
     find_floors,
     known_kernels,
+    measure_finest,
 )
 from geoae.diagnosis.noise import noise_model
 from geoae.diagnosis.patches import group_bands
@@ -140,8 +142,8 @@ def estimate_level(samples: Samples, correlation: Floats, white: tuple[Floats, F
     Args:
         samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``, of one scene.
         correlation: normalised autocovariance of the noise of each band, ``(band, 9, 9)``.
-        white: the result of ``noise_model`` for these samples, which holds where too few blocks are
-            valid.
+        white: the result of ``noise_model`` for these samples, from which the level follows where
+            too few blocks are valid.
 
     Returns:
         Standard deviation of the noise of each band in DN, ``(band,)``.
@@ -154,13 +156,20 @@ def estimate_level(samples: Samples, correlation: Floats, white: tuple[Floats, F
         residuals = subtract_bands(some, own[0])
         variance = np.zeros(len(group))
         for band, kernel in enumerate(correlation[group]):
-            side = LARGE_SIDE if kernel[REACH, REACH + 1 :].max() > LONG else SIDE
-            seen = _look(cut_blocks(some, residuals, band, side, own))
-            if seen is None:
-                variance[band] = own[0][band] ** 2
-                continue
-            expected = expect_kernel(kernel, side)
-            variance[band] = fit_kernels(seen.products, seen.texture, side, expected).variance[0]
+            long = kernel[REACH, REACH + 1 :].max() > LONG
+            looks = {
+                side: _look(cut_blocks(some, residuals, band, side, own))
+                for side in ((LARGE_SIDE, SIDE) if long else (SIDE,))
+            }
+            fits = [
+                fit_kernels(seen.products, seen.texture, side, expect_kernel(kernel, side))
+                for side, seen in looks.items()
+                if seen is not None
+            ]
+            # Without blocks, noise of the finest pattern tells the level.
+            finest = measure_finest(kernel)
+            alone = own[0][band] / (finest if finest >= LEAST_FINEST else 1.0)
+            variance[band] = fits[0].variance[0] if fits else alone**2
         sigma[group] = np.sqrt(unmix_variance(variance, residuals.weights**2))
     return sigma
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoae.diagnosis.patches import SIDE as PATCH
 from geoae.radiometry.resampling import weigh_cubic
 from geoae.types import Floats
 
 __all__ = [
     "FAR",
+    "LEAST_FINEST",
     "REACH",
     "compute_products",
     "expect_kernel",
@@ -20,6 +23,7 @@ __all__ = [
     "find_floors",
     "known_kernels",
     "lag_weights",
+    "measure_finest",
     "polynomials",
 ]
 
@@ -34,6 +38,8 @@ RATIOS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 10 / 3, 4.0)
 BLURS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1.0, 1.15, 1.3)
 # Phases of a pixel of the output on the grid of the input over which a correlation is averaged.
 PHASES = 40
+# A finest part of noise below this tells nothing: little ground is so smooth, and none of integers.
+LEAST_FINEST = 0.05
 
 Weight = Callable[[Floats], Floats]
 
@@ -183,3 +189,16 @@ def _expect(covariance: Floats, side: int) -> Floats:
     lags, centre = _lags(), side - 1
     exact = covariance[:, *(centre + lags).T]
     return exact + sums[:, *lags.T] / lag_weights(side)
+
+
+def measure_finest(correlation: Floats) -> float:
+    """Return the part of noise that ``noise_model`` finds: its least deviation in any pattern of a
+    patch, where that of the noise is 1.
+
+    Args:
+        correlation: normalised autocovariance, ``(9, 9)``.
+
+    """
+    places = np.array(list(product(range(PATCH), repeat=2)))
+    row, col = np.moveaxis(places[:, None] - places[None], -1, 0) + REACH
+    return float(np.sqrt(max(np.linalg.eigvalsh(correlation[row, col])[0], 0.0)))

@@ -1,25 +1,21 @@
 """Compare a spectrum of the noise that the user gives with what a scene shows."""
 
-from itertools import product
-
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.covariance import estimate_covariance
 from geoae.diagnosis.gate import TEXTURE
+from geoae.diagnosis.kernels import LEAST_FINEST, measure_finest
 from geoae.diagnosis.noise import noise_model
-from geoae.diagnosis.patches import SIDE
 from geoae.radiometry.resampling import LAG
 from geoae.types import Floats, Samples
 
-__all__ = ["find_contradicted", "measure_finest"]
+__all__ = ["find_contradicted"]
 
 # Correlation with the next pixel that a given spectrum may differ by from what calm ground shows.
 ALIKE = 0.2
 # Part of the finest noise of a given spectrum, at the level that it gives, that must be there.
 LEAST_FINE = 0.5
-# A finest part below this tells nothing: little ground is so smooth, and none of integers.
-SEEN = 0.05
 
 
 def find_contradicted(
@@ -49,23 +45,10 @@ def find_contradicted(
             continue
         if found.verdict[band] == TEXTURE:
             part = measure_finest(told)
-            contradicts = part >= SEEN and white[0][band] < LEAST_FINE * part * sigma[band]
+            contradicts = part >= LEAST_FINEST and white[0][band] < LEAST_FINE * part * sigma[band]
         else:
             lags = np.abs(found.correlation[band] - told)
             contradicts = max(lags[LAG + 1, LAG], lags[LAG, LAG + 1]) > ALIKE
         if contradicts:
             wrong.append(band)
     return np.array(wrong, np.intp)
-
-
-def measure_finest(correlation: Floats) -> float:
-    """Return the part of noise that ``noise_model`` finds: its least deviation in any pattern of a
-    patch, where that of the noise is 1.
-
-    Args:
-        correlation: normalised autocovariance, ``(9, 9)``.
-
-    """
-    places = np.array(list(product(range(SIDE), repeat=2)))
-    row, col = np.moveaxis(places[:, None] - places[None], -1, 0) + LAG
-    return float(np.sqrt(max(np.linalg.eigvalsh(correlation[row, col])[0], 0.0)))
