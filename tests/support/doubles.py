@@ -117,6 +117,7 @@ class Blur:
     digest: str = "blur"
     setting: str = ""
     takes_spectrum: bool = False
+    shares_gain: bool = True
 
     def batch(self, height: int, width: int) -> int:
         return self.samples

@@ -140,17 +140,19 @@ class SceneStatistics:
         mean, covariance = _moments(samples)
         return replace(self, mean=mean, covariance=covariance, signal=None)
 
-    def scale(self, group: int) -> Scale:
+    def scale(self, group: int, *, shares_gain: bool = True) -> Scale:
         """Return the map to model units.
 
         Its inverse leaves a band without noise unchanged, rounding errors included.
 
         Args:
             group: components that the network takes at once.
+            shares_gain: whether these have one gain.
 
         """
         shapes = None if self.correlation is None else to_shape(self.correlation)
-        scale = Scale.principal(self.mean, self.covariance, self.sigma, group, self.slope, shapes)
+        given = (self.mean, self.covariance, self.sigma, group, self.slope, shapes)
+        scale = Scale.principal(*given, shares_gain=shares_gain)
         inverse = np.where(self.sigma[:, None] > 0, scale.inverse, 0.0)
         signal = self.signal
         if signal is not None:

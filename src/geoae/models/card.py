@@ -25,6 +25,9 @@ class Card(BaseModel):
     architecture: str
     network: dict[str, Any] = Field(description="arguments of the network")
     channels: int = Field(gt=0, description="components the network takes at once")
+    shares_gain: bool = Field(
+        True, description="whether these components have one gain; otherwise each has its own"
+    )
     multiple: int = Field(gt=0, description="total down-sampling; tiles keep to this grid")
     halo: int = Field(ge=0, description="measured, in pixels; see networks/halo.py")
     field: int = Field(ge=0, description="theoretical half receptive field in pixels")
@@ -47,6 +50,8 @@ class Card(BaseModel):
 
     def kflop(self, bands: int) -> float:
         """Thousands of operations (FLOP) per pixel and band of a scene of ``bands`` bands."""
+        if not self.shares_gain:  # components that a scene lacks are not computed
+            return self.kflop_per_pixel / self.channels
         groups = -(-bands // self.channels)
         return groups * self.kflop_per_pixel / bands
 

@@ -42,6 +42,7 @@ def save(folder: Path, network: nn.Module, /, **facts: Any) -> Card:
     channels, multiple = int(network.channels), int(network.multiple)  # type: ignore[arg-type]
     card = Card(
         channels=channels,
+        shares_gain=bool(getattr(network, "shares_gain", True)),
         multiple=multiple,
         field=int(network.field),  # type: ignore[arg-type]
         halo=measure_halo(network, channels, multiple),
@@ -60,7 +61,7 @@ def _flops(network: nn.Module, channels: int) -> float:
 
     side = 128
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, channels, side, side), torch.zeros(1, channels, 1, 1))
+        network(torch.zeros(1, channels, side, side), torch.ones(1, channels, 1, 1))
     return counter.get_total_flops() / side**2
 
 

@@ -30,6 +30,11 @@ class Restorer(Protocol):
         ...
 
     @property
+    def shares_gain(self) -> bool:
+        """Whether these components have one gain; otherwise each has its own."""
+        ...
+
+    @property
     def multiple(self) -> int:
         """Divisor of tile sides and of the distance between tiles."""
         ...
@@ -90,6 +95,8 @@ class Identity:
     """In place of a digest of weights."""
     channels: int = 1
     """Components that one sample holds."""
+    shares_gain: bool = True
+    """Whether these components have one gain."""
     multiple: int = 8
     """Divisor of tile sides."""
     halo: int = 8
@@ -141,6 +148,11 @@ class SelfEnsemble:
     def channels(self) -> int:
         """Those of the model."""
         return self.restorer.channels
+
+    @property
+    def shares_gain(self) -> bool:
+        """Whether these components have one gain."""
+        return self.restorer.shares_gain
 
     @property
     def multiple(self) -> int:

@@ -68,6 +68,7 @@ class TorchRestorer:
     ) -> None:
         self.name, self.digest = card.name, card.digest
         self.channels, self.multiple, self.halo = card.channels, card.multiple, card.halo
+        self.shares_gain = card.shares_gain
         self.card, self.device, self.tile = card, device, card.tile
         self.precision = (
             ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision

@@ -10,12 +10,15 @@ It predicts the *noise*: ``restored = pixels - forward(pixels, sigma)``.
 
 A network with an attribute ``levels`` of more than 1 takes the shape of the noise's spectrum too,
 ``forward(pixels, sigma, shape)``; without it, the noise counts as white. ``predict`` calls either.
+One with ``shares_gain`` of False takes components that each have a gain of their own; without it,
+those that it takes at once have one gain.
 
 ``ARCHITECTURES`` lists the networks that a model's card may name. A new network is one file here
 and one line there.
 """
 
 from geoae.networks.cae import CAE
+from geoae.networks.joint_cae import JointCAE
 from geoae.networks.nafnet import NAFNet
 from geoae.networks.prediction import predict, takes_spectrum
 from geoae.networks.res_cae import ResCAE
@@ -27,6 +30,7 @@ __all__ = [
     "ARCHITECTURES",
     "CAE",
     "SMP",
+    "JointCAE",
     "NAFNet",
     "ResCAE",
     "SkipCAE",
@@ -37,6 +41,7 @@ __all__ = [
 
 ARCHITECTURES = {
     "cae": CAE,
+    "joint_cae": JointCAE,
     "nafnet": NAFNet,
     "res_cae": ResCAE,
     "skip_cae": SkipCAE,

@@ -3,7 +3,7 @@ side.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -19,11 +19,13 @@ from geoae.networks.layers import (
     spread_levels,
 )
 
-__all__ = ["ResCAE", "adapt"]
+__all__ = ["ResCAE", "Share", "adapt"]
 
 # Rows of a level that a CPU computes at a time: their features need a fraction of the memory of a
 # whole tile's, and fit the cache better.
 ROWS = 256
+# Changes the features of a place, given its name.
+Share = Callable[[str, Tensor], Tensor]
 # Noise levels of a component: its deviation, or that at each frequency of a spectrum.
 LEVELS = (1, 9)
 
@@ -102,36 +104,63 @@ class ResCAE(nn.Module):
             Residual ``(B, C, H, W)`` in model units, float32.
 
         """
+        return apply_gate(self.predict_open(pixels, sigma, shape), sigma)
+
+    def predict_open(
+        self,
+        pixels: Tensor,
+        sigma: Tensor,
+        shape: Tensor | None,
+        share: Share = lambda place, x: x,
+    ) -> Tensor:
+        """Predict the noise before the gate; arguments as for ``forward``.
+
+        Args:
+            pixels: as for ``forward``.
+            sigma: as for ``forward``.
+            shape: as for ``forward``.
+            share: changes the features ``(B, width, H, W)`` of a place, pixel by pixel: after each
+                stage of the encoder, in the middle, and before each stage of the decoder but its
+                last.
+
+        """
         told = spread_levels(level_at(sigma, pixels, 2), shape, self.levels)
         x = torch.cat([nn.functional.pixel_unshuffle(pixels, 2), told], dim=1)
         if not self.down:
-            return apply_gate(
-                nn.functional.pixel_shuffle(self.head(self.middle(self.stem(x))), 2), sigma
-            )
+            x = share("middle", self.middle(self.stem(x)))
+            return nn.functional.pixel_shuffle(self.head(x), 2)
         # Training keeps every activation anyway, and a GPU is fast on large arrays only.
         bounded = x.device.type == "cpu" and not torch.is_grad_enabled()
         skips: list[Tensor] = []
         for level, down in enumerate(self.down):
             at_once = ROWS if bounded else x.shape[2]
             skips.append(
-                by_rows(partial(self._encode, x, level), x.shape[2], self._reach(level), at_once)
+                by_rows(
+                    partial(self._encode, x, level, share),
+                    x.shape[2],
+                    self._reach(level),
+                    at_once,
+                )
             )
             x = down(skips[-1])
-        x = self.middle(x)
+        x = share("middle", self.middle(x))
         while skips:
             skip, level = skips.pop(), len(skips)
             at_once = ROWS if bounded else skip.shape[2]
             x = by_rows(
-                partial(self._decode, x, skip, level), skip.shape[2], self._reach(level), at_once
+                partial(self._decode, x, skip, level, share),
+                skip.shape[2],
+                self._reach(level),
+                at_once,
             )
-        return apply_gate(nn.functional.pixel_shuffle(x, 2), sigma)
+        return nn.functional.pixel_shuffle(x, 2)
 
-    def _encode(self, x: Tensor, level: int, rows: slice) -> Tensor:
+    def _encode(self, x: Tensor, level: int, share: Share, rows: slice) -> Tensor:
         """Compute ``rows`` of the skip of a level from the level's input ``x``."""
         x = x[:, :, rows]
-        return cast(Tensor, self.encoder[level](self.stem(x) if level == 0 else x))
+        return share(f"encoder{level}", self.encoder[level](self.stem(x) if level == 0 else x))
 
-    def _decode(self, inner: Tensor, skip: Tensor, level: int, rows: slice) -> Tensor:
+    def _decode(self, inner: Tensor, skip: Tensor, level: int, share: Share, rows: slice) -> Tensor:
         """Compute ``rows`` of a level's output from the output ``inner`` of the level below and the
         skip.
 
@@ -139,6 +168,7 @@ class ResCAE(nn.Module):
         """
         x = self.up[level](inner[:, :, rows.start // 2 : rows.stop // 2])
         x = self.merge[level](torch.cat([x, skip[:, :, rows]], dim=1))
+        x = share(f"decoder{level}", x) if level else x
         # Block by block: the call of the whole stage would hold its input.
         for block in cast(nn.Sequential, self.decoder[level]):
             x = block(x)

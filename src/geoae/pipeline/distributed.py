@@ -218,7 +218,7 @@ class RemoteWork:
 
         """
         restorer = load_same(self.model, self.digest)
-        scale = self.facts.scale(restorer.channels)
+        scale = self.facts.scale(restorer.channels, shares_gain=restorer.shares_gain)
         return build_work(self.options, restorer, source, scale, self.corrections, self.speckle)
 
 

@@ -93,7 +93,7 @@ def prepare(
         history = read_history(job.source)
     found = _measure(scene, job, options, restorer, drawn)
     told = found.facts if found.sharpened is None else found.sharpened
-    scale = told.scale(restorer.channels)
+    scale = told.scale(restorer.channels, shares_gain=restorer.shares_gain)
     work = build_work(options, restorer, found.scene, scale, found.corrections, found.speckle)
     work = keep_means(work, found.samples)
     sharpens = options.sharpen is not None

@@ -58,6 +58,8 @@ class Scale:
         group: int,
         slope: Floats | None = None,
         shapes: Floats | None = None,
+        *,
+        shares_gain: bool = True,
     ) -> Self:
         """Compute the principal components of the noise-whitened scene (maximum noise fraction).
 
@@ -65,7 +67,8 @@ class Scale:
         covariance D^-1`` are orthogonal. So white noise that is independent from band to band stays
         white and independent, with equal strength in every component, while the signal that bands
         share gathers in the first components. Each group of components has one gain, which scales
-        its leading component to a standard deviation of ``1 / SPREAD``.
+        its leading component to a standard deviation of ``1 / SPREAD``; or each component has its
+        own.
 
         Args:
             mean: ``(band,)`` in DN.
@@ -75,6 +78,7 @@ class Scale:
             slope: growth of the noise variance with the signal in DN, ``(band,)``; None for
                 constant noise.
             shapes: shape of the spectrum of each band's noise, ``(band, 9)``; None for white noise.
+            shares_gain: whether the components of a group have one gain.
 
         """
         bands = len(mean)
@@ -85,7 +89,8 @@ class Scale:
         order = np.argsort(variances)[::-1]
         variances, vectors = variances[order], _fix_signs(vectors[:, order])
         # No component has less variance than its noise; one that seems to is not amplified.
-        lead = np.sqrt(np.maximum(variances[np.arange(bands) // group * group], 1.0))
+        leader = np.arange(bands) // group * group if shares_gain else np.arange(bands)
+        lead = np.sqrt(np.maximum(variances[leader], 1.0))
         gain = 1.0 / (SPREAD * lead)
         components = -(-bands // group) * group
         forward = np.zeros((components, bands))

@@ -131,7 +131,7 @@ def _read_scenes(
     found = []
     for source in sources:
         try:
-            scene = NoisyScene.read(source, card.channels)
+            scene = NoisyScene.read(source, card.channels, shares_gain=card.shares_gain)
         except TrainingError as error:
             log.info("left out: %s", error)
             continue

@@ -141,6 +141,7 @@ class Chips(IterableDataset[Sample]):
         seed: seed of all samples.
         start: number of the first sample.
         rank: number of this process.
+        shares_gain: whether the components of a group have one gain.
 
     """
 
@@ -154,9 +155,11 @@ class Chips(IterableDataset[Sample]):
         seed: int,
         start: int = 0,
         rank: int = 0,
+        *,
+        shares_gain: bool = True,
     ) -> None:
         self.scenes, self.degradations, self.size, self.group = scenes, degradations, size, group
-        self.seed, self.start, self.rank = seed, start, rank
+        self.seed, self.start, self.rank, self.shares_gain = seed, start, rank, shares_gain
         self.share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -172,7 +175,9 @@ class Chips(IterableDataset[Sample]):
             clean, scene.low[bands], scene.spread[bands], rng
         )
         covariance = scene.covariance[np.ix_(bands, bands)] + np.diag(sigma**2)
-        scale = Scale.principal(scene.mean[bands], covariance, sigma, self.group)
+        scale = Scale.principal(
+            scene.mean[bands], covariance, sigma, self.group, shares_gain=self.shares_gain
+        )
         groups = len(scale.sigma) // self.group
         first = 0 if groups == 1 or rng.random() < 0.6 else int(rng.integers(1, groups))
         chosen = slice(first * self.group, (first + 1) * self.group)

@@ -194,6 +194,11 @@ class TrainConfig(BaseModel):
         """Components the network takes at once."""
         return int(self.network.get("channels", 1))
 
+    @property
+    def shares_gain(self) -> bool:
+        """Whether these components have one gain."""
+        return bool(getattr(ARCHITECTURES[self.architecture], "shares_gain", True))
+
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a TOML file; raise ``TrainingError`` with the first error in it."""

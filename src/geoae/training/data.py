@@ -40,6 +40,7 @@ def chips_of(config: TrainConfig, scenes: Path, start: int = 0, rank: int = 0) -
         config.seed,
         start,
         rank,
+        shares_gain=config.shares_gain,
     )
 
 
@@ -59,7 +60,13 @@ def validation_samples(config: TrainConfig, folder: Path) -> list[Sample]:
     """
     scenes = [TrainingScene.read(folder / name, config.chip) for name in config.validation]
     chips = Chips(
-        scenes, [1.0] * len(scenes), config.degradations, config.chip, config.channels, seed=0
+        scenes,
+        [1.0] * len(scenes),
+        config.degradations,
+        config.chip,
+        config.channels,
+        seed=0,
+        shares_gain=config.shares_gain,
     )
     rng = np.random.default_rng(0)
     return [chips.draw(rng) for _ in range(VALIDATION_SAMPLES)]

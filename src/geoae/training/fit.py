@@ -18,6 +18,7 @@ from geoae.errors import TrainingError
 from geoae.models.card import WEIGHTS, Card, model_folder
 from geoae.models.folder import save
 from geoae.networks import ARCHITECTURES
+from geoae.networks.joint_cae import JointCAE, widen
 from geoae.networks.res_cae import ResCAE, adapt
 from geoae.training.chips import Sample
 from geoae.training.config import TrainConfig
@@ -238,7 +239,8 @@ def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
 def _start(config: TrainConfig, network: nn.Module) -> dict[str, Tensor]:
     """Read the weights that ``config.start`` names; raise ``ModelError`` or ``TrainingError``.
 
-    A ``res_cae`` may start one that differs from it in what ``adapt`` converts.
+    A ``res_cae`` may start one that differs from it in what ``adapt`` converts, and one of one
+    component a ``joint_cae``.
     """
     assert config.start is not None
     folder = model_folder(config.start)
@@ -247,6 +249,10 @@ def _start(config: TrainConfig, network: nn.Module) -> dict[str, Tensor]:
     extended = config.network | card.network == config.network and added <= ADDED
     if isinstance(network, ResCAE) and card.architecture == config.architecture and extended:
         return adapt(load_file(folder / WEIGHTS), network)
+    alone = {name: value for name, value in config.network.items() if name != "channels"}
+    same = {"channels": 1} | card.network == {"channels": 1} | alone
+    if isinstance(network, JointCAE) and card.architecture == "res_cae" and same:
+        return widen(load_file(folder / WEIGHTS), network)
     if (card.architecture, card.network) != (config.architecture, config.network):
         raise TrainingError(
             f"{folder}: is {card.architecture} {card.network}, but the config asks for"

@@ -48,12 +48,13 @@ class NoisyScene:
     """Normalised autocovariance of each band's noise, ``(band, 9, 9)``; None for white noise."""
 
     @classmethod
-    def read(cls, source: str, group: int) -> Self:
+    def read(cls, source: str, group: int, *, shares_gain: bool = True) -> Self:
         """Read a scene and estimate its noise as a restoration does.
 
         Args:
             source: the scene, as GDAL opens it.
             group: components that the network takes at once.
+            shares_gain: whether these have one gain.
 
         Raises:
             TrainingError: the scene cannot be used; the message says why.
@@ -71,7 +72,8 @@ class NoisyScene:
         if not whole:
             raise TrainingError(f"{source}: has no window of {CHIP} px that is valid throughout")
         facts = found.facts
-        return cls(source, whole, facts.scale(group), group, facts.correlation)
+        scale = facts.scale(group, shares_gain=shares_gain)
+        return cls(source, whole, scale, group, facts.correlation)
 
     def split(self) -> list[Self]:
         """Return each window as a scene of its own."""

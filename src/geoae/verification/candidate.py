@@ -86,6 +86,8 @@ class CallableRestorer:
     """In place of a digest of weights."""
     setting: str = "as called"
     """Runtime, for the report."""
+    shares_gain: bool = True
+    """Yes: each band is mapped by itself."""
     takes_spectrum: bool = False
     """No: a callable gets the pixels alone."""
 
@@ -200,7 +202,9 @@ def subject_of(
     yield Subject(
         restorer,
         exact,
-        lambda samples: SceneStatistics.of(samples).scale(restorer.channels),
+        lambda samples: SceneStatistics.of(samples).scale(
+            restorer.channels, shares_gain=restorer.shares_gain
+        ),
         noise_aware=True,
     )
 
