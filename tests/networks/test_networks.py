@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geoae.networks import ARCHITECTURES, NAFNet, ResCAE, SkipCAE
+from geoae.networks import ARCHITECTURES, JointCAE, NAFNet, ResCAE, SkipCAE
 from geoae.networks.halo import measure_field, measure_halo
 from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS
 from tests.support.doubles import randomised
@@ -140,6 +140,7 @@ def test_shifted_input_gives_shifted_output(network):
         *(ResCAE(widths=[4] * depth, blocks=[1] * (2 * depth - 1)) for depth in (1, 2, 4)),
         *(ResCAE(widths=(4, 6), blocks=(0, 1, 2), activation=name) for name in ACTIVATIONS),
         ResCAE(widths=(4, 6, 8), levels=9, pointwise=True),
+        *(JointCAE(2, widths=[4] * depth, blocks=[1] * (2 * depth - 1)) for depth in (1, 2)),
         *(NAFNet(widths=[4] * depth, blocks=[1] * (2 * depth - 1)) for depth in (1, 2)),
     ],
     ids=repr,
@@ -149,4 +150,4 @@ def test_every_variant_keeps_shape_and_field(network):
     pixels = noisy(network, 4 * network.multiple, 3 * network.multiple)
     with torch.inference_mode():
         assert network(pixels, level(network)).shape == pixels.shape
-    assert 0 < measure_field(network, 1, network.multiple) <= network.field
+    assert 0 < measure_field(network, network.channels, network.multiple) <= network.field
