@@ -56,6 +56,19 @@ def test_components_fill_whole_groups_with_zeros(bands, group):
     assert np.abs(model[:bands]).max(axis=(1, 2)).all()
 
 
+@given(bands=st.integers(1, 13), group=st.integers(1, 6))
+def test_a_component_with_its_own_gain_is_as_it_is_alone(bands, group):
+    """Only zeros fill up the groups."""
+    pixels = scene(bands, 0, 20, side=16)
+    given = pixels.mean(axis=(1, 2)), np.atleast_2d(np.cov(pixels.reshape(bands, -1)))
+    alone = Scale.principal(*given, np.full(bands, 20.0), 1)
+    found = Scale.principal(*given, np.full(bands, 20.0), group, shares_gain=False)
+    np.testing.assert_array_equal(found.forward[:bands], alone.forward)
+    np.testing.assert_array_equal(found.inverse[:, :bands], alone.inverse)
+    np.testing.assert_allclose(found.sigma[:bands], alone.sigma, rtol=1e-12)
+    assert not found.sigma[bands:].any()
+
+
 @settings(max_examples=30)
 @given(bands=st.integers(1, 9), group=st.integers(1, 5), seed=st.integers(0, 99))
 def test_white_noise_stays_white_and_of_the_stated_sigma(bands, group, seed):

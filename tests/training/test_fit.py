@@ -227,3 +227,21 @@ def test_a_network_that_takes_a_spectrum_may_start_from_one_that_does_not(scenes
     fit(again, scenes, tmp_path / "third")
     with pytest.raises(TrainingError, match="same network"):
         fit(config(start=str(tmp_path / "more")), scenes, tmp_path / "fourth")
+
+
+@pytest.mark.slow
+def test_components_that_exchange_features_may_start_from_one_alone(scenes, tmp_path):
+    export(config(), fit(config(cycles=[1]), scenes, tmp_path / "first"), tmp_path / "model")
+    network = NETWORK | {"channels": 3}
+    given = {"start": str(tmp_path / "model"), "architecture": "joint_cae", "network": network}
+    more = config(cycles=[1], learning_rate=1e-12, **given)
+    card = export(more, fit(more, scenes, tmp_path / "second"), tmp_path / "more")
+    first, second = (
+        load_file(tmp_path / name / "weights.safetensors") for name in ("model", "more")
+    )
+    assert (card.channels, card.shares_gain) == (3, False)
+    for name, weight in first.items():
+        torch.testing.assert_close(second[f"trunk.{name}"], weight, rtol=0, atol=1e-6)
+    wider = network | {"widths": [4, 8, 8]}
+    with pytest.raises(TrainingError, match="same network"):
+        fit(config(**given | {"network": wider}), scenes, tmp_path / "third")

@@ -15,8 +15,9 @@ from tests.training.support import write_noisy
 @pytest.mark.parametrize("kernel", ["white", "bilinear"])
 def test_scale_and_noise_are_those_of_a_restoration(tmp_path, kernel):
     source = write_noisy(tmp_path / "s.tif", kernel, side=300)
-    found = NoisyScene.read(source, 1)
     prepared = prepare(Job.checked(source=source, model="res-cae", device="cpu"))
+    restorer = prepared.work.restorer
+    found = NoisyScene.read(source, restorer.channels, shares_gain=restorer.shares_gain)
     np.testing.assert_array_equal(found.scale.forward, prepared.work.scale.forward)
     np.testing.assert_array_equal(found.scale.sigma, prepared.work.scale.sigma)
     assert found.is_correlated is (kernel == "bilinear")

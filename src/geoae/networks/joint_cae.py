@@ -109,7 +109,8 @@ class _Exchange(nn.Module):
         told = rows.clone()
         for to in range(count):
             for source in present[0].nonzero().flatten().tolist():
-                told[to].addmm_(rows[source], weight[source, :, to])
+                # Not addmm_, which counters of operations do not see.
+                torch.addmm(told[to], rows[source], weight[source, :, to], out=told[to])
         height, width = x.shape[2:]
         return told.reshape(count, height, width, -1).permute(0, 3, 1, 2)
 
