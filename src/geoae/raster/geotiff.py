@@ -17,7 +17,6 @@ from xml.parsers import expat
 import numpy as np
 import rasterio
 import rasterio.shutil
-from numpy.typing import NDArray
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
@@ -160,11 +159,12 @@ def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
         chosen = list(bands or dataset.indexes)
         largest = _largest(dataset)
         for _, window in dataset.block_windows(1):
-            # All bands are decoded; those that are not chosen need no comparison.
-            found = dataset.read(window=window)
-            if len(chosen) < len(found):
-                found = found[[band - 1 for band in chosen]]
-            same = largest is None or _are_same(found, wanted.read(chosen, window=window), largest)
+            found = dataset.read(window=window)[[band - 1 for band in chosen]]
+            same = largest is None or np.array_equal(
+                found,
+                np.minimum(wanted.read(chosen, window=window), largest),
+                equal_nan=found.dtype.kind == "f",
+            )
             if masked:  # where it is of one bit, valid is 1 rather than 255
                 valid, truly = (
                     opened.read_masks(1, window=window) != 0 for opened in (dataset, wanted)
@@ -175,13 +175,6 @@ def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
                     f"rows from {window.row_off}, columns from {window.col_off} do not read as"
                     " written"
                 )
-
-
-def _are_same(found: NDArray[Any], wanted: NDArray[Any], largest: Any) -> bool:
-    """Whether pixels read as written; those above the ``largest`` were cut off."""
-    if np.array_equal(found, wanted):  # as nearly always, and then without a copy
-        return True
-    return np.array_equal(found, np.minimum(wanted, largest), equal_nan=found.dtype.kind == "f")
 
 
 def _largest(dataset: DatasetReader) -> Any:

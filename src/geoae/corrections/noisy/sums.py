@@ -118,7 +118,7 @@ def _covariance(values: Pixels, usable: Mask | None, start: int) -> Array:
 
     """
     place = slice(start, start + SEGMENT + MORE)
-    part = values[:, place].astype(np.float32, copy=False)
+    part = values[:, place].astype(np.float32)
     fine: Array = np.diff(np.diff(part, axis=2), n=2, axis=1)
     by_line = np.ascontiguousarray(fine.transpose(2, 0, 1))
     found: NDArray[np.float32] = by_line @ by_line.transpose(0, 2, 1) / np.float32(SEGMENT)

@@ -189,14 +189,10 @@ def _weigh(component: Array, both: Mask | None, floor: float) -> tuple[Array, Ar
 
 def _median(values: Array, counted: Mask | None) -> Array:
     """Return the lower median along the first axis of what is ``counted``; 0 where nothing is."""
-    # Lines that lie whole in memory are sorted in half the time.
-    lines = np.array(values.T, order="C")
     if counted is None:
-        lines.sort(axis=1)
-        middle: Array = lines[:, (lines.shape[1] - 1) // 2]
+        middle: Array = np.sort(values, axis=0)[(len(values) - 1) // 2]
         return middle
-    lines[~counted.T] = np.inf
-    lines.sort(axis=1)
+    ordered = np.sort(np.where(counted, values, np.inf), axis=0)
     number = np.count_nonzero(counted, axis=0)
-    found = np.take_along_axis(lines, np.maximum(number - 1, 0)[:, None] // 2, axis=1)[:, 0]
+    found = np.take_along_axis(ordered, np.maximum(number - 1, 0)[None] // 2, axis=0)[0]
     return np.where(number > 0, found, np.float32(0))
