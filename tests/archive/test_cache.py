@@ -87,7 +87,7 @@ def test_without_a_folder_of_outputs_nothing_is_written(scene, tmp_path):
         cache.add(scene, scene.stamp)
         assert not cache.holds(scene)
     assert not (tmp_path / "elsewhere").exists()
-    with DoneCache("s3://bucket/out", "key") as remote:
+    with DoneCache("gs://bucket/out", "key") as remote:
         assert not remote.holds(scene)
 
 

@@ -16,7 +16,7 @@ from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
 from geoae.pipeline.prepare import Prepared
 from geoae.radiometry.backscatter import has_log, hide_zeros
-from geoae.raster.dataset import one_line, open_raster
+from geoae.raster.dataset import DAMAGED, one_line, open_raster
 from geoae.raster.geotiff import assemble
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
@@ -110,7 +110,7 @@ def _upload(local: Path, target: str) -> None:
             if (aux := aux_of(local)).exists():  # before the raster, which says that all is done
                 write_object(str(aux_of(Path(target))), aux.read_bytes())
         rasterio.shutil.copyfiles(str(local), target)
-    except (rasterio.errors.RasterioError, InputError) as error:
+    except (*DAMAGED, InputError) as error:
         raise OutputError(
             f"{target}: could not be uploaded ({one_line(error)}); the result is in {local}"
         ) from error
