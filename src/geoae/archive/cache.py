@@ -1,6 +1,7 @@
 """Remember which scenes of an archive are done, so that nobody opens all outputs to see it."""
 
 import hashlib
+import os
 import sqlite3
 import tempfile
 from contextlib import suppress
@@ -87,8 +88,10 @@ class DoneCache:
         self._base = None
 
     def misses(self, found: SceneRef) -> bool:
-        """Whether the store has listed all outputs, and that of the scene is not among them."""
-        return self._stored is not None and found.name not in self._stored
+        """Whether the output of a scene is certainly not there, which spares opening it."""
+        if self._stored is not None:
+            return found.name not in self._stored
+        return is_local(self._target) and not os.path.lexists(self._target + found.name)
 
     def holds(self, found: SceneRef) -> bool:
         """Whether the scene is known to be done, and neither it nor its output has changed."""
@@ -139,7 +142,7 @@ class DoneCache:
         if self._stored is not None:
             return self._stored.get(found.name, "")
         try:
-            stat = Path(self._target, found.name).stat()
+            stat = os.stat(self._target + found.name)  # noqa: PTH116 - called for every scene
         except OSError:
             return ""
         return f"{stat.st_size}-{stat.st_mtime_ns}"

@@ -149,7 +149,7 @@ def _list_scenes(where: str | Sequence[str], since: datetime | None) -> list[Sce
     places = [one for one in where if _is_place(one)]
     found = [scene for place in places for scene in _list_place(place, since)]
     found += _refer_to_names([one for one in where if not _is_place(one)])
-    # A scene may be named by itself and lie in a folder that is named too.
+    # A scene may be named and lie in a folder that is named.
     return list({scene.source: scene for scene in reversed(found)}.values())
 
 
@@ -225,11 +225,9 @@ def _in_folder(folder: Path) -> list[SceneRef]:
 
 
 def _in_store(prefix: str) -> list[SceneRef]:
-    return [
-        SceneRef(one.name, name, one.size, one.changed, one.stamp)
-        for name, one in list_with_sidecars(prefix, SUFFIXES, SIDECARS)
-        if not _is_hidden(PurePosixPath(name))
-    ]
+    listed = list_with_sidecars(prefix, SUFFIXES, SIDECARS)
+    seen = [(name, one) for name, one in listed if not _is_hidden(PurePosixPath(name))]
+    return [SceneRef(one.name, name, one.size, one.changed, one.stamp) for name, one in seen]
 
 
 def _is_hidden(path: PurePath) -> bool:
@@ -298,4 +296,4 @@ def _absolute(name: str) -> str:
     """Write a name so that what is in a folder begins with the folder's, which ends in ``/``."""
     if not is_local(name):
         return to_url(name)
-    return f"{Path(name).resolve()}/" if name.endswith("/") else str(Path(name).resolve())
+    return os.path.realpath(name) + ("/" if name.endswith("/") else "")
