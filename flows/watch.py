@@ -22,7 +22,8 @@ from geoae.archive.triage import (
     triage,
 )
 from geoae.catalog.sources import SceneRef, scenes
-from geoae.errors import BusyError, GeoaeError
+from geoae.errors import BusyError, GeoaeError, OutputError
+from geoae.system.files import is_local
 from geoae.system.locks import hold
 
 __all__ = ["watch_inbox"]
@@ -66,6 +67,8 @@ def watch_inbox(
     """
     remember_process()
     log = get_run_logger()
+    if not is_local(target):
+        raise OutputError(f"{target}: is no folder of this machine; an inbox needs one for outputs")
     failures = Failures.below(target)
     Path(target).mkdir(parents=True, exist_ok=True)
     try:

@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from tests.support.networks import save_small_network
 from tests.support.standin import make_prefect
+from tests.support.stores import serve_s3
 
 # Wall-clock deadlines fail on a busy machine, not on a wrong result; the examples are the same in
 # every run.
@@ -76,3 +77,18 @@ def api():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/api"
         server.shutdown()
+
+
+@pytest.fixture
+def s3_server(monkeypatch):
+    """An S3 server on loopback, and GDAL's settings for it: its client, with an empty bucket
+    ``archive``, and what counts its requests.
+    """
+    with serve_s3(monkeypatch.setenv) as served:
+        yield served
+
+
+@pytest.fixture
+def s3(s3_server):
+    """The client of that server."""
+    return s3_server[0]

@@ -87,7 +87,7 @@ def test_without_a_folder_of_outputs_nothing_is_written(scene, tmp_path):
         cache.add(scene, scene.stamp)
         assert not cache.holds(scene)
     assert not (tmp_path / "elsewhere").exists()
-    with DoneCache("s3://bucket/out", "key") as remote:
+    with DoneCache("gs://bucket/out", "key") as remote:
         assert not remote.holds(scene)
 
 
@@ -120,3 +120,11 @@ def test_many_entries_are_written_in_short_transactions(scene, tmp_path, monkeyp
         assert not holds(tmp_path, scene)
         cache.add(scene, scene.stamp)
         assert holds(tmp_path, scene)
+
+
+def test_an_output_that_is_not_there_is_told_without_opening_it(scene, tmp_path):
+    with opened(tmp_path) as cache:
+        assert not cache.misses(scene)
+        assert cache.misses(SceneRef(scene.source, "other.tif"))
+    with DoneCache("gs://bucket/out", "key") as unknown:
+        assert not unknown.misses(scene)

@@ -118,33 +118,6 @@ def test_a_catalogue_in_a_store(catalogue):
 
 
 @pytest.fixture
-def s3(monkeypatch):
-    """An S3 server on loopback, and GDAL's settings for it: its client, with an empty bucket
-    ``archive``.
-    """
-    moto = pytest.importorskip("moto.server")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    told = {
-        "AWS_S3_ENDPOINT": f"127.0.0.1:{port}",
-        "AWS_HTTPS": "NO",
-        "AWS_VIRTUAL_HOSTING": "FALSE",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
-    }
-    for name, value in told.items():
-        monkeypatch.setenv(name, value)
-    boto3 = pytest.importorskip("boto3")
-    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
-    client.create_bucket(Bucket="archive")
-    yield client
-    client.close()
-    server.stop()
-
-
-@pytest.fixture
 def stored(tmp_path, s3):
     """A catalogue in the bucket: one scene that it names by its address, one beside its item."""
     pixels = (texture(2, 100, 90) + noise((2, 100, 90), 9)).astype("uint16")

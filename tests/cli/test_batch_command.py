@@ -79,7 +79,7 @@ def test_several_sources(geoae, archive):
     ("words", "said"),
     [
         (["nowhere", "-o", "out"], "geoae: nowhere: no such scene; correct the list"),
-        (["in", "-o", "s3://b/out"], "geoae: s3://b/out: is no folder of this machine"),
+        (["in", "-o", "gs://b/out"], "geoae: /vsigs/b/out: is no folder of this machine"),
         (["in"], "geoae: batch: missing option '-o' / '--output'; see geoae batch --help"),
         (["in", "-o", "out", "--model", "none"], "geoae: none: "),
         (["in", "-o", "out", "--scheduler", "no.json"], "geoae: no.json: is no file of a Dask"),

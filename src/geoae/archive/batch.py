@@ -19,6 +19,7 @@ from geoae.errors import GeoaeError, InputError, RecipeError, RejectedError
 from geoae.pipeline.distributed import active_client
 from geoae.pipeline.job import Job, is_folder, target_of
 from geoae.raster.target import make_folder
+from geoae.system.files import is_local, to_gdal_name
 
 __all__ = [
     "BatchOptions",
@@ -83,7 +84,7 @@ def restore_archive(
             lost. A scene that fails raises nothing.
 
     """
-    began = time.monotonic()
+    began, target = time.monotonic(), to_gdal_name(target)
     found = sort_scenes(scenes(sources, beside=target), chosen.order, None)
     if not found:
         named = sources if isinstance(sources, str) else ", ".join(sources)
@@ -95,7 +96,8 @@ def restore_archive(
         planned = left.jobs(chosen.limit)
         outcomes += [Outcome(one.source, str(job.target), "planned") for one, job in planned]
     elif total:
-        make_folder(Path(target))
+        if is_local(target):
+            make_folder(Path(target))
         tell = _Teller(total, left, on_progress)
         client = active_client()
         execute = in_process if client is None or total == 1 else partial(on_cluster, client)
@@ -227,7 +229,7 @@ class _Teller:
 
     def __call__(self, ended: Attempt) -> None:
         if ended.error is None:
-            self._cache.add(ended.found, ended.stamp)
+            self._cache.add(ended.found, ended.stamp, new=True)
         self._done += 1
         self._failed += ended.outcome.status == "failed"
         self._megapixels += ended.outcome.megapixels

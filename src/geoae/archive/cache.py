@@ -1,13 +1,18 @@
 """Remember which scenes of an archive are done, so that nobody opens all outputs to see it."""
 
+import hashlib
+import os
 import sqlite3
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from geoae.catalog.s3 import find_object, is_s3, list_objects
 from geoae.catalog.sources import SceneRef
-from geoae.system.files import is_local
+from geoae.errors import InputError
+from geoae.system.files import is_local, to_gdal_name
 
 __all__ = ["DoneCache"]
 
@@ -29,6 +34,9 @@ WAIT = 5.0
 class DoneCache:
     """A file of SQLite beside the outputs of an archive. Open it with ``with``.
 
+    For outputs in S3 it is in the folder for temporary files, and the store is asked for the list
+    of its objects once.
+
     The outputs decide, by their fingerprints; an entry only repeats what was read there. It counts
     while size and time of change of source, of its sidecars, and of the output are those that it
     names. So the file may be deleted at any time, and where it cannot be read or written, each
@@ -43,15 +51,28 @@ class DoneCache:
             key: digest of model, options and version with which scenes are done.
 
         """
-        self._folder = Path(target) if is_local(target) else None
+        self._target = f"{to_gdal_name(target).rstrip('/')}/"
         self._key = key
+        self._stored: dict[str, str] | None = None
         self._base: sqlite3.Connection | None = None
         self._new: list[tuple[str, str, str, str, str]] = []
 
     def __enter__(self) -> Self:
-        """Open the file, which is made where the folder of outputs exists."""
-        if self._folder and self._folder.is_dir():
-            self._base = _open(self._folder / NAME)
+        """Open the file, which is made where the folder of outputs exists.
+
+        Raises:
+            InputError: the store of the outputs does not answer.
+
+        """
+        if is_local(self._target):
+            if Path(self._target).is_dir():
+                self._base = _open(Path(self._target) / NAME)
+        elif is_s3(self._target):
+            if self._stored is None:
+                start = len(self._target)
+                self._stored = {one.name[start:]: one.stamp for one in list_objects(self._target)}
+            digest = hashlib.sha256(self._target.encode()).hexdigest()[:16]
+            self._base = _open(Path(tempfile.gettempdir()) / f"geoae-{digest}{NAME}")
         return self
 
     def __exit__(
@@ -66,6 +87,12 @@ class DoneCache:
             self._base.close()
         self._base = None
 
+    def misses(self, found: SceneRef) -> bool:
+        """Whether the output of a scene is certainly not there, which spares opening it."""
+        if self._stored is not None:
+            return found.name not in self._stored
+        return is_local(self._target) and not os.path.lexists(self._target + found.name)
+
     def holds(self, found: SceneRef) -> bool:
         """Whether the scene is known to be done, and neither it nor its output has changed."""
         if not self._base:
@@ -79,17 +106,20 @@ class DoneCache:
         now = (found.source, found.stamp, self._stamp_output(found), self._key)
         return bool(entry == now and "" not in now)
 
-    def add(self, found: SceneRef, stamp: str) -> None:
+    def add(self, found: SceneRef, stamp: str, *, new: bool = False) -> None:
         """Remember that a scene is done.
 
         Args:
             found: the scene.
             stamp: its ``stamp`` before its output was made or read.
+            new: whether its output was made since the cache was opened.
 
         """
         # What a VRT refers to may change without a sign in the VRT.
         if not self._base or stamp in ("", "gone") or found.source.lower().endswith(".vrt"):
             return
+        if new and self._stored is not None:
+            self._look_up(found.name)
         self._new.append((found.name, found.source, stamp, self._stamp_output(found), self._key))
         if len(self._new) >= AT_ONCE:
             self._write()
@@ -101,11 +131,18 @@ class DoneCache:
                 self._base.executemany(ADD, self._new)
         self._new.clear()
 
+    def _look_up(self, name: str) -> None:
+        assert self._stored is not None
+        with suppress(InputError):  # without a stamp, the next run opens the output
+            one = find_object(self._target + name)
+            self._stored[name] = one.stamp if one else ""
+
     def _stamp_output(self, found: SceneRef) -> str:
         """A text that differs once the output has changed; empty where there is none."""
-        assert self._folder is not None
+        if self._stored is not None:
+            return self._stored.get(found.name, "")
         try:
-            stat = (self._folder / found.name).stat()
+            stat = os.stat(self._target + found.name)  # noqa: PTH116 - called for every scene
         except OSError:
             return ""
         return f"{stat.st_size}-{stat.st_mtime_ns}"

@@ -22,7 +22,7 @@ from geoae.radiometry.psd import digest_psd
 from geoae.raster.scene import Scene
 from geoae.raster.tags import read_tags
 from geoae.raster.validate import FEW_BLOCKS, reads_whole
-from geoae.system.files import is_local
+from geoae.system.files import is_local, to_gdal_name
 
 __all__ = [
     "DONE",
@@ -167,7 +167,7 @@ def triage(
         GeoaeError: the model or an option cannot be used.
 
     """
-    plain = Job.checked(source="", **options)
+    plain, target = Job.checked(source="", **options), to_gdal_name(target)
     resolved = resolve_options(plain)
     restorer = load_restorer(ModelSpec.of(plain, resolved))
     digest = _attempt(plain, resolved, restorer)
@@ -193,7 +193,7 @@ def _look(
     if known := failures.find(found, so_far.options_digest):
         return Outcome(found.source, output, "failed", f"{known.reason} {UNTRIED}")
     stamp = found.stamp
-    if not _is_done(so_far.job_of(found), so_far.options, restorer):
+    if cache.misses(found) or not _is_done(so_far.job_of(found), so_far.options, restorer):
         return None
     cache.add(found, stamp)
     return Outcome(found.source, output, "skipped", DONE)

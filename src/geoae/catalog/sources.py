@@ -1,4 +1,4 @@
-"""List the scenes of a folder, a glob, a list or a STAC collection, and name their outputs."""
+"""List the scenes of folders, stores, globs, lists and STAC collections; name their outputs."""
 
 import os
 import re
@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
+from geoae.catalog.s3 import is_s3, list_with_sidecars, to_url
 from geoae.errors import InputError
 from geoae.system.files import is_local
 
@@ -35,14 +36,14 @@ class SceneRef:
     """Size in bytes, or 0 if unknown."""
     changed: float = 0.0
     """Time of change in seconds since 1970, or 0 if unknown."""
+    listed: str = ""
+    """Its stamp when a store listed it; empty for anything else."""
 
     @property
     def stamp(self) -> str:
-        """A text that differs once a local file or a sidecar has changed; constant for anything
-        else.
-        """
+        """A text that differs once a file or a sidecar has changed, as far as that can be seen."""
         if not is_local(self.source):
-            return ""
+            return self.listed
         stats = [_stat(Path(self.source + end)) for end in ("", *SIDECARS)]
         return (
             "+".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats if stat)
@@ -68,10 +69,10 @@ def scenes(
     """List scenes by name. Hidden files and folders, which hold drafts and parts, are left out.
 
     Args:
-        where: a folder, which is searched with its subfolders; a glob; a scene; a text file
-            ``NAME.txt`` that lists scenes, one a line; a STAC ``catalog.json`` or
-            ``collection.json``; ``https://.../collections/NAME`` of a STAC API; or several of
-            these.
+        where: a folder, which is searched with its subfolders; the same in a store,
+            ``s3://BUCKET/FOLDER/``; a glob; a scene; a text file ``NAME.txt`` that lists scenes,
+            one a line; a STAC ``catalog.json`` or ``collection.json``, or
+            ``https://.../collections/NAME`` of its API; or several of these.
         since: only scenes that changed at this time or later, or within this time until now.
         beside: folder of outputs, which is left out where it lies within ``where``.
 
@@ -84,8 +85,8 @@ def scenes(
     """
     start = datetime.now(UTC) - since if isinstance(since, timedelta) else since
     found = _unique(_list_scenes(where, start))
-    outputs = Path(beside).resolve() if beside and is_local(beside) else None
-    kept = [one for one in found if outputs is None or not _below(one.source, outputs)]
+    outputs = _absolute(f"{beside.rstrip('/')}/") if beside else None
+    kept = [one for one in found if not outputs or not _absolute(one.source).startswith(outputs)]
     if found and not kept:
         raise InputError(
             f"{beside}: holds the scenes themselves, not only outputs; choose a target outside of"
@@ -148,7 +149,7 @@ def _list_scenes(where: str | Sequence[str], since: datetime | None) -> list[Sce
     places = [one for one in where if _is_place(one)]
     found = [scene for place in places for scene in _list_place(place, since)]
     found += _refer_to_names([one for one in where if not _is_place(one)])
-    # A scene may be named by itself and lie in a folder that is named too.
+    # A scene may be named and lie in a folder that is named.
     return list({scene.source: scene for scene in reversed(found)}.values())
 
 
@@ -158,8 +159,14 @@ def _is_place(where: str) -> bool:
         where.endswith((".json", LIST))
         or STAC_API.match(where)
         or Path(where).is_dir()
+        or _is_prefix(where)
         or _is_glob(where)
     )
+
+
+def _is_prefix(where: str) -> bool:
+    """Whether ``where`` is a folder of a store rather than a scene in it."""
+    return is_s3(where) and not PurePosixPath(where).name.lower().endswith(SUFFIXES)
 
 
 def _is_glob(where: str) -> bool:
@@ -175,6 +182,8 @@ def _list_place(where: str, since: datetime | None) -> list[SceneRef]:
         ]
     if Path(where).is_dir():
         return _in_folder(Path(where))
+    if _is_prefix(where):
+        return _in_store(f"{where.rstrip('/')}/")
     if _is_glob(where):
         root = _fixed_part(where)
         paths = root.glob(Path(where).relative_to(root).as_posix())
@@ -215,7 +224,13 @@ def _in_folder(folder: Path) -> list[SceneRef]:
     )
 
 
-def _is_hidden(path: Path) -> bool:
+def _in_store(prefix: str) -> list[SceneRef]:
+    listed = list_with_sidecars(prefix, SUFFIXES, SIDECARS)
+    seen = [(name, one) for name, one in listed if not _is_hidden(PurePosixPath(name))]
+    return [SceneRef(one.name, name, one.size, one.changed, one.stamp) for name, one in seen]
+
+
+def _is_hidden(path: PurePath) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
@@ -277,5 +292,8 @@ def _unique(found: list[SceneRef]) -> list[SceneRef]:
     return given
 
 
-def _below(source: str, folder: Path) -> bool:
-    return is_local(source) and Path(source).resolve().is_relative_to(folder)
+def _absolute(name: str) -> str:
+    """Write a name so that what is in a folder begins with the folder's, which ends in ``/``."""
+    if not is_local(name):
+        return to_url(name)
+    return os.path.realpath(name) + ("/" if name.endswith("/") else "")

@@ -1,10 +1,10 @@
 """Scenes of a STAC collection: a static catalogue, local or in a store, or a search on an API."""
 
-import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from geoae.catalog.s3 import S3, VSIS3, s3_settings, to_url
 from geoae.errors import InputError
 from geoae.radiometry.band_names import interpret_file_name, interpret_name
 from geoae.resources import require_extra
@@ -26,8 +26,6 @@ ROLES = {
     *("incidence-angle", "local-incidence-angle", "azimuth", "sun-azimuth", "sun-elevation"),
     *("view-angle", "angle", "terrain-shadow", "terrain-occlusion", "terrain-illumination"),
 }
-# A store's name in fsspec, which reads the catalogue, and in GDAL, which reads its scenes.
-S3, VSIS3 = "s3://", "/vsis3/"
 
 
 def items(where: str, since: datetime | None) -> list[tuple[str, str, float]]:
@@ -75,42 +73,19 @@ def _static(where: str) -> Iterator[Any]:
         """Reads what fsspec opens: paths, http, s3."""
 
         def read_text_from_href(self, href: str) -> str:
-            options = _s3_settings() if href.startswith(S3) else {}
+            options = s3_settings() if href.startswith(S3) else {}
             with fsspec.open(href, "rt", **options) as file:
                 return str(file.read())
 
-    if where.startswith(VSIS3):
-        where = S3 + where.removeprefix(VSIS3)
+    where = to_url(where)
     if where.startswith(S3):
-        require_extra("flows", "s3fs")
+        require_extra("s3", "s3fs")
     top = pystac.read_file(where, stac_io=AnyStore())
     if not isinstance(top, pystac.Catalog):
         raise InputError(
             f"{where}: is one STAC item; give the catalogue or collection that holds it"
         )
     return iter(top.get_items(recursive=True))
-
-
-def _s3_settings() -> dict[str, Any]:
-    """Translate GDAL's settings of S3, which open the scenes, to s3fs. Each finds keys by
-    itself.
-    """
-    endpoint = os.environ.get("AWS_S3_ENDPOINT")
-    settings: dict[str, Any] = {"anon": _read_flag("AWS_NO_SIGN_REQUEST", default=False)}
-    if region := os.environ.get("AWS_REGION"):  # botocore looks at AWS_DEFAULT_REGION alone
-        settings["client_kwargs"] = {"region_name": region}
-    if endpoint:
-        scheme = "https" if _read_flag("AWS_HTTPS", default=True) else "http"
-        settings["endpoint_url"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
-    if not _read_flag("AWS_VIRTUAL_HOSTING", default=True):
-        settings["config_kwargs"] = {"s3": {"addressing_style": "path"}}
-    return settings
-
-
-def _read_flag(name: str, *, default: bool) -> bool:
-    """Read a variable with GDAL's words for yes and no."""
-    said = os.environ.get(name, "").upper()
-    return said in ("YES", "TRUE", "ON", "1") if said else default
 
 
 def _search_api(where: str) -> Iterator[Any]:

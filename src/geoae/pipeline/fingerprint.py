@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from geoae.catalog.s3 import find_object, is_s3
 from geoae.models.restorer import Restorer
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.psd import digest_psd
@@ -86,7 +87,7 @@ def fingerprint_of(target: str) -> str | None:
     if is_local(target) and not Path(target).exists():
         return None
     tags = read_tags(target)
-    if tags is None and not is_local(target):
+    if tags is None and not is_local(target) and not (is_s3(target) and find_object(target)):
         return None
     return (tags or {}).get("FINGERPRINT", "")
 

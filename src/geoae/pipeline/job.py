@@ -24,7 +24,7 @@ from geoae.pipeline.recipe import (
 )
 from geoae.radiometry.backscatter import SpeckleKind
 from geoae.radiometry.speckle import SPECKLE
-from geoae.system.files import is_local
+from geoae.system.files import is_local, to_gdal_name
 
 __all__ = ["Job", "ModelSpec", "resolve_options", "target_of"]
 
@@ -32,8 +32,6 @@ __all__ = ["Job", "ModelSpec", "resolve_options", "target_of"]
 VARIABLE = re.compile(r'^[A-Za-z]\w*:(?:[A-Z]\w*:)?"?(?P<file>[^"]+?)"?:(?P<name>[^"]+)$')
 # A page of a TIFF.
 PAGE = re.compile(r"^GTIFF_DIR:(?P<number>\d+):(?P<file>.+)$")
-# rasterio's names of places, and GDAL's.
-SCHEMES = {"file://": "", "s3://": "/vsis3/", "gs://": "/vsigs/", "az://": "/vsiaz/"}
 DEFAULT_MODEL = "res-cae"
 
 
@@ -83,10 +81,7 @@ class Job(BaseModel):
     @field_validator("target", mode="after")
     @classmethod
     def _name_as_gdal_does(cls, target: str | None) -> str | None:
-        for scheme, name in SCHEMES.items():
-            if target and target.startswith(scheme):
-                return name + target.removeprefix(scheme)
-        return target
+        return to_gdal_name(target) if target else target
 
     @classmethod
     def checked(cls, **options: object) -> Self:

@@ -10,21 +10,22 @@ import rasterio
 import rasterio.shutil
 
 from geoae.audit.fidelity import compare
+from geoae.catalog.s3 import abort_uploads, is_s3, list_objects, write_object
 from geoae.diagnosis.noise import estimate_noise
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
 from geoae.pipeline.prepared import Prepared
 from geoae.radiometry.backscatter import has_log, hide_zeros
-from geoae.raster.dataset import open_raster
+from geoae.raster.dataset import DAMAGED, one_line, open_raster
 from geoae.raster.geotiff import assemble
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
-from geoae.raster.sidecars import publish, remove_draft, sidecars_of, write_aux
+from geoae.raster.sidecars import aux_of, publish, remove_draft, sidecars_of, write_aux
 from geoae.raster.tags import with_history
 from geoae.system.files import file_name, is_local
 from geoae.system.memory import allocate_small_pieces, release_memory
 
-__all__ = ["CheckResult", "check", "publish_result"]
+__all__ = ["CheckResult", "check", "publish_result", "refuse_store"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,15 +89,31 @@ def publish_result(prepared: Prepared[Scene], store: PartStore) -> CheckResult:
     finally:
         remove_draft(draft)
     if not is_local(target):
-        try:
-            if sidecars_of(target):
-                rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
-            rasterio.shutil.copyfiles(str(local), target)
-        except rasterio.errors.RasterioError as error:
-            raise OutputError(
-                f"{target}: could not be uploaded ({error}); the result is in {local}"
-            ) from error
+        _upload(local, target)
     return found
+
+
+def _upload(local: Path, target: str) -> None:
+    """Copy a finished file and its ``.aux.xml`` to a store.
+
+    What an upload of several parts has sent shows under its name only at its end.
+
+    Raises:
+        OutputError: the store does not take it.
+
+    """
+    try:
+        if sidecars_of(target):
+            rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
+        if is_s3(target):
+            abort_uploads(target)
+            if (aux := aux_of(local)).exists():  # before the raster, which says that all is done
+                write_object(str(aux_of(Path(target))), aux.read_bytes())
+        rasterio.shutil.copyfiles(str(local), target)
+    except (*DAMAGED, InputError) as error:
+        raise OutputError(
+            f"{target}: could not be uploaded ({one_line(error)}); the result is in {local}"
+        ) from error
 
 
 def _refuse_changed_source(scene: Scene) -> None:
@@ -104,6 +121,22 @@ def _refuse_changed_source(scene: Scene) -> None:
         raise InputError(
             f"{scene.source}: has changed while it was restored; run again once it stays as it is"
         )
+
+
+def refuse_store(target: str) -> None:
+    """Refuse a target in S3 to which nothing can be written, before the work rather than after it.
+
+    Args:
+        target: the output.
+
+    Raises:
+        OutputError: the store does not answer, or has no such bucket.
+
+    """
+    try:
+        next(list_objects(target), None)
+    except InputError as error:
+        raise OutputError(str(error)) from error
 
 
 def check(prepared: Prepared[Scene], written: str) -> CheckResult:

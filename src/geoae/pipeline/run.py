@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from geoae.catalog.s3 import is_s3
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.distributed import active_client, restore_on_cluster
@@ -22,7 +23,7 @@ from geoae.pipeline.fingerprint import fingerprint_of
 from geoae.pipeline.job import Job
 from geoae.pipeline.prepare import prepare
 from geoae.pipeline.prepared import Prepared
-from geoae.pipeline.publication import CheckResult, check, publish_result
+from geoae.pipeline.publication import CheckResult, check, publish_result, refuse_store
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.report import RestoreReport
 from geoae.raster.parts import PartStore
@@ -85,6 +86,8 @@ def run(
     prepared = prepare(job, options, restorer)
     target = prepared.target
     refuse_target(job.source, target)
+    if is_s3(target):
+        refuse_store(target)
     if job.strict and prepared.scene.losses:
         raise InputError(f"{prepared.scene.losses[0]}; or restore it without --strict")
     if prepared.unknown:

@@ -16,6 +16,7 @@ from geoae.system.files import flush, flush_folder, rename
 from geoae.system.warnings import SILENCE
 
 __all__ = [
+    "aux_of",
     "publish",
     "read_sidecar_facts",
     "remove_draft",
@@ -144,17 +145,18 @@ def write_aux(source: DatasetReader, draft: Path) -> None:
         if found := [node for node in band if node.tag in lost]:
             SubElement(root, "PAMRasterBand", band=str(number)).extend(found)
     if len(root):
-        _aux(draft).write_bytes(tostring(root))
+        aux_of(draft).write_bytes(tostring(root))
 
 
 def remove_draft(draft: Path) -> None:
     """Remove a draft that was not published, with its ``.aux.xml``."""
     with suppress(OSError):  # they go with their folder
         draft.unlink(missing_ok=True)
-        _aux(draft).unlink(missing_ok=True)
+        aux_of(draft).unlink(missing_ok=True)
 
 
-def _aux(raster: Path) -> Path:
+def aux_of(raster: Path) -> Path:
+    """Return the name of the ``.aux.xml`` of a raster."""
     return raster.with_name(f"{raster.name}.aux.xml")
 
 
@@ -175,8 +177,8 @@ def publish(draft: Path, final: Path, kept: Sequence[str] = ()) -> None:
     """
     flush(draft)
     remove_sidecars(final, kept)
-    if _aux(draft).exists():
-        flush(_aux(draft))
-        rename(_aux(draft), _aux(final))
+    if aux_of(draft).exists():
+        flush(aux_of(draft))
+        rename(aux_of(draft), aux_of(final))
     rename(draft, final)
     flush_folder(final.parent)

@@ -6,7 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["file_name", "find_bytes", "flush", "flush_folder", "is_local", "rename"]
+__all__ = [
+    "file_name",
+    "find_bytes",
+    "flush",
+    "flush_folder",
+    "is_local",
+    "rename",
+    "to_gdal_name",
+]
 
 # Errors by which network shares and FUSE say that they cannot flush.
 NO_FLUSH = {
@@ -19,6 +27,8 @@ NO_FLUSH = {
     errno.EPERM,
 }
 CHUNK = 1 << 20  # bytes
+# rasterio's names of places, and GDAL's.
+SCHEMES = {"file://": "", "s3://": "/vsis3/", "gs://": "/vsigs/", "az://": "/vsiaz/"}
 
 
 def find_bytes(file: BinaryIO, word: bytes) -> int | None:
@@ -86,6 +96,14 @@ def rename(draft: Path, final: Path) -> None:
 def is_local(name: str) -> bool:
     """Whether ``name`` is a path of this machine rather than a name that only GDAL can open."""
     return not name.startswith("/vsi") and "://" not in name
+
+
+def to_gdal_name(name: str) -> str:
+    """Translate a URL of a place that GDAL writes to, such as ``s3://``, to GDAL's own name."""
+    for scheme, prefix in SCHEMES.items():
+        if name.startswith(scheme):
+            return prefix + name.removeprefix(scheme)
+    return name
 
 
 def file_name(name: str) -> str:

@@ -1,0 +1,221 @@
+"""Objects in stores with an S3 API: list them, read and write small ones, drop what a killed upload
+left.
+
+GDAL reads and writes scenes by itself; its settings of S3 hold here too.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from geoae.errors import InputError
+from geoae.resources import require_extra
+
+__all__ = [
+    "S3",
+    "VSIS3",
+    "StoredObject",
+    "abort_uploads",
+    "delete_object",
+    "find_object",
+    "is_s3",
+    "list_objects",
+    "list_with_sidecars",
+    "read_object",
+    "s3_settings",
+    "to_url",
+    "write_object",
+]
+
+# A store's name in fsspec, and in GDAL.
+S3, VSIS3 = "s3://", "/vsis3/"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What a store says of an object."""
+
+    name: str
+    """The object, as GDAL opens it."""
+    size: int
+    """Size in bytes."""
+    changed: float
+    """Time of change in seconds since 1970."""
+    stamp: str
+    """A text that differs once the object has changed."""
+
+
+def is_s3(name: str) -> bool:
+    """Whether ``name`` is in a store with an S3 API."""
+    return name.startswith((S3, VSIS3))
+
+
+def to_url(name: str) -> str:
+    """Translate a name of GDAL's to a URL, ``s3://BUCKET/KEY``."""
+    return S3 + name.removeprefix(VSIS3) if name.startswith(VSIS3) else name
+
+
+def list_objects(where: str) -> Iterator[StoredObject]:
+    """List the objects whose names begin with ``where``, a page of 1,000 at a time.
+
+    Raises:
+        InputError: the store does not answer, has no such bucket, or asks for other credentials.
+
+    """
+    bucket, prefix = _split(where)
+    page: dict[str, Any] = {"NextContinuationToken": None}
+    while "NextContinuationToken" in page:
+        token = page["NextContinuationToken"]
+        more = {"ContinuationToken": token} if token else {}
+        with _told_of(where):
+            page = _connect().call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
+        for one in page.get("Contents", ()):
+            yield _describe(bucket, one["Key"], one["Size"], one)
+
+
+def list_with_sidecars(
+    folder: str, suffixes: Sequence[str], sidecars: Sequence[str]
+) -> list[tuple[str, StoredObject]]:
+    """List the rasters in a folder of a store and in its subfolders.
+
+    Args:
+        folder: the folder, with a ``/`` at its end.
+        suffixes: ends of the names of rasters, in lower case.
+        sidecars: what the names of files beside a raster add to its own.
+
+    Returns:
+        The name of each below the folder, and the object, whose stamp covers its sidecars.
+
+    Raises:
+        InputError: as ``list_objects``.
+
+    """
+    start = len(to_url(folder))
+    stored = {
+        name: one
+        for one in list_objects(folder)
+        if (name := to_url(one.name)[start:]).lower().endswith((*suffixes, *sidecars))
+    }
+    rasters = [name for name in stored if name.lower().endswith(tuple(suffixes))]
+    return [
+        (name, replace(stored[name], stamp=_join_stamps(name, stored, sidecars)))
+        for name in rasters
+    ]
+
+
+def _join_stamps(name: str, stored: dict[str, StoredObject], sidecars: Sequence[str]) -> str:
+    return "+".join(stored[name + end].stamp for end in ("", *sidecars) if name + end in stored)
+
+
+def find_object(name: str) -> StoredObject | None:
+    """Describe an object; None where there is none.
+
+    Raises:
+        InputError: as ``list_objects``.
+
+    """
+    bucket, key = _split(name)
+    with _told_of(name):
+        try:
+            found = _connect().call_s3("head_object", Bucket=bucket, Key=key)
+        except FileNotFoundError:
+            return None
+    return _describe(bucket, key, found["ContentLength"], found)
+
+
+def read_object(name: str) -> bytes:
+    """Read a small object; raise ``InputError`` where it cannot be read."""
+    with _told_of(name):
+        return bytes(_connect().cat_file(to_url(name)))
+
+
+def write_object(name: str, content: bytes) -> None:
+    """Write a small object at once; raise ``InputError`` where it cannot be written."""
+    with _told_of(name):
+        _connect().pipe_file(to_url(name), content)
+
+
+def delete_object(name: str) -> None:
+    """Delete an object, which may be gone already; raise ``InputError`` where that fails."""
+    bucket, key = _split(name)
+    with _told_of(name):
+        _connect().call_s3("delete_object", Bucket=bucket, Key=key)
+
+
+def abort_uploads(name: str) -> int:
+    """Abort the multipart uploads of an object that were begun and never completed.
+
+    Args:
+        name: the object. Uploads of other objects are left alone.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        InputError: as ``list_objects``.
+
+    """
+    bucket, key = _split(name)
+    with _told_of(name):
+        store = _connect()
+        found = store.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
+        begun = [one["UploadId"] for one in found.get("Uploads", ()) if one["Key"] == key]
+        for upload in begun:
+            store.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
+    return len(begun)
+
+
+def s3_settings() -> dict[str, Any]:
+    """Translate GDAL's settings of S3 to s3fs. Each finds keys by itself."""
+    endpoint = os.environ.get("AWS_S3_ENDPOINT")
+    settings: dict[str, Any] = {"anon": _read_flag("AWS_NO_SIGN_REQUEST", default=False)}
+    if region := os.environ.get("AWS_REGION"):  # botocore looks at AWS_DEFAULT_REGION alone
+        settings["client_kwargs"] = {"region_name": region}
+    if endpoint:
+        scheme = "https" if _read_flag("AWS_HTTPS", default=True) else "http"
+        settings["endpoint_url"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
+    if not _read_flag("AWS_VIRTUAL_HOSTING", default=True):
+        settings["config_kwargs"] = {"s3": {"addressing_style": "path"}}
+    return settings
+
+
+def _read_flag(name: str, *, default: bool) -> bool:
+    """Read a variable with GDAL's words for yes and no."""
+    said = os.environ.get(name, "").upper()
+    return said in ("YES", "TRUE", "ON", "1") if said else default
+
+
+def _connect() -> Any:
+    from s3fs import S3FileSystem
+
+    return S3FileSystem(**s3_settings(), use_listings_cache=False)
+
+
+def _split(name: str) -> tuple[str, str]:
+    bucket, _, key = to_url(name).removeprefix(S3).partition("/")
+    return bucket, key
+
+
+def _describe(bucket: str, key: str, size: int, facts: dict[str, Any]) -> StoredObject:
+    changed = facts["LastModified"].timestamp()
+    return StoredObject(
+        f"{VSIS3}{bucket}/{key}", size, changed, f"{size}-{facts['ETag'].strip(chr(34))}"
+    )
+
+
+@contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    """Raise ``InputError`` for whatever the store, the network or the search for keys raises."""
+    require_extra("s3", "s3fs")
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except (OSError, BotoCoreError) as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise InputError(
+            f"{to_url(name)}: the store refuses this ({reason}); check bucket, credentials and"
+            " AWS_S3_ENDPOINT"
+        ) from error

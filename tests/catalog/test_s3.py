@@ -1,0 +1,109 @@
+import pytest
+
+from geoae import resources
+from geoae.catalog.s3 import (
+    abort_uploads,
+    delete_object,
+    find_object,
+    list_objects,
+    list_with_sidecars,
+    read_object,
+    s3_settings,
+    write_object,
+)
+from geoae.catalog.sources import scenes
+from geoae.errors import GeoaeError, InputError
+from tests.support.stores import fill_bucket
+
+
+def test_a_long_list_comes_in_pages(s3_server):
+    _, store = s3_server
+    names = [f"in/s{index:04d}.tif" for index in range(1001)]
+    fill_bucket([*names, "other.tif"])
+    store.requests.clear()
+    assert [one.name for one in list_objects("s3://archive/in/")] == [
+        f"/vsis3/archive/{name}" for name in names
+    ]
+    assert len(store.requests) == 2
+
+
+def test_scenes_of_a_folder_in_a_store(s3):
+    for name in ("a.tif", "deep/b.TIF", "deep/b.TIF.msk", ".hidden/c.tif", "d.txt", "out/a.tif"):
+        s3.put_object(Bucket="archive", Key=f"in/{name}", Body=b"scene")
+    found = scenes("s3://archive/in", beside="s3://archive/in/out/")
+    assert [(one.source, one.name, one.size) for one in found] == [
+        ("/vsis3/archive/in/a.tif", "a.tif", 5),
+        ("/vsis3/archive/in/deep/b.TIF", "deep/b.tif", 5),
+    ]
+    assert all(one.changed > 0 for one in found)
+    assert scenes(["/vsis3/archive/in/"], beside="/vsis3/archive/in/out") == found
+    assert scenes("s3://archive/in/a.tif")[0].stamp == ""
+
+
+def test_a_stamp_changes_with_an_object_and_its_sidecars(s3):
+    def stamps():
+        listed = list_with_sidecars("s3://archive/in/", (".tif",), (".msk",))
+        return {name: one.stamp for name, one in listed}
+
+    for name in ("a.tif", "b.tif"):
+        s3.put_object(Bucket="archive", Key=f"in/{name}", Body=b"scene")
+    first = stamps()
+    assert stamps() == first
+    s3.put_object(Bucket="archive", Key="in/a.tif", Body=b"other")
+    s3.put_object(Bucket="archive", Key="in/b.tif.msk", Body=b"mask")
+    second = stamps()
+    assert list(second) == ["a.tif", "b.tif"]
+    assert second["a.tif"] != first["a.tif"]
+    assert second["b.tif"] != first["b.tif"]
+
+
+def test_a_small_object(s3):
+    name = "/vsis3/archive/notes/one.json"
+    assert find_object(name) is None
+    write_object(name, b"{}")
+    assert read_object(name) == b"{}"
+    assert find_object(name) == next(iter(list_objects(name)))
+    delete_object(name)
+    delete_object(name)
+    assert find_object(name) is None
+    with pytest.raises(InputError, match=r"s3://archive/notes/one\.json: the store refuses this"):
+        read_object(name)
+
+
+def test_uploads_of_one_object_are_aborted(s3):
+    for key in ("x.tif", "x.tif", "x.tif.aux.xml"):
+        s3.create_multipart_upload(Bucket="archive", Key=key)
+    assert abort_uploads("/vsis3/archive/x.tif") == 2
+    left = s3.list_multipart_uploads(Bucket="archive")["Uploads"]
+    assert [one["Key"] for one in left] == ["x.tif.aux.xml"]
+    assert abort_uploads("/vsis3/archive/x.tif") == 0
+
+
+def test_what_the_store_says_is_one_line(s3):
+    with pytest.raises(InputError, match=r"s3://nowhere/: the store refuses this \(.*bucket.*\)"):
+        list(list_objects("s3://nowhere/"))
+    with pytest.raises(InputError, match="s3://nowhere/x: the store refuses this"):
+        write_object("s3://nowhere/x", b"")
+
+
+def test_an_extra_that_lacks_is_named(monkeypatch):
+    monkeypatch.setattr(resources, "find_spec", lambda name: None)
+    with pytest.raises(GeoaeError, match=r"needs s3fs: pip install 'geoae\[s3\]'"):
+        list(list_objects("s3://archive/"))
+
+
+def test_settings_are_those_of_gdal(monkeypatch):
+    for name in ("AWS_S3_ENDPOINT", "AWS_HTTPS", "AWS_VIRTUAL_HOSTING", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    assert s3_settings() == {"anon": False}
+    monkeypatch.setenv("AWS_S3_ENDPOINT", "minio:9000")
+    monkeypatch.setenv("AWS_HTTPS", "no")
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTING", "FALSE")
+    monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    assert s3_settings() == {
+        "anon": True,
+        "client_kwargs": {"region_name": "eu-north-1"},
+        "endpoint_url": "http://minio:9000",
+        "config_kwargs": {"s3": {"addressing_style": "path"}},
+    }
