@@ -196,9 +196,9 @@ class _Spread:
         places = self._count_places()
         while len(self._waiting) < places - 1 and len(self._flying) < MOST and len(self._todo) > 1:
             size = min(-(-len(self._todo) // places), self._most, len(self._todo) - 1)
-            # Every so manieth scene, since those that come first in the list are to be done first.
+            # Not the next ones in a row: the first scenes of the list are to be done first.
             head = list(islice(self._todo, size * places))
-            step = min(places, len(head))
+            step = len(head) // size
             shard = head[step - 1 :: step][:size]
             self._send(shard)
             given = set(shard)
