@@ -20,8 +20,11 @@ from prefect import get_run_logger
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterDeploymentId,
     FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
     WorkerFilter,
     WorkerFilterStatus,
 )
@@ -44,6 +47,7 @@ __all__ = ["can_spread", "restore_spread"]
 DEPLOYMENT = "restore-shard/on-pool"
 # Shards in flight at most: the server gives so many runs in one answer.
 MOST = 200
+IN_FLIGHT = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 # Seconds between two looks at shards while there is nothing else to do.
 EVERY = 2.0
 # Seconds until a shard is started again that has lost its process. A worker reports that twice
@@ -104,7 +108,7 @@ class _Spread:
         self.outcomes: list[Outcome] = []
         self._client, self._run, self._shared, self._most = client, run, shared, most
         self._log = get_run_logger()
-        self._flying = self._adopt()
+        self._flying = self._adopt({found.source for found in todo})
         self._waiting: list[UUID] = []
         self._taken: set[UUID] = set()
         self._given = len(self._flying)
@@ -121,8 +125,8 @@ class _Spread:
                 if not self._todo:
                     self._take_back()
                 self._give()
-            except httpx.HTTPError as error:  # without a server, this run goes on by itself
-                self._log.warning("shards are left alone, as the server does not answer: %s", error)
+            except (httpx.HTTPError, ObjectNotFound) as error:  # this run goes on by itself
+                self._log.warning("the server is no help with shards for now: %s", error)
             left = len(self._todo) + sum(map(len, self._flying.values()))
             tell(Progress(self._total - left, self._total, 0))
             if self._todo:
@@ -130,14 +134,22 @@ class _Spread:
             elif self._flying:
                 time.sleep(EVERY)
 
-    def _adopt(self) -> dict[UUID, list[SceneRef]]:
-        """Return the shards that this run had in flight when it lost its process."""
-        inside = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[self._run.id]))
-        runs = self._client.read_flow_runs(flow_run_filter=inside, limit=MOST)
+    def _adopt(self, wanted: set[str]) -> dict[UUID, list[SceneRef]]:
+        """Return the shards that this run had in flight when it lost its process.
+
+        Args:
+            wanted: the scenes that are not done.
+
+        """
+        shards = FlowRunFilter(
+            parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[self._run.id]),
+            deployment_id=FlowRunFilterDeploymentId(is_null_=False),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=IN_FLIGHT)),
+        )
+        runs = self._client.read_flow_runs(flow_run_filter=shards, limit=MOST)
         return {
-            run.id: [SceneRef(**one) for one in run.parameters["scenes"]]
+            run.id: [SceneRef(**one) for one in run.parameters["scenes"] if one["source"] in wanted]
             for run in runs
-            if run.deployment_id and run.state and not run.state.is_final()
         }
 
     def _gather(self) -> None:
@@ -157,7 +169,7 @@ class _Spread:
         if state is None or state.is_scheduled():
             self._waiting.append(run.id)
         elif state.is_completed():
-            self._end(run, read_outcomes(self._client, run.id))
+            self._end(run, read_outcomes(self._client, run.id) or self._look_at_scenes(run))
         elif state.is_cancelled() and run.id in self._taken:
             self._todo.extend(self._flying.pop(run.id))
         elif state.is_crashed() and run.run_count < STARTS:
@@ -181,8 +193,8 @@ class _Spread:
         return [*found.outcomes, *failed]
 
     def _end(self, run: FlowRun, outcomes: list[Outcome]) -> None:
-        del self._flying[run.id]
-        self.outcomes += outcomes
+        wanted = {found.source for found in self._flying.pop(run.id)}
+        self.outcomes += (one for one in outcomes if one.source in wanted)
         self._log.info("%s: %s", run.name, describe_counts(outcomes))
 
     def _give(self) -> None:

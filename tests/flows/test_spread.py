@@ -214,7 +214,7 @@ class Played:
 
     def __init__(self, limit: int | None = 3) -> None:
         self.runs: dict[UUID, Any] = {}
-        self.limit, self.away, self.said = limit, False, []
+        self.limit, self.away, self.said, self.tables = limit, False, [], True
 
     def start(self, name: str, parameters: dict[str, Any], timeout: float) -> Any:
         from prefect.client.schemas.objects import FlowRun
@@ -230,8 +230,8 @@ class Played:
 
         if self.away:
             raise httpx.ConnectError("away")
-        if flow_run_filter.id is None:
-            return []
+        if flow_run_filter.id is None:  # what a run had in flight that has lost its process
+            return list(self.runs.values())
         return [self.runs[one] for one in flow_run_filter.id.any_ if one in self.runs]
 
     def read_flow_run(self, run_id: UUID) -> Any:
@@ -262,7 +262,7 @@ class Played:
             }
             for one in shard
         ]
-        return [SimpleNamespace(data=json.dumps(rows))]
+        return [SimpleNamespace(data=json.dumps(rows))] if self.tables else []
 
 
 @pytest.fixture
@@ -376,10 +376,13 @@ def test_a_shard_that_lost_its_process_starts_again_after_a_while(spread, starts
     assert server.said == (["AwaitingRetry"] if again else [])
 
 
-@pytest.mark.parametrize(("name", "starts"), [("crashed", 3), ("failed", 1), ("cancelled", 1)])
+@pytest.mark.parametrize(
+    ("name", "starts"), [("crashed", 3), ("failed", 1), ("cancelled", 1), ("completed", 1)]
+)
 def test_scenes_of_a_shard_that_ended_badly_have_failed(spread, tmp_path, name, starts):
-    """But for those that it had finished."""
+    """As have those of one whose table was deleted."""
     server = Played(limit=2)
+    server.tables = False
     found = scenes(str(archive(tmp_path, 2)))
     made = spread(server, found)
     own = made.own()
@@ -389,6 +392,23 @@ def test_scenes_of_a_shard_that_ended_badly_have_failed(spread, tmp_path, name, 
     assert list(own) == []
     assert [(one.source, one.status) for one in made.outcomes] == [(found[1].source, "failed")]
     assert f"shard 1 is {name.capitalize()}: no reason given" in made.outcomes[0].reason
+
+
+def test_a_run_that_starts_again_goes_on_with_its_shards(spread):
+    """Of which one has finished a scene meanwhile, which this run does not look for any more."""
+    server = Played(limit=2)
+    next(spread(server, refs(6)).own())
+    (shard,) = names(server)
+    assert shard == ["s1.tif", "s3.tif", "s5.tif"]
+    left = [found for found in refs(6) if found.name != "s3.tif"]
+    made = spread(server, left)
+    own = made.own()
+    assert next(own).name == "s0.tif"
+    for run in server.runs.values():
+        run.state = state("completed")
+    server.limit = 1
+    assert [found.name for found in own] == ["s2.tif", "s4.tif"]
+    assert [one.source for one in made.outcomes] == ["s1.tif", "s5.tif"]
 
 
 def test_without_a_server_this_run_goes_on(spread):
