@@ -1,5 +1,6 @@
 """Artifacts of a run in Prefect: progress, image, figures, links, tables."""
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,13 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+)
+from prefect.client.schemas.sorting import ArtifactSort
 
 from geoae.archive.triage import STATUSES, Outcome, describe_counts
 from geoae.audit.quicklook import draw_quicklook
@@ -21,7 +29,7 @@ from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import Progress
 from geoae.system.files import is_local
 
-__all__ = ["progress", "show_outcomes", "show_report"]
+__all__ = ["ROWS", "TABLE", "progress", "read_outcomes", "show_outcomes", "show_report"]
 
 # Seconds between updates: each is a request to the server.
 EVERY = 5.0
@@ -31,16 +39,20 @@ AWAY = 300.0
 # A table is one row of the server's database, so of a large archive only the first rows are shown.
 ROWS = 500
 COLUMNS = ("source", "target", "status", "reason")
+# Key of the table of scenes.
+TABLE = "geoae-scenes"
 
 
-def progress(name: str) -> Callable[[Progress], None]:
+def progress(what: str) -> Callable[[Progress], None]:
     """Create a progress artifact and return the function that updates it every few seconds.
 
     While the server does not answer, updates are rare.
+
+    Args:
+        what: what is counted, like ``tiles of scene.tif``.
+
     """
-    artifact = cast(
-        UUID, create_progress_artifact(0.0, key="geoae-progress", description=f"tiles of {name}")
-    )
+    artifact = cast(UUID, create_progress_artifact(0.0, key="geoae-progress", description=what))
     following = time.monotonic() + EVERY
 
     def update(done: Progress) -> None:
@@ -125,5 +137,26 @@ def show_outcomes(title: str, outcomes: Sequence[Outcome]) -> None:
         for row in rows[:ROWS]
     ]
     create_table_artifact(
-        table, key="geoae-scenes", description=f"{title}: {describe_counts(outcomes)}{more}"
+        table, key=TABLE, description=f"{title}: {describe_counts(outcomes)}{more}"
     )
+
+
+def read_outcomes(client: SyncPrefectClient, run: UUID) -> list[Outcome]:
+    """Read the table of scenes of a run, which may have been computed anywhere.
+
+    Args:
+        client: client of Prefect's server.
+        run: a run that has called ``show_outcomes`` with at most ``ROWS`` outcomes.
+
+    Returns:
+        The outcomes of its scenes; none where it left no table.
+
+    """
+    tables = client.read_artifacts(
+        artifact_filter=ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[run]), key=ArtifactFilterKey(any_=[TABLE])
+        ),
+        sort=ArtifactSort.CREATED_DESC,
+        limit=1,
+    )
+    return [Outcome(**row) for table in tables for row in json.loads(str(table.data))]

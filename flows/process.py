@@ -8,7 +8,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
-__all__ = ["LABEL", "find_process", "remember_process"]
+__all__ = ["LABEL", "find_process", "has_process", "remember_process"]
 
 Found = Literal["lives", "gone", "unknown"]
 LABEL = "geoae.process"
@@ -17,16 +17,22 @@ LABEL = "geoae.process"
 def remember_process() -> None:
     """Write this process into the labels of the flow run that it computes.
 
-    Runs inside another run are left out: they end with the run around them.
+    Runs inside another run are left out, unless they have a deployment and so a process of their
+    own: they end with the run around them.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context else None
-    if run is None or run.state is None or run.parent_task_run_id is not None:
+    if run is None or run.state is None or not has_process(run):
         return
     words = [str(run.state.id), *_here(), str(os.getpid()), _start_time(os.getpid())]
     if all(words):
         with get_client(sync_client=True) as client:
             client.update_flow_run_labels(run.id, {LABEL: " ".join(words)})
+
+
+def has_process(run: FlowRun) -> bool:
+    """Whether a run has a process of its own: it is not computed by the run around it."""
+    return run.parent_task_run_id is None or run.deployment_id is not None
 
 
 def find_process(run: FlowRun) -> Found:

@@ -19,7 +19,7 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFi
 from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
-from flows.process import find_process
+from flows.process import find_process, has_process
 
 __all__ = ["recover"]
 
@@ -77,9 +77,11 @@ def _families(client: SyncPrefectClient) -> dict[UUID, list[FlowRun]]:
 
 
 def _root(client: SyncPrefectClient, run: FlowRun) -> UUID | None:
-    """Return the outermost run around ``run``; None where the server no longer knows it."""
+    """Return the run around ``run`` whose process computes it; None where the server no longer
+    knows it.
+    """
     try:
-        while run.parent_task_run_id is not None:
+        while not has_process(run) and run.parent_task_run_id:
             parent = client.read_task_run(run.parent_task_run_id).flow_run_id
             if parent is None:
                 return None

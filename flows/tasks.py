@@ -98,7 +98,7 @@ def restore(name: str, job: Job, scheduler: str | None) -> dict[str, Any]:
     job = allow_output(job)
     warn = get_run_logger().warning
     with use_cluster(scheduler, warn) if scheduler else nullcontext():
-        report = run(job, progress(name), warn)
+        report = run(job, progress(f"tiles of {name}"), warn)
     summary(report)
     return report.model_dump()
 

@@ -11,7 +11,9 @@ from flows.artifacts import show_outcomes
 from flows.notifications import on_end
 from flows.parameters import INBOX, OUTBOX, SCHEDULER, ensure_inbox, with_options
 from flows.process import remember_process
-from flows.restore import TIMEOUT, restore_scenes
+from flows.restore import TIMEOUT
+from flows.shards import SHARD, SharedOptions, restore_refs
+from flows.spread import can_spread, restore_spread
 from geoae.archive.failures import Failures
 from geoae.archive.triage import (
     Outcome,
@@ -49,8 +51,9 @@ def watch_inbox(
 ) -> dict[str, int]:
     """Restore what has arrived and stopped growing; how many of each outcome.
 
-    Moves and deletes nothing: what is done is told by the outputs. A scene that is broken is tried,
-    and fails the run, once; it is tried again when it changes.
+    A run of a deployment shares the scenes with the other workers of its pool. Moves and deletes
+    nothing: what is done is told by the outputs. A scene that is broken is tried, and fails the
+    run, once; it is tried again when it changes.
 
     Args:
         source: folder that scenes are put into, or a STAC collection.
@@ -78,15 +81,20 @@ def watch_inbox(
             )
             same, growing = split_stable(sorted_out.todo, settle)
             outcomes = [*sorted_out.outcomes, *(_report_growing(one, target) for one in growing)]
-            todo = [(one, sorted_out.job_of(one)) for one in same[:limit]]
+            todo = same[:limit]
             log.info(
                 "%d to restore, %d still growing, %d need nothing",
                 len(todo),
                 len(growing),
                 len(sorted_out.outcomes),
             )
-            outcomes += restore_scenes(
-                todo, failures, sorted_out.options_digest, timeout, scheduler
+            shared = SharedOptions(
+                sorted_out.plain, target, sorted_out.options_digest, timeout, scheduler
+            )
+            outcomes += (
+                restore_spread(todo, shared, SHARD)
+                if todo and can_spread()
+                else restore_refs(todo, shared)
             )
     except BusyError:
         log.info("another run is watching for %s; it takes what there is", target)

@@ -10,6 +10,7 @@ from geoae.archive.triage import (
     Outcome,
     count_by_status,
     describe_counts,
+    digest_options,
     has_too_many_failures,
     split_stable,
     triage,
@@ -153,6 +154,12 @@ def test_an_order_to_begin_anew_is_never_done(scene):
     asked = job(scene)
     run(asked)
     assert not is_done(asked.model_copy(update={"fresh": True}))
+
+
+def test_the_digest_of_options_is_told_without_scenes(tmp_path):
+    left = triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path)))
+    assert digest_options(left.plain) == left.options_digest
+    assert digest_options(left.plain.model_copy(update={"tile": 272})) != left.options_digest
 
 
 def test_an_edited_recipe_tries_again_what_failed(scene, tmp_path):

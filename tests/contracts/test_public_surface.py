@@ -59,6 +59,7 @@ FIELDS = {
 DEPLOYMENTS = {
     "on-demand": "flows/restore.py:restore_scene",
     "nightly": "flows/archive.py:restore_archive",
+    "on-pool": "flows/shards.py:restore_shard",
     "every-10-minutes": "flows/watch.py:watch_inbox",
     "weekly": "flows/retrain.py:retrain",
 }

@@ -37,10 +37,10 @@ def running(client) -> Iterator[Any]:
 
     runs = []
 
-    def make(pid=None, starts=1, cancelling=False, **changed):
+    def make(pid=None, starts=1, cancelling=False, around=None, **changed):
         deployment = client.read_deployment_by_name("restore-scene/on-demand")
         run = client.create_flow_run_from_deployment(
-            deployment.id, parameters={"source": "scene.tif"}
+            deployment.id, parameters={"source": "scene.tif"}, parent_task_run_id=around
         )
         runs.append(run.id)
         for _ in range(starts):
@@ -135,6 +135,21 @@ def test_a_run_that_has_lost_its_process_starts_again(client, running, recover, 
     assert states(client, run)[-3:] == ["Running", "Crashed", "AwaitingRetry"]
     assert states(client, inner)[-1] == "Crashed"
     assert "waiting" not in said
+
+
+@pytest.mark.parametrize("lost", ["inner", "outer"])
+def test_a_run_of_its_own_process_inside_another_starts_again_alone(
+    client, running, recover, gone, lives, lost
+):
+    """As a shard of an archive, whose worker was killed or that of the archive."""
+    outer = running(gone if lost == "outer" else lives)
+    step = client.read_flow_run(inside(client, outer)).parent_task_run_id
+    inner = running(gone if lost == "inner" else lives, around=step)
+    kept = {"inner": outer, "outer": inner}[lost]
+    said = recover()
+    assert f"({outer if lost == 'outer' else inner}) has lost its process; it starts again" in said
+    assert str(kept) not in said
+    assert states(client, kept)[-1] == "Running"
 
 
 def test_an_inner_run_whose_outer_run_is_unknown_is_left_alone(client, running, recover, gone):

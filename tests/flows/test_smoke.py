@@ -64,7 +64,7 @@ def test_from_nothing_to_restored_scenes(tmp_path, record_property):
     assert process.returncode == 0, said
     for line in (
         "server up",
-        "deployed: 4 deployments",
+        "deployed: 5 deployments",
         "a scheduled run restored",
         "a run on demand restored",
     ):

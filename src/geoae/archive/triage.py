@@ -32,8 +32,10 @@ __all__ = [
     "Triage",
     "count_by_status",
     "describe_counts",
+    "digest_options",
     "has_too_many_failures",
     "is_done",
+    "job_below",
     "split_stable",
     "triage",
 ]
@@ -138,12 +140,41 @@ class Triage:
 
     def job_of(self, found: SceneRef) -> Job:
         """Return the job of a scene."""
-        target = f"{self.target.rstrip('/')}/{found.name}"
-        return self.plain.model_copy(update={"source": found.source, "target": target})
+        return job_below(self.plain, self.target, found)
 
     def jobs(self, limit: int | None = None) -> Iterator[tuple[SceneRef, Job]]:
         """Yield at most ``limit`` of the scenes to restore, with their jobs, made one by one."""
         return ((found, self.job_of(found)) for found in islice(self.todo, limit))
+
+
+def job_below(plain: Job, target: str, found: SceneRef) -> Job:
+    """Return the job of a scene whose output goes below a folder.
+
+    Args:
+        plain: the job without the scene.
+        target: folder of the outputs.
+        found: the scene.
+
+    """
+    output = f"{target.rstrip('/')}/{found.name}"
+    return plain.model_copy(update={"source": found.source, "target": output})
+
+
+def digest_options(plain: Job) -> str:
+    """Compute the digest of model and options, as ``triage`` does.
+
+    Args:
+        plain: a job, whose scene does not matter.
+
+    Returns:
+        The digest, ``options_digest`` of ``Triage``.
+
+    Raises:
+        GeoaeError: the model or an option cannot be used.
+
+    """
+    resolved = resolve_options(plain)
+    return _attempt(plain, resolved, load_restorer(ModelSpec.of(plain, resolved)))
 
 
 def triage(

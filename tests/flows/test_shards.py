@@ -1,0 +1,57 @@
+"""A shard of an archive; the tests of archives run it on workers."""
+
+import json
+
+import pytest
+
+from geoae.archive.triage import digest_options
+from geoae.catalog.sources import SceneRef
+from geoae.errors import ModelError
+from geoae.pipeline.job import Job
+
+pytest.importorskip("prefect")
+
+
+def shared(tmp_path, **changed):
+    from flows.shards import SharedOptions
+
+    plain = Job(source="", model="identity", tile=272)
+    given = {
+        "plain": plain,
+        "target": str(tmp_path),
+        "options_digest": digest_options(plain),
+        "timeout": 60.0,
+        "scheduler": None,
+    }
+    return SharedOptions(**given | changed)
+
+
+def test_a_job_for_each_scene(tmp_path):
+    found = SceneRef("/in/a/s.tif", "a/s.tif")
+    ((same, job),) = shared(tmp_path).jobs([found])
+    assert same is found
+    assert job == Job(
+        source="/in/a/s.tif", target=str(tmp_path / "a" / "s.tif"), model="identity", tile=272
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sigma": [3, 4.5], "bands": "1-3,7", "steps": "lines,noise"},
+        {"nodata": "nan", "sharpen": 0.1},
+        {"nodata": 2**64 - 1, "precision": "fp32"},
+        {"nodata": 1e20, "speckle": "db", "fresh": True},
+    ],
+)
+def test_a_job_keeps_its_digest_on_the_way_to_another_process(options):
+    plain = Job.checked(source="", model="identity", **options)
+    sent = json.loads(json.dumps(plain.model_dump(mode="json")))
+    assert digest_options(Job(**sent)) == digest_options(plain)
+
+
+def test_another_model_than_that_of_the_archive_is_refused(tmp_path):
+    from flows.shards import restore_shard
+
+    with pytest.raises(ModelError, match=r"^identity: is another one on this machine .* install"):
+        restore_shard.fn("shard 1", [], shared(tmp_path, options_digest="another"))
