@@ -246,7 +246,7 @@ class Dimmer:
         1024,
         "numpy",
     )
-    takes_spectrum = False
+    takes_spectrum, shares_gain = False, True
 
     def batch(self, height: int, width: int) -> int:
         return 1

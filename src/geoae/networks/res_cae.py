@@ -129,11 +129,12 @@ class ResCAE(nn.Module):
         if not self.down:
             x = share("middle", self.middle(self.stem(x)))
             return nn.functional.pixel_shuffle(self.head(x), 2)
+        rows = ROWS if len(x) == 1 else ROWS // 2
         # Training keeps every activation anyway, and a GPU is fast on large arrays only.
         bounded = x.device.type == "cpu" and not torch.is_grad_enabled()
         skips: list[Tensor] = []
         for level, down in enumerate(self.down):
-            at_once = ROWS if bounded else x.shape[2]
+            at_once = rows if bounded else x.shape[2]
             skips.append(
                 by_rows(
                     partial(self._encode, x, level, share),
@@ -146,7 +147,7 @@ class ResCAE(nn.Module):
         x = share("middle", self.middle(x))
         while skips:
             skip, level = skips.pop(), len(skips)
-            at_once = ROWS if bounded else skip.shape[2]
+            at_once = rows if bounded else skip.shape[2]
             x = by_rows(
                 partial(self._decode, x, skip, level, share),
                 skip.shape[2],

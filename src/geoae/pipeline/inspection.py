@@ -158,6 +158,8 @@ def _plan(prepared: Prepared[Scene], prepared_in: float) -> PlanFacts:
     scene, work = prepared.scene, prepared.work
     plan, bands = work.plan, len(scene.bands)
     pixel = np.dtype(scene.dtype).itemsize * bands
+    held = psutil.Process().memory_info().rss
+    seconds = _seconds_of_tiles(prepared)
     return PlanFacts(
         model=work.restorer.name,
         setting=work.restorer.setting,
@@ -165,17 +167,22 @@ def _plan(prepared: Prepared[Scene], prepared_in: float) -> PlanFacts:
         tile=(plan.rows.tile, plan.cols.tile),
         overlap=plan.rows.overlap,
         slabs=len(list(plan.slabs())),
-        memory_mib=_peak_bytes(prepared) >> 20,
+        memory_mib=_peak_bytes(prepared, held) >> 20,
         disk_mib=-(-scene.height * scene.width * pixel // 2**20),
-        seconds=prepared_in + _seconds_of_tiles(prepared),
+        seconds=prepared_in + seconds,
     )
 
 
-def _peak_bytes(prepared: Prepared[Scene]) -> int:
-    """Estimate the peak memory of this process, were it to restore the scene.
+def _peak_bytes(prepared: Prepared[Scene], held: int) -> int:
+    """Estimate the peak memory of this process in bytes, were it to restore the scene.
 
-    It is the peak so far (sample, estimate of the noise, one forward pass), or the memory held now
-    plus what the loop over the tiles needs, whichever is more.
+    It is the peak so far (sample, estimate of the noise, passes through the network), or the memory
+    before these passes plus what the loop over the tiles needs, whichever is more.
+
+    Args:
+        prepared: the job.
+        held: memory of this process in bytes before the passes.
+
     """
     scene, work = prepared.scene, prepared.work
     plan, bands = work.plan, len(scene.bands)
@@ -185,7 +192,6 @@ def _peak_bytes(prepared: Prepared[Scene]) -> int:
     waiting = 4 * bands * (plan.rows.overlap - 2 * plan.halo) * plan.cols.size
     scene_bytes = scene.height * scene.width * scene.count * np.dtype(scene.dtype).itemsize
     cache = min(scene_bytes, CACHE_MIB << 20)
-    held = psutil.Process().memory_info().rss
     return max(peak_rss(), held + tile * (COPIES * pixel + in_model) + waiting + cache)
 
 
@@ -196,7 +202,7 @@ def _seconds_of_tiles(prepared: Prepared[Scene]) -> float:
         return 0.0
     shape = (work.groups, work.restorer.channels, work.plan.rows.tile, work.plan.cols.tile)
     pixels = np.zeros(shape, np.float32)
-    sigma = np.full(shape[:2], 0.1, np.float32)
+    sigma = work.scale.sigma.astype(np.float32).reshape(shape[:2])
     work.restorer(pixels, sigma)  # the first pass prepares kernels
     times = []
     for _ in range(PASSES):
