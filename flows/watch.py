@@ -70,10 +70,8 @@ def watch_inbox(
     """
     remember_process()
     log = get_run_logger()
-    if not is_local(target):
-        raise OutputError(f"{target}: is no folder of this machine; an inbox needs one for outputs")
+    _make_outbox(target)
     failures = Failures.below(target)
-    Path(target).mkdir(parents=True, exist_ok=True)
     try:
         with hold(Path(target) / ".geoae-watch.lock"):
             sorted_out = triage(
@@ -91,11 +89,7 @@ def watch_inbox(
             shared = SharedOptions(
                 sorted_out.plain, target, sorted_out.options_digest, timeout, scheduler
             )
-            outcomes += (
-                restore_spread(todo, shared, SHARD)
-                if todo and can_spread()
-                else restore_refs(todo, shared)
-            )
+            outcomes += _restore(todo, shared)
     except BusyError:
         log.info("another run is watching for %s; it takes what there is", target)
         return {}
@@ -103,6 +97,20 @@ def watch_inbox(
     if has_too_many_failures(outcomes, most_failed):
         raise GeoaeError(f"{describe_counts(outcomes)}; the table geoae-scenes says why")
     return count_by_status(outcomes)
+
+
+def _make_outbox(target: str) -> None:
+    """Make the folder of the outputs; raise ``OutputError`` where it is not on this machine."""
+    if not is_local(target):
+        raise OutputError(f"{target}: is no folder of this machine; an inbox needs one for outputs")
+    Path(target).mkdir(parents=True, exist_ok=True)
+
+
+def _restore(todo: list[SceneRef], shared: SharedOptions) -> list[Outcome]:
+    """Restore scenes, with the other workers of the pool where there is one."""
+    if todo and can_spread():
+        return restore_spread(todo, shared, SHARD)
+    return restore_refs(todo, shared)
 
 
 def _report_growing(found: SceneRef, target: str) -> Outcome:

@@ -146,13 +146,7 @@ def measure(
     lines = explain_empty(scene.source, empty)
     if not scene.bands:
         return Measured(scene, SceneStatistics.none(), None, empty, tuple(lines))
-    with scene.reader() as reader:
-        read = hide_zeros(kind, reader.read, scene.height, scene.width)
-        shape = scene.height, scene.width
-        strips = partial(cut_strips, read, len(scene.bands), *shape)
-        corrections = plan_corrections(strips, *shape, steps)
-        # The border of an array may cost the whole array, and the model identity changes nothing.
-        edges = read_border(read, *shape) if is_noise_needed or corrections.steps else []
+    corrections, edges = _plan(scene, steps, kind, is_changed=is_noise_needed)
     fill = find_fill(samples, edges)
     if corrections.steps:
         _, samples = _sample(scene, corrections, kind)
@@ -199,6 +193,23 @@ def draw(scene: S, kind: SpeckleKind | None = None) -> tuple[S, Samples]:
             ]
         refuse_other_units(kind, samples, scene.source)
     return _sample(scene, NONE, kind)
+
+
+def _plan(
+    scene: Source, steps: Collection[str], kind: SpeckleKind | None, *, is_changed: bool
+) -> tuple[Corrections, Samples]:
+    """Plan the corrections of a scene, and read its border.
+
+    The border of an array may cost the whole array, so it is read only where pixels change: by
+    corrections, or by the model as ``is_changed`` says.
+    """
+    with scene.reader() as reader:
+        shape = scene.height, scene.width
+        read = hide_zeros(kind, reader.read, *shape)
+        strips = partial(cut_strips, read, len(scene.bands), *shape)
+        corrections = plan_corrections(strips, *shape, steps)
+        edges = read_border(read, *shape) if is_changed or corrections.steps else []
+    return corrections, edges
 
 
 def _sharpen(

@@ -22,10 +22,11 @@ from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
 from geoae.raster.sidecars import aux_of, publish, remove_draft, sidecars_of, write_aux
 from geoae.raster.tags import with_history
+from geoae.raster.target import refuse_target
 from geoae.system.files import file_name, is_local
 from geoae.system.memory import allocate_small_pieces, release_memory
 
-__all__ = ["CheckResult", "check", "publish_result", "refuse_store"]
+__all__ = ["CheckResult", "check", "publish_result", "refuse_unusable"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -123,7 +124,28 @@ def _refuse_changed_source(scene: Scene) -> None:
         )
 
 
-def refuse_store(target: str) -> None:
+def refuse_unusable(prepared: Prepared[Scene]) -> None:
+    """Refuse a scene or a target that cannot be used, before the work rather than after it.
+
+    Args:
+        prepared: the job.
+
+    Raises:
+        OutputError: nothing can be written to the target.
+        InputError: the scene cannot be restored as asked.
+
+    """
+    job, target = prepared.job, prepared.target
+    refuse_target(job.source, target)
+    if is_s3(target):
+        _refuse_store(target)
+    if job.strict and prepared.scene.losses:
+        raise InputError(f"{prepared.scene.losses[0]}; or restore it without --strict")
+    if prepared.unknown:
+        raise InputError(prepared.unknown)
+
+
+def _refuse_store(target: str) -> None:
     """Refuse a target in S3 to which nothing can be written, before the work rather than after it.
 
     Args:

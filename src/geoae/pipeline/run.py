@@ -14,8 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from geoae.catalog.s3 import is_s3
-from geoae.errors import InputError, OutputError, RejectedError
+from geoae.errors import OutputError, RejectedError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.distributed import active_client, restore_on_cluster
 from geoae.pipeline.engine import restore_slabs
@@ -23,12 +22,12 @@ from geoae.pipeline.fingerprint import fingerprint_of
 from geoae.pipeline.job import Job
 from geoae.pipeline.prepare import prepare
 from geoae.pipeline.prepared import Prepared
-from geoae.pipeline.publication import CheckResult, check, publish_result, refuse_store
+from geoae.pipeline.publication import CheckResult, check, publish_result, refuse_unusable
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.report import RestoreReport
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
-from geoae.raster.target import make_folder, refuse_target
+from geoae.raster.target import make_folder
 from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local
 from geoae.tiling.plan import Slab
@@ -84,14 +83,7 @@ def run(
     if job.target and job.target.endswith("/") and is_local(job.target):
         make_folder(Path(job.target))
     prepared = prepare(job, options, restorer)
-    target = prepared.target
-    refuse_target(job.source, target)
-    if is_s3(target):
-        refuse_store(target)
-    if job.strict and prepared.scene.losses:
-        raise InputError(f"{prepared.scene.losses[0]}; or restore it without --strict")
-    if prepared.unknown:
-        raise InputError(prepared.unknown)
+    refuse_unusable(prepared)
     for warning in prepared.warnings:
         on_warning(warning)
     if found := _check_existing_target(prepared):
