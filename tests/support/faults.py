@@ -36,6 +36,7 @@ __all__ = [
     "die_soon",
     "goes_on",
     "hit",
+    "names_of_parts",
     "parts_of",
     "words",
 ]
@@ -114,9 +115,14 @@ class SlowCopy:
         rasterio.shutil.copy = lambda *names, **options: real(*names, **options | {"LEVEL": "22"})
 
 
+def names_of_parts(folder: Path) -> set[str]:
+    """Finished parts of ``out.tif`` in ``folder``, some of which may be removed just now."""
+    return {path.name for path in (folder / ".out.tif.geoae").glob("slab-*.*.tif")}
+
+
 def parts_of(folder: Path) -> dict[str, tuple[int, int]]:
     """Finished parts of ``out.tif`` in ``folder``: inode and time of change."""
-    found = {path.name: path.stat() for path in (folder / ".out.tif.geoae").glob("slab-*.*.tif")}
+    found = {name: (folder / ".out.tif.geoae" / name).stat() for name in names_of_parts(folder)}
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
 
 
