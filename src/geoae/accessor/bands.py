@@ -26,6 +26,12 @@ CF_FLAGS = {"flag_values", "flag_masks", "flag_meanings"}
 def band_names(array: xarray.DataArray, band: Hashable | None, count: int) -> list[str]:
     """Tell what the bands are called: by their coordinate, by its title as STAC readers give it,
     or by rioxarray's ``long_name``; empty where nothing says.
+
+    Args:
+        array: the array.
+        band: its dimension of bands, or None where it has none.
+        count: number of bands.
+
     """
     if band is not None and band in array.coords and array.coords[band].dtype.kind in "OU":
         return [str(name) for name in array.coords[band].values]
@@ -57,7 +63,16 @@ def warn(line: str) -> None:
 
 
 def named_classes(source: str, names: Sequence[str]) -> list[int]:
-    """Find the bands whose names alone say that they are no measurements, and warn of each."""
+    """Find the bands whose names alone say that they are no measurements, and warn of each.
+
+    Args:
+        source: name for messages.
+        names: the name of each band, empty where there is none.
+
+    Returns:
+        Their indices, from 0.
+
+    """
     found = {index: interpret_name(name) for index, name in enumerate(names)}
     classes = {index: one.kind for index, one in found.items() if one.kind and one.sure}
     for index, kind in classes.items():

@@ -124,7 +124,13 @@ class Display:
             yield DisplayReader(reader, tuple(map(self.scene.bands.index, self.bands)))
 
     def middle(self, height: int, width: int) -> Window:
-        """Return the window in the middle of the scene, of at most this size."""
+        """Return the window in the middle of the scene, of at most this size.
+
+        Args:
+            height: most rows of the window.
+            width: most columns of the window.
+
+        """
         height, width = min(self.scene.height, height), min(self.scene.width, width)
         return Window(
             (self.scene.height - height) // 2, (self.scene.width - width) // 2, height, width

@@ -132,7 +132,16 @@ def read_object(name: str) -> bytes:
 
 
 def write_object(name: str, content: bytes) -> None:
-    """Write a small object at once; raise ``InputError`` where it cannot be written."""
+    """Write a small object at once.
+
+    Args:
+        name: the object's name, ``s3://BUCKET/KEY``.
+        content: what it is to hold.
+
+    Raises:
+        InputError: it cannot be written.
+
+    """
     with _told_of(name):
         _connect().pipe_file(to_url(name), content)
 

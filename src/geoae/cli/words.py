@@ -14,12 +14,25 @@ def duration(seconds: float) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """Format a number of things."""
+    """Format a number of things.
+
+    Args:
+        number: how many.
+        what: what one of them is called.
+
+    """
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def size(rows: int, columns: int, bands: int) -> str:
-    """Format the size of a scene."""
+    """Format the size of a scene.
+
+    Args:
+        rows: its height in pixels.
+        columns: its width in pixels.
+        bands: its number of bands.
+
+    """
     return f"{rows} rows x {columns} columns x {count(bands, 'band')}"
 
 

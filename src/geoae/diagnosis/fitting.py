@@ -86,6 +86,15 @@ def unmix_variance(variance: Floats, squares: Floats) -> Floats:
 
     By the rule of Richardson and Lucy: nothing gets negative, and where bands are so alike that
     the residuals do not tell their noise apart, they share it.
+
+    Args:
+        variance: variance of the residual of each band, ``(band,)``, in DN squared.
+        squares: share of each band's noise in the variance of each residual,
+            ``(residual, band)``.
+
+    Returns:
+        The variance of the noise of each band, in DN squared.
+
     """
     own, total = variance.copy(), squares.sum(axis=0)
     for _ in range(ROUNDS):

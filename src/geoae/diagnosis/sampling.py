@@ -144,7 +144,16 @@ def _is_small(height: int, width: int) -> bool:
 
 
 def read_masked(read: Read, window: Window) -> tuple[Pixels, Mask]:
-    """Read a window with its mask, also where all pixels are valid."""
+    """Read a window with its mask, also where all pixels are valid.
+
+    Args:
+        read: reads a window of the scene.
+        window: the window.
+
+    Returns:
+        Pixels ``(band, row, col)``, and a mask of their shape, true where they are valid.
+
+    """
     pixels, mask = read(window)
     return pixels, np.ones(pixels.shape, dtype=bool) if mask is None else mask
 

@@ -113,7 +113,13 @@ def evaluate(
 
 
 def warm_up(model: str, folder: Path) -> None:
-    """Run the model once and discard the result: its first pass prepares kernels."""
+    """Run the model once and discard the result: its first pass prepares kernels.
+
+    Args:
+        model: name or folder of the model.
+        folder: folder for the files that it reads and writes.
+
+    """
     pixels = np.random.default_rng(0).normal(100, 10, (1, 64, 64))
     truth = Reference.of("warm", pixels, np.ones((64, 64), bool), None, Affine.identity())
     truth.write(folder / "warm.tif", pixels)

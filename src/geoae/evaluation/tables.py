@@ -22,6 +22,11 @@ def csv_of_rows(path: Path, kind: type[Kind]) -> Iterator[Callable[[Kind], None]
     """Open ``path`` as a table of rows of one data class and yield a function that writes a row.
 
     Each row is flushed, so an evaluation that is interrupted keeps what it has measured.
+
+    Args:
+        path: the file.
+        kind: the data class, whose fields are the columns.
+
     """
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, [field.name for field in fields(kind)])

@@ -182,12 +182,30 @@ def explain_unchanged(
 
 
 def explain_empty(source: str, bands: Sequence[int]) -> list[str]:
-    """Say of ``source`` which ``bands`` have no valid pixel: one line, or none where none has."""
+    """Say which bands have no valid pixel.
+
+    Args:
+        source: name of the scene for the message.
+        bands: their numbers, from 1.
+
+    Returns:
+        One line, or none where every band has a valid pixel.
+
+    """
     return [f"{source}: no valid pixel in {name_bands(bands)}; copied unchanged"] if bands else []
 
 
 def explain_contradicted(source: str, bands: Sequence[int]) -> list[str]:
-    """Say which ``bands`` of ``source`` contradict the given spectrum: one line, or none."""
+    """Say which bands contradict the given spectrum of the noise.
+
+    Args:
+        source: name of the scene for the message.
+        bands: their numbers, from 1.
+
+    Returns:
+        One line, or none where no band contradicts it.
+
+    """
     if not bands:
         return []
     return [

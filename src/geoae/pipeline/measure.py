@@ -52,6 +52,12 @@ class GivenNoise:
         """Compute the statistics of a sample of some bands, given their indices.
 
         With speckle the sample is that of the logarithm.
+
+        Args:
+            samples: the sample.
+            kept: indices of its bands, from 0.
+            kind: kind of the speckle, or None where there is none.
+
         """
         return SceneStatistics.of(
             samples,

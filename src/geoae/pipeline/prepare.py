@@ -145,7 +145,13 @@ def _measure(
 def given_noise(
     options: Recipe, source: str, bands: Sequence[int], restorer: Restorer
 ) -> GivenNoise:
-    """Return what the options say of the noise of the restored ``bands``.
+    """Return what the options say of the noise of the restored bands.
+
+    Args:
+        options: the resolved options.
+        source: name of the scene for messages.
+        bands: the restored bands, from 1.
+        restorer: the model.
 
     Raises:
         RecipeError: there is not one value for each band.

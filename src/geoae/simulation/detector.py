@@ -154,7 +154,13 @@ def across_axis(axis: str) -> int:
 
 
 def spread_lines(axis: str, lines: np.ndarray) -> np.ndarray:
-    """Reshape ``lines`` (band, line) so that they broadcast over ``(band, row, col)``."""
+    """Reshape values of lines so that they broadcast over ``(band, row, col)``.
+
+    Args:
+        axis: "row" or "column": what a line is.
+        lines: ``(band, line)``.
+
+    """
     return lines[:, None, :] if axis == "column" else lines[:, :, None]
 
 

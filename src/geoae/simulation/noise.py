@@ -188,7 +188,16 @@ class Quantisation:
 
 
 def refuse_negative(name: str, value: PerBand) -> None:
-    """Raise ``RecipeError`` where a parameter is negative or NaN."""
+    """Refuse a parameter that is negative or NaN.
+
+    Args:
+        name: its name, for the message.
+        value: its value, or one value for each band, in DN.
+
+    Raises:
+        RecipeError: a value is negative or NaN.
+
+    """
     require(
         name,
         value,

@@ -111,7 +111,13 @@ class Denoiser(lightning.LightningModule):
 
 
 def fall(schedule: str, done: float) -> float:
-    """Return the share of the full learning rate when a share ``done`` of a cycle is over."""
+    """Return the share of the full learning rate at a moment of a cycle.
+
+    Args:
+        schedule: "cosine", or a fall in a straight line in the second half of the cycle.
+        done: share of the cycle that is over, from 0 to 1.
+
+    """
     if schedule == "cosine":
         return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * done))))
     return min(1.0, 2 * (1 - done))
