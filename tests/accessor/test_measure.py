@@ -5,7 +5,7 @@ import pytest
 from geoae.accessor.measure import Asked, LazySource, decide_lazily
 from geoae.errors import InputError
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
-from geoae.pipeline.prepare import load_restorer
+from geoae.pipeline.preparation.prepare import load_restorer
 from geoae.tiling.window import Window, windows
 from tests.support.rasters import noise, texture
 

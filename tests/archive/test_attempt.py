@@ -12,7 +12,7 @@ from geoae.errors import BusyError, GeoaeError, InputError, ModelError, OutputEr
 from geoae.models.restorer import Identity
 from geoae.pipeline import distributed
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
-from geoae.pipeline.prepare import load_restorer
+from geoae.pipeline.preparation.prepare import load_restorer
 from tests.support.rasters import noise, read, texture, write
 
 
@@ -96,7 +96,7 @@ def test_the_model_is_loaded_once(scene, monkeypatch):
 
     distributed._cached_restorer.cache_clear()
     monkeypatch.setattr(distributed, "load_restorer", load)
-    monkeypatch.setattr("geoae.pipeline.prepare.load_restorer", load)
+    monkeypatch.setattr("geoae.pipeline.preparation.prepare.load_restorer", load)
     for _ in range(3):
         restore(job_of(scene, fresh=True, overwrite=True), digest=Identity().digest)
     assert len(loaded) == 1

@@ -17,10 +17,10 @@ from geoae.archive.triage import (
 )
 from geoae.catalog.sources import SceneRef, scenes
 from geoae.errors import ModelError
-from geoae.pipeline import prepare
 from geoae.pipeline.fingerprint import ALGORITHM, is_geoae_output
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
-from geoae.pipeline.prepare import load_restorer
+from geoae.pipeline.preparation import prepare
+from geoae.pipeline.preparation.prepare import load_restorer
 from geoae.pipeline.run import run
 from tests.support.rasters import noise, texture, write
 

@@ -22,7 +22,7 @@ from geoae.evaluation.reference import GREYS, Reference
 from geoae.models.restorer import Restorer, SelfEnsemble
 from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import DEFAULT_MODEL, ModelSpec
-from geoae.pipeline.prepare import load_restorer
+from geoae.pipeline.preparation.prepare import load_restorer
 from geoae.raster.memory import ArraySource
 from geoae.resources import shipped
 from geoae.simulation import PoissonGaussian

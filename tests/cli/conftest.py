@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from geoae.cli import main
-from geoae.cli.services import Service
+from geoae.cli.service.worker import Service
 from tests.support.commands import free_port
 from tests.support.logs import logged
 from tests.support.rasters import noise, texture, write

@@ -13,7 +13,7 @@ import geoae
 import geoae.accessor
 from geoae.errors import RecipeError
 from geoae.pipeline.job import Job
-from geoae.pipeline.prepare import prepare
+from geoae.pipeline.preparation.prepare import prepare
 from geoae.raster.tags import read_tags
 from tests.corrections.support import scene, stripe
 from tests.support.rasters import read, write

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoae.diagnosis.noise import estimate_noise
+from geoae.diagnosis.noise.level import estimate_noise
 from geoae.diagnosis.sampling import count_valid, draw_sample, sample
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import RecipeError

@@ -12,7 +12,7 @@ from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.pipeline import distributed
 from geoae.pipeline.distributed import RemoteWork, active_client, use_cluster
 from geoae.pipeline.job import Job, ModelSpec
-from geoae.pipeline.prepare import load_restorer
+from geoae.pipeline.preparation.prepare import load_restorer
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.run import run
 from geoae.raster.memory import ArraySource

@@ -10,8 +10,8 @@ from geoae.models.restorer import Identity
 from geoae.pipeline.engine import Work
 from geoae.pipeline.fingerprint import ALGORITHM, request_digest
 from geoae.pipeline.job import Job, resolve_options
-from geoae.pipeline.prepare import plan_for
-from geoae.pipeline.prepared import Prepared
+from geoae.pipeline.preparation.prepare import plan_for
+from geoae.pipeline.preparation.prepared import Prepared
 from geoae.pipeline.recipe import Recipe
 from geoae.raster.scene import Scene
 

@@ -10,7 +10,8 @@ import rasterio
 import geoae
 from geoae.errors import OutputError, RejectedError
 from geoae.models.restorer import Identity
-from geoae.pipeline import prepare, publication
+from geoae.pipeline import publication
+from geoae.pipeline.preparation import prepare
 from tests.support.rasters import noise, read, texture, write
 
 

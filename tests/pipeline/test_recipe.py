@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from geoae.errors import RecipeError
 from geoae.pipeline.job import Job, resolve_options
-from geoae.pipeline.prepare import plan_for
+from geoae.pipeline.preparation.prepare import plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.resources import shipped
 from tests.support.toml import VALUES, text, toml

@@ -23,9 +23,9 @@ import geoae
 from geoae.archive.triage import is_done
 from geoae.errors import InputError, OutputError
 from geoae.models.restorer import Identity
-from geoae.pipeline import prepare as pipeline_prepare
 from geoae.pipeline.job import Job, resolve_options
-from geoae.pipeline.prepare import prepare
+from geoae.pipeline.preparation import prepare as pipeline_prepare
+from geoae.pipeline.preparation.prepare import prepare
 from geoae.pipeline.run import Progress, run
 from geoae.raster.tags import read_history
 from tests.support.doubles import DTYPES

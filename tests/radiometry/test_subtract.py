@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from geoae.radiometry.nodata import is_measured
 from geoae.radiometry.subtract import subtract
+from geoae.radiometry.validity.nodata import is_measured
 from tests.support.doubles import DTYPES, extremes, pixels_of
 
 INTEGERS = [dtype for dtype in DTYPES if not dtype.startswith("float")]

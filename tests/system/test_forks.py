@@ -87,7 +87,7 @@ def test_a_gpu_that_is_lost_in_a_fork_is_one_line(monkeypatch):
 
 def test_a_process_that_was_not_forked_keeps_its_threads():
     command = (
-        "import torch, geoae.models.folder, geoae.raster.validate as s;"
+        "import torch, geoae.models.folder, geoae.raster.checks.validate as s;"
         " print(torch.get_num_threads(), s.STRICT.get('GDAL_NUM_THREADS'))"
     )
     threads = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from geoae.accessor.measure import LazySource
 from geoae.pipeline.job import Job
-from geoae.pipeline.prepare import build_work, prepare
+from geoae.pipeline.preparation.prepare import build_work, prepare
 from geoae.raster.memory import ArraySource
 from geoae.raster.scene import Scene
 from geoae.tiling.source import Source

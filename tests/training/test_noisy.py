@@ -6,7 +6,7 @@ import torch
 
 from geoae.errors import TrainingError
 from geoae.pipeline.job import Job
-from geoae.pipeline.prepare import prepare
+from geoae.pipeline.preparation.prepare import prepare
 from geoae.training.noisy import CHIP, NoisyChips, NoisyScene
 from tests.support.rasters import noise, texture, write
 from tests.training.support import write_noisy

@@ -7,7 +7,7 @@ import numpy as np
 import xarray
 
 from geoae.radiometry.band_names import interpret_name
-from geoae.radiometry.classes import FEW_LEVELS, count_levels, is_classes
+from geoae.radiometry.validity.classes import FEW_LEVELS, count_levels, is_classes
 from geoae.types import Mask, Pixels
 
 __all__ = [

@@ -17,10 +17,10 @@ from geoae.models.restorer import Restorer
 from geoae.pipeline.distributed import RemoteWork
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
-from geoae.pipeline.prepare import given_noise, load_restorer, plan_for
+from geoae.pipeline.preparation.prepare import given_noise, load_restorer, plan_for
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.backscatter import REACH
-from geoae.radiometry.nodata import combine_nodata, refuse_foreign_fill
+from geoae.radiometry.validity.nodata import combine_nodata, refuse_foreign_fill
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.window import reflect, windows

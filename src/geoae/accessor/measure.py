@@ -11,12 +11,12 @@ import dask.array
 from geoae.accessor.bands import select_measurements, warn
 from geoae.errors import InputError
 from geoae.pipeline.distributed import RemoteWork, load_same
-from geoae.pipeline.explain import explain_empty
 from geoae.pipeline.job import Job, ModelSpec
-from geoae.pipeline.measure import draw
-from geoae.pipeline.prepare import prepare
+from geoae.pipeline.preparation.explain import explain_empty
+from geoae.pipeline.preparation.measure import draw
+from geoae.pipeline.preparation.prepare import prepare
 from geoae.pipeline.recipe import Recipe
-from geoae.radiometry.nodata import is_measured
+from geoae.radiometry.validity.nodata import is_measured
 from geoae.tiling.window import Window, reflect_inside
 from geoae.types import Mask, Nodata, Pixels, Samples
 

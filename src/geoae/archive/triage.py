@@ -16,12 +16,12 @@ from geoae.errors import InputError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.fingerprint import ALGORITHM, request_digest
 from geoae.pipeline.job import Job, ModelSpec, resolve_options, target_of
-from geoae.pipeline.prepare import load_restorer, prepare
+from geoae.pipeline.preparation.prepare import load_restorer, prepare
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.psd import digest_psd
+from geoae.raster.checks.validate import FEW_BLOCKS, reads_whole
 from geoae.raster.scene import Scene
 from geoae.raster.tags import read_tags
-from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local, to_gdal_name
 
 __all__ = [

@@ -11,8 +11,8 @@ from rasterio.windows import Window as RasterWindow
 from geoae.audit.metadata import first_difference
 from geoae.diagnosis.sampling import sample
 from geoae.errors import InputError, OutputError, RejectedError
+from geoae.raster.checks.validate import read_error
 from geoae.raster.scene import Reader, Scene
-from geoae.raster.validate import read_error
 from geoae.tiling.window import Read, Window, windows
 from geoae.types import Floats, Mask, Pixels, Samples
 

@@ -18,11 +18,11 @@ from geoae.audit.stretch import Stretch
 from geoae.audit.visual import write_visual
 from geoae.diagnosis.sampling import sample
 from geoae.errors import OutputError
-from geoae.radiometry.nodata import find_fill, is_measured, read_border
+from geoae.radiometry.validity.nodata import find_fill, is_measured, read_border
+from geoae.raster.checks.validate import read_error
 from geoae.raster.dataset import STRICT, one_line
 from geoae.raster.sidecars import publish
 from geoae.raster.target import refuse_target
-from geoae.raster.validate import read_error
 from geoae.system.files import flush, flush_folder, is_local, rename
 from geoae.system.gdal_errors import CPLE_BaseError
 from geoae.tiling.window import Window

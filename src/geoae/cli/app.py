@@ -12,7 +12,7 @@ from geoae.cli.look_commands import diagnose, inspect, preview
 from geoae.cli.model_commands import adapt, demo, evaluate, train
 from geoae.cli.options import DEVICE, PRECISION, with_options, with_output_options
 from geoae.cli.process import silence_libraries
-from geoae.cli.service_commands import deploy, server, worker
+from geoae.cli.service.commands import deploy, server, worker
 from geoae.errors import OutputError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _restore_one(job: "Job", report: Path | None, quiet: bool) -> None:
 def _try_one(job: "Job") -> None:
     """Say what restoring would do."""
     from geoae.cli.console import say, warn
-    from geoae.pipeline.prepare import prepare
+    from geoae.pipeline.preparation.prepare import prepare
 
     prepared = prepare(job)
     for warning in prepared.warnings:

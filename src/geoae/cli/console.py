@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from geoae.cli.words import count, duration, otherwise, size
-from geoae.pipeline.explain import name_bands
+from geoae.pipeline.preparation.explain import name_bands
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import Progress as Done
 

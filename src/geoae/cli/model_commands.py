@@ -235,7 +235,7 @@ def evaluate(
 def demo(out: Path, scene: Path | None) -> None:
     """Add known noise to a real scene, restore it, and show picture and figures."""
     from geoae.cli.console import print_log
-    from geoae.evaluation.demo import run_demo
+    from geoae.evaluation.demo.run import run_demo
 
     with print_log():
         run_demo(out, scene)

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from geoae.cli.console import say
 from geoae.cli.words import count, duration, otherwise, size
-from geoae.pipeline.explain import name_bands
 from geoae.pipeline.inspection import Inspection
+from geoae.pipeline.preparation.explain import name_bands
 
 if TYPE_CHECKING:
     from geoae.diagnosis.finding import Finding

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.radiometry.nodata import LARGEST
+from geoae.radiometry.validity.nodata import LARGEST
 from geoae.tiling.window import Read, Window
 from geoae.types import Floats, Mask, Pixels
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from geoae.corrections.correction import ROUNDING, as_float, name_range
 from geoae.diagnosis.findings.blur import measure_all_edges
-from geoae.diagnosis.noise import noise_model
+from geoae.diagnosis.noise.level import noise_model
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.radiometry.resampling import LAG

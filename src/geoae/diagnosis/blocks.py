@@ -9,8 +9,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from geoae.diagnosis.clipping import find_limits
-from geoae.diagnosis.kernels import polynomials
-from geoae.radiometry.nodata import LARGEST
+from geoae.diagnosis.noise.kernels import polynomials
+from geoae.radiometry.validity.nodata import LARGEST
 from geoae.types import Array, Floats, Mask, Samples
 
 __all__ = ["Blocks", "Residuals", "cut_blocks", "subtract_bands"]

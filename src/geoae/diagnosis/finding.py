@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoae.diagnosis.covariance import NoiseCovariance
+from geoae.diagnosis.noise.covariance import NoiseCovariance
 from geoae.types import Samples
 
 __all__ = ["Finding", "Look"]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.components import find_signal
-from geoae.diagnosis.covariance import NoiseCovariance, estimate_covariance, estimate_level
-from geoae.diagnosis.gate import CORRELATED
-from geoae.diagnosis.noise import noise_model
+from geoae.diagnosis.noise.covariance import NoiseCovariance, estimate_covariance, estimate_level
+from geoae.diagnosis.noise.gate import CORRELATED
+from geoae.diagnosis.noise.level import noise_model
 from geoae.diagnosis.patches import FEWEST_IN_ALL, count_places, have_one_mask
 from geoae.diagnosis.sampling import count_valid
 from geoae.errors import RecipeError

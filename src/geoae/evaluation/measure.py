@@ -14,7 +14,7 @@ from geoae.evaluation.baselines import BASELINES
 from geoae.evaluation.metrics import ergas, psnr, spectral_angle, ssim
 from geoae.evaluation.reference import GREYS, Reference
 from geoae.pipeline.job import Job, ModelSpec
-from geoae.pipeline.prepare import load_restorer
+from geoae.pipeline.preparation.prepare import load_restorer
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import run
 from geoae.raster.scene import Scene

@@ -5,9 +5,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from geoae.config import explain
 from geoae.errors import ModelError
 from geoae.resources import shipped
+from geoae.system.config import explain
 
 __all__ = ["CARD", "WEIGHTS", "Card", "model_folder", "shipped_models"]
 

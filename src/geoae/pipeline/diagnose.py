@@ -13,9 +13,9 @@ from geoae.corrections.findings import find_corrections
 from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings import FINDINGS
 from geoae.diagnosis.sampling import sample
-from geoae.pipeline.explain import describe_noise
 from geoae.pipeline.job import Job, resolve_options
-from geoae.pipeline.measure import GivenNoise, Measured, measure
+from geoae.pipeline.preparation.explain import describe_noise
+from geoae.pipeline.preparation.measure import GivenNoise, Measured, measure
 from geoae.raster.scene import Scene
 
 __all__ = ["Diagnosis", "diagnose"]

@@ -14,8 +14,8 @@ from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import ModelSpec
-from geoae.pipeline.prepare import build_work, load_restorer
-from geoae.pipeline.prepared import Prepared
+from geoae.pipeline.preparation.prepare import build_work, load_restorer
+from geoae.pipeline.preparation.prepared import Prepared
 from geoae.pipeline.recipe import Recipe
 from geoae.radiometry.speckle import Speckle
 from geoae.raster.parts import PartStore

@@ -8,8 +8,8 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
 from geoae.pipeline.job import Job
-from geoae.pipeline.prepare import prepare
-from geoae.pipeline.prepared import Prepared
+from geoae.pipeline.preparation.prepare import prepare
+from geoae.pipeline.preparation.prepared import Prepared
 from geoae.raster.scene import Scene
 from geoae.system.memory import CACHE_MIB, peak_rss
 

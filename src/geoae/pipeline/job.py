@@ -8,7 +8,6 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from geoae.config import explain
 from geoae.errors import RecipeError
 from geoae.pipeline.recipe import (
     FILL,
@@ -24,6 +23,7 @@ from geoae.pipeline.recipe import (
 )
 from geoae.radiometry.backscatter import SpeckleKind
 from geoae.radiometry.speckle import SPECKLE
+from geoae.system.config import explain
 from geoae.system.files import is_local, to_gdal_name
 
 __all__ = ["Job", "ModelSpec", "resolve_options", "target_of"]

@@ -11,10 +11,10 @@ import rasterio.shutil
 
 from geoae.audit.fidelity import compare
 from geoae.catalog.s3 import abort_uploads, is_s3, list_objects, write_object
-from geoae.diagnosis.noise import estimate_noise
+from geoae.diagnosis.noise.level import estimate_noise
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
-from geoae.pipeline.prepared import Prepared
+from geoae.pipeline.preparation.prepared import Prepared
 from geoae.radiometry.backscatter import has_log, hide_zeros
 from geoae.raster.dataset import DAMAGED, one_line, open_raster
 from geoae.raster.geotiff import assemble

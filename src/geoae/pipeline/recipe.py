@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
-from geoae.config import read_toml
 from geoae.corrections.chain import STEPS as CORRECTION_STEPS
 from geoae.errors import RecipeError
 from geoae.radiometry.backscatter import SpeckleKind
 from geoae.radiometry.sharpness import HIGHEST_MTF, LOWEST_MTF
 from geoae.radiometry.speckle import SPECKLE
 from geoae.resources import shipped
+from geoae.system.config import read_toml
 
 __all__ = ["PSD", "SHARPEN", "STEPS", "Bands", "Fill", "Recipe", "Sharpen", "Sigma", "Steps"]
 
@@ -103,7 +103,7 @@ def _fill(value: Any) -> Any:
     return int(number) if -(2**63) <= number < 2**64 and number == int(number) else float(number)
 
 
-# No DN is louder: see ``BEYOND`` in radiometry/nodata.py.
+# No DN is louder: see ``BEYOND`` in radiometry/validity/nodata.py.
 Level = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
 Sigma = Annotated[
     Level | Annotated[list[Level], Field(min_length=1)] | Literal["auto"],

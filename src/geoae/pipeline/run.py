@@ -20,15 +20,15 @@ from geoae.pipeline.distributed import active_client, restore_on_cluster
 from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.fingerprint import fingerprint_of
 from geoae.pipeline.job import Job
-from geoae.pipeline.prepare import prepare
-from geoae.pipeline.prepared import Prepared
+from geoae.pipeline.preparation.prepare import prepare
+from geoae.pipeline.preparation.prepared import Prepared
 from geoae.pipeline.publication import CheckResult, check, publish_result, refuse_unusable
 from geoae.pipeline.recipe import Recipe
 from geoae.pipeline.report import RestoreReport
+from geoae.raster.checks.validate import FEW_BLOCKS, reads_whole
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
 from geoae.raster.target import make_folder
-from geoae.raster.validate import FEW_BLOCKS, reads_whole
 from geoae.system.files import is_local
 from geoae.tiling.plan import Slab
 

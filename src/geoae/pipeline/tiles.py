@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from geoae.corrections.chain import NONE, Corrections
 from geoae.radiometry.backscatter import hide_zeros
-from geoae.radiometry.fill import LOCAL, fill, local_mean
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.speckle import Speckle
+from geoae.radiometry.validity.fill import LOCAL, fill, local_mean
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import Read
 

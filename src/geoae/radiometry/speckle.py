@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from geoae.radiometry.backscatter import SpeckleKind
-from geoae.radiometry.black_point import find_offset
-from geoae.radiometry.nodata import nodata_values
+from geoae.radiometry.validity.black_point import find_offset
+from geoae.radiometry.validity.nodata import nodata_values
 from geoae.types import Mask, Nodata, Pixels, Samples
 
 __all__ = ["ONE_LOOK", "SPECKLE", "Speckle"]

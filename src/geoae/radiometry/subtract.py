@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.radiometry.nodata import nodata_values
+from geoae.radiometry.validity.nodata import nodata_values
 from geoae.types import Mask, Nodata, Pixels
 
 __all__ = ["subtract"]

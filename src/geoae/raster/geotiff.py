@@ -22,11 +22,11 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from geoae.errors import InputError, OutputError
+from geoae.raster.checks.validate import first_unreadable_block, read_error
 from geoae.raster.crs import change_keys
 from geoae.raster.dataset import DAMAGED, one_line, open_raster
 from geoae.raster.parts import Part
 from geoae.raster.profiles import WRITERS, packed_bits
-from geoae.raster.validate import first_unreadable_block, read_error
 from geoae.raster.vrt import build_vrt, disguise, metadata, store_crs, undisguise
 from geoae.system.gdal_errors import CPLE_BaseError
 from geoae.tiling.window import Window

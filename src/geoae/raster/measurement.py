@@ -19,7 +19,6 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError, ReadError
-from geoae.radiometry.alpha import is_alpha
 from geoae.radiometry.band_names import (
     ANCILLARY,
     ANGLES,
@@ -29,8 +28,9 @@ from geoae.radiometry.band_names import (
     interpret_file_name,
     interpret_name,
 )
-from geoae.radiometry.classes import FEW_LEVELS, count_levels, gather_values, is_classes
-from geoae.raster.validate import MOST_BANDS, read_error
+from geoae.radiometry.validity.alpha import is_alpha
+from geoae.radiometry.validity.classes import FEW_LEVELS, count_levels, gather_values, is_classes
+from geoae.raster.checks.validate import MOST_BANDS, read_error
 from geoae.tiling.window import FEW, Window, grids, windows
 
 __all__ = [

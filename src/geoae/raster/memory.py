@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from geoae.radiometry.nodata import is_measured
+from geoae.radiometry.validity.nodata import is_measured
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window, reflect
 from geoae.types import Mask, Nodata, Pixels

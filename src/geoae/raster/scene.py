@@ -15,7 +15,15 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError
-from geoae.radiometry.nodata import combine_nodata, is_measured, refuse_foreign_fill
+from geoae.radiometry.validity.nodata import combine_nodata, is_measured, refuse_foreign_fill
+from geoae.raster.checks.truncation import refuse_cut_short
+from geoae.raster.checks.validate import (
+    check_dtype,
+    check_fits_geotiff,
+    read_error,
+    refuse_absurd,
+    refuse_too_many,
+)
 from geoae.raster.crs import name_crs
 from geoae.raster.dataset import (
     STRICT,
@@ -32,14 +40,6 @@ from geoae.raster.measurement import (
     masks_others,
 )
 from geoae.raster.sidecars import read_sidecar_facts
-from geoae.raster.truncation import refuse_cut_short
-from geoae.raster.validate import (
-    check_dtype,
-    check_fits_geotiff,
-    read_error,
-    refuse_absurd,
-    refuse_too_many,
-)
 from geoae.tiling.window import Window, reflect_inside
 from geoae.types import Nodata
 

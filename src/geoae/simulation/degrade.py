@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from geoae.audit.fidelity import compare
-from geoae.config import read_toml
 from geoae.errors import InputError, OutputError, RecipeError
 from geoae.radiometry.subtract import subtract
 from geoae.raster.dataset import open_raster
@@ -19,6 +18,7 @@ from geoae.raster.scene import Scene
 from geoae.raster.sidecars import publish, write_aux
 from geoae.raster.target import refuse_target
 from geoae.simulation import Degradation, build
+from geoae.system.config import read_toml
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window
 from geoae.types import Nodata, Pixels

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from geoae.errors import InputError, TrainingError
-from geoae.radiometry.fill import local_mean
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.spectrum import mix, transpose, white
+from geoae.radiometry.validity.fill import local_mean
 from geoae.raster.scene import Scene
 from geoae.simulation import Correlated, Degradation, Gaussian
 from geoae.tiling.window import Window

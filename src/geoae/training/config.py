@@ -7,11 +7,11 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from geoae.config import read_toml
 from geoae.errors import RecipeError, TrainingError
 from geoae.networks import ARCHITECTURES
 from geoae.simulation import DEGRADATIONS, Degradation, build
 from geoae.simulation.parameters import PerBand
+from geoae.system.config import read_toml
 from geoae.training.losses import LOSSES
 
 __all__ = ["Leaves", "RandomDegradation", "SceneGroup", "TrainConfig"]

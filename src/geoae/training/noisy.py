@@ -10,13 +10,13 @@ import torch
 from torch.utils.data import IterableDataset
 
 from geoae.corrections.chain import STEPS
-from geoae.diagnosis.gate import TEXTURE
+from geoae.diagnosis.noise.gate import TEXTURE
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import GeoaeError, TrainingError
-from geoae.pipeline.measure import GivenNoise, Measured, measure
-from geoae.radiometry.fill import local_mean
+from geoae.pipeline.preparation.measure import GivenNoise, Measured, measure
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.spectrum import transpose, white
+from geoae.radiometry.validity.fill import local_mean
 from geoae.raster.scene import Scene
 from geoae.simulation.correlated import draw_stationary
 from geoae.tiling.window import windows

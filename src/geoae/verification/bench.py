@@ -10,11 +10,11 @@ from geoae.diagnosis.sampling import sample
 from geoae.errors import InputError
 from geoae.models.restorer import Restorer
 from geoae.pipeline.engine import restore_slabs
-from geoae.pipeline.prepare import build_work
+from geoae.pipeline.preparation.prepare import build_work
 from geoae.pipeline.recipe import Recipe
-from geoae.radiometry.fill import fill
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.spectrum import known_shape
+from geoae.radiometry.validity.fill import fill
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.raster.scene import Scene
 from geoae.simulation.dead_leaves import dead_leaves

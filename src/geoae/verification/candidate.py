@@ -19,13 +19,13 @@ from pydantic import (
     ValidationError,
 )
 
-from geoae.config import explain
-from geoae.diagnosis.noise import estimate_noise
+from geoae.diagnosis.noise.level import estimate_noise
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ModelError, RecipeError
 from geoae.models.restorer import Identity, Restorer
 from geoae.pipeline.job import Job
 from geoae.radiometry.scale import Scale
+from geoae.system.config import explain
 from geoae.types import Array, Samples
 
 __all__ = ["CallableRestorer", "CallableSpec", "Model", "Subject", "subject_of"]

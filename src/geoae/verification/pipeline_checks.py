@@ -14,8 +14,8 @@ from geoae.diagnosis.sampling import sample
 from geoae.models.restorer import Identity
 from geoae.pipeline.job import Job
 from geoae.pipeline.run import run
+from geoae.raster.checks.validate import DTYPES
 from geoae.raster.memory import ArraySource
-from geoae.raster.validate import DTYPES
 from geoae.system.warnings import SILENCE
 from geoae.tiling.blend import RAMPS
 from geoae.types import Array

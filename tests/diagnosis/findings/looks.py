@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
-from geoae.diagnosis.covariance import NoiseCovariance
 from geoae.diagnosis.finding import Look
-from geoae.diagnosis.gate import WHITE, Evidence
+from geoae.diagnosis.noise.covariance import NoiseCovariance
+from geoae.diagnosis.noise.gate import WHITE, Evidence
 from tests.support.rasters import noise, texture
 
 

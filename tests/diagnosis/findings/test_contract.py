@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from geoae.diagnosis.covariance import estimate_covariance
 from geoae.diagnosis.finding import Look
 from geoae.diagnosis.findings import FINDINGS
+from geoae.diagnosis.noise.covariance import estimate_covariance
 from tests.diagnosis.findings.looks import look_at, noisy, one_noise
 
 

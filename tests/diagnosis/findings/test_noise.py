@@ -5,7 +5,7 @@ import pytest
 
 from geoae.diagnosis.finding import Finding
 from geoae.diagnosis.findings.noise import find_noise
-from geoae.diagnosis.gate import CORRELATED, TEXTURE, Evidence
+from geoae.diagnosis.noise.gate import CORRELATED, TEXTURE, Evidence
 from tests.diagnosis.findings.looks import look_at, noisy, one_noise
 
 

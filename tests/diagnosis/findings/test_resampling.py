@@ -4,7 +4,7 @@ import pytest
 from scipy import ndimage
 
 from geoae.diagnosis.findings.resampling import find_resampling
-from geoae.diagnosis.gate import CORRELATED, Evidence
+from geoae.diagnosis.noise.gate import CORRELATED, Evidence
 from tests.diagnosis.findings.looks import ground, look_at, one_noise
 from tests.support.rasters import noise
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.planes import Plane, cut_planes
-from geoae.diagnosis.gate import CORRELATED, TEXTURE, Evidence
+from geoae.diagnosis.noise.gate import CORRELATED, TEXTURE, Evidence
 
 __all__ = ["find_noise"]
 

@@ -7,7 +7,7 @@ from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.compression import BLOCK, measure_grid, measure_wavelets
 from geoae.diagnosis.findings.periodicity import average_spectrum, find_peak
 from geoae.diagnosis.findings.planes import Plane, cut_planes
-from geoae.diagnosis.gate import CORRELATED, SHORT
+from geoae.diagnosis.noise.gate import CORRELATED, SHORT
 from geoae.types import Floats
 
 __all__ = ["find_resampled", "find_resampling", "measure_cutoff"]

@@ -1,0 +1,1 @@
+"""Scheduled restoration on Prefect: set-up, server, worker and systemd units."""

@@ -1,0 +1,1 @@
+"""The noise of a scene: level, growth with the signal, covariance."""

@@ -1,0 +1,171 @@
+"""Tell noise that is correlated from pixel to pixel from the texture of the ground."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from geoae.diagnosis.noise.kernels import lag_weights
+from geoae.types import Array, Floats
+
+__all__ = [
+    "CORRELATED",
+    "SHORT",
+    "TEXTURE",
+    "WHITE",
+    "Calmness",
+    "Evidence",
+    "examine",
+    "judge",
+    "may_be_noise",
+]
+
+WHITE, CORRELATED, TEXTURE = "white", "correlated noise", "cannot be told from texture"
+
+# Noise of which the floor of the spectrum is this part is white, or nearly: its correlation with
+# the next pixel is below 0.15.
+NEARLY_WHITE = 0.8
+# Where it is so much above the noise of calm blocks, it is texture that passed for noise.
+MOST_FLOOR = 2.0
+# Part of the floor of a kernel's spectrum that must be there: less shows texture, which has none.
+LEAST_FLOOR = 0.75
+# Where less of the deviation of calm blocks is white, they may be texture alone.
+MOST_TEXTURE_FLOOR = 0.6
+# Fewer blocks of a band, or of all bands that are valid in the same places, tell nothing.
+FEWEST_BLOCKS, FEWEST_TOGETHER = 60, 150
+# How much more the variance of calm blocks may differ than that of noise does, for the calmest
+# twentieth and tenth.
+MOST_UNEVEN = (2.0, 1.8)
+# Kurtosis of noise is 3, of texture more; of noise that was quantised or clipped less.
+LEAST_KURTOSIS, MOST_KURTOSIS = 2.6, 3.22
+# White noise and texture leave at least so many times as much unexplained as correlated noise does.
+LEAST_GAIN = 1.5
+# They explain correlated noise nearly as well where the floor of its kernel is above this: then the
+# floor alone tells, since it is that part of the noise.
+SHORT = 0.65
+# Most of the products of calm blocks that noise and texture may leave unexplained, and most of
+# their variance that may be texture.
+MOST_UNEXPLAINED, MOST_TEXTURE = 0.12, 0.45
+# Parts of the blocks that are looked at, and the fewest.
+CALM, FEWEST = (0.05, 0.1), 24
+# Quantile of normal values at which the spread is measured.
+TENTH, NORMAL_TENTH = 0.1, 1.2816
+
+
+@dataclass(frozen=True)
+class Calmness:
+    """How even, and how normal, the calmest blocks of a band are."""
+
+    blocks: int
+    """Number of blocks of the band."""
+    uneven: tuple[float, float]
+    """Spread of the logarithm of the variance below its median, over that of noise with the same
+    correlation: among the blocks with the calmest twentieth and tenth around them.
+    """
+    kurtosis: float
+    """Kurtosis of their pixels: the median over blocks, since an object in one is no texture."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict on the noise of one band rests on."""
+
+    calmness: Calmness
+    """How even and how normal the calmest blocks are."""
+    together: int
+    """Number of blocks of all bands that are valid in the same places."""
+    kernel: str
+    """Name of the known kernel that explains them best; "" where there are too few."""
+    floor: float
+    """White noise as of ``noise_model`` over the deviation of the noise found: what is seen of the
+    floor of the noise's spectrum.
+    """
+    expected: float
+    """What would be seen of noise of this kernel."""
+    unexplained: float
+    """Part of the products of pixels that noise of this kernel and texture leave unexplained."""
+    gain: float
+    """What white noise and texture leave unexplained, over what this kernel and texture leave."""
+    texture: float
+    """Part of the variance of the calmest blocks that is texture."""
+
+    @property
+    def even(self) -> bool:
+        """Whether calm blocks are as even and as normal as those of noise."""
+        return may_be_noise(self.calmness)
+
+    @property
+    def is_hardly_white(self) -> bool:
+        """Whether white noise is a small part of what calm blocks show, or no estimate of it."""
+        return not MOST_TEXTURE_FLOOR <= self.floor <= MOST_FLOOR
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return the evidence of a band with too few blocks."""
+        return cls(Calmness(0, (np.inf, np.inf), np.inf), 0, "", 0.0, 1.0, 1.0, 1.0, 1.0)
+
+
+def examine(values: Array, variance: Floats, products: Floats, blocks: int) -> Calmness:
+    """Measure how even and how normal the calmest blocks of a band are.
+
+    The variance of a block of normal noise follows a chi-square distribution, whose degrees of
+    freedom are the square of the sum of the eigenvalues of the noise's covariance over the sum of
+    their squares. These are known from the products of pixels at all lags.
+
+    Args:
+        values: blocks less a quadratic plane, calmest around first, ``(block, row, col)``.
+        variance: their variance, ``(block,)``.
+        products: mean products of their pixels at each lag, ``(lag,)``.
+        blocks: number of all blocks of the band, of which these are the first.
+
+    """
+    side = values.shape[1]
+    squares = lag_weights(side) * products**2
+    freedom = (side * side * products[0]) ** 2 / (2 * squares.sum() - squares[0])
+    spread = np.sqrt(2 / freedom)
+    uneven = []
+    for part in CALM:
+        logs = np.log(variance[: max(int(part * blocks), FEWEST)])
+        below = np.median(logs) - np.quantile(logs, TENTH)
+        uneven.append(float(below / (NORMAL_TENTH * spread)))
+    flat = values.reshape(-1, side * side)
+    kurtosis = (flat**4).mean(axis=1) / (flat**2).mean(axis=1) ** 2
+    return Calmness(blocks, (uneven[0], uneven[1]), float(np.median(kurtosis)))
+
+
+def may_be_noise(calm: Calmness) -> bool:
+    """Whether calm blocks are as even and as normal as those of noise."""
+    even = all(one < most for one, most in zip(calm.uneven, MOST_UNEVEN, strict=True))
+    normal = LEAST_KURTOSIS < calm.kurtosis < MOST_KURTOSIS
+    return calm.blocks >= FEWEST_BLOCKS and even and normal
+
+
+def judge(seen: Evidence) -> str:
+    """Tell whether a band's noise is white, correlated, or cannot be told from texture.
+
+    Noise makes a floor: where the blocks around are calm, the variance of a block is that of noise
+    and no more uneven; its pixels are normal; and their correlation is one that a known kernel
+    leaves, floor of the spectrum included. Texture differs from place to place, has a higher
+    kurtosis, reaches farther, and has no floor.
+
+    Args:
+        seen: evidence of one band.
+
+    Returns:
+        ``CORRELATED`` where this holds, the floor is not that of white noise of the level found,
+        and white noise explains calm blocks worse or the correlation is short; ``WHITE`` where the
+        floor is nearly all of the noise, or white noise and texture explain noisy blocks as well;
+        else ``TEXTURE``.
+
+    """
+    explained = seen.unexplained < MOST_UNEXPLAINED and seen.texture < MOST_TEXTURE
+    noisy = seen.even and seen.together >= FEWEST_TOGETHER and explained
+    # A kernel whose own floor is that of nearly white noise says no more than that it is white.
+    middle = (1 + seen.expected) / 2 if seen.expected < NEARLY_WHITE else NEARLY_WHITE
+    is_white = max(middle, NEARLY_WHITE) <= seen.floor <= MOST_FLOOR
+    floored = LEAST_FLOOR * seen.expected <= seen.floor and not is_white
+    distinct = seen.gain >= LEAST_GAIN or seen.expected >= SHORT
+    if noisy and floored and distinct:
+        return CORRELATED
+    nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
+    return WHITE if nearly_white or (noisy and seen.gain < LEAST_GAIN) else TEXTURE

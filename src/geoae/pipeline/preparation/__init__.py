@@ -1,0 +1,1 @@
+"""Decide all that a restoration needs before its first tile."""

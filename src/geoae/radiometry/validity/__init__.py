@@ -1,0 +1,1 @@
+"""Which pixels and bands hold measurements."""

@@ -1,0 +1,1 @@
+"""Checks of a raster before it is restored."""
