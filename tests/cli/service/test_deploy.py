@@ -76,7 +76,7 @@ def test_only_an_automation_that_is_missing_is_made(said, api, monkeypatch):
 
 
 def test_the_automations_are_named_as_the_test_believes():
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     assert [json.loads((root / name).read_text())["name"] for name in FILES] == NAMES
 
 
