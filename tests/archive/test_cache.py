@@ -55,8 +55,9 @@ def test_an_entry_counts_while_source_and_output_agree(known, tmp_path, changed,
     assert not holds(tmp_path, known)
 
 
-def test_a_sidecar_of_the_source_counts_too(known, tmp_path):
-    (tmp_path / "s.tif.msk").write_bytes(b"mask")
+@pytest.mark.parametrize("name", ["s.tif.msk", "s.tif.aux.xml", "s.tfw", "s.wld", "s_RPC.TXT"])
+def test_a_sidecar_of_the_source_counts_too(known, tmp_path, name):
+    (tmp_path / name).write_bytes(b"more")
     assert not holds(tmp_path, known)
 
 

@@ -42,7 +42,7 @@ def test_scenes_of_a_folder_in_a_store(s3):
 
 def test_a_stamp_changes_with_an_object_and_its_sidecars(s3):
     def stamps():
-        listed = list_with_sidecars("s3://archive/in/", (".tif",), (".msk",))
+        listed = list_with_sidecars("s3://archive/in/", (".tif",), lambda name: [f"{name}.msk"])
         return {name: one.stamp for name, one in listed}
 
     for name in ("a.tif", "b.tif"):

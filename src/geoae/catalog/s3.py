@@ -5,7 +5,7 @@ GDAL reads and writes scenes by itself; its settings of S3 hold here too.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,14 +76,14 @@ def list_objects(where: str) -> Iterator[StoredObject]:
 
 
 def list_with_sidecars(
-    folder: str, suffixes: Sequence[str], sidecars: Sequence[str]
+    folder: str, suffixes: Sequence[str], name_sidecars: Callable[[str], Sequence[str]]
 ) -> list[tuple[str, StoredObject]]:
     """List the rasters in a folder of a store and in its subfolders.
 
     Args:
         folder: the folder, with a ``/`` at its end.
         suffixes: ends of the names of rasters, in lower case.
-        sidecars: what the names of files beside a raster add to its own.
+        name_sidecars: returns the names of the files that GDAL reads with a raster.
 
     Returns:
         The name of each below the folder, and the object, whose stamp covers its sidecars.
@@ -93,20 +93,14 @@ def list_with_sidecars(
 
     """
     start = len(to_url(folder))
-    stored = {
-        name: one
-        for one in list_objects(folder)
-        if (name := to_url(one.name)[start:]).lower().endswith((*suffixes, *sidecars))
-    }
+    stored = {to_url(one.name)[start:]: one for one in list_objects(folder)}
     rasters = [name for name in stored if name.lower().endswith(tuple(suffixes))]
-    return [
-        (name, replace(stored[name], stamp=_join_stamps(name, stored, sidecars)))
-        for name in rasters
-    ]
 
+    def join_stamps(name: str) -> str:
+        names = (name, *name_sidecars(name))
+        return "+".join(stored[one].stamp for one in names if one in stored)
 
-def _join_stamps(name: str, stored: dict[str, StoredObject], sidecars: Sequence[str]) -> str:
-    return "+".join(stored[name + end].stamp for end in ("", *sidecars) if name + end in stored)
+    return [(name, replace(stored[name], stamp=join_stamps(name))) for name in rasters]
 
 
 def find_object(name: str) -> StoredObject | None:

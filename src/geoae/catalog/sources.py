@@ -15,8 +15,10 @@ from geoae.system.files import is_local
 
 __all__ = ["SORT_KEYS", "SceneRef", "SortKey", "scenes", "scenes_below", "sort_scenes"]
 
-# Files beside a scene that GDAL reads with it.
-SIDECARS = (".aux.xml", ".msk")
+# Files beside a scene that GDAL reads with it: what follows its whole name, and what replaces its
+# suffix, as for world files and RPCs.
+AFTER = (".aux.xml", ".msk")
+INSTEAD = (".tfw", ".j2w", ".wld", "_RPC.TXT", "_rpc.txt", ".RPB", ".rpb")
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 # A file that lists scenes, one a line.
 LIST = ".txt"
@@ -44,7 +46,7 @@ class SceneRef:
         """A text that differs once a file or a sidecar has changed, as far as that can be seen."""
         if not is_local(self.source):
             return self.listed
-        stats = [_stat(Path(self.source + end)) for end in ("", *SIDECARS)]
+        stats = [_stat(name) for name in (self.source, *_name_sidecars(self.source))]
         return (
             "+".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats if stat)
             if stats[0]
@@ -225,9 +227,14 @@ def _in_folder(folder: Path) -> list[SceneRef]:
 
 
 def _in_store(prefix: str) -> list[SceneRef]:
-    listed = list_with_sidecars(prefix, SUFFIXES, SIDECARS)
+    listed = list_with_sidecars(prefix, SUFFIXES, _name_sidecars)
     seen = [(name, one) for name, one in listed if not _is_hidden(PurePosixPath(name))]
     return [SceneRef(one.name, name, one.size, one.changed, one.stamp) for name, one in seen]
+
+
+def _name_sidecars(scene: str) -> list[str]:
+    stem = os.path.splitext(scene)[0]  # noqa: PTH122 - called for every scene
+    return [scene + end for end in AFTER] + [stem + end for end in INSTEAD]
 
 
 def _is_hidden(path: PurePath) -> bool:
@@ -265,9 +272,9 @@ def _refer_to_names(names: list[str]) -> list[SceneRef]:
     return _refer_to_files(local, root) + remote
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(path: str) -> os.stat_result | None:
     try:
-        return path.stat()
+        return os.stat(path)  # noqa: PTH116 - called for every scene
     except OSError:
         return None
 
