@@ -55,6 +55,13 @@ class Biased(Identity):
         return np.full_like(pixels, 0.5) * sigma[:, :, None, None]
 
 
+def test_noise_is_reported_only_where_it_was_known_before(source, tmp_path):
+    report = identity(source, tmp_path / "out.tif", sigma=[12.0, 0.0])
+    assert report.sigma_before == [12.0, 0.0]
+    assert report.sigma_after[0] > 10
+    assert report.sigma_after[1] == 0
+
+
 def test_what_fails_the_check_never_gets_the_name(source, tmp_path, monkeypatch):
     spoil(monkeypatch, move)
     target = tmp_path / "out.tif"

@@ -34,7 +34,7 @@ class CheckResult:
     """Figures of an output that passed its check."""
 
     sigma: list[float]
-    """Noise of each restored band in DN."""
+    """Noise of each restored band in DN; 0 where none was known before."""
     bias: list[float]
     """Change of the mean of each restored band in DN."""
 
@@ -202,8 +202,11 @@ def check(prepared: Prepared[Scene], written: str) -> CheckResult:
     if speckle is not None:
         positive = [(pixels, mask & has_log(speckle.kind, pixels)) for pixels, mask in samples]
         samples = speckle.sample_to_log(positive)
-    sigma = estimate_noise(samples, restored=True).tolist() if samples else []
-    return CheckResult(sigma, found.bias.tolist())
+    if not samples:
+        return CheckResult([], found.bias.tolist())
+    # Where noise could not be told from texture before, it cannot be told from it now.
+    sigma = np.where(prepared.facts.sigma > 0, estimate_noise(samples, restored=True), 0.0)
+    return CheckResult(sigma.tolist(), found.bias.tolist())
 
 
 def _tags(prepared: Prepared[Scene]) -> dict[str, str]:

@@ -34,7 +34,12 @@ class RestoreReport(BaseModel):
     seconds: float
     megapixels_per_second: float
     unit: str = Field("DN", description="unit of the noise: DN, dB, or of the logarithm")
-    sigma_before: list[float] = Field(description="noise of each restored band, in DN or ``unit``")
+    sigma_before: list[float] = Field(
+        description=(
+            "noise of each restored band, in DN or ``unit``; 0 where there is none, or where it"
+            " cannot be told from texture"
+        )
+    )
     slope: list[float] = Field(
         description=(
             "how the variance of the noise of each restored band grows with its signal, in DN; 0"
@@ -43,8 +48,8 @@ class RestoreReport(BaseModel):
     )
     sigma_after: list[float] = Field(
         description=(
-            "noise of each restored band of the output, in DN, estimated as if it were constant and"
-            " not clipped"
+            "noise of each restored band of the output, in DN or ``unit``, estimated as if it were"
+            " constant and not clipped; 0 where ``sigma_before`` is 0"
         )
     )
     changes: bool = Field(
