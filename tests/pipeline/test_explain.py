@@ -74,6 +74,8 @@ def test_a_model_without_spectrum_is_named_where_it_matters():
     assert line.startswith(
         "fake: takes no spectrum of the noise, but sharpening correlates the noise"
     )
+    (line,) = explain_ignored(network(takes_spectrum=False), "bilinear", sharpens=True)
+    assert line.startswith("fake: takes no spectrum of the noise; psd sets only its level, and")
     assert explain_ignored(network(takes_spectrum=False), None) == []
     assert explain_ignored(network(takes_spectrum=True), None, sharpens=True) == []
     assert explain_ignored(Identity(), None, sharpens=True) == []

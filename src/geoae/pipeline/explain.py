@@ -213,7 +213,7 @@ def explain_missed(asked: Sequence[str], looked: Sequence[str], found: Set[str])
 
 
 def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = False) -> list[str]:
-    """Say whether a model ignores the spectrum of the noise: one line for each reason.
+    """Say whether a model ignores the spectrum of the noise: one line, or none.
 
     Args:
         restorer: the model.
@@ -223,15 +223,14 @@ def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = Fal
     """
     if restorer.takes_spectrum or isinstance(restorer, Identity):
         return []
-    lines = []
-    if psd not in (None, WHITE):
-        lines.append(f"{restorer.name}: takes no spectrum of the noise; psd is ignored")
+    known = psd not in (None, WHITE)
     if sharpens:
-        lines.append(
-            f"{restorer.name}: takes no spectrum of the noise, but sharpening correlates the noise:"
+        use = "; psd sets only its level, and" if known else ", but"
+        return [
+            f"{restorer.name}: takes no spectrum of the noise{use} sharpening correlates the noise:"
             " some noise stays and some detail is lost"
-        )
-    return lines
+        ]
+    return [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"] if known else []
 
 
 def name_bands(bands: Sequence[int]) -> str:

@@ -118,7 +118,8 @@ class Prepared(Generic[S]):
         nodata = [] if scene.fill is None else [scene.fill]
         # Facts newer than geoae 0.1 count only where there are any.
         newer = [*chosen, *nodata]
-        if facts.correlation is not None and work.restorer.takes_spectrum:
+        is_used = work.restorer.takes_spectrum or self.sharpened is not None
+        if facts.correlation is not None and is_used:
             newer.append(facts.correlation.tolist())
         if work.corrections.digest:
             newer.append(work.corrections.digest)
