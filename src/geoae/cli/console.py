@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from geoae.cli.words import count, duration, otherwise, size
-from geoae.pipeline.explain import name_bands
+from geoae.cli.words import duration, otherwise, size
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import Progress as Done
+from geoae.wording import count, name_bands, name_first
 
 __all__ = [
     "print_log",
@@ -108,8 +108,7 @@ def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
 
 def _numbers(values: Sequence[float]) -> str:
     """Format at most four numbers, and say how many more there are."""
-    shown = ", ".join(f"{value:.3g}" for value in values[:4])
-    return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+    return name_first([f"{value:.3g}" for value in values], 4)
 
 
 def summary(report: RestoreReport) -> None:

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.chain import STEPS
-from geoae.corrections.correction import name_range
 from geoae.diagnosis.gate import CORRELATED, TEXTURE
 from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.models.restorer import Identity, Restorer
 from geoae.radiometry.psd import WHITE
 from geoae.types import Mask, Samples
+from geoae.wording import name_bands, name_range
 
 __all__ = [
     "SHARPENED",
@@ -23,7 +23,6 @@ __all__ = [
     "explain_missed",
     "explain_unchanged",
     "explain_unknown",
-    "name_bands",
 ]
 
 # What happens to bands of unknown noise where sharpening is asked for.
@@ -231,15 +230,3 @@ def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = Fal
             " some noise stays and some detail is lost"
         ]
     return [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"] if known else []
-
-
-def name_bands(bands: Sequence[int]) -> str:
-    """Put numbers of bands into words: runs by the first and the last, as in "bands 1-3, 7"."""
-    runs: list[list[int]] = []
-    for band in bands:
-        if runs and band == runs[-1][-1] + 1:
-            runs[-1].append(band)
-        else:
-            runs.append([band])
-    listed = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-    return f"band {listed}" if len(bands) == 1 else f"bands {listed}"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.corrections.correction import name_range
 from geoae.corrections.lines import Direction, orient
 from geoae.corrections.striping.offsets import fold_offsets, line_offsets, phases
 from geoae.corrections.striping.profiles import Profiles, shared_energy
@@ -15,6 +14,7 @@ from geoae.corrections.striping.sums import LineSums
 from geoae.corrections.striping.tilt import candidate_periods
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
+from geoae.wording import count, name_range
 
 __all__ = ["Stripes", "explained", "fit_lines", "fit_stripes"]
 
@@ -95,7 +95,8 @@ class Stripes:
             gains = f", and gains of {100 * self.gains.std(axis=1).max():.2g} %"
         return (
             f"stripes {course}{pattern}: offsets of {name_range(deviation[bands])} DN"
-            f" (standard deviation){gains} removed in {len(bands)} of {len(deviation)} bands; they"
+            f" (standard deviation){gains} removed in {len(bands)} of"
+            f" {count(len(deviation), 'band')}; they"
             f" are {self.score.whole:.0f} times what chance gives, at least 5 required"
         )
 

@@ -5,6 +5,7 @@ import numpy as np
 from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.planes import Plane, cut_planes
 from geoae.diagnosis.findings.speckle import is_speckle, measure_growth
+from geoae.wording import name_bands, name_range
 
 __all__ = ["find_contrast"]
 
@@ -88,12 +89,10 @@ def _find_veil(planes: list[Plane]) -> list[Finding]:
     offsets = dark / middle
     if offsets.min() < LEAST_VEIL:
         return []
-    names = ", ".join(str(plane.band) for plane in planes)
-    listed = ", ".join(
-        f"{value * plane.scale:.4g}" for value, plane in zip(dark, planes, strict=True)
-    )
+    levels = [value * plane.scale for value, plane in zip(dark, planes, strict=True)]
     evidence = (
-        f"the darkest 1 % of bands {names} are still {listed} DN, at least"
+        f"the darkest 1 % of {name_bands([plane.band for plane in planes])} are still"
+        f" {name_range(levels, '.4g')} DN, at least"
         f" {100 * offsets.min():.0f} % of the median: haze, thin cloud, or an offset of the product"
     )
     action = (
