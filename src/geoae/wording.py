@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["count", "name_bands", "name_first", "name_numbers", "name_range"]
 
+# Numbers below it have no exponent.
+LARGE = 1e8
+
 
 def count(number: int, what: str) -> str:
     """Format a number of things."""
@@ -19,8 +22,14 @@ def name_range(values: Iterable[float], spec: str = ".3g") -> str:
 
     """
     numbers = [float(value) for value in values]
-    low, high = (f"{end(numbers):{spec}}" for end in (min, max))
+    low, high = (_plain(f"{end(numbers):{spec}}") for end in (min, max))
     return low if low == high else f"{low} to {high}"
+
+
+def _plain(number: str) -> str:
+    """Write thousands without an exponent, "12300" for "1.23e+04"."""
+    large = "e+" in number and abs(float(number)) < LARGE
+    return f"{float(number):.0f}" if large else number
 
 
 def name_numbers(numbers: Iterable[int]) -> str:

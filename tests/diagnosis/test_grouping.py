@@ -106,7 +106,7 @@ def test_kinds_keep_their_order():
 def test_the_summary_is_one_line_for_each_kind():
     found = [*many(3), finding(kind="stripes", band=7), finding(kind="haze", band=None, unit="%")]
     assert summarise(found) == [
-        "noise: 1 to 1e+03 DN in 3 bands, highest in band 3",
+        "noise: 1 to 1000 DN in 3 bands, highest in band 3",
         "stripes: 12.3 DN in band 7",
         "haze: 12.3 % in all bands together",
     ]

@@ -69,6 +69,8 @@ def test_a_scene_of_flags_only_has_no_finding(tmp_path):
         dataset.descriptions = ("QA_PIXEL",)
     found = diagnose(Job(source=str(path)))
     assert (found.bands, found.findings, found.steps) == ([], [], [])
+    (note,) = found.notes
+    assert note.startswith(f"{path}: band 1 not looked at: ")
     found.write_page(tmp_path / "d.html")
     assert "<img" not in (tmp_path / "d.html").read_text()
 

@@ -10,6 +10,7 @@ from geoae.pipeline.explain import (
     describe_sharpened,
     explain_empty,
     explain_ignored,
+    explain_left_out,
     explain_missed,
     explain_unchanged,
 )
@@ -47,6 +48,14 @@ def test_flat_bands_show_no_noise_and_texture_is_named():
     samples, found = facts(texture(1, 300, 300))
     (line,) = explain_unchanged("in.tif", [3], samples, found)
     assert "noise cannot be told from texture in band 3" in line
+
+
+def test_bands_that_are_no_measurements_are_one_line_for_each_reason():
+    copied = {1: "alpha", 3: "palette", 4: "palette"}
+    assert explain_left_out("in.tif", copied) == [
+        "in.tif: band 1 not looked at: alpha",
+        "in.tif: bands 3-4 not looked at: palette",
+    ]
 
 
 @pytest.mark.parametrize("bands", [[], [2], [1, 2, 3, 5]])

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -111,10 +111,15 @@ def _numbers(values: Sequence[float]) -> str:
     return name_first([f"{value:.3g}" for value in values], 4)
 
 
+def say_copied(copied: Mapping[int, str]) -> None:
+    """Print why each band that is copied is no measurement, one line each."""
+    for band, reason in copied.items():
+        say(f"band {band} copied untouched: {reason}{otherwise(reason)}")
+
+
 def summary(report: RestoreReport) -> None:
     """Print one line on the run, and one for each band that was copied."""
-    for band, reason in report.copied.items():
-        say(f"band {band} copied untouched: {reason}{otherwise(reason)}")
+    say_copied(report.copied)
     if report.status == "skipped":
         say(f"{report.target}: already restored with this model and these options; nothing to do")
         return

@@ -12,7 +12,7 @@ from geoae.wording import count, name_bands, name_numbers, name_range
 __all__ = ["Row", "summarise", "tabulate"]
 
 # Rows of one kind of finding at most, so that a table of hundreds of bands stays readable.
-MOST = 8
+MOST = 4
 FIGURES = re.compile(r"\d[\d.,e+-]*")
 
 
@@ -60,8 +60,9 @@ def _words(finding: Finding) -> str:
 ALIKE: tuple[Callable[[Finding], Hashable], ...] = (
     lambda one: (one.place, _words(one), f"{one.strength:.2g}"),
     lambda one: (one.place, _words(one), f"{one.strength:.1g}"),
-    # Powers of 4.
+    # Powers of 4, and of 16.
     lambda one: (one.place, _words(one), math.frexp(one.strength)[1] // 2),
+    lambda one: (one.place, _words(one), math.frexp(one.strength)[1] // 4),
     lambda one: (one.place, _words(one)),
     lambda one: _words(one),
     lambda one: None,

@@ -1,6 +1,6 @@
 """Lines for the user on what is done to a scene, what is not, and why."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ __all__ = [
     "explain_contradicted",
     "explain_empty",
     "explain_ignored",
+    "explain_left_out",
     "explain_missed",
     "explain_unchanged",
     "explain_unknown",
@@ -66,8 +67,8 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN
     untold = np.flatnonzero(doubtful & (facts.sigma > 0))
     if untold.size:
         lines.append(
-            f"noise: {_levels(bands, facts, untold, unit)}: more than this white part cannot be"
-            " told from texture, and stays; if more is noise, give its spectrum (psd)"
+            f"noise: {_levels(bands, facts, untold, unit)}, the white part alone; the rest cannot"
+            " be told from texture and stays; if it is noise, give its spectrum (psd)"
         )
     return lines
 
@@ -183,6 +184,23 @@ def explain_unchanged(
 def explain_empty(source: str, bands: Sequence[int]) -> list[str]:
     """Say of ``source`` which ``bands`` have no valid pixel: one line, or none where none has."""
     return [f"{source}: no valid pixel in {name_bands(bands)}; copied unchanged"] if bands else []
+
+
+def explain_left_out(source: str, copied: Mapping[int, str]) -> list[str]:
+    """Say which bands of ``source`` are no measurements: one line for each reason.
+
+    Args:
+        source: name of the scene.
+        copied: why each band is copied, by its number.
+
+    """
+    reasons: dict[str, list[int]] = {}
+    for band, reason in copied.items():
+        reasons.setdefault(reason, []).append(band)
+    return [
+        f"{source}: {name_bands(bands)} not looked at: {reason}"
+        for reason, bands in reasons.items()
+    ]
 
 
 def explain_contradicted(source: str, bands: Sequence[int]) -> list[str]:

@@ -77,7 +77,7 @@ class Prepared(Generic[S]):
         done, speckle = self.work.corrections.describe(), self.work.speckle
         bands, restorer = self.scene.bands, self.work.restorer
         if not isinstance(restorer, Identity):
-            done += [] if speckle is None else [speckle.describe()]
+            done += [speckle.describe()] if speckle is not None and self.facts.sigma.any() else []
             done += explain.describe_noise(bands, self.facts, self.unit)
             done += explain.describe_components(self.facts.signal)
         if self.sharpened is not None:

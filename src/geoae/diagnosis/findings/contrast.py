@@ -84,7 +84,8 @@ def _find(look: Look, plane: Plane) -> list[Finding]:
 
 def _find_veil(planes: list[Plane]) -> list[Finding]:
     dark, middle = np.transpose([np.percentile(plane.values, (DARK, 50)) for plane in planes])
-    if (middle <= 0).any():
+    # Where they are the same, most pixels have one value, which says nothing of haze.
+    if (middle <= 0).any() or (dark >= middle).any():
         return []
     offsets = dark / middle
     if offsets.min() < LEAST_VEIL:
