@@ -217,6 +217,14 @@ def test_a_spectrum_sets_the_level_after_sharpening_whatever_the_model_takes(sce
     assert prepare(known).fingerprint != white.fingerprint
 
 
+def test_speckle_is_a_step_only_where_there_is_some(tmp_path):
+    flat = str(write(tmp_path / "flat.tif", np.full((1, 90, 90), 500, np.uint16)))
+    assert prepare(Job(source=flat, speckle="intensity")).steps == []
+    looks = np.random.default_rng(0).gamma(4, 125, (1, 90, 90)).astype(np.float32)
+    radar = str(write(tmp_path / "radar.tif", looks))
+    assert prepare(Job(source=radar, speckle="intensity")).steps[0].startswith("speckle: ")
+
+
 @pytest.mark.parametrize("model", ["m", "identity"])
 def test_a_spectrum_that_does_not_fit_is_refused_before_sharpening(scene, tmp_path, model):
     save_small_network(tmp_path / "m")
