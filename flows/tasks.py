@@ -20,6 +20,7 @@ from geoae.pipeline.run import run
 from geoae.raster.scene import Scene
 from geoae.raster.tags import read_tags
 from geoae.system.files import is_local
+from geoae.system.wording import count
 
 __all__ = ["STEP", "inspect", "publish", "restore", "verify"]
 
@@ -54,12 +55,12 @@ def inspect(name: str, job: Job) -> None:
     scene = Scene.open(job.source, None if job.bands is None else tuple(job.bands), job.nodata)
     log = get_run_logger()
     log.info(
-        "%s: %s, %d x %d px, %d bands of %s, CRS %s",
+        "%s: %s, %d x %d px, %s of %s, CRS %s",
         name,
         scene.driver,
         scene.height,
         scene.width,
-        scene.count,
+        count(scene.count, "band"),
         scene.dtype,
         scene.crs,
     )

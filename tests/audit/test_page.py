@@ -47,6 +47,19 @@ def test_a_row_for_each_finding_with_its_figures(tmp_path):
     assert '<img src="data:image/x"' in page
 
 
+def test_hundreds_of_bands_make_a_short_page_that_sums_up(tmp_path):
+    found = [
+        finding(band=band, strength=float(band), place=f"row {band}") for band in range(1, 501)
+    ]
+    write_page(tmp_path / "d.html", "s.tif", "500 bands", found, [])
+    page = (tmp_path / "d.html").read_text()
+    assert page.count("<tr><td>") == 1
+    assert "<li>stripes: 1 to 500 DN in 500 bands, highest in band 500</li>" in page
+    assert "<td>1-500</td>" in page
+    assert "--json lists all 500 findings" in page
+    assert len(page) < 5000
+
+
 def test_nothing_found_is_said(tmp_path):
     write_page(tmp_path / "d.html", "s.tif", "3 bands", [], [])
     page = (tmp_path / "d.html").read_text()
@@ -62,7 +75,7 @@ def test_text_cannot_become_markup(tmp_path):
     write_page(tmp_path / "d.html", EVIL, EVIL, [finding(**words)], [EVIL], [EVIL], f'">{EVIL}')
     page = (tmp_path / "d.html").read_text()
     assert "<script" not in page
-    assert page.count("&lt;script") == 2 + 1 + 5 + 2 + 1, "each is shown as text"
+    assert page.count("&lt;script") == 2 + 1 + (2 + 5) + 2 + 1, "each is shown as text"
     assert '""' not in page
 
 

@@ -170,6 +170,13 @@ def test_a_dry_run_of_no_step_does_not_say_that_the_scene_is_clean(geoae, scene,
     )
 
 
+def test_a_dry_run_says_which_bands_are_copied_and_why(geoae, scene):
+    with rasterio.open(scene, "r+") as dataset:
+        dataset.descriptions = ("QA_PIXEL", *dataset.descriptions[1:])
+    _, out, _ = geoae("restore", "s.tif", "--model", "identity", "--dry-run")
+    assert out[0].startswith("band 1 copied untouched: ")
+
+
 def test_a_dry_run_of_several_scenes_makes_no_folder(geoae, scene):
     write(scene.with_name("t.tif"), read(scene))
     code, out, err = geoae(

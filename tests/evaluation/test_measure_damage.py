@@ -65,7 +65,7 @@ class Report:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"), [(2, "lost {} rows in 2 bands filled"), (0, "lost {} rows in 1 bands")]
+    ("more", "said"), [(2, "lost {} rows in 2 bands filled"), (0, "lost {} rows in 1 band")]
 )
 def test_rows_filled_without_need_are_counted_where_the_report_tells_them(
     scenes, monkeypatch, more, said

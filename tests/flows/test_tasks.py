@@ -41,7 +41,7 @@ def test_inspection_says_what_the_scene_is(scene, tasks, caplog):
     with caplog.at_level(logging.INFO, "test"):
         tasks.inspect.fn("s.tif", Job(source=str(scene)))
     assert caplog.messages == [
-        "s.tif: GTiff, 64 x 72 px, 1 bands of uint16, CRS EPSG:32633",
+        "s.tif: GTiff, 64 x 72 px, 1 band of uint16, CRS EPSG:32633",
         "band 1 will be copied untouched: quality or class band",
     ]
 

@@ -38,6 +38,8 @@ def test_a_folder_without_a_card_is_no_model(tmp_path):
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():
+    with pytest.raises(ModelError, match=r"^sar: is a recipe .*; give .*\(--recipe sar\)$"):
+        model_folder("sar")
     with pytest.raises(ModelError, match=r"no-such-model: no such model; .*res-cae, identity"):
         model_folder("no-such-model")
 

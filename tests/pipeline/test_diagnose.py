@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from geoae.diagnosis.grouping import tabulate
 from geoae.errors import InputError
 from geoae.pipeline.diagnose import Diagnosis, diagnose
 from geoae.pipeline.job import Job
@@ -68,6 +69,8 @@ def test_a_scene_of_flags_only_has_no_finding(tmp_path):
         dataset.descriptions = ("QA_PIXEL",)
     found = diagnose(Job(source=str(path)))
     assert (found.bands, found.findings, found.steps) == ([], [], [])
+    (note,) = found.notes
+    assert note.startswith(f"{path}: band 1 not looked at: ")
     found.write_page(tmp_path / "d.html")
     assert "<img" not in (tmp_path / "d.html").read_text()
 
@@ -81,7 +84,8 @@ def test_the_page_shows_the_scene_and_its_findings(faulty, tmp_path):
     page = (tmp_path / "d.html").read_text()
     assert "200 rows x 220 columns, 3 bands, 100.0 % valid" in page
     assert 'src="data:image/jpeg;base64,' in page
-    assert page.count("<tr><td>") == len(faulty.findings)
+    rows = tabulate(faulty.findings)
+    assert page.count("<tr><td>") == len(rows) < len(faulty.findings)
 
 
 def test_only_some_bands_and_a_nodata_value_of_the_user(tmp_path):

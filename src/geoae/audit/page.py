@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 from geoae.diagnosis.finding import Finding
+from geoae.diagnosis.grouping import summarise, tabulate
 from geoae.errors import OutputError
 
 __all__ = ["write_page"]
@@ -20,7 +21,8 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72re
 table { border-collapse: collapse; width: 100% }
 th, td { border-bottom: 1px solid #ccc; padding: .35rem .6rem }
 th, td { text-align: left; vertical-align: top }
-td.number { text-align: right; white-space: nowrap }
+td:nth-child(3) { white-space: nowrap }
+td:nth-child(2) { max-width: 14rem }
 img { image-rendering: pixelated; max-width: 100% }
 </style>
 </head>
@@ -31,15 +33,17 @@ img { image-rendering: pixelated; max-width: 100% }
 <h2>What geoae restore would do</h2>
 <ul>{% for line in steps %}<li>{{ line }}</li>{% else %}<li>nothing</li>{% endfor %}</ul>
 <h2>Findings</h2>
+{% if summary %}<ul>{% for line in summary %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}
 <table>
-<tr><th>finding</th><th>band</th><th>strength</th><th>where</th><th>evidence</th><th>confidence</th>
+<tr><th>finding</th><th>band</th><th>strength</th><th>where</th><th>evidence</th><th>sure</th>
 <th>what to do</th></tr>
-{% for one in findings %}<tr><td>{{ one.kind }}</td><td>{{ one.band or "all" }}</td>
-<td class="number">{{ "%.4g" | format(one.strength) }} {{ one.unit }}</td><td>{{ one.place }}</td>
-<td>{{ one.evidence }}</td><td class="number">{{ "%.0f" | format(100 * one.confidence) }} %</td>
-<td>{{ one.action }}</td></tr>
+{% for row in rows %}<tr>{% for cell in row.cells %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% else %}<tr><td colspan="7">none</td></tr>{% endfor %}
 </table>
+{% if rows | length < findings %}<p>A row gathers bands with similar findings. Where these
+differ, it shows that of the band it names.
+geoae diagnose --json lists all {{ findings }} findings.</p>
+{% endif %}
 {% if notes %}<h2>Notes</h2>
 <ul>{% for line in notes %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}
 </body>
@@ -73,7 +77,14 @@ def write_page(
     """
     template = Environment(autoescape=True).from_string(PAGE)
     page = template.render(
-        title=title, facts=facts, findings=findings, steps=steps, notes=notes, picture=picture
+        title=title,
+        facts=facts,
+        findings=len(findings),
+        summary=summarise(findings),
+        rows=tabulate(findings),
+        steps=steps,
+        notes=notes,
+        picture=picture,
     )
     try:
         path.write_text(page, encoding="utf-8")

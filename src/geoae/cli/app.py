@@ -99,12 +99,13 @@ def _restore_one(job: "Job", report: Path | None, quiet: bool) -> None:
 
 def _try_one(job: "Job") -> None:
     """Say what restoring would do."""
-    from geoae.cli.console import say, warn
+    from geoae.cli.console import say, say_copied, warn
     from geoae.pipeline.preparation.prepare import prepare
 
     prepared = prepare(job)
     for warning in prepared.warnings:
         warn(warning)
+    say_copied(prepared.scene.copied)
     for step in [*prepared.missed, *(prepared.steps or ["no pixel would change"])]:
         say(step)
     say(f"{prepared.target}: not written, since this is a dry run")

@@ -12,7 +12,8 @@ from rich.table import Table
 from geoae.archive.report import BatchProgress, BatchReport
 from geoae.archive.triage import STATUSES, Outcome, describe_counts
 from geoae.cli.console import say
-from geoae.cli.words import count, duration
+from geoae.cli.words import duration
+from geoae.system.wording import count
 
 __all__ = ["show_batch", "show_progress"]
 

@@ -3,16 +3,16 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from geoae.cli.words import count, duration, otherwise, size
-from geoae.pipeline.preparation.explain import name_bands
+from geoae.cli.words import duration, otherwise, size
 from geoae.pipeline.report import RestoreReport
 from geoae.pipeline.run import Progress as Done
+from geoae.system.wording import count, name_bands, name_first
 
 __all__ = [
     "print_log",
@@ -108,14 +108,18 @@ def progress(quiet: bool) -> Iterator[Callable[[Done], None]]:
 
 def _numbers(values: Sequence[float]) -> str:
     """Format at most four numbers, and say how many more there are."""
-    shown = ", ".join(f"{value:.3g}" for value in values[:4])
-    return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+    return name_first([f"{value:.3g}" for value in values], 4)
+
+
+def say_copied(copied: Mapping[int, str]) -> None:
+    """Print why each band that is copied is no measurement, one line each."""
+    for band, reason in copied.items():
+        say(f"band {band} copied untouched: {reason}{otherwise(reason)}")
 
 
 def summary(report: RestoreReport) -> None:
     """Print one line on the run, and one for each band that was copied."""
-    for band, reason in report.copied.items():
-        say(f"band {band} copied untouched: {reason}{otherwise(reason)}")
+    say_copied(report.copied)
     if report.status == "skipped":
         say(f"{report.target}: already restored with this model and these options; nothing to do")
         return

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from geoae.cli.console import say
-from geoae.cli.words import count, duration, otherwise, size
+from geoae.cli.words import duration, otherwise, size
+from geoae.diagnosis.grouping import tabulate
 from geoae.pipeline.inspection import Inspection
-from geoae.pipeline.preparation.explain import name_bands
+from geoae.system.wording import count
 
 if TYPE_CHECKING:
-    from geoae.diagnosis.finding import Finding
     from geoae.models.card import Card
     from geoae.pipeline.diagnose import Diagnosis
     from geoae.verification.run import VerifyReport
@@ -87,8 +87,8 @@ def show_diagnosis(found: "Diagnosis", as_json: bool) -> None:
         f" {found.valid_percent:.1f} % valid"
     )
     table = Table("finding", "band", "strength", "where", "evidence", "sure", "what to do")
-    for alike in _group(found.findings):
-        table.add_row(*_describe(alike))
+    for row in tabulate(found.findings):
+        table.add_row(*row.cells)
     if found.findings:
         Console(width=None if sys.stdout.isatty() else 160).print(table)
     else:
@@ -100,34 +100,6 @@ def show_diagnosis(found: "Diagnosis", as_json: bool) -> None:
     for step in found.steps:
         say(f"  {step}")
     say(f"looked at in {duration(found.seconds)}")
-
-
-def _group(findings: "Sequence[Finding]") -> "list[list[Finding]]":
-    """Gather findings of bands that share kind, place and, to two digits, strength."""
-    groups: dict[tuple[str, ...], list[Finding]] = {}
-    for one in findings:
-        key = one.kind, one.place, one.unit, f"{one.strength:.2g}", f"{one.band is None}"
-        groups.setdefault(key, []).append(one)
-    return list(groups.values())
-
-
-def _describe(alike: "Sequence[Finding]") -> tuple[str, ...]:
-    """Return the row of findings of one group; words that differ are those of the first band."""
-    first = alike[0]
-    bands = [one.band for one in alike if one.band is not None]
-    words = [
-        text if len({getattr(one, name) for one in alike}) == 1 else f"band {first.band}: {text}"
-        for name, text in (("evidence", first.evidence), ("action", first.action))
-    ]
-    return (
-        first.kind,
-        name_bands(bands).split(maxsplit=1)[1] if bands else "all",
-        f"{first.strength:.{4 if len(alike) == 1 else 2}g} {first.unit}",
-        first.place,
-        words[0],
-        f"{100 * min(one.confidence for one in alike):.0f} %",
-        words[1],
-    )
 
 
 def _show_step(step: Mapping[str, str], place: str) -> None:

@@ -1,6 +1,8 @@
-"""Numbers and sizes in words, for people."""
+"""Durations, sizes and cures in words, for people."""
 
-__all__ = ["count", "duration", "otherwise", "size"]
+from geoae.system.wording import count
+
+__all__ = ["duration", "otherwise", "size"]
 
 
 def duration(seconds: float) -> str:
@@ -11,17 +13,6 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"about {seconds / size:.0f} {unit}"
     return f"about {seconds:.0f} s"
-
-
-def count(number: int, what: str) -> str:
-    """Format a number of things.
-
-    Args:
-        number: how many.
-        what: what one of them is called.
-
-    """
-    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def size(rows: int, columns: int, bands: int) -> str:

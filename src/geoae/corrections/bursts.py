@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.corrections.correction import Clean, Strips, name_range
+from geoae.corrections.correction import Clean, Strips
 from geoae.corrections.filling import REACH, fill_lines, sum_along
 from geoae.corrections.lines import Axis, orient
 from geoae.corrections.lost_lines import find_predictors
 from geoae.corrections.model import Block, least_step
 from geoae.corrections.noisy.sums import Covariances
+from geoae.system.wording import count, name_range
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
 
@@ -113,7 +114,8 @@ class Bursts:
         noisy = self.sigma > 0
         sources = "other bands and neighbours" if any(self.others) else "neighbours"
         return (
-            f"bursts of noise in {noisy.sum()} {self.axis}s of {noisy.any(axis=1).sum()} bands,"
+            f"bursts of noise in {count(int(noisy.sum()), self.axis)} of"
+            f" {count(int(noisy.any(axis=1).sum()), 'band')},"
             f" {name_range(self.sigma[noisy])} DN more than around:"
             f" weighted with what {sources} predict"
         )

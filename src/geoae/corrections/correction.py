@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geoae.radiometry.validity.nodata import LARGEST
 from geoae.tiling.window import Read, Window
-from geoae.types import Floats, Mask, Pixels
+from geoae.types import Mask, Pixels
 
 __all__ = [
     "ROUNDING",
@@ -19,7 +19,6 @@ __all__ = [
     "Strips",
     "as_float",
     "cut_strips",
-    "name_range",
 ]
 
 # Standard deviation of the error of rounding to integers, in DN.
@@ -125,9 +124,3 @@ def _without_huge(pixels: Pixels, mask: Mask | None) -> Mask | None:
     if not huge.any():
         return mask
     return ~huge if mask is None else mask & ~huge
-
-
-def name_range(values: Floats, digits: int = 3) -> str:
-    """Put the range of some numbers into words: "2 to 3", or "2" where the ends look the same."""
-    low, high = (f"{end:.{digits}g}" for end in (values.min(), values.max()))
-    return low if low == high else f"{low} to {high}"

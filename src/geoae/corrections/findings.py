@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from geoae.corrections.bursts import Bursts
 from geoae.corrections.chain import Corrections
-from geoae.corrections.correction import name_range
 from geoae.corrections.lost_lines import LostLines
 from geoae.corrections.stripes import Stripes
 from geoae.diagnosis.finding import Finding
+from geoae.system.wording import name_first, name_range
 
 __all__ = ["find_corrections", "find_steps"]
 
@@ -132,5 +132,4 @@ def _sure(evidence: float) -> float:
 
 
 def _some(lines: NDArray[np.intp]) -> str:
-    shown = ", ".join(str(int(line)) for line in lines[:SHOWN])
-    return shown + (f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
+    return name_first([str(int(line)) for line in lines], SHOWN)

@@ -9,6 +9,7 @@ from geoae.corrections.dead_pixels import DeadPixels, find_dead_pixels
 from geoae.corrections.filling import REACH, fill_lines, fill_pixels
 from geoae.corrections.model import Block
 from geoae.corrections.survey import Survey, find_lost_lines
+from geoae.system.wording import count, name_first
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
 
@@ -17,6 +18,8 @@ __all__ = ["LostLines", "find_predictors", "plan_lost_lines"]
 # How many bands predict one, and the least squared correlation that makes one worth it.
 PREDICTORS, TELLING = 5, 0.1
 NORMAL_MAD = 0.6745
+# Values of dead pixels that are named one by one.
+SHOWN = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,14 +91,15 @@ class LostLines:
 
     def describe(self) -> str:
         """Say in one line what is filled and why."""
-        found = [
-            f"{sum(map(len, lines))} {name} in {sum(1 for some in lines if len(some))} bands"
-            for name, lines in (("rows", self.rows), ("columns", self.cols))
-            if any(map(len, lines))
-        ]
+        found = []
+        for name, lines in (("row", self.rows), ("column", self.cols)):
+            numbers = [len(some) for some in lines if len(some)]
+            if numbers:
+                found.append(f"{count(sum(numbers), name)} in {count(len(numbers), 'band')}")
         dead = [f"{some.value:g}" for some in self.dead if some is not None]
         if dead:
-            found.append(f"pixels of value {', '.join(sorted(set(dead)))} in {len(dead)} bands")
+            values = name_first(sorted(set(dead)), SHOWN)
+            found.append(f"pixels of value {values} in {count(len(dead), 'band')}")
         return (
             f"lost {'; '.join(found)} filled from other bands and neighbours: they hold one value"
             " or repeat the line before, and what surrounds them does not"

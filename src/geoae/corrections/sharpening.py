@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import ndimage
 
-from geoae.corrections.correction import ROUNDING, as_float, name_range
+from geoae.corrections.correction import ROUNDING, as_float
 from geoae.diagnosis.findings.blur import measure_all_edges
 from geoae.diagnosis.noise.level import noise_model
 from geoae.diagnosis.statistics import SceneStatistics
@@ -20,6 +20,7 @@ from geoae.radiometry.sharpness import (
     filter_noise,
     largest_gain,
 )
+from geoae.system.wording import name_range
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels, Samples
 
@@ -95,7 +96,7 @@ class Sharpening:
             return []
         return [
             f"{source}: its sharpest edges show a modulation transfer of"
-            f" {name_range(np.array([low, high]), 2)} at the Nyquist frequency, not {self.mtf:.2g}"
+            f" {name_range([low, high], '.2g')} at the Nyquist frequency, not {self.mtf:.2g}"
             " as given with sharpen; a value that is too low leaves rings, and ground without sharp"
             " edges looks softer than the sensor"
         ]

@@ -22,7 +22,7 @@ __all__ = ["DAMAGED", "DamageRow", "evaluate_damage", "told_methods"]
 # Name of the scene before restoration among the contenders.
 DAMAGED = "damaged"
 # A line of the report that tells how many rows were filled, those of all bands together.
-FILLED_ROWS = re.compile(r"lost (\d+) rows")
+FILLED_ROWS = re.compile(r"lost (\d+) rows?\b")
 # A row is lost where so much of it is.
 MOST = 0.9
 

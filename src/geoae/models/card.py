@@ -90,6 +90,8 @@ def model_folder(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
     names = ", ".join([card.name for card in shipped_models()] + ["identity"])
+    if (shipped("tiles") / f"{name}.toml").exists():
+        raise ModelError(f"{name}: is a recipe and no model; give recipe {name} (--recipe {name})")
     raise ModelError(
         f"{name}: no such model; shipped are {names}, or give the path of a model folder"
     )

@@ -14,7 +14,7 @@ from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings import FINDINGS
 from geoae.diagnosis.sampling import sample
 from geoae.pipeline.job import Job, resolve_options
-from geoae.pipeline.preparation.explain import describe_noise
+from geoae.pipeline.preparation.explain import describe_noise, explain_left_out
 from geoae.pipeline.preparation.measure import GivenNoise, Measured, measure
 from geoae.raster.scene import Scene
 
@@ -72,7 +72,9 @@ def diagnose(job: Job) -> Diagnosis:
     opened = Scene.open(job.source, only, options.nodata)
     findings: list[Finding] = []
     steps: list[str] = []
-    scene, notes, valid = opened, [*opened.losses, *opened.notes], 0.0
+    chosen = {} if only else opened.copied  # what the user leaves out needs no word
+    left_out = explain_left_out(job.source, chosen)
+    scene, notes, valid = opened, [*opened.losses, *opened.notes, *left_out], 0.0
     if opened.bands:
         found = measure(opened, GivenNoise(seeks_spectrum=True), STEPS, is_noise_needed=True)
         scene, valid = found.scene, found.facts.valid

@@ -11,6 +11,7 @@ from scipy import optimize, special
 from geoae.radiometry.backscatter import SpeckleKind
 from geoae.radiometry.validity.black_point import find_offset
 from geoae.radiometry.validity.nodata import nodata_values
+from geoae.system.wording import name_range
 from geoae.types import Mask, Nodata, Pixels, Samples
 
 __all__ = ["ONE_LOOK", "SPECKLE", "Speckle"]
@@ -95,16 +96,15 @@ class Speckle:
     def describe(self) -> str:
         """Say in one line what is done and why."""
         if self.kind == "db":
-            low, high = (10.0 ** (bias(self.bias) / 10) for bias in (min, max))
+            factors = [10.0 ** (bias / 10) for bias in self.bias]
             what = "speckle: additive, since pixels are in dB"
         else:
-            low, high = (float(np.exp(bias(self.bias))) for bias in (min, max))
+            factors = [float(np.exp(bias)) for bias in self.bias]
             what = f"speckle: restored in the logarithm of {self.kind}, where it is additive"
-        factor = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
         of = "power" if self.kind == "db" else self.kind
         if self.offset:
-            what += f", after {_describe_range(self.offset)} DN were added to pixels clipped at 0"
-        return f"{what}; mean {of} kept by the factor {factor}"
+            what += f", after {name_range(self.offset)} DN were added to pixels clipped at 0"
+        return f"{what}; mean {of} kept by the factor {name_range(factors, '.3f')}"
 
     def embed(self, kept: Sequence[int], bands: int) -> Self:
         """Return the speckle of a scene that has more bands.
@@ -251,8 +251,3 @@ class Speckle:
     @staticmethod
     def _column(values: Sequence[float], kind: Any) -> NDArray[Any]:
         return np.array(values, kind)[:, None, None]
-
-
-def _describe_range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
-    return low if low == high else f"{low} to {high}"

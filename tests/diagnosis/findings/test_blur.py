@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from geoae.corrections.sharpening import plan_sharpening
 from geoae.diagnosis.findings.blur import TEN_NINETY, find_blur, measure_all_edges, measure_edges
 from geoae.diagnosis.findings.planes import cut_planes
+from geoae.errors import InputError
 from tests.diagnosis.findings.looks import look_at
 from tests.support.rasters import noise
 
@@ -20,8 +22,12 @@ def fields(sigma: float) -> np.ndarray:
 
 @pytest.mark.parametrize("sigma", [1.0, 1.5])
 def test_width_of_edges_is_recovered(sigma):
-    (found,) = find_blur(look_at(fields(sigma)))
+    look = look_at(fields(sigma))
+    (found,) = find_blur(look)
     assert found.strength == pytest.approx(TEN_NINETY * np.hypot(sigma, 0.29), rel=0.15)
+    with pytest.raises(InputError, match="so soft"):
+        plan_sharpening("auto", look.samples, "in.tif")
+    assert found.action.startswith("too soft for geoae restore --sharpen auto; ")
 
 
 def test_sharp_edges_have_no_finding():

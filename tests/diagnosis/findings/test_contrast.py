@@ -25,6 +25,12 @@ def test_a_veil_over_all_visible_bands_is_haze():
     assert found.strength > 60
 
 
+def test_bands_of_mostly_one_value_have_no_veil():
+    pixels = np.full((3, 96, 96), 10_000, np.uint16)
+    pixels[:, :30] = noisy(3)[:, :30, :96] + np.uint16(11_000)
+    assert not [one for one in find_contrast(look_at(pixels)) if one.kind == "haze"]
+
+
 def test_a_veil_over_one_band_is_none():
     pixels = noisy(3) - np.uint16(650)
     pixels[0] += 800

@@ -10,6 +10,7 @@ from geoae.pipeline.preparation.explain import (
     describe_sharpened,
     explain_empty,
     explain_ignored,
+    explain_left_out,
     explain_missed,
     explain_unchanged,
 )
@@ -49,6 +50,14 @@ def test_flat_bands_show_no_noise_and_texture_is_named():
     assert "noise cannot be told from texture in band 3" in line
 
 
+def test_bands_that_are_no_measurements_are_one_line_for_each_reason():
+    copied = {1: "alpha", 3: "palette", 4: "palette"}
+    assert explain_left_out("in.tif", copied) == [
+        "in.tif: band 1 not looked at: alpha",
+        "in.tif: bands 3-4 not looked at: palette",
+    ]
+
+
 @pytest.mark.parametrize("bands", [[], [2], [1, 2, 3, 5]])
 def test_empty_bands_are_one_line(bands):
     assert len(explain_empty("in.tif", bands)) == bool(bands)
@@ -74,6 +83,8 @@ def test_a_model_without_spectrum_is_named_where_it_matters():
     assert line.startswith(
         "fake: takes no spectrum of the noise, but sharpening correlates the noise"
     )
+    (line,) = explain_ignored(network(takes_spectrum=False), "bilinear", sharpens=True)
+    assert line.startswith("fake: takes no spectrum of the noise; psd sets only its level, and")
     assert explain_ignored(network(takes_spectrum=False), None) == []
     assert explain_ignored(network(takes_spectrum=True), None, sharpens=True) == []
     assert explain_ignored(Identity(), None, sharpens=True) == []

@@ -206,6 +206,41 @@ def test_a_model_that_takes_no_spectrum_says_so(scene, tmp_path):
     assert found.fingerprint == prepare(job.model_copy(update={"psd": None})).fingerprint
 
 
+def test_a_spectrum_sets_the_level_after_sharpening_whatever_the_model_takes(scene, tmp_path):
+    for levels in (1, 9):
+        save_small_network(tmp_path / str(levels), levels=levels)
+    given = {"source": str(scene), "psd": "bilinear", "sharpen": 0.2}
+    models = [str(tmp_path / "1"), str(tmp_path / "9"), "identity"]
+    level, both, none = (prepare(Job(model=model, **given)) for model in models)
+    np.testing.assert_array_equal(level.facts.sigma, both.facts.sigma)
+    np.testing.assert_array_equal(level.told.sigma, both.told.sigma)
+    np.testing.assert_array_equal(none.told.sigma, both.told.sigma)
+    assert none.steps[-1].endswith("which stays, since no network runs")
+    # The filter amplifies noise less that has little of the finest detail.
+    known = Job(model=models[0], sigma=20.0, **given)
+    white = prepare(known.model_copy(update={"psd": None}))
+    assert (prepare(known).told.sigma < 0.7 * white.told.sigma).all()
+    assert prepare(known).fingerprint != white.fingerprint
+
+
+def test_speckle_is_a_step_only_where_there_is_some(tmp_path):
+    flat = str(write(tmp_path / "flat.tif", np.full((1, 90, 90), 500, np.uint16)))
+    assert prepare(Job(source=flat, speckle="intensity")).steps == []
+    looks = np.random.default_rng(0).gamma(4, 125, (1, 90, 90)).astype(np.float32)
+    radar = str(write(tmp_path / "radar.tif", looks))
+    assert prepare(Job(source=radar, speckle="intensity")).steps[0].startswith("speckle: ")
+
+
+@pytest.mark.parametrize("model", ["m", "identity"])
+def test_a_spectrum_that_does_not_fit_is_refused_before_sharpening(scene, tmp_path, model):
+    save_small_network(tmp_path / "m")
+    np.save(tmp_path / "psd.npy", np.ones((7, 9, 9)))
+    name = str(tmp_path / "m") if model == "m" else model
+    job = Job(source=str(scene), model=name, psd=str(tmp_path / "psd.npy"), sharpen=0.2)
+    with pytest.raises(RecipeError, match="has spectra of 7 bands"):
+        prepare(job)
+
+
 def test_a_spectrum_that_the_scene_contradicts_is_a_warning(tmp_path):
     pixels = (texture(1, 400, 400) + noise((1, 400, 400), 25)).astype(np.uint16)
     path = str(write(tmp_path / "in.tif", pixels))

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.corrections.correction import name_range
 from geoae.corrections.lines import Direction, orient
 from geoae.corrections.striping.offsets import fold_offsets, line_offsets, phases
 from geoae.corrections.striping.profiles import Profiles, shared_energy
 from geoae.corrections.striping.significance import Score, score_bands, score_lines, score_periods
 from geoae.corrections.striping.sums import LineSums
 from geoae.corrections.striping.tilt import candidate_periods
+from geoae.system.wording import name_range
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
 
@@ -90,12 +90,13 @@ class Stripes:
             course = f"tilted by {angle:.2f} degrees against {direction.axis}s"
         pattern = "" if self.period is None else f", every {self.period:.4g} lines"
         bands = np.flatnonzero(deviation > 0)
+        where = f" in {len(bands)} of {len(deviation)} bands" if len(deviation) > 1 else ""
         gains = ""
         if self.gains.any():
             gains = f", and gains of {100 * self.gains.std(axis=1).max():.2g} %"
         return (
             f"stripes {course}{pattern}: offsets of {name_range(deviation[bands])} DN"
-            f" (standard deviation){gains} removed in {len(bands)} of {len(deviation)} bands; they"
+            f" (standard deviation){gains} removed{where}; they"
             f" are {self.score.whole:.0f} times what chance gives, at least 5 required"
         )
 

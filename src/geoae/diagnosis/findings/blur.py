@@ -8,6 +8,7 @@ from scipy.special import ndtr, ndtri
 
 from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.planes import Plane, cut_planes, cut_samples
+from geoae.radiometry.sharpness import LOWEST_MTF
 from geoae.types import Floats, Mask, Samples
 
 __all__ = ["Edges", "find_blur", "measure_all_edges", "measure_edges"]
@@ -99,8 +100,10 @@ def _describe(plane: Plane, edges: Edges) -> Finding:
         f" (halves differ by {edges.spread:.2f} px); modulation at the Nyquist frequency about"
         f" {edges.mtf:.2g}"
     )
+    # Edges as wide as this have a transfer below what --sharpen auto undoes.
     action = (
-        "geoae restore --sharpen undoes it, nothing else does; compare with a scene of the same"
+        "too soft for geoae restore --sharpen auto; if the modulation transfer of the sensor is"
+        f" known, give it to --sharpen ({LOWEST_MTF} or more); compare with a scene of the same"
         " sensor, since ground without sharp edges looks the same"
     )
     steady = 1 - min(edges.spread / edges.width * 2, 1.0)

@@ -126,7 +126,7 @@ def _find_wavelets(plane: Plane, look: Look) -> list[Finding]:
     confidence = min(0.8 + drop / 5, 0.99)
     action = (
         "details that the compression took cannot be restored; what is left of the noise is"
-        " not white, so geoae takes little"
+        " not white, so geoae removes little"
     )
     return [
         Finding("jpeg 2000", plane.band, lost, "%", "whole scene", evidence, confidence, action)

@@ -5,6 +5,7 @@ import numpy as np
 from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.planes import Plane, cut_planes
 from geoae.diagnosis.findings.speckle import is_speckle, measure_growth
+from geoae.system.wording import name_bands, name_range
 
 __all__ = ["find_contrast"]
 
@@ -83,17 +84,16 @@ def _find(look: Look, plane: Plane) -> list[Finding]:
 
 def _find_veil(planes: list[Plane]) -> list[Finding]:
     dark, middle = np.transpose([np.percentile(plane.values, (DARK, 50)) for plane in planes])
-    if (middle <= 0).any():
+    # Where they are the same, most pixels have one value, which says nothing of haze.
+    if (middle <= 0).any() or (dark >= middle).any():
         return []
     offsets = dark / middle
     if offsets.min() < LEAST_VEIL:
         return []
-    names = ", ".join(str(plane.band) for plane in planes)
-    listed = ", ".join(
-        f"{value * plane.scale:.4g}" for value, plane in zip(dark, planes, strict=True)
-    )
+    levels = [value * plane.scale for value, plane in zip(dark, planes, strict=True)]
     evidence = (
-        f"the darkest 1 % of bands {names} are still {listed} DN, at least"
+        f"the darkest 1 % of {name_bands([plane.band for plane in planes])} are still"
+        f" {name_range(levels, '.4g')} DN, at least"
         f" {100 * offsets.min():.0f} % of the median: haze, thin cloud, or an offset of the product"
     )
     action = (

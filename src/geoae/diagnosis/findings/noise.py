@@ -90,7 +90,7 @@ def _describe(look: Look, plane: Plane, shown: float) -> Finding:
         )
     else:
         evidence = f"white: {evidence}"
-    action = "geoae restore takes it with this level and this spectrum"
+    action = "geoae restore removes it, with this level and this spectrum"
     return Finding("noise", plane.band, sigma, "DN", "whole scene", evidence, SURE, action)
 
 

@@ -68,7 +68,7 @@ def _find(look: Look, plane: Plane) -> Finding | None:
         f"noise below about {UNSEEN * step:.3g} DN cannot be seen or estimated; use the product"
         " before it was reduced to these values"
         if hidden
-        else "nothing: the noise is larger than the step, so it can be estimated and taken"
+        else "nothing: the noise is larger than the step, so it can be estimated and removed"
     )
     confidence = float(np.clip(len(values) / len(used) / (5 * LEAST_PIXELS), 0.5, 0.99))
     return Finding(

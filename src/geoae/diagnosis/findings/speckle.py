@@ -82,7 +82,7 @@ def _describe(plane: Plane, growth: Growth) -> Finding:
     )
     action = (
         "geoae restore --speckle amplitude or intensity restores the logarithm of the pixels;"
-        " without it geoae takes only the noise that it sees at the mean signal"
+        " without it geoae removes only the noise that it sees at the mean signal"
     )
     doubt = min(abs(growth.exponent - 1) / 2, 0.4) + growth.looks / (2 * MOST_LOOKS)
     confidence = float(np.clip(1 - doubt, 0.1, 0.95))

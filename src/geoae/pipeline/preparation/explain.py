@@ -1,16 +1,16 @@
 """Lines for the user on what is done to a scene, what is not, and why."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.chain import STEPS
-from geoae.corrections.correction import name_range
 from geoae.diagnosis.noise.gate import CORRELATED, TEXTURE
 from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.models.restorer import Identity, Restorer
 from geoae.radiometry.psd import WHITE
+from geoae.system.wording import name_bands, name_range
 from geoae.types import Mask, Samples
 
 __all__ = [
@@ -20,10 +20,10 @@ __all__ = [
     "explain_contradicted",
     "explain_empty",
     "explain_ignored",
+    "explain_left_out",
     "explain_missed",
     "explain_unchanged",
     "explain_unknown",
-    "name_bands",
 ]
 
 # What happens to bands of unknown noise where sharpening is asked for.
@@ -67,8 +67,8 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN
     untold = np.flatnonzero(doubtful & (facts.sigma > 0))
     if untold.size:
         lines.append(
-            f"noise: {_levels(bands, facts, untold, unit)}: more than this white part cannot be"
-            " told from texture, and stays; if more is noise, give its spectrum (psd)"
+            f"noise: {_levels(bands, facts, untold, unit)}, the white part alone; the rest cannot"
+            " be told from texture and stays; if it is noise, give its spectrum (psd)"
         )
     return lines
 
@@ -195,6 +195,23 @@ def explain_empty(source: str, bands: Sequence[int]) -> list[str]:
     return [f"{source}: no valid pixel in {name_bands(bands)}; copied unchanged"] if bands else []
 
 
+def explain_left_out(source: str, copied: Mapping[int, str]) -> list[str]:
+    """Say which bands of ``source`` are no measurements: one line for each reason.
+
+    Args:
+        source: name of the scene.
+        copied: why each band is copied, by its number.
+
+    """
+    reasons: dict[str, list[int]] = {}
+    for band, reason in copied.items():
+        reasons.setdefault(reason, []).append(band)
+    return [
+        f"{source}: {name_bands(bands)} not looked at: {reason}"
+        for reason, bands in reasons.items()
+    ]
+
+
 def explain_contradicted(source: str, bands: Sequence[int]) -> list[str]:
     """Say which bands contradict the given spectrum of the noise.
 
@@ -231,7 +248,7 @@ def explain_missed(asked: Sequence[str], looked: Sequence[str], found: Set[str])
 
 
 def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = False) -> list[str]:
-    """Say whether a model ignores the spectrum of the noise: one line for each reason.
+    """Say whether a model ignores the spectrum of the noise: one line, or none.
 
     Args:
         restorer: the model.
@@ -241,24 +258,11 @@ def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = Fal
     """
     if restorer.takes_spectrum or isinstance(restorer, Identity):
         return []
-    lines = []
-    if psd not in (None, WHITE):
-        lines.append(f"{restorer.name}: takes no spectrum of the noise; psd is ignored")
+    known = psd not in (None, WHITE)
     if sharpens:
-        lines.append(
-            f"{restorer.name}: takes no spectrum of the noise, but sharpening correlates the noise:"
+        use = "; psd sets only its level, and" if known else ", but"
+        return [
+            f"{restorer.name}: takes no spectrum of the noise{use} sharpening correlates the noise:"
             " some noise stays and some detail is lost"
-        )
-    return lines
-
-
-def name_bands(bands: Sequence[int]) -> str:
-    """Put numbers of bands into words: runs by the first and the last, as in "bands 1-3, 7"."""
-    runs: list[list[int]] = []
-    for band in bands:
-        if runs and band == runs[-1][-1] + 1:
-            runs[-1].append(band)
-        else:
-            runs.append([band])
-    listed = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-    return f"band {listed}" if len(bands) == 1 else f"bands {listed}"
+        ]
+    return [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"] if known else []

@@ -158,9 +158,11 @@ def given_noise(
 
     """
     psd = options.psd
+    # What sharpening makes of a noise level depends on the spectrum, whatever the network takes.
+    is_used = restorer.takes_spectrum or options.sharpen is not None
     return GivenNoise(
         options.known_sigma(source, bands),
-        None if psd is None or not restorer.takes_spectrum else read_psd(psd, len(bands)),
+        read_psd(psd, len(bands)) if psd is not None and is_used else None,
         seeks_spectrum=psd is None and restorer.takes_spectrum,
     )
 

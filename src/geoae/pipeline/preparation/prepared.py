@@ -77,7 +77,7 @@ class Prepared(Generic[S]):
         done, speckle = self.work.corrections.describe(), self.work.speckle
         bands, restorer = self.scene.bands, self.work.restorer
         if not isinstance(restorer, Identity):
-            done += [] if speckle is None else [speckle.describe()]
+            done += [speckle.describe()] if speckle is not None and self.facts.sigma.any() else []
             done += explain.describe_noise(bands, self.facts, self.unit)
             done += explain.describe_components(self.facts.signal)
         if self.sharpened is not None:
@@ -118,7 +118,8 @@ class Prepared(Generic[S]):
         nodata = [] if scene.fill is None else [scene.fill]
         # Facts newer than geoae 0.1 count only where there are any.
         newer = [*chosen, *nodata]
-        if facts.correlation is not None and work.restorer.takes_spectrum:
+        is_used = work.restorer.takes_spectrum or self.sharpened is not None
+        if facts.correlation is not None and is_used:
             newer.append(facts.correlation.tolist())
         if work.corrections.digest:
             newer.append(work.corrections.digest)
