@@ -102,7 +102,7 @@ def limit_memory(restorer: TorchRestorer, samples: int, mib: float) -> Iterator[
             raise torch.OutOfMemoryError("out of memory")
         return forward(pixels, *told)
 
-    restorer._forward = scarce  # type: ignore[method-assign]
+    restorer._forward = scarce  # type: ignore[assignment,method-assign]
     yield
 
 
@@ -141,7 +141,9 @@ def _restore(day: Day, device: str) -> Array:
     """Restore the scene on a device, in this process."""
     scene = _scene(day)
     target = scene.with_name("alone.tif")
-    geoae.restore(scene, target, device=device, precision="fp32", overwrite=True, fresh=True)
+    geoae.restore(
+        str(scene), str(target), device=device, precision="fp32", overwrite=True, fresh=True
+    )
     return _read(target)
 
 
@@ -149,8 +151,11 @@ def compare_scene(day: Day) -> dict[str, Any]:
     """Restore a scene on the device and on the CPU; the largest difference in DN."""
     here, cpu = (_restore(day, name).astype(int) for name in (day.device, "cpu"))
     difference = np.abs(here - cpu)
-    return {"largest DN": int(difference.max()), "pixels that differ %": 100 * float(np.mean(
-        difference > 0)), "agrees": bool(difference.max() <= 1)}  # fmt: skip
+    return {
+        "largest DN": int(difference.max()),
+        "pixels that differ %": 100 * float(np.mean(difference > 0)),
+        "agrees": bool(difference.max() <= 1),
+    }
 
 
 def compare_processes(day: Day) -> dict[str, Any]:
@@ -159,9 +164,22 @@ def compare_processes(day: Day) -> dict[str, Any]:
     targets = [scene.with_name(f"process-{number}.tif") for number in range(2)]
     running = []
     for target in targets:
-        command = [sys.executable, "-m", "geoae", "restore", str(scene), "-o", str(target),
-                   "--device", day.device, "--precision", "fp32", "--fresh", "--overwrite",
-                   "--quiet"]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "geoae",
+            "restore",
+            str(scene),
+            "-o",
+            str(target),
+            "--device",
+            day.device,
+            "--precision",
+            "fp32",
+            "--fresh",
+            "--overwrite",
+            "--quiet",
+        ]
         running.append(subprocess.Popen(command, cwd=ROOT, env=environment(day)))
     codes = [process.wait(timeout=max(day.left, 1)) for process in running]
     if any(codes):
@@ -180,10 +198,20 @@ def draw(day: Day) -> dict[str, Any]:
     sigma = NOISE * float(_read(kept)[0].std())
     recipe.write_text(f'[[degradations]]\nkind = "gaussian"\nsigma = {sigma}\n')
     start(day, "-m", "geoae", "degrade", str(kept), str(recipe), "-o", str(noisy), "--overwrite")
-    geoae.restore(noisy, restored, device=day.device, overwrite=True)
+    geoae.restore(str(noisy), str(restored), device=day.device, overwrite=True)
     picture = day.out / "restored.png"
-    start(day, "-m", "geoae", "preview", str(noisy), "--compare", str(restored), "-o", str(picture),
-          "--overwrite")  # fmt: skip
+    start(
+        day,
+        "-m",
+        "geoae",
+        "preview",
+        str(noisy),
+        "--compare",
+        str(restored),
+        "-o",
+        str(picture),
+        "--overwrite",
+    )
     return {"picture": picture.name, "scene": kept.name}
 
 

@@ -65,10 +65,32 @@ class Sizes:
 
 
 FULL = Sizes(
-    10980, (4, 1, 10), 1536, 8192, 1536, (1, 2, 4, 7, 14, 28), 2.0, "inductor", 520.0, 75.0, 512
+    side=10980,
+    bands=(4, 1, 10),
+    crop=1536,
+    matrix=8192,
+    tile=1536,
+    batches=(1, 2, 4, 7, 14, 28),
+    seconds=2.0,
+    backend="inductor",
+    slice=520.0,
+    end=75.0,
+    crops=512,
 )
 # As small as geoae takes: the rehearsal, without a compiler for the CPU.
-SMALL = Sizes(192, (1, 10), 192, 128, 64, (1, 2), 0.02, "eager", 1.0, 5.0, 128)
+SMALL = Sizes(
+    side=192,
+    bands=(1, 10),
+    crop=192,
+    matrix=128,
+    tile=64,
+    batches=(1, 2),
+    seconds=0.02,
+    backend="eager",
+    slice=1.0,
+    end=5.0,
+    crops=128,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +129,9 @@ class Day:
         told = json.loads(path.read_text())
         sizes = told.pop("sizes")
         sizes |= {name: tuple(sizes[name]) for name in ("bands", "batches")}
-        folders = {name: Path(told.pop(name)) for name in ("packed", "work", "out")}
-        configs = tuple(map(Path, told.pop("configs")))
-        return cls(**folders, **told, configs=configs, sizes=Sizes(**sizes))
+        told |= {name: Path(told[name]) for name in ("packed", "work", "out")}
+        told |= {"configs": tuple(map(Path, told["configs"])), "sizes": Sizes(**sizes)}
+        return cls(**told)
 
 
 @dataclass(frozen=True, slots=True)

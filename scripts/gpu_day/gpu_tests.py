@@ -22,8 +22,20 @@ def run_pytest(day: Day) -> dict[str, Any]:
     """Run the tests; count those that passed, were skipped and failed, and name the failed."""
     settings, report = day.work / "pytest.ini", day.work / "pytest.xml"
     settings.write_text(SETTINGS)
-    options = ("-q", "-m", "gpu", f"--confcutdir={ROOT}/tests/models", "-p", "no:cacheprovider", "-c", str(settings),
-               f"--rootdir={day.work}", f"--junit-xml={report}")  # fmt: skip
+    apart = f"--confcutdir={ROOT}/tests/models"
+    apart = f"--confcutdir={ROOT}/tests/models"
+    options = (
+        "-q",
+        "-m",
+        "gpu",
+        apart,
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        str(settings),
+        f"--rootdir={day.work}",
+        f"--junit-xml={report}",
+    )
     report.unlink(missing_ok=True)
     try:
         start(day, "-m", "pytest", *options, *FILES)

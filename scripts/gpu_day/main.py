@@ -35,6 +35,8 @@ STEPS = {
     "train": "scripts.gpu_day.train",
 }
 MOST_FILES = 8
+# Config that names the scenes that no model is trained on.
+KEEPS_OUT = ROOT / "models/res-cae/train.toml"
 # Exit code of a step of which a task failed, or is left for the next command.
 UNFINISHED = 3
 USAGE = """
@@ -97,8 +99,19 @@ def install(day: Day) -> None:
         return
     draft = day.work / "site.draft"
     shutil.rmtree(draft, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps",
-               "--no-compile", "--no-cache-dir", "--target", str(draft)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-compile",
+        "--no-cache-dir",
+        "--target",
+        str(draft),
+    ]
     subprocess.run([*command, *map(str, wheels)], check=True)
     draft.rename(site)
 
@@ -112,11 +125,12 @@ def _run_step(name: str, day: Day) -> int:
         )
         try:
             return process.wait(timeout=max(day.left, 1))
-        except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            return process.wait()
+        except subprocess.TimeoutExpired:
+            print(f"{name}: not done in time", flush=True)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
 
 
 def _check_out(out: Path) -> None:
@@ -135,12 +149,22 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rehearse", action="store_true", help="every step small, on the CPU")
     parser.add_argument("--packed", type=Path, default=Path("build/gpu-day"), metavar="DIR")
     parser.add_argument("--work", type=Path, default=Path("build/gpu-day-work"), metavar="DIR")
-    parser.add_argument("--out", type=Path, default=os.environ.get("OUT"), metavar="DIR",
-                        help="what comes back; by default $OUT")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=os.environ.get("OUT"),
+        metavar="DIR",
+        help="what comes back; by default $OUT",
+    )
     parser.add_argument("--minutes", type=float, default=9.0, help="until all steps have ended")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--train", type=Path, action="append", metavar="CONFIG.toml",
-                        help="model to train; may be given again")  # fmt: skip
+    parser.add_argument(
+        "--train",
+        type=Path,
+        action="append",
+        metavar="CONFIG.toml",
+        help="model to train; may be given again",
+    )
     parser.add_argument("--scenes", type=Path, default=ROOT / "../shared/scenes/train")
     parser.add_argument("--python", default="3.12", help="version there, for pack")
     parser.add_argument("--lacks", default="", metavar="A,B", help="more packages, for pack")
@@ -160,6 +184,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; exit 1 where something failed."""
     given = _parse(arguments)
+    # What ends this process must end that of the step, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     configs = given.train or [ROOT / "models/res-cae/white.toml"]
     if given.rehearse:
         from scripts.gpu_day.rehearse import rehearse
@@ -172,17 +198,19 @@ def main(arguments: list[str] | None = None) -> None:
         folder = Path(given.steps[1]) if len(given.steps) > 1 else given.packed
         more = tuple(filter(None, given.lacks.split(",")))
         try:
-            sizes = pack(
-                folder, given.scenes, ROOT / "models/res-cae/train.toml", given.python, more
-            )
+            sizes = pack(folder, given.scenes, KEEPS_OUT, given.python, more)
         except ValueError as error:
             raise SystemExit(f"gpu-day: {error}") from error
         print(*(f"{name}: {size:,}" for name, size in sizes.items()), sep="\n")
         return
     day = Day(
-        packed=given.packed.resolve(), work=given.work.resolve(), out=Path(given.out).resolve(),
-        device=given.device, sizes=FULL, configs=tuple(path.resolve() for path in configs),
+        packed=given.packed.resolve(),
+        work=given.work.resolve(),
+        out=Path(given.out).resolve(),
+        device=given.device,
+        sizes=FULL,
+        configs=tuple(path.resolve() for path in configs),
         deadline=time.monotonic() + 60 * given.minutes,
-    )  # fmt: skip
+    )
     steps = ["prepare", *(name for name in given.steps if name != "prepare")]
     raise SystemExit(not run_steps(steps, day))

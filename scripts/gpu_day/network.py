@@ -55,7 +55,7 @@ def make_forward(
     network = network.to(memory_format=LAYOUTS[layout])
     pixels, level, white = make_batch(device, network, batch, side)
     pixels = pixels.contiguous(memory_format=LAYOUTS[layout])
-    run = network
+    run: Any = network
     if backend:
         torch._dynamo.reset()
         run = torch.compile(network, backend=backend, mode=mode, dynamic=False)

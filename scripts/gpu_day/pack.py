@@ -17,13 +17,38 @@ BACK = 12 << 20
 # What a machine with torch, lightning, torchmetrics, timm, SciPy, matplotlib and tensorboard may
 # lack, or have too old. pyproj is left out: geoae needs it for 3D systems alone.
 LACKING = (
-    "rasterio", "affine", "attrs", "certifi", "click", "cligj", "pyparsing",
-    "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",
-    "rich", "markdown-it-py", "mdurl", "pygments", "filelock", "tenacity", "psutil", "safetensors",
-    "segmentation-models-pytorch", "pytest", "pluggy", "iniconfig",
-)  # fmt: skip
-PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64",
-             "manylinux2014_x86_64", "manylinux1_x86_64")  # fmt: skip
+    "rasterio",
+    "affine",
+    "attrs",
+    "certifi",
+    "click",
+    "cligj",
+    "pyparsing",
+    "pydantic",
+    "pydantic-core",
+    "annotated-types",
+    "typing-inspection",
+    "typing-extensions",
+    "rich",
+    "markdown-it-py",
+    "mdurl",
+    "pygments",
+    "filelock",
+    "tenacity",
+    "psutil",
+    "safetensors",
+    "segmentation-models-pytorch",
+    "pytest",
+    "pluggy",
+    "iniconfig",
+)
+PLATFORMS = (
+    "manylinux_2_28_x86_64",
+    "manylinux_2_27_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux2014_x86_64",
+    "manylinux1_x86_64",
+)
 
 
 def pack(
@@ -65,9 +90,23 @@ def pack(
 
 def fetch_wheels(folder: Path, python: str, names: tuple[str, ...]) -> None:
     """Download wheels in the versions of ``constraints.txt``, and compress them more tightly."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
-               "--only-binary=:all:", "--implementation", "cp", "--python-version", python,
-               "--constraint", str(ROOT / "constraints.txt"), "--dest", str(folder)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--implementation",
+        "cp",
+        "--python-version",
+        python,
+        "--constraint",
+        str(ROOT / "constraints.txt"),
+        "--dest",
+        str(folder),
+    ]
     command += [word for name in PLATFORMS for word in ("--platform", name)]
     subprocess.run([*command, *names], check=True)
     for path in folder.glob("*.whl"):

@@ -13,10 +13,27 @@ __all__ = ["NEEDED", "list_tasks"]
 
 # What the steps import.
 NEEDED = (
-    "numpy", "scipy", "torch", "lightning", "torchmetrics", "timm", "tensorboard", "matplotlib",
-    "rasterio", "pydantic", "click", "rich", "psutil", "filelock", "tenacity", "safetensors",
-    "segmentation_models_pytorch", "pytest", "geoae.pipeline.run", "geoae.training.fit",
-)  # fmt: skip
+    "numpy",
+    "scipy",
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "timm",
+    "tensorboard",
+    "matplotlib",
+    "rasterio",
+    "pydantic",
+    "click",
+    "rich",
+    "psutil",
+    "filelock",
+    "tenacity",
+    "safetensors",
+    "segmentation_models_pytorch",
+    "pytest",
+    "geoae.pipeline.run",
+    "geoae.training.fit",
+)
 PACKAGES = ("numpy", "scipy", "torch", "lightning", "timm", "rasterio", "pydantic", "pytest")
 
 
@@ -50,8 +67,11 @@ def describe_machine(day: Day) -> dict[str, Any]:
     device = torch.device(day.device)
     if device.type == "cuda":
         facts = torch.cuda.get_device_properties(device)
-        told = {"device": facts.name, "device MiB": facts.total_memory >> 20,
-                "CUDA": torch.version.cuda}  # fmt: skip
+        told = {
+            "device": facts.name,
+            "device MiB": facts.total_memory >> 20,
+            "CUDA": torch.version.cuda,
+        }
     else:
         told = {"device": platform.processor() or platform.machine(), "device MiB": 0, "CUDA": "no"}
     return told | {

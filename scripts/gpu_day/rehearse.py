@@ -1,4 +1,4 @@
-"""Every step small on the CPU, from scenes that are made here, and a second command that resumes."""
+"""Every step small on the CPU, from scenes that are made here; a second command resumes."""
 
 import json
 import tempfile

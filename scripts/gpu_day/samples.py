@@ -26,9 +26,18 @@ def make_scenes(folder: Path) -> None:
         pixels = np.interp(leaves, (leaves.min(), leaves.max()), (100, 4000)).astype(np.uint16)
         if not number:
             pixels[:, :9, :9] = 0
-        with rasterio.open(folder / name, "w", driver="GTiff", dtype="uint16", count=BANDS,
-                           height=SIDE, width=SIDE, nodata=0, crs="EPSG:32633",
-                           transform=rasterio.transform.from_origin(5e5, 5e6, 10, 10)) as dataset:  # fmt: skip
+        with rasterio.open(
+            folder / name,
+            "w",
+            driver="GTiff",
+            dtype="uint16",
+            count=BANDS,
+            height=SIDE,
+            width=SIDE,
+            nodata=0,
+            crs="EPSG:32633",
+            transform=rasterio.transform.from_origin(5e5, 5e6, 10, 10),
+        ) as dataset:
             dataset.write(pixels)
 
 

@@ -75,8 +75,12 @@ def pack_scenes(folder: Path, config: TrainConfig, target: Path, limit: int) -> 
     for side in SIDES:
         size = _write(target, folder, paths, kept, side, limit)
         if size <= limit:
-            return {"scenes": len(paths), "kept out": len(kept & set(paths)), "side": side,
-                    "bytes": size}  # fmt: skip
+            return {
+                "scenes": len(paths),
+                "kept out": len(kept & set(paths)),
+                "side": side,
+                "bytes": size,
+            }
     raise ValueError(f"{target}: {size} bytes, of which {limit} may travel; give fewer --scenes")
 
 
@@ -111,9 +115,11 @@ def _read(path: Path, side: int) -> tuple[dict[str, Any], Array, Array]:
     with rasterio.open(path) as dataset:
         names = [dataset.descriptions[band - 1] for band in scene.bands]
         nodata = dataset.nodata
-    valid = np.ones((height, width), bool) if mask is None else np.all(
-        np.broadcast_to(mask, pixels.shape), axis=0
-    )  # fmt: skip
+    valid = (
+        np.ones((height, width), bool)
+        if mask is None
+        else np.all(np.broadcast_to(mask, pixels.shape), axis=0)
+    )
     if nodata is not None and not np.isfinite(nodata):
         nodata = None  # JSON has no NaN; the mask says the same
     about = {
@@ -154,10 +160,20 @@ def _write_scene(path: Path, pixels: Array, valid: Array, facts: dict[str, Any])
     count, height, width = pixels.shape
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(path, "w", driver="GTiff", count=count, height=height, width=width,
-                      dtype=pixels.dtype, nodata=facts["nodata"], photometric="minisblack",
-                      crs="EPSG:32633", transform=from_origin(5e5, 5e6, 10, 10)) as dataset,
-    ):  # fmt: skip
+        rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            count=count,
+            height=height,
+            width=width,
+            dtype=pixels.dtype,
+            nodata=facts["nodata"],
+            photometric="minisblack",
+            crs="EPSG:32633",
+            transform=from_origin(5e5, 5e6, 10, 10),
+        ) as dataset,
+    ):
         dataset.write(pixels)
         for band, name in enumerate(facts["names"], start=1):
             if name:

@@ -1,4 +1,4 @@
-"""The step ``throughput``: whole commands against GDAL's copy, and the network against the roofline."""
+"""The step ``throughput``: commands against GDAL's copy, and the network against the roofline."""
 
 import json
 import time
@@ -81,16 +81,34 @@ def make_scene(path: Path, side: int, bands: int, device: torch.device) -> Path:
     draw = partial(torch.randn, generator=generator, device=device)
     raw = path.with_suffix(".raw.tif")
     place = rasterio.transform.from_origin(5e5, 5e6, 10, 10)
-    with rasterio.open(raw, "w", driver="GTiff", dtype="uint16", count=bands, height=side,
-                       width=side, tiled=True, crs="EPSG:32633", transform=place) as dataset:  # fmt: skip
+    with rasterio.open(
+        raw,
+        "w",
+        driver="GTiff",
+        dtype="uint16",
+        count=bands,
+        height=side,
+        width=side,
+        tiled=True,
+        crs="EPSG:32633",
+        transform=place,
+    ) as dataset:
         for band in range(1, bands + 1):
             coarse = draw(1, 1, side // COARSE + 2, side // COARSE + 2)
             ground = torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic")[0, 0]
             pixels = LEVEL + GROUND * ground + NOISE * draw(side, side)
             dataset.write(pixels.round().clamp(1, 65535).cpu().numpy().astype(np.uint16), band)
     draft = path.with_suffix(".draft.tif")
-    rasterio.shutil.copy(raw, draft, driver="COG", compress="DEFLATE", predictor=2, blocksize=512,
-                         num_threads="all_cpus", bigtiff="if_safer")  # fmt: skip
+    rasterio.shutil.copy(
+        raw,
+        draft,
+        driver="COG",
+        compress="DEFLATE",
+        predictor=2,
+        blocksize=512,
+        num_threads="all_cpus",
+        bigtiff="if_safer",
+    )
     raw.unlink()
     return draft.rename(path)
 
@@ -122,8 +140,21 @@ def restore(day: Day, bands: int, precision: str) -> dict[str, Any]:
     facts, target = day.work / "facts.json", scene.with_name("out.tif")
     target.unlink(missing_ok=True)
     began = time.perf_counter()
-    start(day, "-m", "scripts.gpu_day.measured", str(facts), "restore", str(scene), "-o",
-          str(target), "--device", day.device, "--precision", precision, "--quiet")  # fmt: skip
+    start(
+        day,
+        "-m",
+        "scripts.gpu_day.measured",
+        str(facts),
+        "restore",
+        str(scene),
+        "-o",
+        str(target),
+        "--device",
+        day.device,
+        "--precision",
+        precision,
+        "--quiet",
+    )
     seconds = time.perf_counter() - began
     told = json.loads(facts.read_text())
     target.unlink()

@@ -81,8 +81,18 @@ def run_slice(day: Day, path: Path, config: TrainConfig) -> dict[str, Any]:
     folder, last = work / f"{config.name}.training", work / f"{config.name}.training" / LAST
     join_parts(day.out, last)
     before, began = _read_step(last), time.monotonic()
-    arguments = ["train", str(path), "--scenes", str(day.work / "scenes"), "-o", config.name,
-                 "--work", str(folder), "--accelerator", _accelerator(day)]  # fmt: skip
+    arguments = [
+        "train",
+        str(path),
+        "--scenes",
+        str(day.work / "scenes"),
+        "-o",
+        config.name,
+        "--work",
+        str(folder),
+        "--accelerator",
+        _accelerator(day),
+    ]
     with Sampler(torch.device(day.device)) as sampler:
         _interrupt_in_time(day, work, arguments, lambda: _read_step(last) > before)
     seconds, step = time.monotonic() - began, _read_step(last)
@@ -174,11 +184,28 @@ def join_parts(out: Path, path: Path) -> None:
 def evaluate(day: Day, config: TrainConfig) -> dict[str, Any]:
     """Restore scenes that were kept out under known noise with the model as it is now."""
     scenes, out = day.work / "scenes", day.work / f"{config.name}.evaluation"
-    names = [word for name in config.validation for word in ("--scenes", str(scenes / name))
-             if (scenes / name).exists()]  # fmt: skip
+    names = [
+        word
+        for name in config.validation
+        for word in ("--scenes", str(scenes / name))
+        if (scenes / name).exists()
+    ]
     model = str(day.work / "train" / config.name)
-    start(day, "-m", "geoae", "evaluate", "--models", model, *names, "--sigmas", SIGMA, "--crop",
-          str(day.sizes.crops), "-o", str(out))  # fmt: skip
+    start(
+        day,
+        "-m",
+        "geoae",
+        "evaluate",
+        "--models",
+        model,
+        *names,
+        "--sigmas",
+        SIGMA,
+        "--crop",
+        str(day.sizes.crops),
+        "-o",
+        str(out),
+    )
     shutil.copyfile(out / "scenes.jpg", day.out / f"{config.name}.jpg")
     with (out / "figures.csv").open() as lines:
         rows = list(csv.DictReader(lines))
