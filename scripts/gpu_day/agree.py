@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import geoae
 from geoae.models.folder import load
 from geoae.models.torch_restorer import TorchRestorer
-from scripts.gpu_day.day import ROOT, Day, Task, environment, read_figures, start
+from scripts.gpu_day.day import ROOT, Day, Task, environment, read_figures, run_geoae
 from scripts.gpu_day.device import empty, peak_mib, use_tf32
 from scripts.gpu_day.network import MODEL
 from scripts.gpu_day.throughput import make_scene
@@ -197,21 +197,11 @@ def draw(day: Day) -> dict[str, Any]:
     recipe = day.work / "noise.toml"
     sigma = NOISE * float(_read(kept)[0].std())
     recipe.write_text(f'[[degradations]]\nkind = "gaussian"\nsigma = {sigma}\n')
-    start(day, "-m", "geoae", "degrade", str(kept), str(recipe), "-o", str(noisy), "--overwrite")
+    run_geoae("degrade", str(kept), str(recipe), "-o", str(noisy), "--overwrite")
     geoae.restore(str(noisy), str(restored), device=day.device, overwrite=True)
     picture = day.out / "restored.png"
-    start(
-        day,
-        "-m",
-        "geoae",
-        "preview",
-        str(noisy),
-        "--compare",
-        str(restored),
-        "-o",
-        str(picture),
-        "--overwrite",
-    )
+    compared = ("--compare", str(restored), "-o", str(picture), "--overwrite")
+    run_geoae("preview", str(noisy), *compared)
     return {"picture": picture.name, "scene": kept.name}
 
 

@@ -42,12 +42,18 @@ def list_tasks(day: Day) -> list[Task]:
 def measure(
     day: Day, precision: str, batch: int, *, tf32: bool | None = None, **choice: Any
 ) -> dict[str, Any]:
-    """Measure the rate and the memory of one choice; ``choice`` is as of ``make_forward``."""
+    """Measure the rate and the memory of one choice; ``choice`` is as of ``make_forward``.
+
+    That a batch does not fit is a finding, and no failure.
+    """
     device = torch.device(day.device)
     empty(device)
     with use_tf32(torch.backends.cudnn.allow_tf32 if tf32 is None else tf32):
-        forward = make_forward(device, precision, batch, day.sizes.tile, **choice)
-        taken = take_rate(device, forward, day.sizes.seconds)
+        try:
+            forward = make_forward(device, precision, batch, day.sizes.tile, **choice)
+            taken = take_rate(device, forward, day.sizes.seconds)
+        except torch.OutOfMemoryError:
+            return {"megapixels/s": 0, "ms a pass": "out of memory", "device MiB": peak_mib(device)}
         return {
             "megapixels/s": forward().numel() / taken / 1e6,
             "ms a pass": 1e3 * taken,

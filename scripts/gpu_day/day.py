@@ -24,6 +24,7 @@ __all__ = [
     "Task",
     "environment",
     "read_figures",
+    "run_geoae",
     "run_tasks",
     "start",
     "update_figures",
@@ -80,7 +81,7 @@ FULL = Sizes(
 # As small as geoae takes: the rehearsal, without a compiler for the CPU.
 SMALL = Sizes(
     side=192,
-    bands=(1, 10),
+    bands=(10,),
     crop=192,
     matrix=128,
     tile=64,
@@ -185,6 +186,13 @@ def start(day: Day, *arguments: str) -> str:
         said = done.stdout.strip().splitlines() or ["nothing"]
         raise RuntimeError(f"{' '.join(arguments[:4])}: exit {done.returncode}: {said[-1]}")
     return done.stdout
+
+
+def run_geoae(*arguments: str) -> None:
+    """Run geoae's command in this process; errors are exceptions."""
+    from geoae.cli.app import cli
+
+    cli.main(list(arguments), prog_name="geoae", standalone_mode=False)
 
 
 def read_figures(out: Path) -> dict[str, Figures]:

@@ -111,8 +111,8 @@ class Sampler:
     """Samples what share of the time the device computes, as its driver says, while it is open."""
 
     def __init__(self, device: torch.device) -> None:
-        self.samples: list[float] = []
-        """In percent."""
+        self.samples: list[tuple[float, float]] = []
+        """When each was taken, by ``time.perf_counter``, and percent."""
         self.error: str | None = None
         """Why there is none."""
         self._device, self._done = device, Event()
@@ -131,19 +131,18 @@ class Sampler:
         try:
             while not self._done.wait(0.1):
                 if self._device.type == "cuda":
-                    self.samples.append(float(torch.cuda.utilization(self._device)))
+                    self._add(float(torch.cuda.utilization(self._device)))
                 else:
                     now = (time.monotonic(), time.process_time())
-                    self.samples.append(100 * (now[1] - before[1]) / (now[0] - before[0]))
+                    self._add(100 * (now[1] - before[1]) / (now[0] - before[0]))
                     before = now
         except Exception as error:  # NVML is missing, or does not know the device
             self.error = f"{type(error).__name__}: {error}"
 
-    @property
-    def mean(self) -> float | str:
-        """Mean in percent, or why there is none."""
-        return (
-            round(sum(self.samples) / len(self.samples), 1)
-            if self.samples
-            else self.error or "no sample"
-        )
+    def _add(self, percent: float) -> None:
+        self.samples.append((time.perf_counter(), percent))
+
+    def take_mean(self, until: float = float("inf")) -> float | str:
+        """Return the mean in percent of the samples taken before a time, or why there is none."""
+        values = [percent for taken, percent in self.samples if taken <= until]
+        return round(sum(values) / len(values), 1) if values else self.error or "no sample"

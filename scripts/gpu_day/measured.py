@@ -80,7 +80,7 @@ class Passes:
             "pixels": self.pixels,
             "busy s": union(spans),
             "wall s": wall,
-            "sampled %": self.sampler.mean,
+            "sampled %": self.sampler.take_mean(self.walls[-1]),
             "device MiB": peak_mib(self.device),
             "host MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }

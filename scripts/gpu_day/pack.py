@@ -95,7 +95,7 @@ def fetch_wheels(folder: Path, python: str, names: tuple[str, ...]) -> None:
         "-m",
         "pip",
         "download",
-        "--quiet",
+        "-qq",
         "--no-deps",
         "--only-binary=:all:",
         "--implementation",
@@ -145,6 +145,6 @@ def _count(folder: Path) -> int:
 def _refuse_committed(folder: Path) -> None:
     """Raise ``ValueError`` where git would see the folder as part of the repository."""
     inside = folder.resolve().is_relative_to(ROOT)
-    command = ["git", "check-ignore", "--quiet", str(folder.resolve())]
+    command = ["git", "check-ignore", "-qq", str(folder.resolve())]
     if inside and subprocess.run(command, cwd=ROOT).returncode:
         raise ValueError(f"{folder}: is not ignored by git; give a folder in build/")

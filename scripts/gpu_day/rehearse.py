@@ -25,7 +25,7 @@ validation = ["kept.tif"]
 [[groups]]
 files = ["a*.tif"]
 """
-MINUTES = 8
+MINUTES = 12
 
 
 def rehearse(out: Path | None, wheels: Path | None) -> bool:

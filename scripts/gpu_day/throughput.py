@@ -90,6 +90,7 @@ def make_scene(path: Path, side: int, bands: int, device: torch.device) -> Path:
         height=side,
         width=side,
         tiled=True,
+        interleave="band",
         crs="EPSG:32633",
         transform=place,
     ) as dataset:

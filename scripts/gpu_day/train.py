@@ -19,7 +19,7 @@ from geoae.models.card import WEIGHTS
 from geoae.training.config import TrainConfig
 from geoae.training.data import chips_of
 from geoae.training.fit import LAST, export
-from scripts.gpu_day.day import LIMIT, Day, Task, environment, read_figures, start
+from scripts.gpu_day.day import LIMIT, Day, Task, environment, read_figures, run_geoae
 from scripts.gpu_day.device import Sampler
 
 __all__ = ["join_parts", "list_tasks", "split_parts"]
@@ -105,7 +105,7 @@ def run_slice(day: Day, path: Path, config: TrainConfig) -> dict[str, Any]:
         "of": sum(config.cycles),
         "seconds": seconds,
         "steps/s": (step - before) / seconds,
-        "sampled %": sampler.mean,
+        "sampled %": sampler.take_mean(),
         "gain dB": _read_gains(folder),
         "weights": weights.name,
         "parts of the checkpoint": split_parts(last, day.out, config.name),
@@ -191,10 +191,7 @@ def evaluate(day: Day, config: TrainConfig) -> dict[str, Any]:
         if (scenes / name).exists()
     ]
     model = str(day.work / "train" / config.name)
-    start(
-        day,
-        "-m",
-        "geoae",
+    run_geoae(
         "evaluate",
         "--models",
         model,
