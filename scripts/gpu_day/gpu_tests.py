@@ -46,4 +46,6 @@ def run_pytest(day: Day) -> dict[str, Any]:
     bad = int(suite.attrib["failures"]) + int(suite.attrib["errors"])
     skipped, every = int(suite.attrib["skipped"]), int(suite.attrib["tests"])
     names = [case.attrib["name"] for case in suite if {"failure", "error"} & {c.tag for c in case}]
-    return {"passed": every - bad - skipped, "skipped": skipped, "failed": bad, "names": names}
+    counts = {"passed": every - bad - skipped, "skipped": skipped, "failed": bad, "names": names}
+    unexpected = bad or (skipped and day.device != "cpu")
+    return counts | ({"error": f"{bad} failed, {skipped} skipped"} if unexpected else {})

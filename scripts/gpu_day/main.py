@@ -35,6 +35,7 @@ STEPS = {
     "train": "scripts.gpu_day.train",
 }
 MOST_FILES = 8
+PACKED = Path("build/gpu-day")
 # Config that names the scenes that no model is trained on.
 KEEPS_OUT = ROOT / "models/res-cae/train.toml"
 # Exit code of a step of which a task failed, or is left for the next command.
@@ -72,6 +73,7 @@ def run_steps(names: list[str], day: Day) -> bool:
         errors = _find_errors(read_figures(day.out)[name])
         print(f"{name}: {told}, {day.left:.0f} s remain", *errors, sep="\n  ", flush=True)
         sound = sound and code in (0, UNFINISHED) and not errors
+    shutil.copytree(day.out, day.work / "back", dirs_exist_ok=True)
     _check_out(day.out)
     return sound
 
@@ -85,11 +87,11 @@ def _find_errors(step: dict[str, Any]) -> list[str]:
 
 
 def _bring_back(day: Day) -> None:
-    """Continue from what earlier commands gave, unless this machine has it already."""
-    back = day.packed / "back"
-    for path in sorted(back.iterdir()) if back.is_dir() else ():
-        if not (day.out / path.name).exists():
-            shutil.copyfile(path, day.out / path.name)
+    """Continue from what earlier commands gave, on this machine or on another."""
+    for back in (day.work / "back", day.packed / "back"):
+        for path in sorted(back.iterdir()) if back.is_dir() else ():
+            if not (day.out / path.name).exists():
+                shutil.copyfile(path, day.out / path.name)
 
 
 def install(day: Day) -> None:
@@ -147,7 +149,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "steps", nargs="*", metavar="STEP", help=f"{', '.join(STEPS)}; or: pack DIR"
     )
     parser.add_argument("--rehearse", action="store_true", help="every step small, on the CPU")
-    parser.add_argument("--packed", type=Path, default=Path("build/gpu-day"), metavar="DIR")
+    parser.add_argument("--packed", type=Path, metavar="DIR", help=f"by default {PACKED}")
     parser.add_argument("--work", type=Path, default=Path("build/gpu-day-work"), metavar="DIR")
     parser.add_argument(
         "--out",
@@ -190,12 +192,12 @@ def main(arguments: list[str] | None = None) -> None:
     if given.rehearse:
         from scripts.gpu_day.rehearse import rehearse
 
-        wheels = given.packed / "wheels"
-        raise SystemExit(not rehearse(given.out, wheels if wheels.is_dir() else None))
+        raise SystemExit(not rehearse(given.out, given.packed and given.packed / "wheels"))
+    packed = given.packed or PACKED
     if given.steps[0] == "pack":
         from scripts.gpu_day.pack import pack
 
-        folder = Path(given.steps[1]) if len(given.steps) > 1 else given.packed
+        folder = Path(given.steps[1]) if len(given.steps) > 1 else packed
         more = tuple(filter(None, given.lacks.split(",")))
         try:
             sizes = pack(folder, given.scenes, KEEPS_OUT, given.python, more)
@@ -204,7 +206,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(*(f"{name}: {size:,}" for name, size in sizes.items()), sep="\n")
         return
     day = Day(
-        packed=given.packed.resolve(),
+        packed=packed.resolve(),
         work=given.work.resolve(),
         out=Path(given.out).resolve(),
         device=given.device,

@@ -2,6 +2,8 @@
 
 import json
 import zipfile
+from bisect import bisect_right
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ PACKED = "scenes.npz"
 TRAIN, KEPT = "train", "kept"
 # Sides in pixels to which the middle of each scene is cut, the largest that fits; of scenes that
 # are kept out, what `geoae evaluate` takes by default.
-SIDES = (4096, 2048, 1536, 1280, 1024, 896, 768, 640, 512, 448, 384, 256)
+SIDES = (256, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 4096)
 KEPT_SIDE = 512
 SUFFIXES = {".tif", ".jp2"}
 Array = NDArray[Any]
@@ -72,20 +74,17 @@ def pack_scenes(folder: Path, config: TrainConfig, target: Path, limit: int) -> 
     paths = [path for path in paths if path not in left_out]
     if not set(paths) - kept or not kept & set(paths):
         raise ValueError(f"{folder}: needs scenes to train on and scenes that the config keeps out")
-    for side in SIDES:
-        size = _write(target, folder, paths, kept, side, limit)
-        if size <= limit:
-            return {
-                "scenes": len(paths),
-                "kept out": len(kept & set(paths)),
-                "side": side,
-                "bytes": size,
-            }
-    raise ValueError(f"{target}: {size} bytes, of which {limit} may travel; give fewer --scenes")
+    size = partial(_write, target, folder, paths, kept, limit)
+    fitting = bisect_right(SIDES, limit, key=size)
+    if not fitting:
+        raise ValueError(f"{target}: more than the {limit} bytes that may travel; give less")
+    side = SIDES[fitting - 1]
+    facts = {"scenes": len(paths), "kept out": len(kept & set(paths)), "side": side}
+    return facts | {"bytes": size(side)}
 
 
 def _write(
-    target: Path, folder: Path, paths: list[Path], kept: set[Path], side: int, limit: int
+    target: Path, folder: Path, paths: list[Path], kept: set[Path], limit: int, side: int
 ) -> int:
     """Write the file and return its bytes, or those written when it passes the limit."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_LZMA) as archive:

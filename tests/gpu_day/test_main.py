@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import time
@@ -60,6 +61,15 @@ def test_a_step_that_hangs_ends_in_time(day, monkeypatch, capsys):
     assert time.monotonic() - began < 60
     assert "slow: not done in time" in capsys.readouterr().out
     assert read_figures(day.out)["slow"]["told"] == "exit -9"
+
+
+def test_a_command_goes_on_from_the_one_before_on_this_machine(day):
+    day.out.mkdir()
+    update_figures(day.out, "agree", {"complete": True})
+    run_steps([], day)
+    shutil.rmtree(day.out)
+    assert run_steps(["agree"], day)
+    assert read_figures(day.out) == {"agree": {"complete": True}}
 
 
 def test_what_would_not_come_back_is_told(day, capsys):

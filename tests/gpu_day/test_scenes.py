@@ -51,12 +51,12 @@ def test_scenes_come_back_with_pixels_names_and_holes(folder, config, tmp_path):
 
 
 def test_scenes_are_cut_to_the_size_that_may_travel(folder, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(scenes, "SIDES", (600, 256))
+    monkeypatch.setattr(scenes, "SIDES", (256, 600))
     whole = pack_scenes(folder, config, tmp_path / "s.npz", 1 << 24)
     cut = pack_scenes(folder, config, tmp_path / "s.npz", whole["bytes"] - 1)
     assert (whole["side"], cut["side"]) == (600, 256)
     assert cut["bytes"] == (tmp_path / "s.npz").stat().st_size
-    with pytest.raises(ValueError, match="fewer --scenes"):
+    with pytest.raises(ValueError, match="more than the 1000 bytes"):
         pack_scenes(folder, config, tmp_path / "s.npz", 1000)
 
 
