@@ -76,7 +76,7 @@ FULL = Sizes(
     backend="inductor",
     slice=520.0,
     end=75.0,
-    crops=512,
+    crops=256,
 )
 # As small as geoae takes: the rehearsal, without a compiler for the CPU.
 SMALL = Sizes(

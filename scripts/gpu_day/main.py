@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,11 @@ def install(day: Day) -> None:
         str(draft),
     ]
     subprocess.run([*command, *map(str, wheels)], check=True)
+    # geoae runs from the tree, and asks for the version of what is installed.
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    facts = draft / f"geoae-{version}.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: geoae\nVersion: {version}\n")
     draft.rename(site)
 
 

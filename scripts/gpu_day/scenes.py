@@ -21,10 +21,12 @@ __all__ = ["KEPT", "PACKED", "TRAIN", "decode", "encode", "pack_scenes", "unpack
 PACKED = "scenes.npz"
 # First part of the keys of scenes that may be trained on, and of those that are kept out.
 TRAIN, KEPT = "train", "kept"
-# Sides in pixels to which the middle of each scene is cut, the largest that fits; of scenes that
-# are kept out, what `geoae evaluate` takes by default.
-SIDES = (256, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 4096)
-KEPT_SIDE = 512
+# Sides in pixels to which the middle of each scene is cut, the largest that fits; most of scenes
+# that are kept out.
+SIDES = (192, 256, 288, 320, 352, 384, 448, 512, 640, 768, 1024, 1536, 2048, 4096)
+KEPT_SIDE = 256
+# Most scenes to train on of one sub-folder, since these are alike.
+ALIKE = 6
 SUFFIXES = {".tif", ".jp2"}
 Array = NDArray[Any]
 
@@ -71,7 +73,7 @@ def pack_scenes(folder: Path, config: TrainConfig, target: Path, limit: int) -> 
     paths = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
     left_out = {folder / name for name in config.exclude}
     kept = {folder / name for name in config.validation}
-    paths = [path for path in paths if path not in left_out]
+    paths = _thin([path for path in paths if path not in left_out], folder, kept)
     if not set(paths) - kept or not kept & set(paths):
         raise ValueError(f"{folder}: needs scenes to train on and scenes that the config keeps out")
     size = partial(_write, target, folder, paths, kept, limit)
@@ -81,6 +83,21 @@ def pack_scenes(folder: Path, config: TrainConfig, target: Path, limit: int) -> 
     side = SIDES[fitting - 1]
     facts = {"scenes": len(paths), "kept out": len(kept & set(paths)), "side": side}
     return facts | {"bytes": size(side)}
+
+
+def _thin(paths: list[Path], folder: Path, kept: set[Path]) -> list[Path]:
+    """Leave out scenes of sub-folders that have many to train on, evenly in order of names."""
+    alike: dict[Path, list[Path]] = {}
+    for path in paths:
+        if path not in kept and path.parent != folder:
+            alike.setdefault(path.parent, []).append(path)
+    left_out: set[Path] = set()
+    for members in alike.values():
+        step = max(1.0, len(members) / ALIKE)
+        left_out |= set(members) - {
+            members[int(place * step)] for place in range(ALIKE) if place * step < len(members)
+        }
+    return [path for path in paths if path not in left_out]
 
 
 def _write(

@@ -44,7 +44,7 @@ def test_scenes_come_back_with_pixels_names_and_holes(folder, config, tmp_path):
     assert back == {"scenes": 3, "kept out": ["sub/kept.tif"]}
     assert (read(tmp_path / "back/a.tif") == read(folder / "a.tif")).all()
     assert rasterio.open(tmp_path / "back/a.tif").descriptions[1] == "red"
-    assert read(tmp_path / "back/sub/kept.tif").shape == (3, 512, 512)
+    assert read(tmp_path / "back/sub/kept.tif").shape == (3, 256, 256)
     assert (masks(tmp_path / "back/b.tif") == masks(folder / "b.tif")).all()
     assert Scene.open(str(tmp_path / "back/b.tif")).bands == (1, 2)
     assert not (tmp_path / "back/out.tif").exists()
@@ -58,6 +58,15 @@ def test_scenes_are_cut_to_the_size_that_may_travel(folder, config, tmp_path, mo
     assert cut["bytes"] == (tmp_path / "s.npz").stat().st_size
     with pytest.raises(ValueError, match="more than the 1000 bytes"):
         pack_scenes(folder, config, tmp_path / "s.npz", 1000)
+
+
+def test_of_many_scenes_alike_some_are_packed(folder, config, tmp_path):
+    for number in range(13):
+        write(folder / f"sub/{number:02}.tif", texture(1, 192, 192).astype(np.uint8))
+    pack_scenes(folder, config, tmp_path / "s.npz", 1 << 24)
+    unpack_scenes(tmp_path / "s.npz", tmp_path / "back")
+    names = sorted(path.name for path in (tmp_path / "back/sub").iterdir())
+    assert names == ["00.tif", "02.tif", "04.tif", "06.tif", "08.tif", "10.tif", "kept.tif"]
 
 
 def test_a_folder_without_scenes_that_are_kept_out_is_refused(folder, config, tmp_path):
