@@ -109,7 +109,7 @@ def run_slice(day: Day, path: Path, config: TrainConfig) -> dict[str, Any]:
         "gain dB": _read_gains(folder),
         "weights": weights.name,
         "parts of the checkpoint": split_parts(last, day.out, config.name),
-        "card": card.model_dump(mode="json"),
+        "card": card.model_dump(include={"parameters", "halo", "kflop_per_pixel", "digest"}),
     } | ({"unfinished": True} if step < sum(config.cycles) else {})
 
 
