@@ -48,6 +48,15 @@ def test_a_finished_run_goes_on_from_its_checkpoint(scenes, tmp_path):
     assert torch.load(last, weights_only=False)["global_step"] == 30
 
 
+@pytest.mark.slow
+def test_a_run_goes_on_in_a_folder_that_was_moved(scenes, tmp_path):
+    fit(config(cycles=[20], validate_every=10), scenes, tmp_path / "work")
+    moved = (tmp_path / "work").rename(tmp_path / "moved")
+    last = fit(config(cycles=[20, 10], validate_every=10), scenes, moved)
+    assert [path.name for path in moved.glob("*.ckpt")] == ["last.ckpt"]
+    assert torch.load(last, weights_only=False)["global_step"] == 30
+
+
 def gains(work) -> list[float]:
     """Validation gains of a run in dB, by its logs."""
     rows = [

@@ -225,8 +225,13 @@ def _trainer(config: TrainConfig, work: Path, hardware: Hardware) -> lightning.T
 def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
     callbacks: list[Callback] = [
         EMAWeightAveraging(decay=config.ema),
+        # Without the counter, or a run in a folder that was moved would write `last-v1.ckpt`.
         ModelCheckpoint(
-            work, save_last=True, save_top_k=0, every_n_train_steps=config.validate_every
+            work,
+            save_last=True,
+            save_top_k=0,
+            every_n_train_steps=config.validate_every,
+            enable_version_counter=False,
         ),
     ]
     if config.patience:

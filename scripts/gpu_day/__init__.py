@@ -1,0 +1,1 @@
+"""Measure geoae on a bare machine with one GPU; ``scripts/gpu-day`` is the command."""
