@@ -41,12 +41,17 @@ def test_one_finding_is_told_in_full():
     assert row.cells[1] == "all"
 
 
+def test_another_kind_of_evidence_is_another_row():
+    white, correlated = finding(band=1), finding(band=2, evidence="correlated: 12.35 DN")
+    assert [row.cells[1] for row in tabulate([white, correlated])] == ["1", "2"]
+
+
 def test_bands_that_are_alike_share_a_row_that_names_the_strongest():
     found = [
-        finding(band=1, strength=12.1, evidence="a", confidence=0.9),
-        finding(band=2, strength=12.4, evidence="b", confidence=0.7),
-        finding(band=3, strength=12.2, evidence="c"),
-        finding(band=9, strength=12.3, evidence="d"),
+        finding(band=1, strength=12.1, evidence="white: a", confidence=0.9),
+        finding(band=2, strength=12.4, evidence="white: b", confidence=0.7),
+        finding(band=3, strength=12.2, evidence="white: c"),
+        finding(band=9, strength=12.3, evidence="white: d"),
         finding(band=4, strength=50.0),
     ]
     strong, weak = tabulate(found)
@@ -56,7 +61,7 @@ def test_bands_that_are_alike_share_a_row_that_names_the_strongest():
         "1-3, 9",
         "12.1 to 12.4 DN",
         "whole scene",
-        "band 2: b",
+        "band 2: white: b",
         "70 %",
         "removed",
     )

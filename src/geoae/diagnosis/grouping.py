@@ -51,8 +51,10 @@ class Row:
 
 
 def _words(finding: Finding) -> str:
-    """What is to be done, without figures: it tells kinds of noise apart, for instance."""
-    return FIGURES.sub("", finding.action)
+    """What is to be done, without figures, and the first word of the evidence: together they tell
+    white noise from correlated noise, for instance.
+    """
+    return f"{finding.evidence.partition(' ')[0]} {FIGURES.sub('', finding.action)}"
 
 
 # What findings of one row have in common beside kind and unit: much of it first, then less and
