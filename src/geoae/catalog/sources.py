@@ -10,15 +10,12 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
 from geoae.catalog.s3 import is_s3, list_with_sidecars, to_url
+from geoae.catalog.sidecars import name_sidecars
 from geoae.errors import InputError
 from geoae.system.files import is_local
 
 __all__ = ["SORT_KEYS", "SceneRef", "SortKey", "scenes", "scenes_below", "sort_scenes"]
 
-# Files beside a scene that GDAL reads with it: what follows its whole name, and what replaces its
-# suffix, as for world files and RPCs.
-AFTER = (".aux.xml", ".msk")
-INSTEAD = (".tfw", ".j2w", ".wld", "_RPC.TXT", "_rpc.txt", ".RPB", ".rpb")
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 # A file that lists scenes, one a line.
 LIST = ".txt"
@@ -46,7 +43,7 @@ class SceneRef:
         """A text that differs once a file or a sidecar has changed, as far as that can be seen."""
         if not is_local(self.source):
             return self.listed
-        stats = [_stat(name) for name in (self.source, *_name_sidecars(self.source))]
+        stats = [_stat(name) for name in (self.source, *name_sidecars(self.source))]
         return (
             "+".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats if stat)
             if stats[0]
@@ -227,14 +224,9 @@ def _in_folder(folder: Path) -> list[SceneRef]:
 
 
 def _in_store(prefix: str) -> list[SceneRef]:
-    listed = list_with_sidecars(prefix, SUFFIXES, _name_sidecars)
+    listed = list_with_sidecars(prefix, SUFFIXES, name_sidecars)
     seen = [(name, one) for name, one in listed if not _is_hidden(PurePosixPath(name))]
     return [SceneRef(one.name, name, one.size, one.changed, one.stamp) for name, one in seen]
-
-
-def _name_sidecars(scene: str) -> list[str]:
-    stem = os.path.splitext(scene)[0]  # noqa: PTH122 - called for every scene
-    return [scene + end for end in AFTER] + [stem + end for end in INSTEAD]
 
 
 def _is_hidden(path: PurePath) -> bool:
