@@ -74,7 +74,8 @@ def measure_loader(day: Day, config: TrainConfig) -> dict[str, Any]:
 def run_slice(day: Day, path: Path, config: TrainConfig) -> dict[str, Any]:
     """Train until the slice is over, then bring weights and checkpoint back.
 
-    The command is interrupted as a user would do it, after its first checkpoint.
+    The command is interrupted as a user would do it, after its second checkpoint where there is
+    time: a checkpoint is written before the validation of its step, so the first has no gain yet.
     """
     _check_kept_out(day, config)
     work = day.work / "train"
@@ -94,8 +95,11 @@ def run_slice(day: Day, path: Path, config: TrainConfig) -> dict[str, Any]:
         _accelerator(day),
     ]
     with Sampler(torch.device(day.device)) as sampler:
-        _interrupt_in_time(day, work, arguments, lambda: _read_step(last) > before)
+        enough = before + 2 * config.validate_every
+        code = _interrupt_in_time(day, work, arguments, lambda: _read_step(last) >= enough)
     seconds, step = time.monotonic() - began, _read_step(last)
+    if step <= before:
+        raise RuntimeError(f"exit {code} without a new checkpoint; see gpu-day.log")
     card = export(config, last, work / config.name)
     weights = day.out / f"{config.name}.safetensors"
     shutil.copyfile(work / config.name / WEIGHTS, weights)
@@ -119,12 +123,10 @@ def _accelerator(day: Day) -> str:
 
 def _interrupt_in_time(
     day: Day, work: Path, arguments: list[str], advanced: Callable[[], bool]
-) -> None:
-    """Run ``geoae`` until it ends, or is interrupted when its time is over.
+) -> int:
+    """Run ``geoae`` until it ends, or is interrupted when its time is over; return its exit code.
 
-    Raises:
-        RuntimeError: it failed, or made no checkpoint before the step must end.
-
+    It gets more time until it has advanced, but not the time that writing its weights takes.
     """
     work.mkdir(parents=True, exist_ok=True)
     over = time.monotonic() + min(day.sizes.slice, day.left - day.sizes.end)
@@ -140,8 +142,7 @@ def _interrupt_in_time(
                 process.wait()
             break
         time.sleep(0.2)
-    if not advanced():
-        raise RuntimeError(f"exit {process.returncode} without a new checkpoint; see gpu-day.log")
+    return process.returncode
 
 
 def _read_step(last: Path) -> int:
