@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 import geoae
 from geoae.models.folder import load
 from geoae.models.torch_restorer import TorchRestorer
-from scripts.gpu_day.day import ROOT, Day, Task, environment, read_figures, run_geoae
-from scripts.gpu_day.device import empty, peak_mib, use_tf32
+from scripts.gpu_day.day import (
+    ROOT,
+    Day,
+    Task,
+    environment,
+    name_restoration,
+    read_figures,
+    run_geoae,
+)
+from scripts.gpu_day.device import empty, peak_mib
 from scripts.gpu_day.network import MODEL
 from scripts.gpu_day.throughput import make_scene
 
@@ -63,16 +71,12 @@ def compare_batch(day: Day) -> dict[str, Any]:
         restorer = load(MODEL, device=day.device, precision=precision, batch_size=2)
         return float(np.abs(restorer(pixels, sigma) - expected).max())
 
-    with use_tf32(False):
-        without = differ("fp32")
     found = differ("fp32")
     return {
         "fp32": found,
-        "fp32 without TF32": without,
         "bf16": differ("bf16"),
         "tolerance": TOLERANCE,
         "agrees": found <= TOLERANCE,
-        "agrees without TF32": without <= TOLERANCE,
     }
 
 
@@ -164,22 +168,8 @@ def compare_processes(day: Day) -> dict[str, Any]:
     targets = [scene.with_name(f"process-{number}.tif") for number in range(2)]
     running = []
     for target in targets:
-        command = [
-            sys.executable,
-            "-m",
-            "geoae",
-            "restore",
-            str(scene),
-            "-o",
-            str(target),
-            "--device",
-            day.device,
-            "--precision",
-            "fp32",
-            "--fresh",
-            "--overwrite",
-            "--quiet",
-        ]
+        told = name_restoration(day, scene, target, "fp32")
+        command = [sys.executable, "-m", "geoae", *told, "--fresh", "--overwrite"]
         running.append(subprocess.Popen(command, cwd=ROOT, env=environment(day)))
     codes = [process.wait(timeout=max(day.left, 1)) for process in running]
     if any(codes):

@@ -48,14 +48,15 @@ def measure(
     """
     device = torch.device(day.device)
     empty(device)
-    with use_tf32(torch.backends.cudnn.allow_tf32 if tf32 is None else tf32):
-        try:
-            forward = make_forward(device, precision, batch, day.sizes.tile, **choice)
+    try:
+        forward = make_forward(device, precision, batch, day.sizes.tile, **choice)
+        with use_tf32(torch.backends.cudnn.allow_tf32 if tf32 is None else tf32):
             taken = take_rate(device, forward, day.sizes.seconds)
-        except torch.OutOfMemoryError:
-            return {"megapixels/s": 0, "ms a pass": "out of memory", "device MiB": peak_mib(device)}
-        return {
-            "megapixels/s": forward().numel() / taken / 1e6,
-            "ms a pass": 1e3 * taken,
-            "device MiB": peak_mib(device),
-        }
+        pixels = forward().numel()
+    except torch.OutOfMemoryError:
+        return {"megapixels/s": 0, "ms a pass": "out of memory", "device MiB": peak_mib(device)}
+    return {
+        "megapixels/s": pixels / taken / 1e6,
+        "ms a pass": 1e3 * taken,
+        "device MiB": peak_mib(device),
+    }

@@ -23,6 +23,7 @@ __all__ = [
     "Sizes",
     "Task",
     "environment",
+    "name_restoration",
     "read_figures",
     "run_geoae",
     "run_tasks",
@@ -186,6 +187,12 @@ def start(day: Day, *arguments: str) -> str:
         said = done.stdout.strip().splitlines() or ["nothing"]
         raise RuntimeError(f"{' '.join(arguments[:4])}: exit {done.returncode}: {said[-1]}")
     return done.stdout
+
+
+def name_restoration(day: Day, scene: Path, target: Path, precision: str) -> list[str]:
+    """Return the arguments of ``geoae`` that restore a scene on the device."""
+    files = ["restore", str(scene), "-o", str(target)]
+    return [*files, "--device", day.device, "--precision", precision, "--quiet"]
 
 
 def run_geoae(*arguments: str) -> None:

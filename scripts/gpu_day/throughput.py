@@ -11,7 +11,7 @@ import rasterio
 import rasterio.shutil
 import torch
 
-from scripts.gpu_day.day import Day, Task, start
+from scripts.gpu_day.day import Day, Task, name_restoration, start
 from scripts.gpu_day.device import empty, peak_mib, take_rate
 from scripts.gpu_day.network import count_bytes, make_forward
 from scripts.gpu_day.roofline import DTYPES, measure_copies, measure_peaks
@@ -141,21 +141,8 @@ def restore(day: Day, bands: int, precision: str) -> dict[str, Any]:
     facts, target = day.work / "facts.json", scene.with_name("out.tif")
     target.unlink(missing_ok=True)
     began = time.perf_counter()
-    start(
-        day,
-        "-m",
-        "scripts.gpu_day.measured",
-        str(facts),
-        "restore",
-        str(scene),
-        "-o",
-        str(target),
-        "--device",
-        day.device,
-        "--precision",
-        precision,
-        "--quiet",
-    )
+    told = name_restoration(day, scene, target, precision)
+    start(day, "-m", "scripts.gpu_day.measured", str(facts), *told)
     seconds = time.perf_counter() - began
     told = json.loads(facts.read_text())
     target.unlink()

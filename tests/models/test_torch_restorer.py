@@ -107,37 +107,37 @@ def test_auto_is_the_gpu_where_there_is_one(made):
     assert load(str(made[0])).device.type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+missing = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
-class TestOnGpu:
-    pytestmark = gpu
-
+# Also on the CPU, so that nothing is tried on a GPU for the first time.
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, missing])])
+class TestOnEachDevice:
     @pytest.mark.parametrize("batch_size", [None, 1, 3])
-    def test_fp32_agrees_with_the_cpu(self, made, batch_size):
+    def test_fp32_agrees_with_the_cpu(self, made, device, batch_size):
         pixels, sigma = random_batch(7, 64)
-        on_cpu = load(str(made[0]), device="cpu", precision="fp32")(pixels, sigma)
-        on_gpu = load(str(made[0]), device="cuda", precision="fp32", batch_size=batch_size)(
+        expected = load(str(made[0]), device="cpu", precision="fp32")(pixels, sigma)
+        found = load(str(made[0]), device=device, precision="fp32", batch_size=batch_size)(
             pixels, sigma
         )
-        np.testing.assert_allclose(on_gpu, on_cpu, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
-    def test_bf16_agrees_with_fp32(self, made):
+    def test_bf16_agrees_with_fp32(self, made, device):
         pixels, sigma = random_batch(7, 64)
         full, half = (
-            load(str(made[0]), device="cuda", precision=p)(pixels, sigma) for p in ("fp32", "bf16")
+            load(str(made[0]), device=device, precision=p)(pixels, sigma) for p in ("fp32", "bf16")
         )
         assert np.std(half - full) < 0.02 * np.std(full)
 
-    def test_a_padded_batch_gives_the_bits_of_a_full_one(self, made):
-        restorer = load(str(made[0]), device="cuda", precision="fp32", batch_size=4)
+    def test_a_padded_batch_gives_the_bits_of_a_full_one(self, made, device):
+        restorer = load(str(made[0]), device=device, precision="fp32", batch_size=4)
         pixels, sigma = random_batch(5)
         together = restorer(pixels, sigma)
         assert restorer(pixels[:1], sigma[:1]).tobytes() == together[:1].tobytes()
 
-    def test_running_out_of_memory_halves_the_batch(self, made):
+    def test_running_out_of_memory_halves_the_batch(self, made, device):
         network = Greedy(2)
-        restorer = TorchRestorer(Card.read(made[0]), network, torch.device("cuda"), "fp32", 8)
+        restorer = TorchRestorer(Card.read(made[0]), network, torch.device(device), "fp32", 8)
         pixels, sigma = random_batch(8)
         np.testing.assert_allclose(
             restorer(pixels, sigma), pixels * sigma[:, :, None, None], atol=1e-6

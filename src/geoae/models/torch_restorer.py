@@ -56,7 +56,11 @@ def _bf16_is_faster(device: torch.device) -> bool:
 
 
 class TorchRestorer:
-    """Runs a network on batches on one device. The residual is float32 for every precision."""
+    """Runs a network on batches on one device. The residual is float32 for every precision.
+
+    On a GPU, ``fp32`` forbids convolutions to round to the 10 bits of TF32, which PyTorch lets them
+    do by default: a setting of the whole process.
+    """
 
     def __init__(
         self,
@@ -73,6 +77,8 @@ class TorchRestorer:
         self.precision = (
             ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
         )
+        if device.type == "cuda" and self.precision == "fp32":
+            torch.backends.cudnn.allow_tf32 = False
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self.takes_spectrum = takes_spectrum(network)
         self._batch_size = batch_size
