@@ -57,6 +57,8 @@ class Patches:
     """
     pixels: int = 0
     """Pixels of a band that are in any patch."""
+    between: Floats | None = None
+    """Correlation of the noise from band to band, ``(band, band)``; None for none."""
     left: Floats | None = None
     """Part of the noise variance that clipping has left, ``(band, patch)``; None where nothing is
     clipped.
