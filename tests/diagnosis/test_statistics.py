@@ -118,8 +118,8 @@ def test_noise_that_bands_share_is_found_and_its_level_with_it():
 
 def test_a_level_that_is_given_stays_where_bands_share_noise():
     pixels = shared_noise(0.8)
-    found = SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))], [25.0] * 3)
-    assert found.sigma.tolist() == [25.0] * 3
+    found = SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))], [33.0] * 3)
+    assert found.sigma.tolist() == [33.0] * 3
     assert found.between[0, 1:] == pytest.approx(0.8, abs=0.06)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.components import find_signal
-from geoae.diagnosis.noise.between import estimate_between
+from geoae.diagnosis.noise.between import estimate_between, is_certain
 from geoae.diagnosis.noise.covariance import NoiseCovariance, estimate_covariance, estimate_level
 from geoae.diagnosis.noise.gate import CORRELATED
 from geoae.diagnosis.noise.level import noise_model
@@ -87,14 +87,15 @@ class SceneStatistics:
                 np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes()
                 + np.packbits(mask).tobytes()
             )
-        given, between = correlation, None
-        noise, slope, correlation, found = _noise(samples, sigma, given, seeks_spectrum, most)
-        if given is None:
-            between = estimate_between(samples, noise)
-        if between is not None and sigma is None:
-            noise, slope, correlation, found = _noise(
-                samples, None, None, seeks_spectrum, most, between
-            )
+        seen = _noise(samples, sigma, correlation, seeks_spectrum, most)
+        between = None if correlation is not None else estimate_between(samples, seen[0])
+        if between is not None:
+            again = _noise(samples, sigma, None, seeks_spectrum, most, between)
+            if is_certain(between, samples, again[0], again[3]):
+                seen = again
+            else:
+                between = None
+        noise, slope, correlation, found = seen
         valid = np.mean([mask.mean() for _, mask in samples])
         mean, covariance = _moments(samples)
         if sigma is not None:

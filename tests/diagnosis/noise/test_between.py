@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from geoae.diagnosis.noise.between import LEAST_OWN, estimate_between
+from geoae.diagnosis.noise.between import LEAST_OWN, estimate_between, is_certain
+from geoae.diagnosis.noise.covariance import NoiseCovariance
+from geoae.diagnosis.noise.gate import Calmness, Evidence
 from geoae.diagnosis.noise.level import noise_model
 from geoae.simulation import Gaussian
 from tests.support.rasters import texture
@@ -77,3 +79,16 @@ def test_the_level_is_right_once_the_correlation_is_known(bands):
     assert np.median(noise_model(samples)[0]) < 0.7 * SIGMA
     told = noise_model(samples, find(pixels))[0]
     assert told == pytest.approx(SIGMA, rel=0.1)
+
+
+@pytest.mark.parametrize(("sigma", "expected"), [(40.0, True), (10.0, False)])
+def test_faint_noise_that_bands_share_is_texture_unless_calm_ground_shows_it(sigma, expected):
+    wave = 255 * np.indices((3, 60, 60))[2] / 60  # of a contrast of about 245
+    samples = [(wave, np.ones(wave.shape, bool))]
+    between = 0.2 * np.eye(3) + 0.8
+    assert is_certain(between, samples, np.full(3, sigma), None) == expected
+    calm = Evidence(Calmness(900, (1.0, 1.0), 3.0), 900, "white", 1.0, 1.0, 0.0, 1.0, 0.0)
+    same = (np.zeros(3), np.zeros(3), np.zeros((3, 9, 9)), ("white",) * 3)
+    for last, even in ((calm, True), (Evidence.none(), expected)):
+        found = NoiseCovariance(*same, (calm, calm, last))
+        assert is_certain(between, samples, np.full(3, sigma), found) == even

@@ -5,10 +5,11 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
+from geoae.diagnosis.noise.covariance import NoiseCovariance, measure_contrast
 from geoae.diagnosis.patches import FEWEST_IN_ALL, SIDE, cut_patches, group_bands
 from geoae.types import Floats, Samples
 
-__all__ = ["estimate_between"]
+__all__ = ["estimate_between", "is_certain"]
 
 # Frequencies of a patch, as sums of those of its rows and columns: by the first ones calm patches
 # are chosen, and the others are measured there. In white noise they are independent.
@@ -22,6 +23,9 @@ TELLS, FLATTEST = 0.05, 0.8
 # Correlation that is worth it, by how many errors of the sample it must be beyond chance, the part
 # of a band's finest detail that must be noise, and how much less than the correlation the rest is.
 LEAST, ERRORS, LEAST_NOISE, LESS = 0.25, 6.0, 0.7, 0.5
+# Part of a band's contrast from which noise is loud: on scenes with independent noise of 5 of 255,
+# fine texture that bands share passed for noise up to 12.3 of 255; true noise of 15 had 16 or more.
+LOUD_NOISE = 14 / 255
 # Least eigenvalue of a correlation: no band is a copy of others, noise and all.
 LEAST_OWN = 0.02
 
@@ -51,6 +55,26 @@ def estimate_between(samples: Samples, sigma: Floats) -> Floats | None:
             if found is not None:
                 between[np.ix_(some, some)] = found
     return between if (between != np.eye(len(sigma))).any() else None
+
+
+def is_certain(
+    between: Floats, samples: Samples, sigma: Floats, found: NoiseCovariance | None
+) -> bool:
+    """Tell whether noise that bands share is noise, rather than fine texture that they share.
+
+    Calm ground shows it, or it is so loud that texture of the kind would show beside it.
+
+    Args:
+        between: the result of ``estimate_between``.
+        samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``.
+        sigma: noise of each band in DN, ``(band,)``, estimated with ``between`` known.
+        found: what calm ground shows of each band; None where that is not looked for.
+
+    """
+    shared = (between != np.eye(len(between))).any(axis=1)
+    loud = sigma >= LOUD_NOISE * measure_contrast(samples)[0]
+    even = np.array([found is not None and found.evidence[band].even for band in range(len(sigma))])
+    return bool((loud | even)[shared].all())
 
 
 def _correlate(samples: Samples) -> Floats | None:

@@ -30,7 +30,7 @@ from geoae.diagnosis.noise.level import noise_model
 from geoae.diagnosis.patches import group_bands
 from geoae.types import Floats, Samples
 
-__all__ = ["NoiseCovariance", "estimate_covariance", "estimate_level"]
+__all__ = ["NoiseCovariance", "estimate_covariance", "estimate_level", "measure_contrast"]
 
 # Side of the blocks, and of those for noise that is correlated so much from pixel to pixel that a
 # quadratic plane takes most of it from small ones.
@@ -123,7 +123,7 @@ def estimate_covariance(
                 steeper = (deviation / sigma[band]) ** 2 if sigma[band] > 0 and grows else 0.0
                 slope[band] *= steeper
                 sigma[band], correlation[band] = deviation, kernel
-    contrast, mean = _contrast(samples)
+    contrast, mean = measure_contrast(samples)
     mostly_white = np.array([not seen.is_hardly_white for seen in evidence])
     photons = mostly_white & (slope * mean > GROWS * sigma**2)
     faint = sigma < np.where(photons, FAINT_PHOTONS, FAINT) * contrast
@@ -191,7 +191,7 @@ class _Look:
     """Whether blocks were scaled to the noise of the mean signal."""
 
 
-def _contrast(samples: Samples) -> tuple[Floats, Floats]:
+def measure_contrast(samples: Samples) -> tuple[Floats, Floats]:
     """Contrast and mean of each band in DN, ``(band,)``; 0 where nothing is valid."""
     found = []
     for band in range(len(samples[0][0])):
