@@ -254,7 +254,7 @@ def test_a_spectrum_that_the_scene_contradicts_is_a_warning(tmp_path):
 
 def test_noise_that_bands_share_is_whitened_and_told(tmp_path):
     clean = np.repeat(texture(1, 200, 200) * 1.0, 3, axis=0)
-    noisy = Gaussian(300.0, 0.8)(20 * clean + 9000, np.random.default_rng(1))
+    noisy = Gaussian(300.0, 0.8)(8 * clean + 9000, np.random.default_rng(1))
     source = write(tmp_path / "in.tif", np.rint(noisy).astype(np.uint16))
     save_small_network(tmp_path / "model")
     found = prepare(Job(source=str(source), model=str(tmp_path / "model")))
