@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geoae.diagnosis.blocks import cut_blocks, subtract_bands
+from geoae.diagnosis.blocks import cut_blocks, leave_bands, subtract_bands
 from tests.support.rasters import noise
 
 SHAPE = (2, 160, 160)
@@ -69,3 +69,11 @@ def test_growing_noise_is_scaled_to_the_mean_signal():
 
 def test_windows_smaller_than_a_block_give_none():
     assert not len(cut(noise((2, 12, 200), 1.0)).variance)
+
+
+def test_bands_that_are_left_alone_keep_all_of_themselves():
+    pixels, mask = noise((3, 40, 40), 1.0), np.ones((3, 40, 40), bool)
+    mask[1, :5] = False
+    found = leave_bands([(pixels, mask)])
+    assert (found.weights == np.eye(3)).all()
+    assert (found.valid[0] == mask[1]).all()

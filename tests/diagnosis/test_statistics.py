@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.radiometry.spectrum import KERNELS, correlation_of
+from geoae.simulation import Gaussian
 from tests.support.rasters import noise, texture
 
 
@@ -97,3 +98,39 @@ def test_facts_of_shared_masks_are_those_of_what_is_valid(bands):
     np.testing.assert_allclose(
         found.covariance, np.cov(pixels[:, mask[0]], bias=True).reshape(bands, -1)
     )
+
+
+def shared_noise(between: float) -> np.ndarray:
+    clean = np.repeat(texture(1, 200, 200) * 1.0, 3, axis=0)
+    return Gaussian(30.0, between)(clean, np.random.default_rng(1))
+
+
+def test_noise_that_bands_share_is_found_and_its_level_with_it():
+    pixels = shared_noise(0.8)
+    for seeks_spectrum in (False, True):
+        samples = [(pixels, np.ones(pixels.shape, bool))]
+        found = SceneStatistics.of(samples, seeks_spectrum=seeks_spectrum)
+        assert found.sigma == pytest.approx(30, rel=0.1)
+        assert found.between[0, 1:] == pytest.approx(0.8, abs=0.06)
+    assert found.noise.verdict == ("white",) * 3
+    assert found.scale(4).between is found.between
+
+
+def test_a_level_that_is_given_stays_where_bands_share_noise():
+    pixels = shared_noise(0.8)
+    found = SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))], [33.0] * 3)
+    assert found.sigma.tolist() == [33.0] * 3
+    assert found.between[0, 1:] == pytest.approx(0.8, abs=0.06)
+
+
+def test_independent_noise_is_not_shared():
+    pixels = shared_noise(0.0)
+    assert SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))]).between is None
+
+
+def test_bands_that_are_embedded_share_no_noise():
+    pixels = shared_noise(0.8)
+    found = SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))]).embed([0, 2, 3], 5)
+    assert found.between[0, 2] == pytest.approx(0.8, abs=0.06)
+    assert not found.between[[1, 4]][:, [0, 2, 3]].any()
+    assert np.isfinite(found.scale(4).forward).all()

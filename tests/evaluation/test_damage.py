@@ -52,6 +52,8 @@ def test_another_scene_is_damaged_in_other_places():
         ("along10", 10),
         ("cubic10", 10),
         ("white25", 25),
+        ("shared15", 15),
+        ("shared15strong", 15),
     ],
 )
 def test_strengths_are_in_255ths_of_the_span(name, strength):
@@ -70,6 +72,16 @@ def test_noise_has_the_correlation_that_it_says():
         rows = (excess[:, 1:] * excess[:, :-1]).mean(axis=(1, 2)) / power
         cols = (excess[:, :, 1:] * excess[:, :, :-1]).mean(axis=(1, 2)) / power
         assert (rows.mean(), cols.mean()) == pytest.approx((down, across), abs=0.03)
+
+
+@pytest.mark.parametrize(("name", "between"), [("shared15", 0.5), ("shared15strong", 0.8)])
+def test_noise_is_shared_by_bands_as_it_says(name, between):
+    truth = scene(12)
+    damaged = apply_damage(name, truth)
+    noise = (damaged.pixels - truth.pixels)[:, truth.valid]
+    found = np.corrcoef(noise)[np.triu_indices(len(noise), 1)]
+    assert found == pytest.approx(between, abs=0.03)
+    assert 255 * damaged.known.noise / truth.span == pytest.approx(15)
 
 
 def test_what_is_lost_is_known():

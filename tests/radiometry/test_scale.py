@@ -222,3 +222,32 @@ def test_components_have_the_spectra_that_their_bands_give_them():
         np.testing.assert_allclose(scale.shape[component] ** 2, power)
     assert (scale.shape[3] == 1).all(), "a component without bands counts as white"
     assert Scale.principal(np.zeros(3), covariance, sigma, 2).shape is None
+
+
+@pytest.mark.parametrize("group", [1, 3])
+def test_noise_that_bands_share_becomes_independent_and_of_the_stated_sigma(group):
+    rng, bands = np.random.default_rng(5), 4
+    sigma = rng.uniform(5, 50, bands)
+    between = 0.7 + 0.3 * np.eye(bands)
+    noise = np.linalg.cholesky(between) @ rng.normal(size=(bands, 200 * 200)) * sigma[:, None]
+    signal = scene(bands, 5, 0.0, side=200).reshape(bands, -1)
+    pixels = signal + noise
+    given = pixels.mean(axis=1), np.cov(pixels, bias=True), sigma, group
+    scale = Scale.principal(*given, between=between)
+    model = scale.to_model((noise + scale.offset[:, None]).reshape(bands, 200, 200))[:bands]
+    found = np.cov(model.reshape(bands, -1))
+    np.testing.assert_allclose(np.sqrt(np.diag(found)), scale.sigma[:bands], rtol=0.02)
+    apart = found / np.outer(scale.sigma[:bands], scale.sigma[:bands]) - np.eye(bands)
+    assert np.abs(apart).max() < 0.04
+    level = scale.level(np.broadcast_to(np.square(sigma)[:, None, None], (bands, 2, 2)))
+    np.testing.assert_allclose(level[:, 0, 0], scale.sigma, rtol=1e-5)
+    np.testing.assert_allclose(scale.inverse @ scale.forward, np.eye(bands), atol=1e-9)
+
+
+def test_independent_noise_gives_the_same_map_as_none():
+    pixels = scene(4, 1, 20.0).reshape(4, -1)
+    given = pixels.mean(axis=1), np.cov(pixels), np.full(4, 20.0), 1
+    one, other = Scale.principal(*given), Scale.principal(*given, between=np.eye(4))
+    np.testing.assert_allclose(one.forward, other.forward, rtol=1e-9)
+    np.testing.assert_allclose(one.inverse, other.inverse, rtol=1e-9)
+    np.testing.assert_allclose(one.sigma, other.sigma, rtol=1e-9)

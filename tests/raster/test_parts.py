@@ -8,7 +8,8 @@ import rasterio
 from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import BusyError, OutputError
-from geoae.raster.parts import PartStore
+from geoae.raster.parts import PartStore, limit_block
+from geoae.system.memory import CACHE_MIB
 from geoae.tiling.plan import TilePlan
 from tests.support.rasters import read
 
@@ -115,3 +116,17 @@ def test_remove_takes_the_folder_away(tmp_path):
         fill(store, 0)
         store.remove()
     assert not (tmp_path / "parts").exists()
+
+
+@pytest.mark.parametrize(("bands", "side"), [(3, 256), (200, 256), (512, 128), (2000, 64)])
+def test_a_block_of_all_bands_stays_small(bands, side):
+    assert limit_block(2 * bands, 256) == side
+
+
+def test_parts_of_many_bands_have_blocks_that_the_cache_of_gdal_holds(tmp_path):
+    with PartStore.open(tmp_path / "parts", ORDER, bands=400, dtype="uint16", fresh=False) as store:
+        with store.writer(SLABS[0]) as part:
+            part.write(SLABS[0].window, np.ones((400, SLABS[0].window.height, 90), np.uint16))
+        with rasterio.open(store.parts(SLABS[:1])[0].path) as dataset:
+            height, width = dataset.block_shapes[0]
+            assert height * width * 2 * 400 <= CACHE_MIB << 20

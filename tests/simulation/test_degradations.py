@@ -25,7 +25,7 @@ from geoae.simulation import (
 
 # What each degradation is tried with; one that is not here is tried with its default values.
 EXAMPLES: dict[str, list[Degradation]] = {
-    "gaussian": [Gaussian(12.5), Gaussian((1.0, 20.0, 0.0))],
+    "gaussian": [Gaussian(12.5), Gaussian((1.0, 20.0, 0.0)), Gaussian(12.5, 0.5)],
     "poisson-gaussian": [
         PoissonGaussian(0.8, 3.0),
         PoissonGaussian((0.1, 2.0, 0.0), (0.0, 5.0, 1.0)),
@@ -112,6 +112,7 @@ def test_bias_and_variance_are_as_stated(degrade):
 
 WRONG = {
     "gaussian": (lambda: Gaussian(-1.0), "cannot be negative"),
+    "between": (lambda: Gaussian(1.0, 1.5), "between 0 and 1"),
     "nan": (lambda: Gaussian(float("nan")), "cannot be negative"),
     "poisson": (lambda: PoissonGaussian(-1.0, 1.0), "cannot be negative"),
     "correlated": (lambda: Correlated(-1.0), "cannot be negative"),

@@ -13,7 +13,7 @@ from geoae.diagnosis.noise.kernels import polynomials
 from geoae.radiometry.validity.nodata import LARGEST
 from geoae.types import Array, Floats, Mask, Samples
 
-__all__ = ["Blocks", "Residuals", "cut_blocks", "subtract_bands"]
+__all__ = ["Blocks", "Residuals", "cut_blocks", "leave_bands", "subtract_bands"]
 
 # Side of the blocks from which bands are predicted, and the part of them, the calmest, that counts.
 SIDE = 16
@@ -57,6 +57,17 @@ class Blocks:
     """
 
 
+def leave_bands(samples: Samples) -> Residuals:
+    """Subtract nothing from any band, as where bands share their noise, too.
+
+    Args:
+        samples: pairs of pixels in DN and mask ``(band, row, col)``.
+
+    """
+    valid = [np.logical_and.reduce(mask, axis=0) for _, mask in samples]
+    return Residuals(np.eye(len(samples[0][0])), valid)
+
+
 def subtract_bands(samples: Samples, sigma: Floats) -> Residuals:
     """Find the weights that predict each band from the others where the scene is calm.
 
@@ -70,9 +81,8 @@ def subtract_bands(samples: Samples, sigma: Floats) -> Residuals:
         The weights, and the pixels that they are for.
 
     """
-    valid = [np.logical_and.reduce(mask, axis=0) for _, mask in samples]
-    bands = len(samples[0][0])
-    alone = Residuals(np.eye(bands), valid)
+    alone = leave_bands(samples)
+    valid, bands = alone.valid, len(alone.weights)
     if bands == 1:
         return alone
     room = sum((where.shape[0] // SIDE) * (where.shape[1] // SIDE) for where in valid)

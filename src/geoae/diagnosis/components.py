@@ -27,6 +27,7 @@ def find_signal(
     covariance: Floats,
     sigma: Floats,
     correlation: Floats | None,
+    between: Floats | None = None,
 ) -> Mask | None:
     """Find the components that hold more than noise.
 
@@ -41,6 +42,7 @@ def find_signal(
         sigma: noise of each band in DN, ``(band,)``.
         correlation: normalised autocovariance of each band's noise ``(band, 9, 9)``; None for white
             noise.
+        between: correlation of the noise from band to band, ``(band, band)``; None for none.
 
     Returns:
         Which components hold signal, ``(component,)``, in the order of ``Scale.principal``. None
@@ -53,7 +55,7 @@ def find_signal(
     neighbours, pairs = _measure_neighbours(samples, mean)
     if pairs < ENOUGH * bands:
         return None
-    scale = Scale.principal(mean, covariance, sigma, 1)
+    scale = Scale.principal(mean, covariance, sigma, 1, between=between)
     forward, noise = scale.forward, np.square(scale.sigma)
     variance, alike = (
         np.einsum("cb,bd,cd->c", forward, of, forward) for of in (covariance, neighbours)

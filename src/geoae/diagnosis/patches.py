@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from geoae.diagnosis.clipping import LEAST_LEFT
+from geoae.diagnosis.spread import pick_evenly
 from geoae.types import Floats, Mask, Samples
 
 __all__ = [
@@ -56,6 +57,8 @@ class Patches:
     """
     pixels: int = 0
     """Pixels of a band that are in any patch."""
+    between: Floats | None = None
+    """Correlation of the noise from band to band, ``(band, band)``; None for none."""
     left: Floats | None = None
     """Part of the noise variance that clipping has left, ``(band, patch)``; None where nothing is
     clipped.
@@ -119,7 +122,7 @@ def cut_patches(samples: Samples) -> Patches:
     # A step of whole pixels may leave four times as many; of many bands that would be too many.
     thin = max(1.0, sum(map(len, places)) / (most if few else 4 * most))
     if thin > 1:
-        places = [some[np.arange(0, len(some), thin).astype(int)] for some in places]
+        places = [some[pick_evenly(len(some), thin)] for some in places]
     ends = np.cumsum([0, *map(len, places)])
     values = np.empty((bands, ends[-1], SIDE * SIDE))
     for (pixels, _), some, first, stop in zip(samples, places, ends, ends[1:], strict=False):

@@ -59,9 +59,12 @@ def subtract_prediction(
         residuals = (gains[some] / scale @ flat).reshape(len(some), *values.shape[1:])
         for band, residual in zip(some, residuals, strict=True):
             weights = np.square(gains[band])
+            power = weights.sum()
+            if patches.between is not None:
+                power = gains[band] @ patches.between @ gains[band]
             if kept is not None:
                 residual /= np.sqrt(weights @ kept / weights.sum())[:, None]
-            yield band, residual, scale[band] / np.sqrt(weights.sum() * (1 - lost) / (1 + lost))
+            yield band, residual, scale[band] / np.sqrt(power * (1 - lost) / (1 + lost))
 
 
 def _detail_covariance(patches: Patches) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.components import find_signal
+from geoae.diagnosis.noise.between import estimate_between, is_certain
 from geoae.diagnosis.noise.covariance import NoiseCovariance, estimate_covariance, estimate_level
 from geoae.diagnosis.noise.gate import CORRELATED
 from geoae.diagnosis.noise.level import noise_model
@@ -52,6 +53,9 @@ class SceneStatistics:
     signal: NDArray[np.bool_] | None = None
     """Which components hold more than noise, ``(component,)``; None for all."""
 
+    between: NDArray[np.float64] | None = None
+    """Correlation of the noise from band to band, ``(band, band)``; None for none."""
+
     @classmethod
     def of(
         cls,
@@ -83,7 +87,15 @@ class SceneStatistics:
                 np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes()
                 + np.packbits(mask).tobytes()
             )
-        noise, slope, correlation, found = _noise(samples, sigma, correlation, seeks_spectrum, most)
+        seen = _noise(samples, sigma, correlation, seeks_spectrum, most)
+        between = None if correlation is not None else estimate_between(samples, seen[0])
+        if between is not None:
+            again = _noise(samples, sigma, None, seeks_spectrum, most, between)
+            if is_certain(between, samples, again[0], again[3]):
+                seen = again
+            else:
+                between = None
+        noise, slope, correlation, found = seen
         valid = np.mean([mask.mean() for _, mask in samples])
         mean, covariance = _moments(samples)
         if sigma is not None:
@@ -97,7 +109,8 @@ class SceneStatistics:
             valid=float(valid),
             correlation=correlation,
             noise=found,
-            signal=find_signal(samples, mean, covariance, noise, correlation),
+            signal=find_signal(samples, mean, covariance, noise, correlation, between),
+            between=between,
         )
 
     @classmethod
@@ -124,6 +137,10 @@ class SceneStatistics:
         signal = None if self.signal is None else np.resize(self.signal, bands)
         if signal is not None:
             signal[len(kept) :] = False
+        between = self.between
+        if between is not None:
+            between = np.eye(bands)
+            between[np.ix_(kept, kept)] = self.between
         return replace(
             self,
             mean=mean,
@@ -133,6 +150,7 @@ class SceneStatistics:
             correlation=correlation,
             noise=None,
             signal=signal,
+            between=between,
         )
 
     def move_to(self, samples: Samples) -> Self:
@@ -152,7 +170,7 @@ class SceneStatistics:
         """
         shapes = None if self.correlation is None else to_shape(self.correlation)
         given = (self.mean, self.covariance, self.sigma, group, self.slope, shapes)
-        scale = Scale.principal(*given, shares_gain=shares_gain)
+        scale = Scale.principal(*given, shares_gain=shares_gain, between=self.between)
         inverse = np.where(self.sigma[:, None] > 0, scale.inverse, 0.0)
         signal = self.signal
         if signal is not None:
@@ -166,19 +184,20 @@ def _noise(
     correlation: Floats | None,
     seeks_spectrum: bool,
     most: float | None,
+    between: Floats | None = None,
 ) -> tuple[Floats, Floats, Floats | None, NoiseCovariance | None]:
     """Level, growth and correlation of the noise, and what the sample shows of its correlation."""
     given = (np.zeros(0), np.zeros(0))
     if sigma is not None:
         given = np.array(sigma, np.float64), np.zeros(len(sigma))
     if not seeks_spectrum and (sigma is not None or correlation is None):
-        return *(noise_model(samples) if sigma is None else given), correlation, None
-    white = noise_model(samples)
+        return *(noise_model(samples, between) if sigma is None else given), correlation, None
+    white = noise_model(samples, between)
     if not seeks_spectrum:
         assert correlation is not None
         level = estimate_level(samples, correlation, white)
         return level, np.zeros_like(level), correlation, None
-    found = estimate_covariance(samples, white, most)
+    found = estimate_covariance(samples, white, most, shares_noise=between is not None)
     seen = found.correlation if CORRELATED in found.verdict else None
     noise, slope = (found.sigma, found.slope) if sigma is None else given
     return noise, slope, seen, found

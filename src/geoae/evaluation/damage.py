@@ -15,6 +15,7 @@ from geoae.simulation import (
     ClippedGaussian,
     DeadLines,
     DeadPixels,
+    Gaussian,
     Jpeg,
     Jpeg2000,
     Quantisation,
@@ -90,6 +91,11 @@ def _noise(level: float, kernel: str | Kernel, description: str) -> Damage:
     return Damage(description, lambda one: [Noise(_times(level, one), known)], ("pca-bm3d",))
 
 
+def _shared_noise(level: float, between: float) -> Damage:
+    description = f"white noise of {level:g}, correlated by {between:g} from band to band"
+    return Damage(description, lambda one: [Gaussian(_times(level, one), between)])
+
+
 # Strengths are in 255ths of a band's range from its 0.5th to its 99.5th percentile.
 DAMAGES: dict[str, Damage] = {
     "stripes15": Damage(
@@ -127,6 +133,8 @@ DAMAGES: dict[str, Damage] = {
         lambda one: [Bursts(0.05, _times(25, one))],
         ("best-band", "neighbours"),
     ),
+    "shared15": _shared_noise(15, 0.5),
+    "shared15strong": _shared_noise(15, 0.8),
     "halfpix10": _noise(10, "bilinear", "noise of 10 that was moved by half a pixel"),
     "along10": _noise(10, ALONG, "noise of 10 of correlation 0.31 from row to row"),
     "cubic10": _noise(

@@ -7,7 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.radiometry.spectrum import KERNELS
-from geoae.simulation import Bursts, ClippedGaussian, DeadLines, DeadPixels, Stripes, TiltedStripes
+from geoae.simulation import (
+    Bursts,
+    ClippedGaussian,
+    DeadLines,
+    DeadPixels,
+    Gaussian,
+    Stripes,
+    TiltedStripes,
+)
 from geoae.simulation.correlated import Kernel, draw_noise
 from geoae.types import Floats, Mask
 
@@ -116,6 +124,6 @@ def learn(known: Knowledge, step: Step, before: Floats, after: Floats) -> Knowle
         )
     if isinstance(step, Noise):
         return replace(known, noise=np.array(step.sigma), kernel=step.kernel)
-    if isinstance(step, ClippedGaussian):
+    if isinstance(step, ClippedGaussian | Gaussian):
         return replace(known, noise=np.array(step.sigma))
     return known

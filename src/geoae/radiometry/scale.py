@@ -48,6 +48,8 @@ class Scale:
     ``geoae.radiometry.spectrum`` describes it; None for white noise."""
     signal: NDArray[np.bool_] | None = None
     """Which components hold more than noise, ``(component,)``; None for all."""
+    between: Floats | None = None
+    """Correlation of the noise from band to band, ``(band, band)``; None for none."""
 
     @classmethod
     def principal(
@@ -60,15 +62,17 @@ class Scale:
         shapes: Floats | None = None,
         *,
         shares_gain: bool = True,
+        between: Floats | None = None,
     ) -> Self:
         """Compute the principal components of the noise-whitened scene (maximum noise fraction).
 
         Green et al., IEEE TGRS 26(1), 1988. With ``D = diag(sigma)``, the eigenvectors of ``D^-1
         covariance D^-1`` are orthogonal. So white noise that is independent from band to band stays
         white and independent, with equal strength in every component, while the signal that bands
-        share gathers in the first components. Each group of components has one gain, which scales
-        its leading component to a standard deviation of ``1 / SPREAD``; or each component has its
-        own.
+        share gathers in the first components. Where the noise is correlated from band to band, a
+        Cholesky factor of its covariance takes the place of ``D``. Each group of components has one
+        gain, which scales its leading component to a standard deviation of ``1 / SPREAD``; or each
+        component has its own.
 
         Args:
             mean: ``(band,)`` in DN.
@@ -79,28 +83,42 @@ class Scale:
                 constant noise.
             shapes: shape of the spectrum of each band's noise, ``(band, 9)``; None for white noise.
             shares_gain: whether the components of a group have one gain.
+            between: correlation of the noise from band to band, ``(band, band)``, positive
+                definite; None for none.
 
         """
         bands = len(mean)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
         white = np.maximum(sigma, LEAST_NOISE * spread)
         white = np.where(white > LEAST_WHITE, white, 1.0)
-        variances, vectors = np.linalg.eigh(covariance / np.outer(white, white))
+        covariance = covariance / np.outer(white, white)
+        factor = None if between is None else np.linalg.cholesky(between)
+        if factor is not None:
+            covariance = np.linalg.solve(factor, np.linalg.solve(factor, covariance).T)
+        variances, vectors = np.linalg.eigh(covariance)
         order = np.argsort(variances)[::-1]
         variances, vectors = variances[order], _fix_signs(vectors[:, order])
         # No component has less variance than its noise; one that seems to is not amplified.
         leader = np.arange(bands) // group * group if shares_gain else np.arange(bands)
         lead = np.sqrt(np.maximum(variances[leader], 1.0))
         gain = 1.0 / (SPREAD * lead)
+        # From what is whitened to bands over their noise, and back.
+        there, back = (
+            (vectors.T, vectors)
+            if factor is None
+            else (np.linalg.solve(factor.T, vectors).T, factor @ vectors)
+        )
         components = -(-bands // group) * group
         forward = np.zeros((components, bands))
         inverse = np.zeros((bands, components))
-        forward[:bands] = gain[:, None] * vectors.T / white
-        inverse[:, :bands] = white[:, None] * vectors / gain
+        forward[:bands] = gain[:, None] * there / white
+        inverse[:, :bands] = white[:, None] * back / gain
         slope = np.zeros(bands) if slope is None else slope
         level = np.sqrt(forward**2 @ sigma**2)
+        if factor is not None:
+            level = np.sqrt(np.square((forward * sigma) @ factor).sum(axis=1))
         shape = None if shapes is None else mix(shapes, forward**2 * sigma**2)
-        return cls(mean, forward, inverse, level, sigma, slope, shape)
+        return cls(mean, forward, inverse, level, sigma, slope, shape, between=between)
 
     @property
     def varies(self) -> bool:
@@ -133,11 +151,16 @@ class Scale:
         """Map noise variance ``(band, row, col)`` in DN squared to deviation ``(component, row,
         col)``.
 
-        The deviation is in model units. The noise must be independent from band to band.
+        The deviation is in model units.
         """
         # In float64: squares of DN need not fit into float32.
         flat = variance.reshape(len(variance), -1).astype(np.float64, copy=False)
-        level = np.sqrt(np.square(self.forward) @ flat).astype(np.float32)
+        if self.between is None:
+            level = np.sqrt(np.square(self.forward) @ flat).astype(np.float32)
+        else:
+            factor, deviation = np.linalg.cholesky(self.between), np.sqrt(flat)
+            parts = ((self.forward * of) @ deviation for of in factor.T)
+            level = np.sqrt(sum(np.square(part) for part in parts)).astype(np.float32)
         return level.reshape(-1, *variance.shape[1:])
 
     def to_native(self, residual: NDArray[np.float32]) -> NDArray[np.float32]:

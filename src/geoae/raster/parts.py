@@ -24,13 +24,18 @@ from geoae.system.warnings import SILENCE
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window
 
-__all__ = ["Part", "PartStore", "PartWriter"]
+__all__ = ["Part", "PartStore", "PartWriter", "limit_block"]
 
 # Raised whenever parts are kept in another way, so that nobody goes on from those of another
 # version.
 FORMAT = 3
 NOTE, LOCK = "order.json", "lock"
 CHUNK = 1 << 20
+# Side of the blocks of a part in pixels.
+SIDE = 256
+# Bytes of a block over all bands: 512 x 512 pixels of 200 bands would fill the memory, and GDAL
+# reads blocks again that its cache does not hold.
+LARGEST_BLOCK = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +221,7 @@ class PartStore:
         # slab.
         draft = self.folder / f"slab-{slab.index:05d}.{uuid.uuid4().hex}.tmp"
         window = slab.window
+        side = limit_block(self.bands * np.dtype(self.dtype).itemsize, SIDE)
         try:
             with (
                 SILENCE,
@@ -228,8 +234,8 @@ class PartStore:
                     height=window.height,
                     width=window.width,
                     tiled=True,
-                    blockxsize=256,
-                    blockysize=256,
+                    blockxsize=side,
+                    blockysize=side,
                     bigtiff="IF_NEEDED",
                     interleave="band",
                 ) as dataset,
@@ -252,6 +258,19 @@ class PartStore:
     def remove(self) -> None:
         """Delete the folder with everything in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def limit_block(pixel: int, side: int) -> int:
+    """Return the side of the blocks of a file, smaller where there are many bands.
+
+    Args:
+        pixel: bytes of a pixel of all bands.
+        side: usual side in pixels, a power of 2.
+
+    """
+    while side > 64 and side * side * pixel > LARGEST_BLOCK:
+        side //= 2
+    return side
 
 
 def _checksum(pixels: NDArray[Any]) -> int:

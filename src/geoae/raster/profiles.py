@@ -8,11 +8,9 @@ from rasterio.io import DatasetReader
 
 from geoae.radiometry.band_names import interpret_name
 from geoae.raster.dataset import gdal_threads
+from geoae.raster.parts import limit_block
 
 __all__ = ["WRITERS", "packed_bits"]
-
-# bytes over all bands: 512 x 512 pixels of 200 bands would fill the memory
-LARGEST_BLOCK = 32 << 20
 
 
 def _cog(dataset: DatasetReader) -> dict[str, str]:
@@ -75,9 +73,7 @@ def packed_bits(dataset: DatasetReader) -> list[str | None]:
 
 def _blocksize(dataset: DatasetReader, side: int) -> int:
     pixel = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
-    while side > 64 and side * side * pixel > LARGEST_BLOCK:
-        side //= 2
-    return side
+    return limit_block(pixel, side)
 
 
 def _has_classes(dataset: DatasetReader) -> bool:

@@ -26,18 +26,26 @@ class Gaussian:
     """Additive white Gaussian noise: ``y = x + sigma * n`` with ``n ~ N(0, 1)``.
 
     Bias 0, variance ``sigma**2`` for every signal: the read-out noise of a sensor, or the model
-    after variance stabilisation (Foi et al., IEEE TIP 17(10), 2008, with gain 0).
+    after variance stabilisation (Foi et al., IEEE TIP 17(10), 2008, with gain 0). Bands may share a
+    part of it, as after a correction that subtracts one band from others.
     """
 
     sigma: PerBand
     """Standard deviation in DN, one for all bands or one for each."""
+    between: float = 0.0
+    """Correlation of the noise of any two bands."""
 
     def __post_init__(self) -> None:
         refuse_negative("sigma", self.sigma)
+        require("between", self.between, 0 <= self.between <= 1, "give a number between 0 and 1")
 
     def __call__(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         """Return noisy ``pixels`` ``(band, row, col)``."""
-        return pixels + per_band("sigma", self.sigma, pixels) * rng.standard_normal(pixels.shape)
+        noise = rng.standard_normal(pixels.shape)
+        if self.between:
+            shared = rng.standard_normal(pixels.shape[1:])
+            noise = np.sqrt(1 - self.between) * noise + np.sqrt(self.between) * shared
+        return pixels + per_band("sigma", self.sigma, pixels) * noise
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
         """Return the signal itself, and ``sigma**2`` everywhere."""

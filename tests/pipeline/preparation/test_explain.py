@@ -6,6 +6,7 @@ import pytest
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.models.restorer import Identity
 from geoae.pipeline.preparation.explain import (
+    describe_between,
     describe_noise,
     describe_sharpened,
     explain_empty,
@@ -98,3 +99,11 @@ def test_steps_without_anything_to_do_are_named_in_their_order():
         "noise: none found",
     ]
     assert explain_missed([], ["lines"], set()) == []
+
+
+def test_noise_that_bands_share_is_one_line():
+    assert describe_between([1, 2], None) == []
+    between = np.eye(3)
+    between[0, 2] = between[2, 0] = 0.61
+    (line,) = describe_between([1, 2, 4], between)
+    assert line == "noise: correlated from band to band by 0.61 (median) in bands 1, 4; whitened"

@@ -24,6 +24,7 @@ from geoae.pipeline.run import run
 from geoae.radiometry.sharpness import design_kernel
 from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
 from geoae.raster.memory import ArraySource
+from geoae.simulation import Gaussian
 from tests.support.doubles import unscaled
 from tests.support.networks import save_small_network
 from tests.support.rasters import noise, texture, write
@@ -249,3 +250,16 @@ def test_a_spectrum_that_the_scene_contradicts_is_a_warning(tmp_path):
     assert "band 1 does not look like the spectrum given with psd" in found.warnings[0]
     assert found.facts.correlation is not None
     assert not prepare(Job(source=path)).warnings
+
+
+def test_noise_that_bands_share_is_whitened_and_told(tmp_path):
+    clean = np.repeat(texture(1, 200, 200) * 1.0, 3, axis=0)
+    noisy = Gaussian(300.0, 0.8)(8 * clean + 9000, np.random.default_rng(1))
+    source = write(tmp_path / "in.tif", np.rint(noisy).astype(np.uint16))
+    save_small_network(tmp_path / "model")
+    found = prepare(Job(source=str(source), model=str(tmp_path / "model")))
+    assert found.work.scale.between[0, 1:] == pytest.approx(0.8, abs=0.06)
+    assert found.facts.sigma == pytest.approx(300, rel=0.1)
+    assert any("from band to band by 0.8" in step for step in found.steps)
+    independent = dataclasses.replace(found.facts, between=None)
+    assert dataclasses.replace(found, facts=independent).fingerprint != found.fingerprint

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from geoae.diagnosis.findings.planes import Plane
+from geoae.diagnosis.spread import pick_evenly
 from geoae.types import Floats, Mask
 
 __all__ = ["average_spectrum", "block_profiles", "find_peak"]
@@ -27,8 +28,8 @@ SLOWEST = 0.04
 def _orientations(plane: Plane) -> Iterator[tuple[int, Floats, Mask]]:
     """Axis along which a profile runs, pixels and mask with this axis last."""
     step = max(len(plane.pieces) / PIECES, 1.0)
-    for at in np.arange(0, len(plane.pieces), step):
-        piece = plane.pieces[int(at)]
+    for at in pick_evenly(len(plane.pieces), step):
+        piece = plane.pieces[at]
         for axis, (values, valid) in enumerate(
             ((piece.values.T, piece.valid.T), (piece.values, piece.valid))
         ):

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from geoae.diagnosis.finding import Look
+from geoae.diagnosis.spread import pick_evenly
 from geoae.tiling.window import SIDE
 from geoae.types import Floats, Mask, Samples
 
@@ -74,7 +75,7 @@ def cut_samples(samples: Samples, bands: Sequence[int]) -> Iterator[Plane]:
         parts = [(w, where) for w, where in inside if samples[w][1][index][where].any()]
         most = max(MOST_PIECES // len(bands), LEAST_PIECES)
         step = max(len(parts) / most, 1.0)
-        chosen = [parts[int(at)] for at in np.arange(0, len(parts), step)]
+        chosen = [parts[at] for at in pick_evenly(len(parts), step)]
         plane = _normalise(samples, index, band, chosen)
         if plane is not None:
             yield plane

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from geoae.diagnosis.findings.planes import Plane
+from geoae.diagnosis.spread import pick_evenly
 from geoae.types import Floats
 
 __all__ = ["PIECES", "Shift", "measure_shift"]
@@ -101,8 +102,8 @@ def _spectra(plane: Plane, other: Plane, pieces: int) -> Iterator[Pair]:
         for col in range(0, one.values.shape[1] - side + 1, side)
     ]
     step = max(len(places) / pieces, 1.0)
-    for at in np.arange(0, len(places), step):
-        one, two, row, col = places[int(at)]
+    for at in pick_evenly(len(places), step):
+        one, two, row, col = places[at]
         inside = np.s_[row : row + side, col : col + side]
         if one.valid[inside].mean() < 1 or two.valid[inside].mean() < 1:
             continue

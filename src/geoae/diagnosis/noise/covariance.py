@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.diagnosis.blocks import Blocks, Residuals, cut_blocks, subtract_bands
+from geoae.diagnosis.blocks import Blocks, Residuals, cut_blocks, leave_bands, subtract_bands
 from geoae.diagnosis.noise.fitting import choose_kernels, fit_kernels, unmix_variance
 from geoae.diagnosis.noise.gate import (
     CORRELATED,
@@ -30,7 +30,7 @@ from geoae.diagnosis.noise.level import noise_model
 from geoae.diagnosis.patches import group_bands
 from geoae.types import Floats, Samples
 
-__all__ = ["NoiseCovariance", "estimate_covariance", "estimate_level"]
+__all__ = ["NoiseCovariance", "estimate_covariance", "estimate_level", "measure_contrast"]
 
 # Side of the blocks, and of those for noise that is correlated so much from pixel to pixel that a
 # quadratic plane takes most of it from small ones.
@@ -78,6 +78,8 @@ def estimate_covariance(
     samples: Samples,
     white: tuple[Floats, Floats] | None = None,
     most: float | None = None,
+    *,
+    shares_noise: bool = False,
 ) -> NoiseCovariance:
     """Estimate the covariance of additive, stationary noise.
 
@@ -97,6 +99,7 @@ def estimate_covariance(
         most: the largest deviation that the noise can have where it is known that there is noise,
             as in the logarithm of speckle. Up to it, what is found then counts even where ``judge``
             cannot tell it from texture. None where it is not known.
+        shares_noise: whether bands share noise, so that none is predicted from others.
 
     Returns:
         Noise, correlation, verdict and evidence of each band.
@@ -110,7 +113,7 @@ def estimate_covariance(
     verdict = [judge(one) for one in evidence]
     for group in group_bands(samples):
         some = [(pixels[group], mask[group]) for pixels, mask in samples]
-        found = _estimate_group(some, (sigma[group], slope[group]))
+        found = _estimate_group(some, (sigma[group], slope[group]), shares_noise)
         for band, (deviation, kernel, grows, seen) in zip(group, found, strict=True):
             evidence[band] = seen
             verdict[band] = judge(seen)
@@ -120,7 +123,7 @@ def estimate_covariance(
                 steeper = (deviation / sigma[band]) ** 2 if sigma[band] > 0 and grows else 0.0
                 slope[band] *= steeper
                 sigma[band], correlation[band] = deviation, kernel
-    contrast, mean = _contrast(samples)
+    contrast, mean = measure_contrast(samples)
     mostly_white = np.array([not seen.is_hardly_white for seen in evidence])
     photons = mostly_white & (slope * mean > GROWS * sigma**2)
     faint = sigma < np.where(photons, FAINT_PHOTONS, FAINT) * contrast
@@ -188,7 +191,7 @@ class _Look:
     """Whether blocks were scaled to the noise of the mean signal."""
 
 
-def _contrast(samples: Samples) -> tuple[Floats, Floats]:
+def measure_contrast(samples: Samples) -> tuple[Floats, Floats]:
     """Contrast and mean of each band in DN, ``(band,)``; 0 where nothing is valid."""
     found = []
     for band in range(len(samples[0][0])):
@@ -200,10 +203,10 @@ def _contrast(samples: Samples) -> tuple[Floats, Floats]:
 
 
 def _estimate_group(
-    samples: Samples, white: tuple[Floats, Floats]
+    samples: Samples, white: tuple[Floats, Floats], shares_noise: bool
 ) -> list[tuple[float, Floats, bool, Evidence]]:
     """Deviation, correlation and evidence of bands that are valid in the same places."""
-    residuals = subtract_bands(samples, white[0])
+    residuals = leave_bands(samples) if shares_noise else subtract_bands(samples, white[0])
     names, kernels = known_kernels()
 
     def look(band: int, side: int) -> _Look | None:

@@ -78,7 +78,7 @@ def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
     return _for_each_group(samples, estimate)[0]
 
 
-def noise_model(samples: Samples) -> tuple[Floats, Floats]:
+def noise_model(samples: Samples, between: Floats | None = None) -> tuple[Floats, Floats]:
     """Estimate the noise of each band, and how its variance grows with the signal.
 
     The variance is a straight line in the signal, as for shot noise (Foi, Trimeche, Katkovnik and
@@ -95,13 +95,14 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
 
     Args:
         samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``, of one scene.
+        between: correlation of the noise from band to band, ``(band, band)``; None for none.
 
     Returns:
         Standard deviation of the noise where the signal is the band's mean, in DN, ``(band,)``; and
         the growth of its variance with the signal, in DN, ``(band,)``: 0 where it is constant.
 
     """
-    sigma, growth, seen_at = _for_each_group(samples, _fit_patches)
+    sigma, growth, seen_at = _for_each_group(samples, _fit_patches, between)
     if growth.any() and not have_one_mask(samples):
         for band in np.flatnonzero(growth):
             # From the mean of what bands share to that of all pixels of this one.
@@ -112,16 +113,21 @@ def noise_model(samples: Samples) -> tuple[Floats, Floats]:
 
 
 def _for_each_group(
-    samples: Samples, estimate: Callable[[Patches], tuple[Floats, ...]]
+    samples: Samples,
+    estimate: Callable[[Patches], tuple[Floats, ...]],
+    between: Floats | None = None,
 ) -> tuple[Floats, ...]:
     """``estimate`` of the patches of each group of bands, put together as ``(band,)`` each."""
     groups = group_bands(samples)
+    found = []
+    for group in groups:
+        some = samples
+        if len(groups) > 1:
+            some = [(pixels[group], mask[group]) for pixels, mask in samples]
+        shared = None if between is None else between[np.ix_(group, group)]
+        found.append(estimate(replace(cut_patches(some), between=shared)))
     if len(groups) == 1:
-        return estimate(cut_patches(samples))
-    found = [
-        estimate(cut_patches([(pixels[group], mask[group]) for pixels, mask in samples]))
-        for group in groups
-    ]
+        return found[0]
     order = np.argsort(np.concatenate(groups))
     return tuple(np.concatenate(values)[order] for values in zip(*found, strict=True))
 

@@ -11,10 +11,11 @@ from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.models.restorer import Identity, Restorer
 from geoae.radiometry.psd import WHITE
 from geoae.system.wording import name_bands, name_range
-from geoae.types import Mask, Samples
+from geoae.types import Floats, Mask, Samples
 
 __all__ = [
     "SHARPENED",
+    "describe_between",
     "describe_noise",
     "describe_sharpened",
     "explain_contradicted",
@@ -71,6 +72,25 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN
             " be told from texture and stays; if it is noise, give its spectrum (psd)"
         )
     return lines
+
+
+def describe_between(bands: Sequence[int], between: Floats | None) -> list[str]:
+    """Say in which bands the noise is correlated from band to band: one line, or none.
+
+    Args:
+        bands: numbers of the bands.
+        between: correlation of the noise from band to band, ``(band, band)``; None for none.
+
+    """
+    if between is None:
+        return []
+    apart = np.where(np.eye(len(between), dtype=bool), 0.0, between)
+    shared = np.flatnonzero(apart.any(axis=1))
+    pairs = apart[np.ix_(shared, shared)][np.triu_indices(len(shared), 1)]
+    return [
+        f"noise: correlated from band to band by {np.median(pairs):.2f} (median) in"
+        f" {name_bands([bands[index] for index in shared.tolist()])}; whitened"
+    ]
 
 
 def describe_components(signal: Mask | None) -> list[str]:

@@ -79,6 +79,7 @@ class Prepared(Generic[S]):
         if not isinstance(restorer, Identity):
             done += [speckle.describe()] if speckle is not None and self.facts.sigma.any() else []
             done += explain.describe_noise(bands, self.facts, self.unit)
+            done += explain.describe_between(bands, self.facts.between)
             done += explain.describe_components(self.facts.signal)
         if self.sharpened is not None:
             done += explain.describe_sharpened(bands, self.sharpened, restorer)
@@ -121,6 +122,8 @@ class Prepared(Generic[S]):
         is_used = work.restorer.takes_spectrum or self.sharpened is not None
         if facts.correlation is not None and is_used:
             newer.append(facts.correlation.tolist())
+        if facts.between is not None:
+            newer.append(facts.between.tolist())
         if work.corrections.digest:
             newer.append(work.corrections.digest)
         if work.speckle is not None:
