@@ -24,6 +24,7 @@ NOISE = Evidence(
     unexplained=0.02,
     gain=6.0,
     texture=0.05,
+    own=0.9,
 )
 
 
