@@ -12,7 +12,7 @@ from geoae.corrections.striping.profiles import Profiles, shared_energy
 from geoae.corrections.striping.significance import Score, score_bands, score_lines, score_periods
 from geoae.corrections.striping.sums import LineSums
 from geoae.corrections.striping.tilt import candidate_periods
-from geoae.system.wording import name_range
+from geoae.system.wording import name_bands, name_range
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
 
@@ -81,21 +81,21 @@ class Stripes:
         corrected: Pixels = pixels - removed
         return corrected if mask is None else np.where(mask, corrected, pixels)
 
-    def describe(self) -> str:
-        """Say in one line what is subtracted and why."""
+    def describe(self, bands: Sequence[int]) -> str:
+        """Say in one line what is subtracted and why; see ``Correction.describe``."""
         direction, deviation = self.direction, self.offsets.std(axis=1)
         course = f"along {direction.axis}s"
         if direction.slope:
             angle = np.degrees(np.arctan(direction.slope))
             course = f"tilted by {angle:.2f} degrees against {direction.axis}s"
         pattern = "" if self.period is None else f", every {self.period:.4g} lines"
-        bands = np.flatnonzero(deviation > 0)
-        where = f" in {len(bands)} of {len(deviation)} bands" if len(deviation) > 1 else ""
+        striped = np.flatnonzero(deviation > 0)
+        where = f" in {name_bands([bands[index] for index in striped])}" if len(bands) > 1 else ""
         gains = ""
         if self.gains.any():
             gains = f", and gains of {100 * self.gains.std(axis=1).max():.2g} %"
         return (
-            f"stripes {course}{pattern}: offsets of {name_range(deviation[bands])} DN"
+            f"stripes {course}{pattern}: offsets of {name_range(deviation[striped])} DN"
             f" (standard deviation){gains} removed{where}; they"
             f" are {self.score.whole:.0f} times what chance gives, at least 5 required"
         )
