@@ -113,7 +113,7 @@ class Bursts:
     def describe(self, bands: Sequence[int]) -> str:
         """Say in one line what was found; see ``Correction.describe``."""
         noisy = self.sigma > 0
-        some = name_bands([bands[index] for index in np.flatnonzero(noisy.any(axis=1))])
+        some = name_bands([bands[index] for index in np.flatnonzero(noisy.any(axis=1)).tolist()])
         sources = "other bands and neighbours" if any(self.others) else "neighbours"
         return (
             f"bursts of noise in {count(int(noisy.sum()), self.axis)} of {some},"

@@ -157,4 +157,7 @@ def test_noise_of_predictors_is_not_that_of_a_band():
 
 
 def test_floor_does_not_tell_the_shortest_correlation_from_fine_texture():
-    assert judge(replace(NOISE, floor=0.75, expected=0.9, gain=1.2)) == WHITE
+    shortest = replace(NOISE, floor=0.75, expected=0.9, gain=1.2)
+    assert judge(shortest) == WHITE
+    assert judge(replace(shortest, expected=0.8)) == CORRELATED
+    assert judge(replace(shortest, floor=2.6)) == CORRELATED, "the white estimate is texture"

@@ -89,7 +89,7 @@ class Stripes:
             angle = np.degrees(np.arctan(direction.slope))
             course = f"tilted by {angle:.2f} degrees against {direction.axis}s"
         pattern = "" if self.period is None else f", every {self.period:.4g} lines"
-        striped = np.flatnonzero(deviation > 0)
+        striped = np.flatnonzero(deviation > 0).tolist()
         where = f" in {name_bands([bands[index] for index in striped])}" if len(bands) > 1 else ""
         gains = ""
         if self.gains.any():

@@ -222,7 +222,8 @@ def judge(seen: Evidence, limits: Limits = ALONE) -> str:
     middle = (1 + seen.expected) / 2 if seen.expected < NEARLY_WHITE else NEARLY_WHITE
     is_white = max(middle, NEARLY_WHITE) <= seen.floor <= MOST_FLOOR
     floored = LEAST_FLOOR * seen.expected <= seen.floor and not is_white
-    distinct = seen.gain >= LEAST_GAIN or SHORT <= seen.expected < SHORTEST
+    fine = seen.expected >= SHORTEST and seen.floor <= MOST_FLOOR
+    distinct = seen.gain >= LEAST_GAIN or (seen.expected >= SHORT and not fine)
     if noisy and floored and distinct:
         return CORRELATED
     nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR
