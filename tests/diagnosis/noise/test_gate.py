@@ -154,6 +154,9 @@ def test_what_one_of_many_bands_shows_must_be_clearer():
 
 def test_noise_of_predictors_is_not_that_of_a_band():
     assert judge(replace(NOISE, own=0.3)) == TEXTURE
+    assert judge(replace(NOISE, own=0.3, floor=2.6)) == CORRELATED, (
+        "it is less than what would stay"
+    )
 
 
 def test_floor_does_not_tell_the_shortest_correlation_from_fine_texture():

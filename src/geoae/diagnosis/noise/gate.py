@@ -217,7 +217,9 @@ def judge(seen: Evidence, limits: Limits = ALONE) -> str:
     """
     explained = seen.unexplained < limits.unexplained and seen.texture < limits.texture
     even = may_be_noise(seen.calmness, limits) and seen.together >= FEWEST_TOGETHER
-    noisy = even and explained and seen.own > limits.own
+    # Where the white estimate is texture, what was found is less, and does less harm.
+    own = seen.own > limits.own or seen.floor > MOST_FLOOR
+    noisy = even and explained and own
     # A kernel whose own floor is that of nearly white noise says no more than that it is white.
     middle = (1 + seen.expected) / 2 if seen.expected < NEARLY_WHITE else NEARLY_WHITE
     is_white = max(middle, NEARLY_WHITE) <= seen.floor <= MOST_FLOOR
