@@ -31,7 +31,8 @@ NEARLY_WHITE = 0.8
 # Where it is so much above the noise of calm blocks, it is texture that passed for noise.
 MOST_FLOOR = 2.0
 # Part of the floor of a kernel's spectrum that must be there: less shows texture, which has none.
-LEAST_FLOOR = 0.75
+# So much below that is the error of a floor that is next to nothing.
+LEAST_FLOOR, FLOOR_ERROR = 0.75, 0.03
 # Where less of the deviation of calm blocks is white, they may be texture alone.
 MOST_TEXTURE_FLOOR = 0.6
 # Fewer blocks of a band, or of all bands that are valid in the same places, tell nothing.
@@ -223,7 +224,7 @@ def judge(seen: Evidence, limits: Limits = ALONE) -> str:
     # A kernel whose own floor is that of nearly white noise says no more than that it is white.
     middle = (1 + seen.expected) / 2 if seen.expected < NEARLY_WHITE else NEARLY_WHITE
     is_white = max(middle, NEARLY_WHITE) <= seen.floor <= MOST_FLOOR
-    floored = LEAST_FLOOR * seen.expected <= seen.floor and not is_white
+    floored = LEAST_FLOOR * seen.expected - FLOOR_ERROR <= seen.floor and not is_white
     fine = seen.expected >= SHORTEST and seen.floor <= MOST_FLOOR
     distinct = seen.gain >= LEAST_GAIN or (seen.expected >= SHORT and not fine)
     if noisy and floored and distinct:
