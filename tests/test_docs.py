@@ -177,8 +177,8 @@ def test_the_correction_of_the_contributing_page_works(monkeypatch):
     strips, shape = strips_of(pixels, mask), pixels.shape[1:]
     planned = plan_corrections(strips, *shape, ["black"])
     lowest = pixels[1][mask[1]].min()
-    assert planned.describe() == [
-        f"black level: 0, {lowest:g}, 0 DN subtracted, since values lie below 0"
+    assert planned.describe([3, 5, 7]) == [
+        f"black level: {lowest:g} DN of band 5 subtracted, since values lie below 0"
     ]
     corrected = planned.apply(pixels, mask, Window(0, 0, *shape))
     assert corrected[1][mask[1]].min() == 0

@@ -46,8 +46,25 @@ def test_the_order_is_lines_then_stripes_then_bursts_then_sharpening():
     assert found.sharpening == Sharpening(0.2)
     assert (found.halo, found.digest != planned.digest) == (planned.halo + RADIUS, True)
     assert type(found.steps[-1]) is Sharpening
-    assert all("\n" not in line for line in found.describe())
+    assert all("\n" not in line for line in found.describe([1, 2, 3]))
     assert found.halo <= most_halo(STEPS, sharpens=True)
+
+
+def test_lines_name_the_bands():
+    noisy = damaged()
+    noisy[1, 60] += np.random.default_rng(4).normal(0, 200, noisy.shape[2])
+    noisy[2] = scene()[2]
+    lost, stripes, bursts = plan_all(noisy).describe([2, 5, 7])
+    assert lost.startswith("lost 3 rows in bands 2, 5; pixels of value 0 in bands 2, 5 filled")
+    assert "removed in bands 2, 5; they" in stripes
+    assert "noise in 1 row of band 5, " in bursts
+
+
+def test_lines_name_the_bands_of_a_scene_that_has_more():
+    found = plan_all(damaged()[:2]).embed([1, 3], 4)
+    lost, stripes = found.describe([4, 5, 6, 7])
+    assert lost.startswith("lost 3 rows in bands 5, 7;")
+    assert "removed in bands 5, 7; they" in stripes
 
 
 def test_only_what_is_chosen_needs_pixels_around():

@@ -159,13 +159,13 @@ def test_auto_measures_the_blur(mtf):
     found = plan_sharpening("auto", fields(mtf), "s.tif")
     assert found.measured
     assert found.mtf == pytest.approx(mtf, abs=0.05)
-    assert "measured at the sharpest edges" in found.describe()
+    assert "measured at the sharpest edges" in found.describe([1])
 
 
 def test_what_is_given_is_taken():
     found = plan_sharpening(0.3, fields(0.1), "s.tif")
     assert (found.mtf, found.measured) == (0.3, False)
-    assert "0.3 at the Nyquist frequency, as given" in found.describe()
+    assert "0.3 at the Nyquist frequency, as given" in found.describe([1])
 
 
 def test_a_scene_softer_than_a_sensor_makes_it_is_refused_in_one_line():

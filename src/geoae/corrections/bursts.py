@@ -1,5 +1,6 @@
 """Lines that are noisier than those around them: predict them, and weigh what they hold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from geoae.corrections.lines import Axis, orient
 from geoae.corrections.lost_lines import find_predictors
 from geoae.corrections.model import Block, least_step
 from geoae.corrections.noisy.sums import Covariances
-from geoae.system.wording import count, name_range
+from geoae.system.wording import count, name_bands, name_range
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
 
@@ -109,13 +110,13 @@ class Bursts:
                     number[noisy_line] += sum_along(usable.astype(float), filled.shape[2])
         return np.where(number > 0, error / np.maximum(number, 1), np.inf)
 
-    def describe(self) -> str:
-        """Say in one line what was found."""
+    def describe(self, bands: Sequence[int]) -> str:
+        """Say in one line what was found; see ``Correction.describe``."""
         noisy = self.sigma > 0
+        some = name_bands([bands[index] for index in np.flatnonzero(noisy.any(axis=1)).tolist()])
         sources = "other bands and neighbours" if any(self.others) else "neighbours"
         return (
-            f"bursts of noise in {count(int(noisy.sum()), self.axis)} of"
-            f" {count(int(noisy.any(axis=1).sum()), 'band')},"
+            f"bursts of noise in {count(int(noisy.sum()), self.axis)} of {some},"
             f" {name_range(self.sigma[noisy])} DN more than around:"
             f" weighted with what {sources} predict"
         )

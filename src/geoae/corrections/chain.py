@@ -62,9 +62,15 @@ class Corrections:
             return ""
         return hashlib.sha256(repr(_plain(self.steps)).encode()).hexdigest()
 
-    def describe(self) -> list[str]:
-        """Say in one line each what is corrected and why."""
-        return [step.describe() for step in self.steps]
+    def describe(self, bands: Sequence[int]) -> list[str]:
+        """Say in one line each what is corrected and why.
+
+        Args:
+            bands: number of each band of the scene, from 1 on.
+
+        """
+        numbers = bands if self.bands is None else [bands[index] for index in self.bands]
+        return [step.describe(numbers) for step in self.steps]
 
     def sharpen(self, sharpening: Sharpening) -> Self:
         """Return these corrections, and sharpening after them."""

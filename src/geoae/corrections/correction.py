@@ -1,6 +1,6 @@
 """The interface of a correction, and the strips from which corrections are planned."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,8 +58,13 @@ class Correction(Protocol):
         """
         ...
 
-    def describe(self) -> str:
-        """Say in one line what is corrected and why."""
+    def describe(self, bands: Sequence[int]) -> str:
+        """Say in one line what is corrected and why.
+
+        Args:
+            bands: number of each band, from 1 on.
+
+        """
         ...
 
 

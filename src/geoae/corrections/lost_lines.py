@@ -1,5 +1,6 @@
 """Lost lines and pixels: find them, and fill them from other bands and from neighbours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from geoae.corrections.dead_pixels import DeadPixels, find_dead_pixels
 from geoae.corrections.filling import REACH, fill_lines, fill_pixels
 from geoae.corrections.model import Block
 from geoae.corrections.survey import Survey, find_lost_lines
-from geoae.system.wording import count, name_first
+from geoae.system.wording import count, name_bands, name_first
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
 
@@ -89,17 +90,23 @@ class LostLines:
             fill_lines(*upright, band, cols, others, self.least)
         return np.where(lost & good, filled, pixels).astype(pixels.dtype)
 
-    def describe(self) -> str:
-        """Say in one line what is filled and why."""
+    def describe(self, bands: Sequence[int]) -> str:
+        """Say in one line what is filled and why; see ``Correction.describe``."""
         found = []
-        for name, lines in (("row", self.rows), ("column", self.cols)):
-            numbers = [len(some) for some in lines if len(some)]
-            if numbers:
-                found.append(f"{count(sum(numbers), name)} in {count(len(numbers), 'band')}")
+
+        def name(lost: Sequence[bool]) -> str:
+            return name_bands([band for band, is_lost in zip(bands, lost, strict=True) if is_lost])
+
+        for kind, lines in (("row", self.rows), ("column", self.cols)):
+            numbers = [len(some) for some in lines]
+            if any(numbers):
+                where = name([number > 0 for number in numbers])
+                found.append(f"{count(sum(numbers), kind)} in {where}")
         dead = [f"{some.value:g}" for some in self.dead if some is not None]
         if dead:
             values = name_first(sorted(set(dead)), SHOWN)
-            found.append(f"pixels of value {values} in {count(len(dead), 'band')}")
+            where = name([some is not None for some in self.dead])
+            found.append(f"pixels of value {values} in {where}")
         return (
             f"lost {'; '.join(found)} filled from other bands and neighbours: they hold one value"
             " or repeat the line before, and what surrounds them does not"

@@ -1,5 +1,6 @@
 """Sharpening: the blur of the sensor undone, where the user asks for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -52,8 +53,8 @@ class Sharpening:
         """Distance in pixels beyond which an input pixel does not change an output pixel."""
         return RADIUS
 
-    def describe(self) -> str:
-        """Say in one line what is corrected and why."""
+    def describe(self, bands: Sequence[int]) -> str:
+        """Say in one line what is corrected and why; all bands are."""
         why = "measured at the sharpest edges" if self.measured else "as given"
         kernel = design_kernel(self.mtf)
         return (

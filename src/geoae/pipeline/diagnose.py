@@ -79,7 +79,10 @@ def diagnose(job: Job) -> Diagnosis:
         found = measure(opened, GivenNoise(seeks_spectrum=True), STEPS, is_noise_needed=True)
         scene, valid = found.scene, found.facts.valid
         findings = _find(found)
-        steps = [*found.corrections.describe(), *describe_noise(scene.bands, found.facts)]
+        steps = [
+            *found.corrections.describe(scene.bands),
+            *describe_noise(scene.bands, found.facts),
+        ]
         fill = [found.fill.note(job.source)] if found.fill else []
         notes += [*fill, *found.unchanged, *([found.unknown] if found.unknown else [])]
     return Diagnosis(

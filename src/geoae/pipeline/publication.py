@@ -235,6 +235,7 @@ def _tags(prepared: Prepared[Scene]) -> dict[str, str]:
     if sharpening is not None:
         tags["MTF"] = f"{sharpening.mtf:.3g}"
     if prepared.work.corrections.digest:
-        tags["CORRECTIONS"] = "; ".join(prepared.work.corrections.describe())
+        lines = prepared.work.corrections.describe(prepared.scene.bands)
+        tags["CORRECTIONS"] = "; ".join(lines)
         tags["CORRECTIONS_DIGEST"] = prepared.work.corrections.digest
     return with_history(tags, prepared.history)

@@ -11,6 +11,7 @@ from geoae.diagnosis.noise.gate import (
     Evidence,
     examine,
     judge,
+    judge_bands,
 )
 from geoae.diagnosis.noise.kernels import compute_products
 from tests.support.rasters import noise
@@ -24,6 +25,7 @@ NOISE = Evidence(
     unexplained=0.02,
     gain=6.0,
     texture=0.05,
+    own=0.9,
 )
 
 
@@ -101,3 +103,64 @@ def test_an_object_in_few_blocks_does_not_change_the_kurtosis():
     before = look_at(blocks).kurtosis
     blocks[::8, 8, 8] = 30.0
     assert look_at(blocks).kurtosis == pytest.approx(before, abs=0.1)
+
+
+# A band that shows somewhat more texture than a band by itself may.
+DOUBTFUL = replace(calm(kurtosis=3.4, uneven=(2.1, 2.1)), texture=0.47, unexplained=0.09)
+
+
+def test_bands_lend_their_kernel_to_one_that_it_explains():
+    assert judge(DOUBTFUL) == TEXTURE
+    assert judge_bands([NOISE, NOISE, DOUBTFUL, DOUBTFUL]) == [CORRELATED] * 4
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        replace(DOUBTFUL, kernel="bilinear shift 0.5, 0 px"),
+        replace(DOUBTFUL, own=0.45),
+        replace(DOUBTFUL, texture=0.55),
+        replace(DOUBTFUL, unexplained=0.11),
+        replace(DOUBTFUL, calmness=replace(DOUBTFUL.calmness, kurtosis=3.6)),
+        replace(DOUBTFUL, calmness=replace(DOUBTFUL.calmness, uneven=(2.3, 2.1))),
+    ],
+)
+def test_bands_lend_no_kernel_to_texture(refused):
+    assert judge_bands([NOISE, NOISE, refused]) == [CORRELATED, CORRELATED, TEXTURE]
+
+
+@pytest.mark.parametrize(
+    "bands",
+    [[NOISE, DOUBTFUL], [NOISE, replace(NOISE, kernel="cubic resampling by 1"), DOUBTFUL]],
+)
+def test_one_band_lends_no_kernel(bands):
+    assert judge_bands(bands)[-1] == TEXTURE
+
+
+def test_white_bands_stay_white_among_correlated_ones():
+    white = replace(NOISE, kernel="white", floor=1.0, expected=1.0, gain=1.0)
+    assert judge_bands([NOISE, NOISE, NOISE, white]) == [CORRELATED] * 3 + [WHITE]
+
+
+def test_what_one_of_many_bands_shows_must_be_clearer():
+    faint = replace(NOISE, texture=0.4)
+    other = calm(kurtosis=5.0)
+    assert judge_bands([faint]) == [CORRELATED]
+    assert judge_bands([faint, other]) == [CORRELATED, TEXTURE]
+    assert judge_bands([faint, other, other]) == [TEXTURE] * 3
+    assert judge_bands([NOISE, other, other])[0] == CORRELATED
+    assert judge_bands([faint, Evidence.none(), Evidence.none()])[0] == CORRELATED
+
+
+def test_noise_of_predictors_is_not_that_of_a_band():
+    assert judge(replace(NOISE, own=0.3)) == TEXTURE
+    assert judge(replace(NOISE, own=0.3, floor=2.6)) == CORRELATED, (
+        "it is less than what would stay"
+    )
+
+
+def test_floor_does_not_tell_the_shortest_correlation_from_fine_texture():
+    shortest = replace(NOISE, floor=0.75, expected=0.9, gain=1.2)
+    assert judge(shortest) == WHITE
+    assert judge(replace(shortest, expected=0.8)) == CORRELATED
+    assert judge(replace(shortest, floor=2.6)) == CORRELATED, "the white estimate is texture"

@@ -4,6 +4,7 @@ import pytest
 from geoae.diagnosis.noise.kernels import (
     FAR,
     compute_products,
+    expect_kernel,
     expect_kernels,
     expect_texture,
     find_floors,
@@ -29,6 +30,8 @@ def test_correlations_are_one_at_the_centre_and_the_same_for_opposite_lags():
         ("bilinear shift 0.5, 0.5 px", (0.5, 0.5)),
         ("bilinear shift 0.25, 0 px", (0.3, 0.0)),
         ("cubic resampling by 3.33", (0.88, 0.88)),
+        ("detector memory 0.3 down", (0.3, 0.0)),
+        ("detector memory 0.6 across", (0.0, 0.6)),
     ],
 )
 def test_kernels_have_the_correlation_of_their_products(name, lags):
@@ -45,7 +48,12 @@ def test_no_kernel_has_a_negative_spectrum_but_for_lags_cut_off():
 
 @pytest.mark.parametrize(
     ("name", "floor"),
-    [("white", 1.0), ("bilinear shift 0.5, 0.5 px", 0.0), ("bilinear shift 0.25, 0 px", 0.63)],
+    [
+        ("white", 1.0),
+        ("bilinear shift 0.5, 0.5 px", 0.0),
+        ("bilinear shift 0.25, 0 px", 0.63),
+        ("detector memory 0.3 down", 0.73),
+    ],
 )
 def test_floors_are_what_a_white_estimate_finds(name, floor):
     assert find_floors()[known_kernels()[0].index(name)] == pytest.approx(floor, abs=0.03)
@@ -60,6 +68,23 @@ def test_products_of_detrended_noise_are_as_expected(side):
     flat = pixels - np.einsum("bij,pij,pkl->bkl", pixels, base, base, optimize=True)
     expected = expect_kernels(side)[names.index("bilinear shift 0.5, 0.5 px")]
     np.testing.assert_allclose(compute_products(flat).mean(axis=0), expected, atol=0.02)
+
+
+def test_shifts_are_so_close_that_no_correlation_is_far_from_a_known_one():
+    names, kernels = known_kernels()
+    down = [kernel for name, kernel in zip(names, kernels, strict=True) if name.endswith(" 0 px")]
+    lags = [0.0, *(kernel[FAR + 1, FAR] for kernel in down)]
+    assert np.diff(lags).max() < 0.04
+    assert lags[-1] == pytest.approx(0.5)
+
+
+def test_products_of_all_kernels_are_those_of_each():
+    names, kernels = known_kernels()
+    inside = slice(FAR - 4, FAR + 5)
+    for name in ("white", "bilinear shift 0.35, 0.1 px", "Gaussian blur 0.3 px"):
+        one = names.index(name)
+        alone = expect_kernel(kernels[one, inside, inside], 16)[0]
+        np.testing.assert_allclose(expect_kernels(16)[one], alone, atol=1e-6)
 
 
 def test_texture_has_variance_and_reaches_farther_than_noise():

@@ -9,10 +9,16 @@ from numpy.typing import NDArray
 from geoae.corrections.lines import Direction, orient
 from geoae.corrections.striping.offsets import fold_offsets, line_offsets, phases
 from geoae.corrections.striping.profiles import Profiles, shared_energy
-from geoae.corrections.striping.significance import Score, score_bands, score_lines, score_periods
+from geoae.corrections.striping.significance import (
+    Score,
+    score_bands,
+    score_lines,
+    score_periods,
+    share_bands,
+)
 from geoae.corrections.striping.sums import LineSums
 from geoae.corrections.striping.tilt import candidate_periods
-from geoae.system.wording import name_range
+from geoae.system.wording import name_bands, name_range
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
 
@@ -22,7 +28,7 @@ __all__ = ["Stripes", "explained", "fit_lines", "fit_stripes"]
 LINES = (5.0, 2.5)
 PERIODS = (6.0, 3.0)
 TILTED = (8.0, 3.5)
-# A band has stripes of its own from this evidence on.
+# A band has stripes of its own from this evidence on, less what bands that it is like bring to it.
 BAND = 2.5
 # Weaker stripes, in deviations of what neighbours along lines differ by, cannot be seen.
 WEAKEST = 0.05
@@ -81,21 +87,21 @@ class Stripes:
         corrected: Pixels = pixels - removed
         return corrected if mask is None else np.where(mask, corrected, pixels)
 
-    def describe(self) -> str:
-        """Say in one line what is subtracted and why."""
+    def describe(self, bands: Sequence[int]) -> str:
+        """Say in one line what is subtracted and why; see ``Correction.describe``."""
         direction, deviation = self.direction, self.offsets.std(axis=1)
         course = f"along {direction.axis}s"
         if direction.slope:
             angle = np.degrees(np.arctan(direction.slope))
             course = f"tilted by {angle:.2f} degrees against {direction.axis}s"
         pattern = "" if self.period is None else f", every {self.period:.4g} lines"
-        bands = np.flatnonzero(deviation > 0)
-        where = f" in {len(bands)} of {len(deviation)} bands" if len(deviation) > 1 else ""
+        striped = np.flatnonzero(deviation > 0).tolist()
+        where = f" in {name_bands([bands[index] for index in striped])}" if len(bands) > 1 else ""
         gains = ""
         if self.gains.any():
             gains = f", and gains of {100 * self.gains.std(axis=1).max():.2g} %"
         return (
-            f"stripes {course}{pattern}: offsets of {name_range(deviation[bands])} DN"
+            f"stripes {course}{pattern}: offsets of {name_range(deviation[striped])} DN"
             f" (standard deviation){gains} removed{where}; they"
             f" are {self.score.whole:.0f} times what chance gives, at least 5 required"
         )
@@ -247,7 +253,9 @@ def fit_lines(sums: LineSums) -> Stripes | None:
     if not _is_enough(score, TILTED if sums.direction.slope else LINES):
         return None
     offsets, deviation = line_offsets(sums)
-    striped = score_bands(profiles, sums.model.back) >= BAND
+    model = sums.model
+    own = share_bands(profiles, model.rotation, model.back)
+    striped = own * score_bands(profiles, model.back) >= BAND
     weakest = WEAKEST_TILTED if sums.direction.slope else WEAKEST
     strength = offsets.std(axis=1) if sums.direction.slope else deviation
     striped &= strength >= weakest * sums.model.detail

@@ -1,6 +1,6 @@
 """Mean differences of neighbouring lines in several parts of each line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import fft
@@ -28,6 +28,8 @@ class Profiles:
     """Mean of each part, ``(group, component, line)``, scaled to a robust deviation of 1."""
     usable: Mask
     """Lines that count, ``(line,)``."""
+    deviation: Floats
+    """Robust deviation of each part before it was scaled, ``(group, component, 1)``."""
 
     @classmethod
     def of(cls, total: Floats, weight: Floats) -> "Profiles":
@@ -39,15 +41,16 @@ class Profiles:
 
         """
         mean, usable, middle, deviation = _standardise(total, weight)
-        return cls(np.clip((mean - middle) / deviation, -CLIP, CLIP) * usable, usable)
+        scaled = np.clip((mean - middle) / deviation, -CLIP, CLIP) * usable
+        return cls(scaled, usable, deviation)
 
     def halves(self) -> tuple["Profiles", "Profiles"]:
         """Return the first and the second half of the lines."""
         places = np.flatnonzero(self.usable)
         cut = int(places[len(places) // 2]) if places.size else len(self.usable) // 2
         return (
-            Profiles(self.mean[..., :cut], self.usable[:cut]),
-            Profiles(self.mean[..., cut:], self.usable[cut:]),
+            replace(self, mean=self.mean[..., :cut], usable=self.usable[:cut]),
+            replace(self, mean=self.mean[..., cut:], usable=self.usable[cut:]),
         )
 
 

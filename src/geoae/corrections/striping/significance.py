@@ -11,9 +11,18 @@ from scipy import fft
 from scipy.special import ndtri
 
 from geoae.corrections.striping.profiles import FEWEST_LINES, Profiles
+from geoae.diagnosis.noise.fitting import unmix_variance
 from geoae.types import Floats
 
-__all__ = ["PERIODS", "WITHOUT_PERIOD", "Score", "score_bands", "score_lines", "score_periods"]
+__all__ = [
+    "PERIODS",
+    "WITHOUT_PERIOD",
+    "Score",
+    "score_bands",
+    "score_lines",
+    "score_periods",
+    "share_bands",
+]
 
 # Numbers of detectors that are looked for.
 PERIODS = (2, 4, 6, 8, 10, 12, 16, 20)
@@ -75,6 +84,28 @@ def score_lines(
 def score_bands(profiles: Profiles, bands: Floats) -> Floats:
     """Score stripes that are independent from line to line for each band, ``(band,)``."""
     return _correlate_lags(profiles, bands, near=False)
+
+
+def share_bands(profiles: Profiles, rotation: Floats, back: Floats) -> Floats:
+    """Return which part of the evidence of each band comes from stripes of its own, ``(band,)``.
+
+    Components are scaled each by itself, so what is turned back to a band holds some of the
+    others, stripes and all. How much is known: independent stripes add by the squares of it.
+
+    Args:
+        profiles: means of the parts of each line.
+        rotation: from bands to components, ``(component, band)``.
+        back: from components to bands.
+
+    """
+    mean = np.einsum("bk,gkl->gbl", back, profiles.mean)[..., profiles.usable]
+    one, other, pairs = mean[..., 1:], mean[..., :-1], len(mean) * (len(mean) - 1)
+    shifted = one.sum(axis=0) * other.sum(axis=0) - (one * other).sum(axis=0)
+    found = np.maximum(-shifted.mean(axis=-1) / pairs, np.finfo(np.float64).tiny)
+    scale = profiles.deviation.mean(axis=0)
+    squares = np.square(back @ (rotation / scale))
+    share: Floats = np.diag(squares) * unmix_variance(found, squares) / found
+    return share
 
 
 def _pairs(groups: int, near: bool) -> list[tuple[int, int]]:

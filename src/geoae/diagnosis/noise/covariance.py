@@ -13,7 +13,7 @@ from geoae.diagnosis.noise.gate import (
     Calmness,
     Evidence,
     examine,
-    judge,
+    judge_bands,
     may_be_noise,
 )
 from geoae.diagnosis.noise.kernels import (
@@ -91,14 +91,14 @@ def estimate_covariance(
     weights of 0 or more. The kernel that leaves least unexplained in all bands is that of each band
     for which it does nearly as well as the best one for this band alone.
 
-    What is found counts only where ``judge`` takes it for noise.
+    What is found counts only where ``judge_bands`` takes it for noise.
 
     Args:
         samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``, of one scene.
         white: the result of ``noise_model`` for these samples; None to compute it.
         most: the largest deviation that the noise can have where it is known that there is noise,
-            as in the logarithm of speckle. Up to it, what is found then counts even where ``judge``
-            cannot tell it from texture. None where it is not known.
+            as in the logarithm of speckle. Up to it, what is found then counts even where
+            ``judge_bands`` cannot tell it from texture. None where it is not known.
         shares_noise: whether bands share noise, so that none is predicted from others.
 
     Returns:
@@ -110,13 +110,13 @@ def estimate_covariance(
     correlation = np.zeros((bands, 2 * REACH + 1, 2 * REACH + 1))
     correlation[:, REACH, REACH] = 1.0
     evidence = [Evidence.none()] * bands
-    verdict = [judge(one) for one in evidence]
+    verdict = judge_bands(evidence)
     for group in group_bands(samples):
         some = [(pixels[group], mask[group]) for pixels, mask in samples]
         found = _estimate_group(some, (sigma[group], slope[group]), shares_noise)
-        for band, (deviation, kernel, grows, seen) in zip(group, found, strict=True):
-            evidence[band] = seen
-            verdict[band] = judge(seen)
+        kinds = judge_bands([one[3] for one in found])
+        for band, (deviation, kernel, grows, seen), kind in zip(group, found, kinds, strict=True):
+            evidence[band], verdict[band] = seen, kind
             if most is not None and verdict[band] == TEXTURE and deviation > 0:
                 verdict[band], deviation = CORRELATED, min(deviation, most)
             if verdict[band] == CORRELATED:
@@ -247,6 +247,7 @@ def _estimate_group(
             unexplained=left,
             gain=gain,
             texture=texture,
+            own=float(sigma[band] ** 2 / variance[band]),
         )
         found.append((float(sigma[band]), kernels[kernel, inside, inside], shown.grows, evidence))
     return found

@@ -1,6 +1,8 @@
 """Tell noise that is correlated from pixel to pixel from the texture of the ground."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -17,6 +19,7 @@ __all__ = [
     "Evidence",
     "examine",
     "judge",
+    "judge_bands",
     "may_be_noise",
 ]
 
@@ -28,24 +31,22 @@ NEARLY_WHITE = 0.8
 # Where it is so much above the noise of calm blocks, it is texture that passed for noise.
 MOST_FLOOR = 2.0
 # Part of the floor of a kernel's spectrum that must be there: less shows texture, which has none.
-LEAST_FLOOR = 0.75
+# So much below that is the error of a floor that is next to nothing.
+LEAST_FLOOR, FLOOR_ERROR = 0.75, 0.03
 # Where less of the deviation of calm blocks is white, they may be texture alone.
 MOST_TEXTURE_FLOOR = 0.6
 # Fewer blocks of a band, or of all bands that are valid in the same places, tell nothing.
 FEWEST_BLOCKS, FEWEST_TOGETHER = 60, 150
-# How much more the variance of calm blocks may differ than that of noise does, for the calmest
-# twentieth and tenth.
-MOST_UNEVEN = (2.0, 1.8)
-# Kurtosis of noise is 3, of texture more; of noise that was quantised or clipped less.
-LEAST_KURTOSIS, MOST_KURTOSIS = 2.6, 3.22
+# Kurtosis of noise that was quantised or clipped is below 3, but not less than this.
+LEAST_KURTOSIS = 2.6
 # White noise and texture leave at least so many times as much unexplained as correlated noise does.
 LEAST_GAIN = 1.5
 # They explain correlated noise nearly as well where the floor of its kernel is above this: then the
-# floor alone tells, since it is that part of the noise.
-SHORT = 0.65
-# Most of the products of calm blocks that noise and texture may leave unexplained, and most of
-# their variance that may be texture.
-MOST_UNEXPLAINED, MOST_TEXTURE = 0.12, 0.45
+# floor alone tells, since it is that part of the noise; but not above the second value, where fine
+# texture on white noise looks the same.
+SHORT, SHORTEST = 0.65, 0.85
+# So many bands with the same kernel, of which it must be half of all bands, lend it to others.
+FEWEST_AGREEING = 2
 # Parts of the blocks that are looked at, and the fewest.
 CALM, FEWEST = (0.05, 0.1), 24
 # Quantile of normal values at which the spread is measured.
@@ -64,6 +65,31 @@ class Calmness:
     """
     kurtosis: float
     """Kurtosis of their pixels: the median over blocks, since an object in one is no texture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far what a band shows may be from noise."""
+
+    uneven: tuple[float, float]
+    """How much more the variance of calm blocks may differ than that of noise does, for the calmest
+    twentieth and tenth.
+    """
+    kurtosis: float
+    """Most kurtosis: that of noise is 3, of texture more."""
+    unexplained: float
+    """Most of the products of calm blocks that noise and texture may leave unexplained."""
+    texture: float
+    """Most of their variance that may be texture."""
+    own: float
+    """Least of their noise that must be the band's own, not that of bands that predict it."""
+
+
+# Of a band by itself; of one among bands of which most have no such noise; and of one that has the
+# kernel of most of them. Bands of a scene share its way through resampling.
+ALONE = Limits(uneven=(2.0, 1.8), kurtosis=3.22, unexplained=0.12, texture=0.45, own=0.33)
+OUTVOTED = replace(ALONE, texture=0.3)
+AGREEING = Limits(uneven=(2.2, 2.2), kurtosis=3.5, unexplained=0.1, texture=0.5, own=0.5)
 
 
 @dataclass(frozen=True)
@@ -88,6 +114,8 @@ class Evidence:
     """What white noise and texture leave unexplained, over what this kernel and texture leave."""
     texture: float
     """Part of the variance of the calmest blocks that is texture."""
+    own: float
+    """Part of the noise in them that is the band's own, not that of bands that predict it."""
 
     @property
     def even(self) -> bool:
@@ -102,7 +130,7 @@ class Evidence:
     @classmethod
     def none(cls) -> Self:
         """Return the evidence of a band with too few blocks."""
-        return cls(Calmness(0, (np.inf, np.inf), np.inf), 0, "", 0.0, 1.0, 1.0, 1.0, 1.0)
+        return cls(Calmness(0, (np.inf, np.inf), np.inf), 0, "", 0.0, 1.0, 1.0, 1.0, 1.0, 0.0)
 
 
 def examine(values: Array, variance: Floats, products: Floats, blocks: int) -> Calmness:
@@ -133,14 +161,43 @@ def examine(values: Array, variance: Floats, products: Floats, blocks: int) -> C
     return Calmness(blocks, (uneven[0], uneven[1]), float(np.median(kurtosis)))
 
 
-def may_be_noise(calm: Calmness) -> bool:
+def may_be_noise(calm: Calmness, limits: Limits = ALONE) -> bool:
     """Whether calm blocks are as even and as normal as those of noise."""
-    even = all(one < most for one, most in zip(calm.uneven, MOST_UNEVEN, strict=True))
-    normal = LEAST_KURTOSIS < calm.kurtosis < MOST_KURTOSIS
+    even = all(one < most for one, most in zip(calm.uneven, limits.uneven, strict=True))
+    normal = LEAST_KURTOSIS < calm.kurtosis < limits.kurtosis
     return calm.blocks >= FEWEST_BLOCKS and even and normal
 
 
-def judge(seen: Evidence) -> str:
+def judge_bands(evidence: Sequence[Evidence]) -> list[str]:
+    """Tell what ``judge`` does for each of the bands that are valid in the same places.
+
+    Bands that went through the same resampling share its kernel. Where at least half of them have
+    noise of one kernel, a band that it explains as well may be less calm; where fewer than half
+    have correlated noise of any kernel, more of what a band shows must be noise.
+
+    Args:
+        evidence: evidence of each band.
+
+    Returns:
+        The verdict on each band.
+
+    """
+    alone = [judge(seen) for seen in evidence]
+    pairs = list(zip(evidence, alone, strict=True))
+    told = sum(bool(seen.kernel) for seen in evidence)
+    kernels = Counter(seen.kernel for seen, verdict in pairs if verdict == CORRELATED)
+    if 2 * kernels.total() < told:
+        return [judge(seen, OUTVOTED) for seen in evidence]
+    (kernel, agreeing), *_ = kernels.most_common(1) or [("", 0)]
+    if agreeing < FEWEST_AGREEING or 2 * agreeing < told:
+        return alone
+    return [
+        CORRELATED if seen.kernel == kernel and judge(seen, AGREEING) == CORRELATED else verdict
+        for seen, verdict in pairs
+    ]
+
+
+def judge(seen: Evidence, limits: Limits = ALONE) -> str:
     """Tell whether a band's noise is white, correlated, or cannot be told from texture.
 
     Noise makes a floor: where the blocks around are calm, the variance of a block is that of noise
@@ -150,6 +207,7 @@ def judge(seen: Evidence) -> str:
 
     Args:
         seen: evidence of one band.
+        limits: how far that may be from noise.
 
     Returns:
         ``CORRELATED`` where this holds, the floor is not that of white noise of the level found,
@@ -158,13 +216,17 @@ def judge(seen: Evidence) -> str:
         else ``TEXTURE``.
 
     """
-    explained = seen.unexplained < MOST_UNEXPLAINED and seen.texture < MOST_TEXTURE
-    noisy = seen.even and seen.together >= FEWEST_TOGETHER and explained
+    explained = seen.unexplained < limits.unexplained and seen.texture < limits.texture
+    even = may_be_noise(seen.calmness, limits) and seen.together >= FEWEST_TOGETHER
+    # Where the white estimate is texture, what was found is less, and does less harm.
+    own = seen.own > limits.own or seen.floor > MOST_FLOOR
+    noisy = even and explained and own
     # A kernel whose own floor is that of nearly white noise says no more than that it is white.
     middle = (1 + seen.expected) / 2 if seen.expected < NEARLY_WHITE else NEARLY_WHITE
     is_white = max(middle, NEARLY_WHITE) <= seen.floor <= MOST_FLOOR
-    floored = LEAST_FLOOR * seen.expected <= seen.floor and not is_white
-    distinct = seen.gain >= LEAST_GAIN or seen.expected >= SHORT
+    floored = LEAST_FLOOR * seen.expected - FLOOR_ERROR <= seen.floor and not is_white
+    fine = seen.expected >= SHORTEST and seen.floor <= MOST_FLOOR
+    distinct = seen.gain >= LEAST_GAIN or (seen.expected >= SHORT and not fine)
     if noisy and floored and distinct:
         return CORRELATED
     nearly_white = NEARLY_WHITE <= seen.floor <= MOST_FLOOR

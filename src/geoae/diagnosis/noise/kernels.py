@@ -1,4 +1,4 @@
-"""Correlations of noise that known ways of resampling leave, and of the texture of the ground."""
+"""Correlations of noise that resampling and detectors leave, and of the texture of the ground."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -30,8 +30,11 @@ __all__ = [
 # Lags of a correlation go from -REACH to REACH; lags to FAR are looked at, where noise has none and
 # texture has.
 REACH, FAR = 4, 7
-# Shifts of bilinear interpolation in pixels, down and across.
-SHIFTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+# Shifts of bilinear interpolation in pixels, down and across: correlations with the next pixel
+# differ by 0.03 at most from one to the next.
+SHIFTS = tuple(step / 40 for step in range(21))
+# Part of a pixel that a detector carries into the next one, down or across.
+MEMORIES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 # Pixels of the output for each of the input: 10 / 3 is the grid of 100 m seen every 30 m.
 RATIOS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 10 / 3, 4.0)
 # Standard deviations of a Gaussian blur in pixels.
@@ -46,7 +49,7 @@ Weight = Callable[[Floats], Floats]
 
 @lru_cache(maxsize=1)
 def known_kernels() -> tuple[tuple[str, ...], Floats]:
-    """Return the correlations that white noise has after known ways of resampling.
+    """Return the correlations that white noise has after known ways of resampling and reading.
 
     White noise itself is the first: a bilinear shift by 0.
 
@@ -67,6 +70,11 @@ def known_kernels() -> tuple[tuple[str, ...], Floats]:
     for blur in BLURS:
         line = _of_weights(*np.exp(-(np.arange(-FAR, FAR + 1) ** 2) / (2 * blur**2)))
         found[f"Gaussian blur {blur:g} px"] = np.outer(line, line)
+    white = _of_weights(1.0, 0.0)
+    for memory in MEMORIES:
+        line = memory ** np.abs(np.arange(-FAR, FAR + 1))
+        found[f"detector memory {memory:g} down"] = np.outer(line, white)
+        found[f"detector memory {memory:g} across"] = np.outer(white, line)
     return tuple(found), np.stack(list(found.values()))
 
 
@@ -139,9 +147,13 @@ def expect_kernels(side: int) -> Floats:
     """Return the expected products of blocks of noise of each known kernel, of variance 1, less a
     quadratic plane, ``(kernel, lag)``.
     """
-    correlations = known_kernels()[1]
-    room = side - 1 - FAR
-    return _expect(np.pad(correlations, ((0, 0), (room, room), (room, room))), side)
+    lags, centre = _lags(), side - 1
+    # What each lag and its opposite bring: there are fewer of them than kernels.
+    pairs = np.zeros((len(lags), 2 * side - 1, 2 * side - 1))
+    for opposite in (lags, -lags):
+        pairs[np.arange(len(lags)), *(centre + opposite).T] = 1.0
+    expected: Floats = known_kernels()[1][:, *(FAR + lags).T] @ _expect(pairs, side)
+    return expected
 
 
 def expect_kernel(correlation: Floats, side: int) -> Floats:

@@ -74,8 +74,8 @@ class Prepared(Generic[S]):
     @property
     def steps(self) -> list[str]:
         """What is done to the scene, and why: one line each."""
-        done, speckle = self.work.corrections.describe(), self.work.speckle
-        bands, restorer = self.scene.bands, self.work.restorer
+        bands, restorer, speckle = self.scene.bands, self.work.restorer, self.work.speckle
+        done = self.work.corrections.describe(bands)
         if not isinstance(restorer, Identity):
             done += [speckle.describe()] if speckle is not None and self.facts.sigma.any() else []
             done += explain.describe_noise(bands, self.facts, self.unit)
