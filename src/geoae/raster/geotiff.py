@@ -145,9 +145,11 @@ def _copy(
     """Copy, and compare; ``whole`` says that all bands are in the parts."""
     # Without PAM: what a TIFF cannot hold would go to a sidecar that the caller's rename leaves
     # behind.
-    with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"):
-        with small_block_cache(COPY_CACHE if whole and len(bands) <= FEW_BANDS else None):
-            rasterio.shutil.copy(recipe, str(target), **options)
+    with (
+        rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"),
+        small_block_cache(COPY_CACHE if whole and len(bands) <= FEW_BANDS else None),
+    ):
+        rasterio.shutil.copy(recipe, str(target), **options)
         _read_back(recipe, target, bands)
 
 
