@@ -92,6 +92,20 @@ def test_command_line_loads_no_torch_for_help(tmp_path):
     assert run_python("-c", look, cwd=tmp_path).stdout.splitlines()[-1] == "False False"
 
 
+def test_command_line_loads_for_one_scene_only_what_it_needs(tmp_path):
+    """Modules that take tenths of a second and more to load."""
+    scene = write(tmp_path / "scene.tif", texture(1, 90, 90).astype(np.uint16))
+    look = (
+        "import sys\nfrom geoae.cli.main import main\n"
+        f"sys.argv = ['geoae', 'restore', {str(scene)!r}, '--model', 'identity', '--quiet']\n"
+        "main()\nslow = ['torch', 'xarray', 'dask', 'tenacity', 'scipy.optimize', 'scipy.signal',"
+        " 'scipy.stats', 'scipy.ndimage']\nprint([name for name in slow if name in sys.modules])"
+    )
+    done = run_python("-c", look, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['scipy.ndimage']\n", "")
+    assert scene.with_name("scene_restored.tif").exists()
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

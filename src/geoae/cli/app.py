@@ -62,8 +62,6 @@ def restore(
     **options: Any,
 ) -> None:
     """Restore scenes, one after the other."""
-    from geoae.archive.batch import jobs_of, restore_jobs
-    from geoae.cli.console import show_error
     from geoae.pipeline.job import Job
 
     silence_libraries()
@@ -79,6 +77,10 @@ def restore(
         raise OutputError(
             f"{report}: is one report for {len(source)} scenes; give --report - or one scene"
         )
+    # Not loaded for one scene.
+    from geoae.archive.batch import jobs_of, restore_jobs
+    from geoae.cli.console import show_error
+
     jobs = jobs_of(source, target, **options)
     restore_jobs(jobs, restore_one, show_error)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, stats
+from scipy import ndimage, special
 
 from geoae.types import Floats, Mask
 
@@ -50,7 +50,7 @@ def take_noise(
         # The mean of noise that is smooth varies more: by the noise's power at frequency 0.
         smooth = 1.0 if shape is None else max(float(shape[place, 0]), 1.0)
         around += np.square(ndimage.uniform_filter(relative, SIDE) * np.float32(SIDE / smooth))
-    limit = stats.chi2.isf(RARE, len(which))
+    limit = special.chdtri(len(which), RARE)
     single = alone > limit
     patch: Mask = (around > limit) & ~single
     if not (single | patch).any():

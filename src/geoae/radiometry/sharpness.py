@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 import numpy as np
-from scipy.signal import convolve2d, correlate2d
 
 from geoae.radiometry.resampling import LAG
 from geoae.types import Floats
@@ -91,6 +90,8 @@ def filter_noise(correlation: Floats, kernel: Floats) -> tuple[Floats, Floats]:
         the filter at the same lags, ``(band, 9, 9)``.
 
     """
+    from scipy.signal import convolve2d, correlate2d  # takes long to load
+
     products = correlate2d(kernel, kernel)
     middle = slice(len(kernel) - 1, len(kernel) + 2 * LAG)
     covariance = np.stack([convolve2d(products, one)[middle, middle] for one in correlation])

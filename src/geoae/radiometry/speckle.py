@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 from geoae.radiometry.backscatter import SpeckleKind
 from geoae.radiometry.validity.black_point import find_offset
@@ -140,9 +140,9 @@ class Speckle:
         least, most = (float(special.polygamma(1, looks)) for looks in (MANY_LOOKS, FEW_LOOKS))
         if not least < variance < most:
             return np.inf
-        looks = optimize.brentq(
-            lambda looks: special.polygamma(1, looks) - variance, FEW_LOOKS, MANY_LOOKS
-        )
+        from scipy.optimize import brentq  # takes long to load
+
+        looks = brentq(lambda looks: special.polygamma(1, looks) - variance, FEW_LOOKS, MANY_LOOKS)
         brightest = special.gammainccinv(looks, RARE)
         return float(unit * (np.log(brightest) - special.digamma(looks)))
 

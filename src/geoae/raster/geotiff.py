@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import tostring
 from xml.parsers import expat
 
@@ -29,9 +28,15 @@ from geoae.raster.parts import Part
 from geoae.raster.profiles import WRITERS, packed_bits
 from geoae.raster.vrt import build_vrt, disguise, metadata, store_crs, undisguise
 from geoae.system.gdal_errors import CPLE_BaseError
+from geoae.system.memory import small_block_cache
 from geoae.tiling.window import Window
+from geoae.types import Pixels
 
 __all__ = ["assemble"]
+
+# Bytes of GDAL's block cache that suffice for a copy of parts, which are not compressed; more would
+# add to the peak of the memory. Of more bands, the blocks that belong together would not fit.
+COPY_CACHE, FEW_BANDS = 16 << 20, 4
 
 
 def assemble(
@@ -86,7 +91,8 @@ def assemble(
             MemoryFile(text := tostring(root, "unicode").encode(), ext=".vrt")
         )
         with _whole_or_nothing(target, source, dataset):
-            _interruptible(partial(_copy, recipe.name, target, bands, options))
+            whole = list(bands) == list(dataset.indexes)
+            _interruptible(partial(_copy, recipe.name, target, bands, options, whole=whole))
             if marker.encode() in text:
                 undisguise(target, marker, 2 * len(text))
             if crs:
@@ -133,10 +139,16 @@ def _interruptible(work: Callable[[], None]) -> None:
     done.result()
 
 
-def _copy(recipe: str, target: Path, bands: Sequence[int], options: Mapping[str, str]) -> None:
+def _copy(
+    recipe: str, target: Path, bands: Sequence[int], options: Mapping[str, str], *, whole: bool
+) -> None:
+    """Copy, and compare; ``whole`` says that all bands are in the parts."""
     # Without PAM: what a TIFF cannot hold would go to a sidecar that the caller's rename leaves
     # behind.
-    with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"):
+    with (
+        rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_TIFF_INTERNAL_MASK="YES"),
+        small_block_cache(COPY_CACHE if whole and len(bands) <= FEW_BANDS else None),
+    ):
         rasterio.shutil.copy(recipe, str(target), **options)
         _read_back(recipe, target, bands)
 
@@ -157,12 +169,15 @@ def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
     with open_raster(recipe) as wanted, open_raster(str(target)) as dataset:
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
         chosen = list(bands or dataset.indexes)
-        largest = _largest(dataset)
+        bits = packed_bits(dataset)[0]
+        rounds = bool(bits) and dataset.dtypes[0].startswith("float")
         for _, window in dataset.block_windows(1):
-            found = dataset.read(window=window)[[band - 1 for band in chosen]]
-            same = largest is None or np.array_equal(
+            found = dataset.read(window=window)
+            if chosen != list(dataset.indexes):
+                found = found[[band - 1 for band in chosen]]
+            same = rounds or np.array_equal(
                 found,
-                np.minimum(wanted.read(chosen, window=window), largest),
+                _as_stored(wanted.read(chosen, window=window), bits),
                 equal_nan=found.dtype.kind == "f",
             )
             if masked:  # where it is of one bit, valid is 1 rather than 255
@@ -177,11 +192,6 @@ def _read_back(recipe: str, target: Path, bands: Sequence[int]) -> None:
                 )
 
 
-def _largest(dataset: DatasetReader) -> Any:
-    """Return the largest value that a file can hold; None where it rounds floating point to fewer
-    bits.
-    """
-    bits, kind = packed_bits(dataset)[0], np.dtype(dataset.dtypes[0])
-    if kind.kind == "f":
-        return None if bits else kind.type(np.inf)
-    return kind.type(2 ** int(bits) - 1 if bits else np.iinfo(kind).max)
+def _as_stored(pixels: Pixels, bits: str | None) -> Pixels:
+    """Return integers as a file that stores so many ``bits`` of each holds them: saturated."""
+    return np.minimum(pixels, pixels.dtype.type(2 ** int(bits) - 1)) if bits else pixels

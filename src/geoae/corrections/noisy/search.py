@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from geoae.types import Array, Floats, Mask
 
@@ -140,6 +139,8 @@ class _Search:
         level = np.zeros(noisy.shape[1])
         if not noisy[band].any():
             return level
+        from scipy.optimize import nnls  # takes long to load
+
         added, usual = np.full((2, noisy.shape[1] - 1), np.nan)
         for differences, variance, expected in self._residuals(band, noisy):
             for place in np.flatnonzero(noisy[band, differences] | noisy[band, differences + 1]):
