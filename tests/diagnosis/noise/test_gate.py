@@ -164,3 +164,11 @@ def test_floor_does_not_tell_the_shortest_correlation_from_fine_texture():
     assert judge(shortest) == WHITE
     assert judge(replace(shortest, expected=0.8)) == CORRELATED
     assert judge(replace(shortest, floor=2.6)) == CORRELATED, "the white estimate is texture"
+
+
+@pytest.mark.parametrize(
+    ("floor", "expected", "backed"),
+    [(0.4, 0.4, 1.0), (0.5, 0.4, 1.0), (0.36, 0.4, 0.9), (0.1, 0.4, 0.75), (0.01, 0.05, 1.0)],
+)
+def test_level_is_what_the_floor_backs(floor, expected, backed):
+    assert replace(NOISE, floor=floor, expected=expected).backed == pytest.approx(backed)

@@ -117,7 +117,9 @@ def estimate_covariance(
         kinds = judge_bands([one[3] for one in found])
         for band, (deviation, kernel, grows, seen), kind in zip(group, found, kinds, strict=True):
             evidence[band], verdict[band] = seen, kind
-            if most is not None and verdict[band] == TEXTURE and deviation > 0:
+            if kind == CORRELATED:
+                deviation *= seen.backed
+            if most is not None and kind == TEXTURE and deviation > 0:
                 verdict[band], deviation = CORRELATED, min(deviation, most)
             if verdict[band] == CORRELATED:
                 steeper = (deviation / sigma[band]) ** 2 if sigma[band] > 0 and grows else 0.0

@@ -123,6 +123,16 @@ class Evidence:
         return may_be_noise(self.calmness)
 
     @property
+    def backed(self) -> float:
+        """Part of the level found that the floor backs: texture adds to the level, and has no
+        floor. What a verdict asks for at least; all where a floor is next to nothing, and tells
+        nothing.
+        """
+        if self.expected < 4 * FLOOR_ERROR:
+            return 1.0
+        return float(np.clip(self.floor / self.expected, LEAST_FLOOR, 1.0))
+
+    @property
     def is_hardly_white(self) -> bool:
         """Whether white noise is a small part of what calm blocks show, or no estimate of it."""
         return not MOST_TEXTURE_FLOOR <= self.floor <= MOST_FLOOR
