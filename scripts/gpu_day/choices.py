@@ -25,9 +25,8 @@ def list_tasks(day: Day) -> list[Task]:
         work = partial(measure, day, precision)
         for batch in size.batches:
             tasks.append(Task(f"{precision}, batch {batch}", 15, partial(work, batch)))
-        for tf32 in (False, True) if precision == "fp32" else ():
-            task = partial(work, middle, tf32=tf32)
-            tasks.append(Task(f"{precision}, TF32 {'on' if tf32 else 'off'}", 15, task))
+        if precision == "fp32":
+            tasks.append(Task("TF32", 15, partial(work, middle, tf32=True)))
         task = partial(work, middle, layout="contiguous")
         tasks.append(Task(f"{precision}, contiguous", 15, task))
     for precision in DTYPES:
@@ -40,7 +39,7 @@ def list_tasks(day: Day) -> list[Task]:
 
 
 def measure(
-    day: Day, precision: str, batch: int, *, tf32: bool | None = None, **choice: Any
+    day: Day, precision: str, batch: int, *, tf32: bool = False, **choice: Any
 ) -> dict[str, Any]:
     """Measure the rate and the memory of one choice; ``choice`` is as of ``make_forward``.
 
@@ -50,7 +49,7 @@ def measure(
     empty(device)
     try:
         forward = make_forward(device, precision, batch, day.sizes.tile, **choice)
-        with use_tf32(torch.backends.cudnn.allow_tf32 if tf32 is None else tf32):
+        with use_tf32(tf32):
             taken = take_rate(device, forward, day.sizes.seconds)
         pixels = forward().numel()
     except torch.OutOfMemoryError:

@@ -141,8 +141,8 @@ def restore(day: Day, bands: int, precision: str) -> dict[str, Any]:
     facts, target = day.work / "facts.json", scene.with_name("out.tif")
     target.unlink(missing_ok=True)
     began = time.perf_counter()
-    told = name_restoration(day, scene, target, precision)
-    start(day, "-m", "scripts.gpu_day.measured", str(facts), *told)
+    arguments = name_restoration(day, scene, target, precision)
+    start(day, "-m", "scripts.gpu_day.measured", str(facts), *arguments)
     seconds = time.perf_counter() - began
     told = json.loads(facts.read_text())
     target.unlink()

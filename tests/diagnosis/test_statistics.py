@@ -134,3 +134,12 @@ def test_bands_that_are_embedded_share_no_noise():
     assert found.between[0, 2] == pytest.approx(0.8, abs=0.06)
     assert not found.between[[1, 4]][:, [0, 2, 3]].any()
     assert np.isfinite(found.scale(4).forward).all()
+
+
+def test_only_white_noise_is_taken_for_shared():
+    clean = np.repeat(texture(1, 200, 200) * 1.0, 3, axis=0)
+    one, two = (Gaussian(40.0, 0.8)(clean * 0, np.random.default_rng(seed)) for seed in (1, 2))
+    pixels = clean + (one + np.roll(one, 1, axis=1) + np.roll(one, 1, axis=2)) / 2 + two / 20
+    found = SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))], seeks_spectrum=True)
+    assert "white" not in found.noise.verdict
+    assert found.between is None

@@ -6,7 +6,8 @@ from torch import nn
 from geoae.errors import DeviceError, ModelError
 from geoae.models.card import Card
 from geoae.models.folder import load
-from geoae.models.torch_restorer import TorchRestorer
+from geoae.models.torch_restorer import TorchRestorer, _forbid_tf32
+from scripts.gpu_day.device import use_tf32
 from tests.support.networks import random_batch, random_shapes, save_small_network
 
 
@@ -181,3 +182,10 @@ def test_a_model_that_takes_no_spectrum_ignores_it(made):
     pixels, sigma = random_batch(3)
     told = restorer(pixels, sigma, random_shapes(3, 2))
     assert told.tobytes() == restorer(pixels, sigma).tobytes()
+
+
+def test_fp32_is_not_rounded_to_tf32():
+    with use_tf32(True):
+        _forbid_tf32()
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32

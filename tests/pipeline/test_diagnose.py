@@ -6,8 +6,9 @@ from geoae.diagnosis.grouping import tabulate
 from geoae.errors import InputError
 from geoae.pipeline.diagnose import Diagnosis, diagnose
 from geoae.pipeline.job import Job
+from geoae.simulation import Gaussian
 from tests.corrections.support import scene, stripe
-from tests.support.rasters import write
+from tests.support.rasters import texture, write
 
 FAULTS = {"lost lines", "dead pixels", "stripes", "bursts"}
 
@@ -114,3 +115,10 @@ def test_a_fill_value_that_is_not_declared_is_named_and_does_not_overflow(tmp_pa
     found = diagnose(Job(source=str(write(tmp_path / "in.tif", pixels))))
     told = " ".join(found.notes)
     assert "fills 20% of the scene" in told
+
+
+def test_noise_that_bands_share_is_one_of_the_steps(tmp_path):
+    clean = np.repeat(texture(1, 200, 200) * 1.0, 3, axis=0)
+    noisy = Gaussian(30.0, between=0.8)(clean, np.random.default_rng(1))
+    found = diagnose(Job(source=str(write(tmp_path / "s.tif", noisy.astype(np.float32)))))
+    assert "bands 1-3; whitened" in found.steps[-1]

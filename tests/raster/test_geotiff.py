@@ -3,6 +3,7 @@
 import itertools
 import resource
 import zipfile
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 
 from geoae.errors import InputError, OutputError
-from geoae.raster.geotiff import assemble
+from geoae.raster import geotiff
+from geoae.raster.geotiff import COPY_CACHE, assemble
 from geoae.raster.parts import Part
 from geoae.raster.profiles import WRITERS
 from tests.support.doubles import DTYPES
@@ -427,6 +429,18 @@ def test_blocks_that_are_not_there_are_an_error(profile, restored, tmp_path, mon
     with pytest.raises(OutputError, match="do not read as written"):
         assemble(source, parts, restored, tmp_path / "out.tif.part", profile=profile, tags={})
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(("restored", "most"), [([1, 2, 3], COPY_CACHE), ([3, 1], None)])
+def test_a_copy_of_few_bands_from_parts_alone_takes_a_small_cache(
+    restored, most, tmp_path, monkeypatch
+):
+    taken = []
+    monkeypatch.setattr(geotiff, "small_block_cache", lambda most: nullcontext(taken.append(most)))
+    source = make(tmp_path / "source.tif")
+    parts = cut(source, tmp_path, 1, bands=restored)
+    assemble(source, parts, restored, tmp_path / "out.tif.part", profile="cog", tags={})
+    assert taken == [most]
 
 
 @pytest.mark.parametrize(("bits", "kind"), [(12, "uint16"), (16, "float32")])

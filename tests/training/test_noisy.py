@@ -7,6 +7,7 @@ import torch
 from geoae.errors import TrainingError
 from geoae.pipeline.job import Job
 from geoae.pipeline.preparation.prepare import prepare
+from geoae.simulation import Gaussian
 from geoae.training.noisy import CHIP, NoisyChips, NoisyScene
 from tests.support.rasters import noise, texture, write
 from tests.training.support import write_noisy
@@ -74,3 +75,13 @@ def test_windows_with_nodata_are_left_out(tmp_path):
     found = NoisyScene.read(str(write(tmp_path / "holes.tif", pixels, nodata=-1)), 1)
     assert len(found.windows) == 1
     assert (found.windows[0] != -1).all()
+
+
+def test_more_noise_is_shared_as_that_of_the_scene_is(tmp_path):
+    clean = np.repeat(texture(1, 300, 300) * 1.0, 3, axis=0)
+    noisy = Gaussian(30.0, between=0.8)(clean, np.random.default_rng(1))
+    found = NoisyScene.read(str(write(tmp_path / "s.tif", noisy.astype(np.float32))), 4)
+    assert found.scale.between is not None
+    _, more, level, _ = found.cut(found.windows[0], np.random.default_rng(0))
+    np.testing.assert_allclose(more[:3].std(axis=(1, 2)), level[:3].mean(axis=(1, 2)), rtol=0.05)
+    assert np.abs(np.corrcoef(more[:3].reshape(3, -1)) - np.eye(3)).max() < 0.05

@@ -63,7 +63,8 @@ def find_signal(
     expected = np.zeros_like(noise)
     if correlation is not None:
         next_ones = correlation[:, LAG, LAG + 1] + correlation[:, LAG + 1, LAG]
-        share = np.square(forward) @ (sigma**2 * next_ones / 2) / np.maximum(noise, TINY)
+        squares = np.square(forward)
+        share = squares @ (sigma**2 * next_ones / 2) / np.maximum(squares @ sigma**2, TINY)
         # By chance some components have more of the noise, and then more that is alike.
         expected = share * variance
     # Each pixel is in about two pairs.

@@ -55,11 +55,15 @@ def _bf16_is_faster(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
+def _forbid_tf32() -> None:
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
 class TorchRestorer:
     """Runs a network on batches on one device. The residual is float32 for every precision.
 
-    On a GPU, ``fp32`` forbids convolutions to round to the 10 bits of TF32, which PyTorch lets them
-    do by default: a setting of the whole process.
+    On a GPU, ``fp32`` forbids rounding to the 10 bits of TF32, which PyTorch does by default in
+    convolutions: a setting of the whole process.
     """
 
     def __init__(
@@ -78,7 +82,7 @@ class TorchRestorer:
             ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
         )
         if device.type == "cuda" and self.precision == "fp32":
-            torch.backends.cudnn.allow_tf32 = False
+            _forbid_tf32()
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self.takes_spectrum = takes_spectrum(network)
         self._batch_size = batch_size

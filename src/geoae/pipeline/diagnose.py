@@ -14,7 +14,7 @@ from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings import FINDINGS
 from geoae.diagnosis.sampling import sample
 from geoae.pipeline.job import Job, resolve_options
-from geoae.pipeline.preparation.explain import describe_noise, explain_left_out
+from geoae.pipeline.preparation.explain import describe_between, describe_noise, explain_left_out
 from geoae.pipeline.preparation.measure import GivenNoise, Measured, measure
 from geoae.raster.scene import Scene
 
@@ -82,6 +82,7 @@ def diagnose(job: Job) -> Diagnosis:
         steps = [
             *found.corrections.describe(scene.bands),
             *describe_noise(scene.bands, found.facts),
+            *describe_between(scene.bands, found.facts.between),
         ]
         fill = [found.fill.note(job.source)] if found.fill else []
         notes += [*fill, *found.unchanged, *([found.unknown] if found.unknown else [])]

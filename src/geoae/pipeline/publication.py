@@ -205,7 +205,8 @@ def check(prepared: Prepared[Scene], written: str) -> CheckResult:
     if not samples:
         return CheckResult([], found.bias.tolist())
     # Where noise could not be told from texture before, it cannot be told from it now.
-    sigma = np.where(prepared.facts.sigma > 0, estimate_noise(samples, restored=True), 0.0)
+    left = estimate_noise(samples, prepared.facts.between, restored=True)
+    sigma = np.where(prepared.facts.sigma > 0, left, 0.0)
     return CheckResult(sigma.tolist(), found.bias.tolist())
 
 

@@ -151,17 +151,18 @@ class Scale:
         """Map noise variance ``(band, row, col)`` in DN squared to deviation ``(component, row,
         col)``.
 
-        The deviation is in model units.
+        The deviation is in model units. Where bands share noise, what they share counts in the
+        same proportion at every signal as at the mean one; exactly, it would cost a product of
+        matrices for each band.
         """
         # In float64: squares of DN need not fit into float32.
         flat = variance.reshape(len(variance), -1).astype(np.float64, copy=False)
-        if self.between is None:
-            level = np.sqrt(np.square(self.forward) @ flat).astype(np.float32)
-        else:
-            factor, deviation = np.linalg.cholesky(self.between), np.sqrt(flat)
-            parts = ((self.forward * of) @ deviation for of in factor.T)
-            level = np.sqrt(sum(np.square(part) for part in parts)).astype(np.float32)
-        return level.reshape(-1, *variance.shape[1:])
+        squares = np.square(self.forward)
+        level = np.sqrt(squares @ flat)
+        if self.between is not None:
+            alone = np.sqrt(squares @ np.square(self.noise))
+            level *= (self.sigma / np.where(alone > 0, alone, 1.0))[:, None]
+        return level.astype(np.float32).reshape(-1, *variance.shape[1:])
 
     def to_native(self, residual: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map a residual ``(component, row, col)`` in model units to ``(band, row, col)`` in DN."""

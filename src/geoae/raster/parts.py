@@ -26,8 +26,7 @@ from geoae.tiling.window import Window
 
 __all__ = ["Part", "PartStore", "PartWriter", "limit_block"]
 
-# Raised whenever parts are kept in another way, so that nobody goes on from those of another
-# version.
+# Raised whenever parts are kept in a way that another version would read wrongly.
 FORMAT = 3
 NOTE, LOCK = "order.json", "lock"
 CHUNK = 1 << 20

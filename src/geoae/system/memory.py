@@ -67,6 +67,8 @@ def allocate_small_pieces() -> Iterator[None]:
 def small_block_cache(most: int | None) -> Iterator[None]:
     """Bound GDAL's block cache inside the block, in a process that ``keep_large_arrays`` has tuned.
 
+    One such block at a time in a process: of two that overlap, the second would keep the bound.
+
     Args:
         most: bytes; None to leave it as it is.
 

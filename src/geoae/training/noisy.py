@@ -109,6 +109,8 @@ class NoisyScene:
             unit = rng.standard_normal(pixels.shape)
         else:
             unit = draw_stationary(self.correlation, height, width, rng)
+        if scale.between is not None:
+            unit = np.tensordot(np.linalg.cholesky(scale.between), unit, 1)
         noise = scale.forward @ (np.sqrt(variance) * unit).reshape(len(pixels), -1)
         shape = white(len(scale.sigma)) if scale.shape is None else scale.shape
         return (

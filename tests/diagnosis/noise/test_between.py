@@ -87,7 +87,7 @@ def test_faint_noise_that_bands_share_is_texture_unless_calm_ground_shows_it(sig
     samples = [(wave, np.ones(wave.shape, bool))]
     between = 0.2 * np.eye(3) + 0.8
     assert is_certain(between, samples, np.full(3, sigma), None) == expected
-    calm = Evidence(Calmness(900, (1.0, 1.0), 3.0), 900, "white", 1.0, 1.0, 0.0, 1.0, 0.0)
+    calm = Evidence(Calmness(900, (1.0, 1.0), 3.0), 900, "white", 1.0, 1.0, 0.0, 1.0, 0.0, 1.0)
     same = (np.zeros(3), np.zeros(3), np.zeros((3, 9, 9)), ("white",) * 3)
     for last, even in ((calm, True), (Evidence.none(), expected)):
         found = NoiseCovariance(*same, (calm, calm, last))

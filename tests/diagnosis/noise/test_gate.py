@@ -168,7 +168,7 @@ def test_floor_does_not_tell_the_shortest_correlation_from_fine_texture():
 
 @pytest.mark.parametrize(
     ("floor", "expected", "backed"),
-    [(0.4, 0.4, 1.0), (0.5, 0.4, 1.0), (0.36, 0.4, 0.9), (0.1, 0.4, 0.75), (0.01, 0.05, 1.0)],
+    [(0.4, 0.4, 1.0), (0.5, 0.4, 1.0), (0.36, 0.42, 0.867), (0.1, 0.4, 0.75), (0.0, 0.0, 1.0)],
 )
 def test_level_is_what_the_floor_backs(floor, expected, backed):
-    assert replace(NOISE, floor=floor, expected=expected).backed == pytest.approx(backed)
+    assert replace(NOISE, floor=floor, expected=expected).backed == pytest.approx(backed, abs=1e-3)

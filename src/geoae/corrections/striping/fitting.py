@@ -96,13 +96,13 @@ class Stripes:
             course = f"tilted by {angle:.2f} degrees against {direction.axis}s"
         pattern = "" if self.period is None else f", every {self.period:.4g} lines"
         striped = np.flatnonzero(deviation > 0).tolist()
-        where = f" in {name_bands([bands[index] for index in striped])}" if len(bands) > 1 else ""
+        where = name_bands([bands[index] for index in striped])
         gains = ""
         if self.gains.any():
             gains = f", and gains of {100 * self.gains.std(axis=1).max():.2g} %"
         return (
             f"stripes {course}{pattern}: offsets of {name_range(deviation[striped])} DN"
-            f" (standard deviation){gains} removed{where}; they"
+            f" (standard deviation){gains} removed in {where}; they"
             f" are {self.score.whole:.0f} times what chance gives, at least 5 required"
         )
 

@@ -98,8 +98,13 @@ def share_bands(profiles: Profiles, rotation: Floats, back: Floats) -> Floats:
         back: from components to bands.
 
     """
-    mean = np.einsum("bk,gkl->gbl", back, profiles.mean)[..., profiles.usable]
-    one, other, pairs = mean[..., 1:], mean[..., :-1], len(mean) * (len(mean) - 1)
+    mean = np.einsum("bk,gkl->gbl", back, profiles.mean)
+    both = profiles.usable[1:] & profiles.usable[:-1]
+    one, other, pairs = (
+        mean[..., 1:][..., both],
+        mean[..., :-1][..., both],
+        len(mean) * (len(mean) - 1),
+    )
     shifted = one.sum(axis=0) * other.sum(axis=0) - (one * other).sum(axis=0)
     found = np.maximum(-shifted.mean(axis=-1) / pairs, np.finfo(np.float64).tiny)
     scale = profiles.deviation.mean(axis=0)

@@ -6,10 +6,11 @@ import numpy as np
 from scipy import fft
 
 from geoae.diagnosis.noise.covariance import NoiseCovariance, measure_contrast
+from geoae.diagnosis.noise.gate import WHITE
 from geoae.diagnosis.patches import FEWEST_IN_ALL, SIDE, cut_patches, group_bands
 from geoae.types import Floats, Samples
 
-__all__ = ["estimate_between", "is_certain"]
+__all__ = ["LEAST", "estimate_between", "is_certain"]
 
 # Frequencies of a patch, as sums of those of its rows and columns: by the first ones calm patches
 # are chosen, and the others are measured there. In white noise they are independent.
@@ -20,7 +21,7 @@ CALM, CALM_OF_MANY, LOUD = (0.0, 0.1), (0.0, 0.3), (0.3, 0.6)
 # Louder patches tell of texture if they have so much more at middle frequencies, in parts of what
 # calm ones have at high ones. Texture that falls off less than this looks like noise.
 TELLS, FLATTEST = 0.05, 0.8
-# Correlation that is worth it, by how many errors of the sample it must be beyond chance, the part
+# Correlation that counts, by how many errors of the sample it must be beyond chance, the part
 # of a band's finest detail that must be noise, and how much less than the correlation the rest is.
 LEAST, ERRORS, LEAST_NOISE, LESS = 0.25, 6.0, 0.7, 0.5
 # Part of a band's contrast from which noise is loud: on scenes with independent noise of 5 of 255,
@@ -60,7 +61,7 @@ def estimate_between(samples: Samples, sigma: Floats) -> Floats | None:
 def is_certain(
     between: Floats, samples: Samples, sigma: Floats, found: NoiseCovariance | None
 ) -> bool:
-    """Tell whether noise that bands share is noise, rather than fine texture that they share.
+    """Tell whether noise that bands share is white noise, rather than fine texture that they share.
 
     Calm ground shows it, or it is so loud that texture of the kind would show beside it.
 
@@ -71,10 +72,12 @@ def is_certain(
         found: what calm ground shows of each band; None where that is not looked for.
 
     """
-    shared = (between != np.eye(len(between))).any(axis=1)
-    loud = sigma >= LOUD_NOISE * measure_contrast(samples)[0]
-    even = np.array([found is not None and found.evidence[band].even for band in range(len(sigma))])
-    return bool((loud | even)[shared].all())
+    shared = (np.abs(between - np.eye(len(between))) >= LEAST).any(axis=1)
+    good = sigma >= LOUD_NOISE * measure_contrast(samples)[0]
+    if found is not None:
+        good |= np.array([seen.even for seen in found.evidence])
+        good &= np.array([verdict == WHITE for verdict in found.verdict])
+    return bool(good[shared].all())
 
 
 def _correlate(samples: Samples) -> Floats | None:

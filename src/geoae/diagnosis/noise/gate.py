@@ -124,13 +124,12 @@ class Evidence:
 
     @property
     def backed(self) -> float:
-        """Part of the level found that the floor backs: texture adds to the level, and has no
-        floor. What a verdict asks for at least; all where a floor is next to nothing, and tells
-        nothing.
+        """Part of the level found that the floor backs: texture adds to the level without a floor.
+
+        It is not less than the part of the floor that a verdict asks for.
         """
-        if self.expected < 4 * FLOOR_ERROR:
-            return 1.0
-        return float(np.clip(self.floor / self.expected, LEAST_FLOOR, 1.0))
+        part = (self.floor + FLOOR_ERROR) / (self.expected + FLOOR_ERROR)
+        return float(np.clip(part, LEAST_FLOOR, 1.0))
 
     @property
     def is_hardly_white(self) -> bool:

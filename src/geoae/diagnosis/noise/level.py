@@ -43,7 +43,9 @@ SETTLED, SETTLED_ALONE = 0.1, 0.02
 THIRD = 3
 
 
-def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
+def estimate_noise(
+    samples: Samples, between: Floats | None = None, *, restored: bool = False
+) -> Floats:
     """Estimate additive, spatially white noise.
 
     Two estimates, of which the lower counts, since texture can only add:
@@ -63,6 +65,7 @@ def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
 
     Args:
         samples: pairs of pixels in DN and mask ``(band, row, col)``, True = valid, of one scene.
+        between: correlation of the noise from band to band, ``(band, band)``; None for none.
         restored: whether the scene is an output of geoae.
 
     Returns:
@@ -75,7 +78,7 @@ def estimate_noise(samples: Samples, *, restored: bool = False) -> Floats:
         alone = _estimate_alone(patches, patches.bands)
         return (_estimate_all(patches, patches.bands, alone, copied=copied)[0],)
 
-    return _for_each_group(samples, estimate)[0]
+    return _for_each_group(samples, estimate, between)[0]
 
 
 def noise_model(samples: Samples, between: Floats | None = None) -> tuple[Floats, Floats]:

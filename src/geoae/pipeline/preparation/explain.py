@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.chain import STEPS
+from geoae.diagnosis.noise.between import LEAST
 from geoae.diagnosis.noise.gate import CORRELATED, TEXTURE
 from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.models.restorer import Identity, Restorer
@@ -84,11 +85,13 @@ def describe_between(bands: Sequence[int], between: Floats | None) -> list[str]:
     """
     if between is None:
         return []
-    apart = np.where(np.eye(len(between), dtype=bool), 0.0, between)
-    shared = np.flatnonzero(apart.any(axis=1))
-    pairs = apart[np.ix_(shared, shared)][np.triu_indices(len(shared), 1)]
+    apart = np.triu(between, 1)
+    pairs = np.abs(apart) >= LEAST
+    shared = np.flatnonzero(pairs.any(axis=0) | pairs.any(axis=1))
+    if not shared.size:
+        return []
     return [
-        f"noise: correlated from band to band by {np.median(pairs):.2f} (median) in"
+        f"noise: correlated from band to band by {name_range(apart[pairs], '.2f')} in"
         f" {name_bands([bands[index] for index in shared.tolist()])}; whitened"
     ]
 
