@@ -136,10 +136,10 @@ def test_bands_that_are_embedded_share_no_noise():
     assert np.isfinite(found.scale(4).forward).all()
 
 
-def test_only_white_noise_is_taken_for_shared():
-    clean = np.repeat(texture(1, 200, 200) * 1.0, 3, axis=0)
-    one, two = (Gaussian(40.0, 0.8)(clean * 0, np.random.default_rng(seed)) for seed in (1, 2))
-    pixels = clean + (one + np.roll(one, 1, axis=1) + np.roll(one, 1, axis=2)) / 2 + two / 20
+def test_noise_that_is_correlated_from_pixel_to_pixel_is_not_taken_for_shared():
+    noise = Gaussian(60.0, 0.8)(np.zeros((3, 201, 201)), np.random.default_rng(1))
+    half = (noise[:, 1:, 1:] + noise[:, :-1, 1:] + noise[:, 1:, :-1] + noise[:, :-1, :-1]) / 4
+    pixels = 1000 + 0.1 * (texture(1, 200, 200) - 1000) + half
     found = SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))], seeks_spectrum=True)
-    assert "white" not in found.noise.verdict
+    assert found.noise.verdict == ("correlated noise",) * 3
     assert found.between is None

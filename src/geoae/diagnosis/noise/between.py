@@ -6,7 +6,7 @@ import numpy as np
 from scipy import fft
 
 from geoae.diagnosis.noise.covariance import NoiseCovariance, measure_contrast
-from geoae.diagnosis.noise.gate import WHITE
+from geoae.diagnosis.noise.gate import CORRELATED
 from geoae.diagnosis.patches import FEWEST_IN_ALL, SIDE, cut_patches, group_bands
 from geoae.types import Floats, Samples
 
@@ -61,9 +61,10 @@ def estimate_between(samples: Samples, sigma: Floats) -> Floats | None:
 def is_certain(
     between: Floats, samples: Samples, sigma: Floats, found: NoiseCovariance | None
 ) -> bool:
-    """Tell whether noise that bands share is white noise, rather than fine texture that they share.
+    """Tell whether noise that bands share is noise, rather than fine texture that they share.
 
-    Calm ground shows it, or it is so loud that texture of the kind would show beside it.
+    Calm ground shows it, or it is so loud that texture of the kind would show beside it. Noise that
+    is also correlated from pixel to pixel does not count.
 
     Args:
         between: the result of ``estimate_between``.
@@ -76,7 +77,7 @@ def is_certain(
     good = sigma >= LOUD_NOISE * measure_contrast(samples)[0]
     if found is not None:
         good |= np.array([seen.even for seen in found.evidence])
-        good &= np.array([verdict == WHITE for verdict in found.verdict])
+        good &= np.array([verdict != CORRELATED for verdict in found.verdict])
     return bool(good[shared].all())
 
 
