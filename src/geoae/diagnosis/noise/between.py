@@ -64,7 +64,7 @@ def is_certain(
     """Tell whether noise that bands share is noise, rather than fine texture that they share.
 
     Calm ground shows it, or it is so loud that texture of the kind would show beside it. Noise that
-    is also correlated from pixel to pixel does not count.
+    is also correlated from pixel to pixel, in half of these bands or more, does not count.
 
     Args:
         between: the result of ``estimate_between``.
@@ -77,7 +77,10 @@ def is_certain(
     good = sigma >= LOUD_NOISE * measure_contrast(samples)[0]
     if found is not None:
         good |= np.array([seen.even for seen in found.evidence])
-        good &= np.array([verdict != CORRELATED for verdict in found.verdict])
+        correlated = np.array([verdict == CORRELATED for verdict in found.verdict])
+        # One band may be mistaken; bands of a scene share its way through resampling.
+        if 2 * correlated[shared].sum() >= shared.sum():
+            return False
     return bool(good[shared].all())
 
 
