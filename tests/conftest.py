@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.support.balance import balance
 from tests.support.networks import save_small_network
 from tests.support.standin import make_prefect
 from tests.support.stores import serve_s3
@@ -25,6 +26,16 @@ for number, answer in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, answer)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put slow tests first where several processes share them."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1:
+        kinds = {True: [], False: []}
+        for item in items:
+            kinds[item.get_closest_marker("slow") is not None].append(item)
+        items[:] = balance(kinds[True], kinds[False], workers)
 
 
 @pytest.fixture(autouse=True)
