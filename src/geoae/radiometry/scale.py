@@ -91,23 +91,12 @@ class Scale:
         spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
         white = np.maximum(sigma, LEAST_NOISE * spread)
         white = np.where(white > LEAST_WHITE, white, 1.0)
-        covariance = covariance / np.outer(white, white)
-        factor = None if between is None else np.linalg.cholesky(between)
-        if factor is not None:
-            covariance = np.linalg.solve(factor, np.linalg.solve(factor, covariance).T)
-        variances, vectors = np.linalg.eigh(covariance)
-        order = np.argsort(variances)[::-1]
-        variances, vectors = variances[order], _fix_signs(vectors[:, order])
+        whitened = covariance / np.outer(white, white)
+        variances, there, back = _decompose(whitened, between)
         # No component has less variance than its noise; one that seems to is not amplified.
         leader = np.arange(bands) // group * group if shares_gain else np.arange(bands)
         lead = np.sqrt(np.maximum(variances[leader], 1.0))
         gain = 1.0 / (SPREAD * lead)
-        # From what is whitened to bands over their noise, and back.
-        there, back = (
-            (vectors.T, vectors)
-            if factor is None
-            else (np.linalg.solve(factor.T, vectors).T, factor @ vectors)
-        )
         components = -(-bands // group) * group
         forward = np.zeros((components, bands))
         inverse = np.zeros((bands, components))
@@ -115,8 +104,9 @@ class Scale:
         inverse[:, :bands] = white[:, None] * back / gain
         slope = np.zeros(bands) if slope is None else slope
         level = np.sqrt(forward**2 @ sigma**2)
-        if factor is not None:
-            level = np.sqrt(np.square((forward * sigma) @ factor).sum(axis=1))
+        if between is not None:
+            noise = (forward * sigma) @ np.linalg.cholesky(between)
+            level = np.sqrt(np.square(noise).sum(axis=1))
         shape = None if shapes is None else mix(shapes, forward**2 * sigma**2)
         return cls(mean, forward, inverse, level, sigma, slope, shape, between=between)
 
@@ -168,6 +158,28 @@ class Scale:
         """Map a residual ``(component, row, col)`` in model units to ``(band, row, col)`` in DN."""
         native = self.inverse.astype(np.float32) @ residual.reshape(len(residual), -1)
         return native.reshape(-1, *residual.shape[1:])
+
+
+def _decompose(whitened: Floats, between: Floats | None) -> tuple[Floats, Floats, Floats]:
+    """Compute components of bands over their noise, in which the noise has the same strength.
+
+    Args:
+        whitened: covariance of bands over their noise, ``(band, band)``.
+        between: correlation of the noise from band to band, ``(band, band)``; None for none.
+
+    Returns:
+        Variance of each component, descending; map from bands to components, and back.
+
+    """
+    factor = None if between is None else np.linalg.cholesky(between)
+    if factor is not None:
+        whitened = np.linalg.solve(factor, np.linalg.solve(factor, whitened).T)
+    variances, vectors = np.linalg.eigh(whitened)
+    order = np.argsort(variances)[::-1]
+    variances, vectors = variances[order], _fix_signs(vectors[:, order])
+    if factor is None:
+        return variances, vectors.T, vectors
+    return variances, np.linalg.solve(factor.T, vectors).T, factor @ vectors
 
 
 def _fix_signs(vectors: Floats) -> Floats:

@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-from geoae.diagnosis.noise.covariance import NoiseCovariance, measure_contrast
+from geoae.diagnosis.noise.covariance import NoiseCovariance
+from geoae.diagnosis.noise.faint import measure_contrast
 from geoae.diagnosis.noise.gate import CORRELATED
 from geoae.diagnosis.patches import FEWEST_IN_ALL, SIDE, cut_patches, group_bands
 from geoae.types import Floats, Samples

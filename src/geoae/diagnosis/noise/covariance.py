@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.blocks import Blocks, Residuals, cut_blocks, leave_bands, subtract_bands
+from geoae.diagnosis.noise.faint import find_faint_texture
 from geoae.diagnosis.noise.fitting import choose_kernels, fit_kernels, unmix_variance
 from geoae.diagnosis.noise.gate import (
     CORRELATED,
@@ -30,7 +31,7 @@ from geoae.diagnosis.noise.level import noise_model
 from geoae.diagnosis.patches import group_bands
 from geoae.types import Floats, Samples
 
-__all__ = ["NoiseCovariance", "estimate_covariance", "estimate_level", "measure_contrast"]
+__all__ = ["NoiseCovariance", "estimate_covariance", "estimate_level"]
 
 # Side of the blocks, and of those for noise that is correlated so much from pixel to pixel that a
 # quadratic plane takes most of it from small ones.
@@ -41,13 +42,6 @@ CALM, EXAMINED, FEWEST = 0.05, 0.1, 24
 LOUD, MOST_LOUD = (0.4, 0.9), 500
 # Loud blocks tell of texture if their variance exceeds that of calm ones by this part of it.
 LEAST_TEXTURE = 0.1
-# Parts of a band's contrast, from its 2nd to its 98th percentile, below which uneven blocks show
-# texture: the lower one where most of it is white and grows with the signal, as the noise of
-# photons does. Noise of 5 of 255 of the span is above both; the texture of clean scenes is below
-# the higher one in nine of ten bands.
-FAINT, FAINT_PHOTONS, CONTRAST = 4.5 / 255, 2.5 / 255, (2, 98)
-# Part of the noise variance that grows in proportion to the signal, at least, in photon noise.
-GROWS = 0.5
 # A block counts for no more than so many times the median variance.
 LOUDEST = 1.5
 
@@ -125,16 +119,9 @@ def estimate_covariance(
                 steeper = (deviation / sigma[band]) ** 2 if sigma[band] > 0 and grows else 0.0
                 slope[band] *= steeper
                 sigma[band], correlation[band] = deviation, kernel
-    contrast, mean = measure_contrast(samples)
-    mostly_white = np.array([not seen.is_hardly_white for seen in evidence])
-    photons = mostly_white & (slope * mean > GROWS * sigma**2)
-    faint = sigma < np.where(photons, FAINT_PHOTONS, FAINT) * contrast
-    uneven = [
-        most is None and kind != CORRELATED and not seen.even
-        for kind, seen in zip(verdict, evidence, strict=True)
-    ]
-    texture = faint & uneven
-    sigma[texture], slope[texture] = 0.0, 0.0
+    if most is None:
+        texture = find_faint_texture(samples, sigma, slope, verdict, evidence)
+        sigma[texture], slope[texture] = 0.0, 0.0
     return NoiseCovariance(sigma, slope, correlation, tuple(verdict), tuple(evidence))
 
 
@@ -191,17 +178,6 @@ class _Look:
     """What louder blocks have more, ``(lag,)``; None where that is little."""
     grows: bool = False
     """Whether blocks were scaled to the noise of the mean signal."""
-
-
-def measure_contrast(samples: Samples) -> tuple[Floats, Floats]:
-    """Contrast and mean of each band in DN, ``(band,)``; 0 where nothing is valid."""
-    found = []
-    for band in range(len(samples[0][0])):
-        values = np.concatenate([pixels[band][mask[band]] for pixels, mask in samples])
-        low, high = np.percentile(values, CONTRAST) if values.size else (0.0, 0.0)
-        found.append((float(high) - float(low), values.mean(dtype=float) if values.size else 0.0))
-    contrast, mean = np.array(found).T
-    return contrast, mean
 
 
 def _estimate_group(
