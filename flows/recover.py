@@ -7,6 +7,8 @@ heartbeat decides.
 
 import time
 from collections.abc import Iterable, Iterator
+from os import getpid
+from platform import node
 from typing import Any
 from uuid import UUID
 
@@ -34,8 +36,9 @@ EVERY = 2.0
 STARTS = 3
 # `automations/silent-runs.json` counts this event as a heartbeat.
 RECOVERED = "geoae.flow-run.recovered"
-# Differs from the automations' message, for which they would start the run once more.
-MESSAGE = "Its process is gone. What is finished is kept."
+# Differs from the automations' message, for which they would start the run once more. Names this
+# process, so that it knows its own states.
+MESSAGE = f"Its process is gone, says {node()} ({getpid()}). What is finished is kept."
 
 
 def recover() -> Iterator[str]:
@@ -104,7 +107,7 @@ def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
     # Inner runs first: a run that starts again would adopt one that has not ended.
     for run in inner:
         client.set_flow_run_state(run.id, ended)
-    if client.set_flow_run_state(root.id, ended).status is not SetStateStatus.ACCEPT:
+    if not _is_set(client, root.id, ended):
         return taken
     if cancelling or root.run_count >= STARTS:
         return f"{root.name} ({root.id}) has lost its process; it is {ended.name}"
@@ -116,6 +119,17 @@ def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
     event = Event(event=RECOVERED, resource={"prefect.resource.id": f"prefect.flow-run.{root.id}"})
     client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()
     return f"{root.name} ({root.id}) has lost its process; it starts again"
+
+
+def _is_set(client: SyncPrefectClient, run: UUID, state: State[Any]) -> bool:
+    """Set the state of a run; whether it was this process that did.
+
+    A client whose answer is lost asks again, and the server refuses what it has done already.
+    """
+    if client.set_flow_run_state(run, state).status is SetStateStatus.ACCEPT:
+        return True
+    found = client.read_flow_run(run).state
+    return found is not None and (found.type, found.message) == (state.type, state.message)
 
 
 def _silent(client: SyncPrefectClient, runs: Iterable[UUID]) -> list[UUID]:
