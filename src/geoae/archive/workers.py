@@ -94,11 +94,15 @@ def _start_workers(workers: int | None, device: str) -> Iterator[None]:
     }
     scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0} | pages}
     environment = _environment(number)
-    quiet = {
+    settings = {
         "distributed.nanny.pre-spawn-environ": environment,
         "logging.distributed": "critical",
+        # Each wakes its process up to a hundred times a second, and stops the thread that restores.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
     }
-    with dask.config.set(quiet):
+    with dask.config.set(settings):
         with _keep_interrupts_from_children(), _keep_variables(environment):
             cluster = SpecCluster(specs, scheduler, silence_logs=logging.CRITICAL)
         with cluster, Client(cluster):
