@@ -10,12 +10,14 @@ from flows.artifacts import show_outcomes
 from flows.process import remember_process
 from flows.restore import restore_scenes
 from geoae.archive.failures import Failures
-from geoae.archive.triage import Outcome, digest_options, job_below
+from geoae.archive.triage import DONE, Outcome, digest_options, is_done, job_below
 from geoae.catalog.sources import SceneRef
-from geoae.errors import ModelError
-from geoae.pipeline.job import Job
+from geoae.errors import InputError, ModelError
+from geoae.pipeline.job import Job, ModelSpec, resolve_options
+from geoae.pipeline.preparation.prepare import load_restorer
+from geoae.system.files import is_local
 
-__all__ = ["SHARD", "SharedOptions", "restore_refs", "restore_shard"]
+__all__ = ["SHARD", "DoneScenes", "SharedOptions", "restore_refs", "restore_shard"]
 
 # Most scenes of a shard unless a run says otherwise. Other runs of the pool wait for its end.
 SHARD = 20
@@ -39,6 +41,31 @@ class SharedOptions:
     def jobs(self, scenes: Iterable[SceneRef]) -> Iterator[tuple[SceneRef, Job]]:
         """Yield scenes with their jobs, made one by one."""
         return ((found, job_below(self.plain, self.target, found)) for found in scenes)
+
+
+class DoneScenes:
+    """Tells of one scene after the other whether it is done by now.
+
+    Args:
+        shared: what the scenes have in common.
+
+    """
+
+    def __init__(self, shared: SharedOptions) -> None:
+        plain = shared.plain
+        self._shared, self._options = shared, resolve_options(plain)
+        self._restorer = load_restorer(ModelSpec.of(plain, self._options))
+        self.is_told = is_local(shared.target) and not plain.fresh
+        """Whether this is told at all: not of outputs elsewhere, nor of those made anew."""
+
+    def __contains__(self, found: SceneRef) -> bool:
+        """Whether the output is there. For a scene elsewhere, that would take as long as it."""
+        job = job_below(self._shared.plain, self._shared.target, found)
+        try:
+            told = self.is_told and is_local(job.source)
+            return told and is_done(job, self._options, self._restorer)
+        except InputError:  # its restoration will say why
+            return False
 
 
 def restore_refs(scenes: Iterable[SceneRef], shared: SharedOptions) -> list[Outcome]:
@@ -81,6 +108,21 @@ def restore_shard(label: str, scenes: list[SceneRef], shared: SharedOptions) -> 
             f"{shared.plain.model or 'model'}: is another one on this machine than where the run of"
             " the archive looked through it, or geoae is; install the same on all workers"
         )
-    outcomes = restore_refs(scenes, shared)
+    done: list[Outcome] = []
+    outcomes = restore_refs(_leave_out_done(scenes, shared, done), shared) + done
     show_outcomes(label, outcomes)
     return outcomes
+
+
+def _leave_out_done(
+    scenes: Iterable[SceneRef], shared: SharedOptions, done: list[Outcome]
+) -> Iterator[SceneRef]:
+    """Yield scenes, but those that are done when their turn comes, of which ``done`` gets the
+    outcomes: the run of the archive may have restored them.
+    """
+    known = DoneScenes(shared)
+    for found, job in shared.jobs(scenes):
+        if found in known:
+            done.append(Outcome(found.source, str(job.target), "skipped", DONE))
+        else:
+            yield found

@@ -3,12 +3,13 @@
 Shards become runs of the deployment ``restore-shard/on-pool``. The run of the archive holds a place
 of the pool itself, so it restores scenes too, and looks after the shards between two of them. It
 takes a shard back that no worker has begun when it has nothing else to do. So one worker that takes
-one run at a time restores all.
+one run at a time restores all. Of a shard that has begun it then restores the last scenes: the
+process of a shard starts later than its own, by half a minute on a busy machine.
 """
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -36,7 +37,7 @@ from prefect.states import AwaitingRetry, Cancelled, Cancelling
 
 from flows.artifacts import progress, read_outcomes
 from flows.recover import STARTS
-from flows.shards import SharedOptions, restore_refs
+from flows.shards import DoneScenes, SharedOptions, restore_refs
 from geoae.archive.failures import Failures
 from geoae.archive.triage import Outcome, describe_counts, triage
 from geoae.catalog.sources import SceneRef
@@ -91,7 +92,14 @@ def restore_spread(todo: Sequence[SceneRef], shared: SharedOptions, most: int) -
     with get_client(sync_client=True) as client:
         spread = _Spread(client, context.flow_run, todo, shared, most)
         own = restore_refs(spread.own(), shared)
-    return [*own, *spread.outcomes]
+    return _choose([*own, *spread.outcomes])
+
+
+def _choose(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Choose one outcome of each scene: that of the run that did most of it."""
+    rank = {"skipped": 0, "failed": 1}
+    rising = sorted(outcomes, key=lambda one: rank.get(one.status, 2))
+    return list({one.source: one for one in rising}.values())
 
 
 class _Spread:
@@ -111,6 +119,8 @@ class _Spread:
         self._flying = self._adopt({found.source for found in todo})
         self._waiting: list[UUID] = []
         self._taken: set[UUID] = set()
+        self._helped: set[SceneRef] = set()
+        self._done = DoneScenes(shared)
         self._given = len(self._flying)
         flying = {found.source for shard in self._flying.values() for found in shard}
         self._todo = deque(found for found in todo if found.source not in flying)
@@ -131,8 +141,26 @@ class _Spread:
             tell(Progress(self._total - left, self._total, 0))
             if self._todo:
                 yield self._todo.popleft()
+            elif found := self._help():
+                yield found
             elif self._flying:
                 time.sleep(EVERY)
+
+    def _help(self) -> SceneRef | None:
+        """Return the last scene of the largest shard that has begun and has not come to it yet.
+
+        If it comes to the scene meanwhile, the lock of the scene lets only one restore it.
+        """
+        if not self._done.is_told:
+            return None
+        begun = self._flying.keys() - set(self._waiting)
+        shards = [[one for one in self._flying[run] if one not in self._helped] for run in begun]
+        for shard in sorted(shards, key=len, reverse=True):
+            # It goes from first to last, so one of these two may be what it restores now.
+            if len(shard) > 1 and not any(one in self._done for one in shard[-2:]):
+                self._helped.add(shard[-1])
+                return shard[-1]
+        return None
 
     def _adopt(self, wanted: set[str]) -> dict[UUID, list[SceneRef]]:
         """Return the shards that this run had in flight when it lost its process.

@@ -7,12 +7,13 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext
 from prefect.tasks import Task
 
 from flows.artifacts import progress, show_report
 from geoae.archive.attempt import allow_output
 from geoae.cli.console import summary
-from geoae.errors import GeoaeError, OutputError
+from geoae.errors import BusyError, GeoaeError, OutputError
 from geoae.pipeline.distributed import use_cluster
 from geoae.pipeline.job import Job
 from geoae.pipeline.report import RestoreReport
@@ -29,8 +30,15 @@ STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
 def _is_transient(task: Task[Any, Any], task_run: TaskRun, state: State) -> bool:
-    """Whether a failure is worth a retry. Prefect calls this with the failed state."""
+    """Whether a failure is worth a retry. Prefect calls this with the failed state.
+
+    A run of an archive does not wait for another that restores the scene: it has more to do.
+    """
     error = state.result(raise_on_failure=False)
+    context = FlowRunContext.get()
+    is_inner = bool(context and context.flow_run and context.flow_run.parent_task_run_id)
+    if isinstance(error, BusyError) and is_inner:
+        return False
     return isinstance(error, GeoaeError) and error.transient
 
 

@@ -8,6 +8,8 @@ from geoae.archive.triage import digest_options
 from geoae.catalog.sources import SceneRef
 from geoae.errors import ModelError
 from geoae.pipeline.job import Job
+from geoae.pipeline.run import run
+from tests.flows.scenes import crop
 
 pytest.importorskip("prefect")
 
@@ -55,3 +57,35 @@ def test_another_model_than_that_of_the_archive_is_refused(tmp_path):
 
     with pytest.raises(ModelError, match=r"^identity: is another one on this machine .* install"):
         restore_shard.fn("shard 1", [], shared(tmp_path, options_digest="another"))
+
+
+def test_a_scene_is_done_once_its_output_is_there(tmp_path):
+    from flows.shards import DoneScenes
+
+    found = SceneRef(str(crop(tmp_path / "s.tif")), "out.tif")
+    known, anew = (
+        DoneScenes(shared(tmp_path, plain=Job(source="", model="identity", fresh=fresh)))
+        for fresh in (False, True)
+    )
+    assert found not in known
+    run(Job(source=found.source, target=str(tmp_path / "out.tif"), model="identity"))
+    assert found in known
+    assert found not in anew
+    assert known.is_told
+    assert not anew.is_told
+    assert SceneRef(str(tmp_path / "none.tif"), "out.tif") not in known
+
+
+@pytest.mark.usefixtures("server")
+def test_a_shard_leaves_out_what_is_done_when_its_turn_comes(tmp_path):
+    from flows.shards import restore_shard
+
+    plain = Job(source="", model="identity")
+    given = shared(tmp_path, plain=plain, options_digest=digest_options(plain))
+    refs = [SceneRef(str(crop(tmp_path / f"{name}.tif")), f"{name}_out.tif") for name in "ab"]
+    run(Job(source=refs[1].source, target=str(tmp_path / "b_out.tif"), model="identity"))
+    outcomes = restore_shard("shard 1", refs, given)
+    assert [(one.source, one.status) for one in outcomes] == [
+        (refs[0].source, "restored"),
+        (refs[1].source, "skipped"),
+    ]

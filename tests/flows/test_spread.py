@@ -17,8 +17,10 @@ import psutil
 import pytest
 
 from geoae.archive.batch import BatchOptions, restore_archive
+from geoae.archive.triage import Outcome
 from geoae.catalog.sources import SceneRef, scenes
 from geoae.pipeline.job import Job
+from geoae.pipeline.run import run as run_job
 from tests.flows.conftest import ROOT
 from tests.flows.scenes import artifacts, crop
 from tests.flows.test_kill import (
@@ -404,6 +406,48 @@ def test_scenes_of_a_shard_that_ended_badly_have_failed(spread, tmp_path, name, 
     assert list(own) == []
     assert [(one.source, one.status) for one in made.outcomes] == [(found[1].source, "failed")]
     assert f"shard 1 is {name.capitalize()}: no reason given" in made.outcomes[0].reason
+
+
+def test_this_run_restores_the_end_of_a_shard_that_has_begun(spread, tmp_path, monkeypatch):
+    """But not the scene that the shard restores now, nor one that is done."""
+    server = Played(limit=2)
+    found = scenes(str(archive(tmp_path, 8)))
+    made = spread(server, found)
+    own = made.own()
+    first = next(own)
+    (run,) = server.runs.values()
+    run.state = state("running")
+    shard = [SceneRef(**one) for one in run.parameters["scenes"]]
+    assert len(shard) == 4
+    (tmp_path / "out").mkdir()
+    target = tmp_path / "out" / shard[0].name
+    run_job(Job(source=shard[0].source, target=str(target), model="identity"))
+
+    def end(seconds):
+        run.state = state("completed")
+
+    monkeypatch.setattr("flows.spread.time.sleep", end)
+    done = [first, *own]
+    assert done[4:] == [shard[3], shard[2]]
+    assert {one.source for one in made.outcomes} == {one.source for one in shard}
+
+
+def test_a_scene_has_the_outcome_of_the_run_that_restored_it():
+    from flows.spread import _choose
+
+    given = [
+        Outcome("a.tif", "", "restored"),
+        Outcome("b.tif", "", "skipped"),
+        Outcome("c.tif", "", "failed"),
+        Outcome("a.tif", "", "skipped"),
+        Outcome("b.tif", "", "restored"),
+        Outcome("c.tif", "", "skipped"),
+    ]
+    assert {one.source: one.status for one in _choose(given)} == {
+        "a.tif": "restored",
+        "b.tif": "restored",
+        "c.tif": "failed",
+    }
 
 
 def test_a_run_that_starts_again_goes_on_with_its_shards(spread):
