@@ -54,3 +54,14 @@ def test_bands_that_are_like_striped_ones_have_no_stripes():
     found = planned.offsets.any(axis=1)
     assert found[striped].all()
     assert found[~striped].sum() <= 1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_stripes_that_bands_share_are_found_in_all_of_them(seed):
+    """The component that holds them is the one in which the scene varies most."""
+    rng = np.random.default_rng(seed)
+    bands = np.tensordot(rng.uniform(0.2, 1.0, (4, 3)), scene((3, 256, 200), 0.0), 1)
+    levels = rng.uniform(1.0, 3.0, (4, 1, 1))
+    pixels = bands + levels * noise((4, 256, 200), 1.0, 3) + rng.normal(0, 4.0, (256, 1))
+    (planned,) = fit_stripes(sum_rows(pixels.astype(np.float32)))
+    assert planned.offsets.any(axis=1).all()

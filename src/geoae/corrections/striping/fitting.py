@@ -14,7 +14,6 @@ from geoae.corrections.striping.significance import (
     score_bands,
     score_lines,
     score_periods,
-    share_bands,
 )
 from geoae.corrections.striping.sums import LineSums
 from geoae.corrections.striping.tilt import candidate_periods
@@ -28,7 +27,7 @@ __all__ = ["Stripes", "explained", "fit_lines", "fit_stripes"]
 LINES = (5.0, 2.5)
 PERIODS = (6.0, 3.0)
 TILTED = (8.0, 3.5)
-# A band has stripes of its own from this evidence on, less what bands that it is like bring to it.
+# A band has stripes of its own from this evidence on.
 BAND = 2.5
 # Weaker stripes, in deviations of what neighbours along lines differ by, cannot be seen.
 WEAKEST = 0.05
@@ -253,9 +252,7 @@ def fit_lines(sums: LineSums) -> Stripes | None:
     if not _is_enough(score, TILTED if sums.direction.slope else LINES):
         return None
     offsets, deviation = line_offsets(sums)
-    model = sums.model
-    own = share_bands(profiles, model.rotation, model.back)
-    striped = own * score_bands(profiles, model.back) >= BAND
+    striped = score_bands(profiles, sums.model.back) >= BAND
     weakest = WEAKEST_TILTED if sums.direction.slope else WEAKEST
     strength = offsets.std(axis=1) if sums.direction.slope else deviation
     striped &= strength >= weakest * sums.model.detail
