@@ -37,7 +37,7 @@ def scene(tmp_path):
 @pytest.mark.parametrize("name", ["p.png", "p.jpg", "p.JPEG"])
 @pytest.mark.parametrize(("size", "shape"), [(None, (300, 400)), (100, (75, 100))])
 def test_a_picture_fits_the_size_and_is_never_enlarged(scene, tmp_path, name, size, shape):
-    assert preview(scene, tmp_path / name, size=size) == (1, 2, 3)
+    assert preview(scene, tmp_path / name, size=size).bands == (1, 2, 3)
     assert picture(tmp_path / name).shape == (3, *shape)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "s.tif"])
 
@@ -268,4 +268,4 @@ def test_a_write_that_fails_keeps_the_file_before(scene, tmp_path, monkeypatch):
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared")
 def test_landsat_5_by_the_names_of_its_bands(tmp_path):
     scene = SHARED / "scenes/real_noise/l5_tm_19880814_6band_30m.tif"
-    assert preview(str(scene), tmp_path / "p.png") == (3, 2, 1)
+    assert preview(str(scene), tmp_path / "p.png").bands == (3, 2, 1)

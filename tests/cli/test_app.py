@@ -459,6 +459,15 @@ def test_a_band_copied_for_its_tag_is_told_with_the_cure(geoae, scene, tmp_path)
     assert "band 2 copied untouched: not among --bands" in out
 
 
+def test_bands_without_a_valid_pixel_are_told_without_a_cure(geoae, scene):
+    write(scene, np.zeros((2, 90, 130), np.uint16), nodata=0)
+    code, out, err = geoae("restore", scene.name, "--model", "identity", "-o", "o.tif")
+    told = [f"band {band} copied untouched: no valid pixel" for band in (1, 2)]
+    assert (code, out) == (0, [*told, "o.tif: copied, since there is no band to restore"])
+    (line,) = err
+    assert line.endswith("no valid pixel in bands 1-2; copied unchanged")
+
+
 def test_nothing_but_geoae_speaks(tmp_path, scene, infrared):
     """Warnings of rasterio, of GDAL's threads and of PROJ are no lines of the command."""
     with rasterio.open(tmp_path / "i.tif", "r+") as dataset:

@@ -117,6 +117,16 @@ def test_preview_compares(geoae, scene):
     assert np.abs(difference.astype(int) - 128).max() <= 8
 
 
+@pytest.mark.parametrize("words", [["-o", "p.png"], ["-o", "p.tif"], ["--compare", "s.tif"]])
+def test_preview_says_that_there_is_nothing_to_show(geoae, scene, words):
+    write(scene, np.zeros((3, 90, 130), np.uint16), nodata=0)
+    code, out, err = geoae("preview", "s.tif", *words)
+    path = out[0].partition(":")[0]
+    said = f"geoae: warning: {path}: nothing to show, since none of its pixels is valid in s.tif"
+    assert (code, len(out), err) == (0, 1, [said])
+    assert Path(path).exists()
+
+
 def test_preview_replaces_nothing_unless_it_is_asked_to(geoae, scene):
     Path("s_preview.png").write_text("mine")
     code, out, err = geoae("preview", "s.tif")

@@ -1,6 +1,7 @@
 import pytest
 
 from geoae.cli.words import duration, otherwise, size
+from geoae.raster.scene import EMPTY
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,7 @@ def test_one_thing_has_no_plural():
     assert size(3, 4, 1) == "3 rows x 4 columns x 1 band"
 
 
-def test_bands_that_the_user_left_out_need_no_cure():
-    assert otherwise("not among --bands") == ""
+@pytest.mark.parametrize("reason", ["not among --bands", EMPTY])
+def test_bands_without_pixels_or_that_the_user_left_out_need_no_cure(reason):
+    assert otherwise(reason) == ""
     assert "name it in --bands" in otherwise("alpha")

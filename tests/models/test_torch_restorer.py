@@ -6,7 +6,7 @@ from torch import nn
 from geoae.errors import DeviceError, ModelError
 from geoae.models.card import Card
 from geoae.models.folder import load
-from geoae.models.torch_restorer import TorchRestorer, _forbid_tf32
+from geoae.models.torch_restorer import TorchRestorer
 from scripts.gpu_day.device import use_tf32
 from tests.support.networks import random_batch, random_shapes, save_small_network
 
@@ -184,8 +184,16 @@ def test_a_model_that_takes_no_spectrum_ignores_it(made):
     assert told.tobytes() == restorer(pixels, sigma).tobytes()
 
 
-def test_fp32_is_not_rounded_to_tf32():
+class Anywhere(Greedy):
+    """Is said to be on a GPU, also where there is none."""
+
+    def to(self, *_, **__):
+        return self
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", True)])
+def test_fp32_on_a_gpu_is_not_rounded_to_tf32(made, precision, allowed):
     with use_tf32(True):
-        _forbid_tf32()
-        assert not torch.backends.cudnn.allow_tf32
-        assert not torch.backends.cuda.matmul.allow_tf32
+        TorchRestorer(Card.read(made[0]), Anywhere(1), torch.device("cuda"), precision, None)
+        assert torch.backends.cudnn.allow_tf32 == allowed
+        assert torch.backends.cuda.matmul.allow_tf32 == allowed

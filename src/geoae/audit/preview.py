@@ -3,6 +3,7 @@
 Both are stretched for display. They are files of their own, never a source of data.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,7 @@ from rasterio.errors import RasterioError
 
 from geoae.audit.display import Display, DisplayReader, encode_image
 from geoae.audit.quicklook import GAP, draw_comparison
-from geoae.audit.stretch import Stretch
+from geoae.audit.stretch import WHITE, Stretch
 from geoae.audit.visual import write_visual
 from geoae.diagnosis.sampling import sample
 from geoae.errors import OutputError
@@ -28,12 +29,22 @@ from geoae.system.gdal_errors import CPLE_BaseError
 from geoae.tiling.window import Window
 from geoae.types import Mask, Pixels
 
-__all__ = ["SIZE", "preview"]
+__all__ = ["SIZE", "Preview", "preview"]
 
 # Largest side of a picture in pixels, unless another is asked for.
 SIZE = 1024
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 VISUALS = (".tif", ".tiff")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a preview shows."""
+
+    bands: tuple[int, ...]
+    """Numbers of the bands that are shown, from 1 on."""
+    is_empty: bool
+    """Whether nothing is seen, since no pixel of it is valid."""
 
 
 def preview(
@@ -45,7 +56,7 @@ def preview(
     size: int | None = None,
     restored: str | None = None,
     overwrite: bool = False,
-) -> tuple[int, ...]:
+) -> Preview:
     """Show a scene as a picture (PNG, JPEG) or as a visual COG, by the suffix of the target.
 
     The contrast of each band is stretched from the 1st to the 99th percentile of the valid pixels
@@ -66,7 +77,7 @@ def preview(
         overwrite: whether to replace a target that exists.
 
     Returns:
-        The bands that are shown, 1-based.
+        The bands that are shown, and whether there is anything to see.
 
     Raises:
         InputError: a scene cannot be read or has no such bands.
@@ -81,29 +92,35 @@ def preview(
     try:
         # Beside the target, since a file can only be renamed on its own file system.
         with TemporaryDirectory(prefix=f".{target.stem[:32]}.", dir=target.parent) as folder:
-            _write(display, Path(folder) / f"draft{target.suffix}", target, restored, size or SIZE)
+            draft = Path(folder) / f"draft{target.suffix}"
+            is_empty = not _write(display, draft, target, restored, size or SIZE)
     except (RasterioError, CPLE_BaseError, OSError) as error:
         why = getattr(error, "strerror", None) or one_line(error)
         raise OutputError(
             f"{target}: cannot be written ({why}); free disk space, or choose another -o"
         ) from error
-    return display.bands
+    return Preview(display.bands, is_empty)
 
 
-def _write(display: Display, draft: Path, target: Path, restored: str | None, size: int) -> None:
-    """Write a preview as a draft, and give it the name of the target once it is complete."""
+def _write(display: Display, draft: Path, target: Path, restored: str | None, size: int) -> bool:
+    """Write a preview as a draft, and give it the name of the target once it is complete.
+
+    Returns:
+        Whether any pixel of it is valid.
+
+    """
     if target.suffix.lower() in VISUALS:
         with display.reader() as reader:
-            write_visual(display, reader, _fit_stretch(display, reader), draft)
+            shows = write_visual(display, reader, _fit_stretch(display, reader), draft)
         publish(draft, target, display.scene.files)
-        return
+        return shows
     driver = PICTURES[target.suffix.lower()]
-    draft.write_bytes(
-        encode_image(_draw_picture(display, restored, size, has_alpha=driver == "PNG"), driver)
-    )
+    image, shows = _draw_picture(display, restored, size, has_alpha=driver == "PNG")
+    draft.write_bytes(encode_image(image, driver))
     flush(draft)
     rename(draft, target)
     flush_folder(target.parent)
+    return shows
 
 
 def _refuse_suffix(target: Path, is_picture: bool) -> None:
@@ -138,16 +155,19 @@ def _fit_stretch(display: Display, reader: DisplayReader) -> Stretch:
 
 def _draw_picture(
     display: Display, restored: str | None, side: int, has_alpha: bool
-) -> NDArray[np.uint8]:
-    """Draw the picture, ``(band, row, col)``; invalid pixels are white or transparent."""
+) -> tuple[NDArray[np.uint8], bool]:
+    """Draw the picture, ``(band, row, col)``, and tell whether any pixel is valid; those that are
+    not are white or transparent.
+    """
     if restored:
-        return draw_comparison(display, restored, (side - 2 * GAP) // 3)
+        image = draw_comparison(display, restored, (side - 2 * GAP) // 3)
+        return image, bool((image != WHITE).any())
     with display.reader() as reader:
         pixels, valid = _read_decimated(display, reader, side)
         image = _fit_stretch(display, reader).to_bytes(pixels, valid)
-    if valid.all() or not has_alpha:
-        return image
-    return np.concatenate([image, valid[None] * np.uint8(255)])
+    if not valid.all() and has_alpha:
+        image = np.concatenate([image, valid[None] * np.uint8(255)])
+    return image, bool(valid.any())
 
 
 def _read_decimated(display: Display, reader: DisplayReader, side: int) -> tuple[Pixels, Mask]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geoae.types import Floats, Mask, Pixels, Samples
 
-__all__ = ["PERCENTILES", "Stretch", "to_bytes"]
+__all__ = ["PERCENTILES", "WHITE", "Stretch", "to_bytes"]
 
 # Percentiles of the valid pixels of a band that become black and white.
 PERCENTILES = (1.0, 99.0)

@@ -43,7 +43,7 @@ COG = {
 Checksums = tuple[int, ...]
 
 
-def write_visual(display: Display, reader: DisplayReader, stretch: Stretch, target: Path) -> None:
+def write_visual(display: Display, reader: DisplayReader, stretch: Stretch, target: Path) -> bool:
     """Write a visual COG, strip by strip.
 
     Args:
@@ -51,6 +51,9 @@ def write_visual(display: Display, reader: DisplayReader, stretch: Stretch, targ
         reader: reads them.
         stretch: contrast of each band.
         target: file to write. A second file is written beside it, and removed.
+
+    Returns:
+        Whether any pixel is valid.
 
     Raises:
         ReadError: the scene cannot be read.
@@ -62,13 +65,14 @@ def write_visual(display: Display, reader: DisplayReader, stretch: Stretch, targ
     with SILENCE, rasterio.Env(GDAL_PAM_ENABLED="NO"):
         with rasterio.open(strips, "w", **_profile(display, reader.reader.dataset)) as dataset:
             _describe(dataset, display, reader.reader.dataset, stretch)
-            written = _write_strips(dataset, display, reader, stretch)
+            written, shows = _write_strips(dataset, display, reader, stretch)
         rasterio.shutil.copy(str(strips), str(target), **COG, NUM_THREADS=gdal_threads())
     strips.unlink()
     # On a full disk GDAL reports nothing to its caller.
     with open_raster(str(target)) as dataset:
         if _checksums(dataset) != written:
             raise OSError("it does not read as written")
+    return shows
 
 
 def _profile(display: Display, source: DatasetReader) -> dict[str, Any]:
@@ -117,16 +121,18 @@ def _describe(
 
 def _write_strips(
     dataset: rasterio.io.DatasetWriter, display: Display, reader: DisplayReader, stretch: Stretch
-) -> Checksums:
-    """Write all strips, and return a checksum of each band."""
+) -> tuple[Checksums, bool]:
+    """Write all strips, and return a checksum of each band and whether any pixel is valid."""
     sums: Checksums = (0,) * dataset.count
+    shows = False
     for window in _strips(dataset):
         pixels, mask = reader.read(window)
         valid: Mask = np.logical_or.reduce(mask, axis=0)
         image = np.concatenate([stretch.to_bytes(pixels, valid), valid[None] * np.uint8(255)])
         dataset.write(image, window=_area(window))
         sums = _add(sums, image)
-    return sums
+        shows = shows or bool(valid.any())
+    return sums, shows
 
 
 def _checksums(dataset: DatasetReader) -> Checksums:

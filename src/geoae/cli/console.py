@@ -124,7 +124,7 @@ def summary(report: RestoreReport) -> None:
         say(f"{report.target}: already restored with this model and these options; nothing to do")
         return
     if not report.bands:
-        say(f"{report.target}: copied, since no band is a measurement")
+        say(f"{report.target}: copied, since there is no band to restore")
         return
     for step in report.steps:
         say(step)

@@ -104,7 +104,7 @@ def preview(
 ) -> None:
     """Draw a scene, stretched for display: a picture, or a visual COG."""
     from geoae.audit.preview import preview as draw
-    from geoae.cli.console import say
+    from geoae.cli.console import say, warn
     from geoae.pipeline.job import Job
     from geoae.system.files import file_name
 
@@ -121,6 +121,8 @@ def preview(
         restored=compare,
         overwrite=overwrite,
     )
-    colours = "red, green and blue" if len(shown) == 3 else "grey"
-    many = "bands" if len(shown) == 3 else "band"
-    say(f"{path}: {many} {', '.join(map(str, shown))} as {colours}")
+    if shown.is_empty:
+        warn(f"{path}: nothing to show, since none of its pixels is valid in {source}")
+    colours = "red, green and blue" if len(shown.bands) == 3 else "grey"
+    many = "bands" if len(shown.bands) == 3 else "band"
+    say(f"{path}: {many} {', '.join(map(str, shown.bands))} as {colours}")

@@ -29,4 +29,6 @@ def size(rows: int, columns: int, bands: int) -> str:
 
 def otherwise(reason: str) -> str:
     """Say how to restore a band that is copied because of its tag, name or values."""
-    return "" if reason == "not among --bands" else "; to restore it, name it in --bands"
+    if reason in ("not among --bands", "no valid pixel"):
+        return ""
+    return "; to restore it, name it in --bands"

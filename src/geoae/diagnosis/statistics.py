@@ -52,7 +52,6 @@ class SceneStatistics:
     """What the sample shows of the noise's correlation; None where that is not looked for."""
     signal: NDArray[np.bool_] | None = None
     """Which components hold more than noise, ``(component,)``; None for all."""
-
     between: NDArray[np.float64] | None = None
     """Correlation of the noise from band to band, ``(band, band)``; None for none."""
 

@@ -55,10 +55,6 @@ def _bf16_is_faster(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def _forbid_tf32() -> None:
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-
-
 class TorchRestorer:
     """Runs a network on batches on one device. The residual is float32 for every precision.
 
@@ -82,7 +78,7 @@ class TorchRestorer:
             ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
         )
         if device.type == "cuda" and self.precision == "fp32":
-            _forbid_tf32()
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self.takes_spectrum = takes_spectrum(network)
         self._batch_size = batch_size

@@ -3,7 +3,8 @@ import pytest
 
 from geoae.corrections.lines import Direction
 from geoae.corrections.model import fit_model
-from geoae.corrections.striping.fitting import fit_stripes
+from geoae.corrections.striping.fitting import Stripes, fit_stripes
+from geoae.corrections.striping.significance import Score
 from geoae.corrections.striping.sums import LineSums
 from tests.corrections.support import scene, strips_of
 from tests.support.rasters import noise
@@ -54,3 +55,26 @@ def test_bands_that_are_like_striped_ones_have_no_stripes():
     found = planned.offsets.any(axis=1)
     assert found[striped].all()
     assert found[~striped].sum() <= 1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_stripes_that_bands_share_are_found_in_all_of_them(seed):
+    """The component that holds them is the one in which the scene varies most."""
+    rng = np.random.default_rng(seed)
+    bands = np.tensordot(rng.uniform(0.2, 1.0, (4, 3)), scene((3, 256, 200), 0.0), 1)
+    levels = rng.uniform(1.0, 3.0, (4, 1, 1))
+    pixels = bands + levels * noise((4, 256, 200), 1.0, 3) + rng.normal(0, 4.0, (256, 1))
+    (planned,) = fit_stripes(sum_rows(pixels.astype(np.float32)))
+    assert planned.offsets.any(axis=1).all()
+
+
+@pytest.mark.parametrize(
+    ("slope", "period", "least"), [(0.0, None, 5), (0.0, 6.0, 6), (0.1, None, 8), (0.1, 6.0, 8)]
+)
+def test_the_line_on_stripes_says_how_much_evidence_is_required(slope, period, least):
+    offsets, score = np.array([[1.0, -1.0]]), Score(20.0, (9.0, 9.0))
+    none = np.zeros_like(offsets)
+    found = Stripes(Direction("row", slope), 0, offsets, none, np.zeros(1), period, score)
+    assert found.describe([3]).endswith(
+        f"are 20 times what chance gives, at least {least} required"
+    )

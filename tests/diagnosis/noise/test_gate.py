@@ -152,6 +152,13 @@ def test_what_one_of_many_bands_shows_must_be_clearer():
     assert judge_bands([faint, Evidence.none(), Evidence.none()])[0] == CORRELATED
 
 
+@pytest.mark.parametrize("bands", [1, 3])
+def test_white_bands_stay_white_where_no_band_has_correlated_noise(bands):
+    textured = replace(NOISE, floor=0.6, gain=1.2, texture=0.4)
+    assert judge(textured) == WHITE
+    assert judge_bands([textured] * bands) == [WHITE] * bands
+
+
 def test_noise_of_predictors_is_not_that_of_a_band():
     assert judge(replace(NOISE, own=0.3)) == TEXTURE
     assert judge(replace(NOISE, own=0.3, floor=2.6)) == CORRELATED, (

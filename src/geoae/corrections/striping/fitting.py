@@ -14,7 +14,6 @@ from geoae.corrections.striping.significance import (
     score_bands,
     score_lines,
     score_periods,
-    share_bands,
 )
 from geoae.corrections.striping.sums import LineSums
 from geoae.corrections.striping.tilt import candidate_periods
@@ -28,7 +27,7 @@ __all__ = ["Stripes", "explained", "fit_lines", "fit_stripes"]
 LINES = (5.0, 2.5)
 PERIODS = (6.0, 3.0)
 TILTED = (8.0, 3.5)
-# A band has stripes of its own from this evidence on, less what bands that it is like bring to it.
+# A band has stripes of its own from this evidence on.
 BAND = 2.5
 # Weaker stripes, in deviations of what neighbours along lines differ by, cannot be seen.
 WEAKEST = 0.05
@@ -103,7 +102,8 @@ class Stripes:
         return (
             f"stripes {course}{pattern}: offsets of {name_range(deviation[striped])} DN"
             f" (standard deviation){gains} removed in {where}; they"
-            f" are {self.score.whole:.0f} times what chance gives, at least 5 required"
+            f" are {self.score.whole:.0f} times what chance gives, at least"
+            f" {_needed(direction, self.period is not None)[0]:g} required"
         )
 
 
@@ -131,6 +131,13 @@ def fit_stripes(sums: LineSums) -> tuple[Stripes, ...]:
     return tuple(some for some in (repeating, single) if some is not None)
 
 
+def _needed(direction: Direction, repeats: bool) -> tuple[float, float]:
+    """Return the evidence that makes stripes, of all lines and of the lesser half of them."""
+    if direction.slope:
+        return TILTED
+    return PERIODS if repeats else LINES
+
+
 def _is_enough(score: Score, needed: tuple[float, float]) -> bool:
     return score.whole >= needed[0] and score.least >= needed[1]
 
@@ -138,7 +145,7 @@ def _is_enough(score: Score, needed: tuple[float, float]) -> bool:
 def _fit_period(sums: LineSums) -> Stripes | None:
     profiles = Profiles.of(sums.total, sums.weight)
     slope = sums.direction.slope
-    needed, lines = TILTED if slope else PERIODS, int(profiles.usable.sum())
+    needed, lines = _needed(sums.direction, repeats=True), int(profiles.usable.sum())
     candidates = candidate_periods(slope, lines)
     scores = score_periods(profiles, [period for period, _ in candidates])
     divided = {
@@ -250,12 +257,10 @@ def fit_lines(sums: LineSums) -> Stripes | None:
     """Fit an offset to each line; None where the evidence is too little."""
     profiles = Profiles.of(sums.total, sums.weight)
     score = score_lines(profiles, sums.model.back)
-    if not _is_enough(score, TILTED if sums.direction.slope else LINES):
+    if not _is_enough(score, _needed(sums.direction, repeats=False)):
         return None
     offsets, deviation = line_offsets(sums)
-    model = sums.model
-    own = share_bands(profiles, model.rotation, model.back)
-    striped = own * score_bands(profiles, model.back) >= BAND
+    striped = score_bands(profiles, sums.model.back) >= BAND
     weakest = WEAKEST_TILTED if sums.direction.slope else WEAKEST
     strength = offsets.std(axis=1) if sums.direction.slope else deviation
     striped &= strength >= weakest * sums.model.detail

@@ -1,7 +1,7 @@
 """Tell stripes from scenes: what lines have in common over their whole length."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 
@@ -11,7 +11,6 @@ from scipy import fft
 from scipy.special import ndtri
 
 from geoae.corrections.striping.profiles import FEWEST_LINES, Profiles
-from geoae.diagnosis.noise.fitting import unmix_variance
 from geoae.types import Floats
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "score_bands",
     "score_lines",
     "score_periods",
-    "share_bands",
 ]
 
 # Numbers of detectors that are looked for.
@@ -82,35 +80,18 @@ def score_lines(
 
 
 def score_bands(profiles: Profiles, bands: Floats) -> Floats:
-    """Score stripes that are independent from line to line for each band, ``(band,)``."""
-    return _correlate_lags(profiles, bands, near=False)
+    """Score stripes that are independent from line to line for each band, ``(band,)``.
 
-
-def share_bands(profiles: Profiles, rotation: Floats, back: Floats) -> Floats:
-    """Return which part of the evidence of each band comes from stripes of its own, ``(band,)``.
-
-    Components are scaled each by itself, so what is turned back to a band holds some of the
-    others, stripes and all. How much is known: independent stripes add by the squares of it.
+    Each component gets back the deviation to which it was scaled. Without it, what is turned back
+    to a band would hold some of the others, stripes and all, and less of what all bands share.
 
     Args:
         profiles: means of the parts of each line.
-        rotation: from bands to components, ``(component, band)``.
-        back: from components to bands.
+        bands: rotation from components to bands.
 
     """
-    mean = np.einsum("bk,gkl->gbl", back, profiles.mean)
-    both = profiles.usable[1:] & profiles.usable[:-1]
-    one, other, pairs = (
-        mean[..., 1:][..., both],
-        mean[..., :-1][..., both],
-        len(mean) * (len(mean) - 1),
-    )
-    shifted = one.sum(axis=0) * other.sum(axis=0) - (one * other).sum(axis=0)
-    found = np.maximum(-shifted.mean(axis=-1) / pairs, np.finfo(np.float64).tiny)
-    scale = profiles.deviation.mean(axis=0)
-    squares = np.square(back @ (rotation / scale))
-    share: Floats = np.diag(squares) * unmix_variance(found, squares) / found
-    return share
+    unscaled = replace(profiles, mean=profiles.mean * profiles.deviation)
+    return _correlate_lags(unscaled, bands, near=False)
 
 
 def _pairs(groups: int, near: bool) -> list[tuple[int, int]]:

@@ -182,7 +182,7 @@ def judge_bands(evidence: Sequence[Evidence]) -> list[str]:
 
     Bands that went through the same resampling share its kernel. Where at least half of them have
     noise of one kernel, a band that it explains as well may be less calm; where fewer than half
-    have correlated noise of any kernel, more of what a band shows must be noise.
+    have correlated noise of any kernel, more of what such a band shows must be noise.
 
     Args:
         evidence: evidence of each band.
@@ -196,7 +196,9 @@ def judge_bands(evidence: Sequence[Evidence]) -> list[str]:
     told = sum(bool(seen.kernel) for seen in evidence)
     kernels = Counter(seen.kernel for seen, verdict in pairs if verdict == CORRELATED)
     if 2 * kernels.total() < told:
-        return [judge(seen, OUTVOTED) for seen in evidence]
+        return [
+            judge(seen, OUTVOTED) if verdict == CORRELATED else verdict for seen, verdict in pairs
+        ]
     (kernel, agreeing), *_ = kernels.most_common(1) or [("", 0)]
     if agreeing < FEWEST_AGREEING or 2 * agreeing < told:
         return alone
