@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import rasterio
 from scipy import ndimage
 
 from geoae.catalog.sources import scenes_below
@@ -44,8 +45,6 @@ def test_every_contender_meets_every_damage(scenes):
 
 
 def test_scenes_of_8_bits_are_written_as_such(scenes, monkeypatch):
-    import rasterio
-
     types = []
 
     def look(model, source, target):
@@ -79,6 +78,17 @@ def test_rows_filled_without_need_are_counted_where_the_report_tells_them(
     assert (found.found, found.false) == (1, more)
     monkeypatch.setattr(measure_damage, "restore_file", lambda *names: (truth, 1.0, None))
     assert math.isnan(evaluate_damage(["identity"], scenes, ["dead"], peers=[])[1].false)
+
+
+def test_rows_without_a_valid_pixel_are_not_counted_as_lost(scenes):
+    name, path = scenes[0]
+    with rasterio.open(path) as dataset:
+        pixels, profile = dataset.read(), dataset.profile
+    pixels[:, :20], pixels[:, :, :6] = 0, 0
+    with rasterio.open(path, "w", **profile | {"nodata": 0}) as dataset:
+        dataset.write(pixels)
+    dead, filled = evaluate_damage([], [(name, path)], ["dead"], peers=["best-band"])
+    assert (dead.found, filled.found) == (0, 1)
 
 
 def _reference(scenes):

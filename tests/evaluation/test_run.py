@@ -76,14 +76,18 @@ def damaged(scenes, out, damages, peers=None) -> list[str]:
     return lines
 
 
-def test_figures_of_damage_are_written_and_told(scenes, tmp_path):
+def test_figures_of_damage_are_written_and_told_beside_those_of_noise(scenes, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "figures.md").write_text("of noise")
     lines = damaged(scenes, tmp_path / "out", "dead,clean")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "figures.csv",
+        "damage.csv",
+        "damage.md",
         "figures.md",
     ]
+    assert (tmp_path / "out" / "figures.md").read_text() == "of noise"
     assert any("kept.tif dead identity" in line for line in lines)
-    text = (tmp_path / "out" / "figures.md").read_text()
+    text = (tmp_path / "out" / "damage.md").read_text()
     assert "| dead | best-band (told) |" in text
     assert "| clean | identity | (1 exact) |" in text
 

@@ -57,6 +57,12 @@ def test_the_card_tells_what_was_measured(made):
     assert (restorer.name, restorer.digest, restorer.halo) == ("small", card.digest, card.halo)
 
 
+def test_who_can_read_the_card_can_read_the_weights(made):
+    folder, _ = made
+    card, weights = ((folder / name).stat().st_mode for name in (CARD, WEIGHTS))
+    assert weights == card
+
+
 def test_tampered_weights_are_refused(folder):
     path = folder / WEIGHTS
     spoilt = bytearray(path.read_bytes())

@@ -111,7 +111,7 @@ def test_a_start_of_another_network_is_said(scenes, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_ends_with_a_model_a_curve_and_examples(scenes, tmp_path):
+def test_a_run_ends_with_a_model_a_curve_and_examples(scenes, tmp_path, capsys):
     hardware = Hardware(accelerator="cpu", devices="1")
     card = train(config(validate_every=20), scenes, tmp_path / "work", tmp_path / "model", hardware)
     assert (tmp_path / "model" / "weights.safetensors").exists()
@@ -120,6 +120,9 @@ def test_a_run_ends_with_a_model_a_curve_and_examples(scenes, tmp_path):
         path.name for path in (tmp_path / "work").iterdir()
     }
     assert list((tmp_path / "work" / "tensorboard").rglob("events.*"))
+    progress = "".join(capsys.readouterr())
+    assert "20/60" in progress
+    assert "/-2" not in progress
 
 
 @pytest.mark.slow

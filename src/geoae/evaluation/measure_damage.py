@@ -23,7 +23,7 @@ __all__ = ["DAMAGED", "DamageRow", "evaluate_damage", "told_methods"]
 DAMAGED = "damaged"
 # A line of the report that tells how many rows were filled, those of all bands together.
 FILLED_ROWS = re.compile(r"lost (\d+) rows?\b")
-# A row is lost where so much of it is.
+# A row is lost where so much of its valid part is.
 MOST = 0.9
 
 
@@ -142,7 +142,7 @@ def _score(
     pair, span = (truth.pixels[some], restored[some]), truth.span[some].tolist()
     moved = (restored - damaged.pixels)[some][:, truth.valid].mean(axis=1)
     gone = np.zeros(truth.pixels.shape, bool) if lost is None else lost
-    rows = (gone | ~truth.valid).mean(axis=2) > MOST if lost is not None else None
+    rows = _lost_rows(gone, truth.valid) if lost is not None else None
     found = _found_rows(damaged, restored, rows) if rows is not None else None
     return DamageRow(
         scene=truth.name,
@@ -172,6 +172,16 @@ def _stripe_residual(damaged: Damaged, restored: Floats, some: Mask) -> float:
         mean = np.bincount(numbers, error[truth.valid]) / np.maximum(count, 1)
         squares.append(np.average((GREYS * mean / span) ** 2, weights=count))
     return float(np.sqrt(np.mean(squares)))
+
+
+def _lost_rows(gone: Mask, valid: Mask) -> Mask:
+    """Return which rows ``(band, row)`` lost most of what is valid in them.
+
+    A row without a valid pixel, as above and below a scene that is turned to north, lost nothing.
+    """
+    kept = (valid & ~gone).sum(axis=2)
+    rows: Mask = gone.any(axis=2) & (kept < (1 - MOST) * valid.sum(axis=1))
+    return rows
 
 
 def _found_rows(damaged: Damaged, restored: Floats, lost: Mask) -> Mask | None:

@@ -1,5 +1,5 @@
 """An evaluation with its files: ``figures.csv``, ``figures.md``, ``figures.png``,
-``scenes.jpg``.
+``scenes.jpg``; or ``damage.csv`` and ``damage.md``, which leave those of noise as they are.
 """
 
 import logging
@@ -94,7 +94,7 @@ def run_damage_evaluation(
     out: Path,
     nodata: float | int | None = None,
 ) -> None:
-    """Measure models on scenes with known damage and write ``figures.csv`` and ``figures.md``.
+    """Measure models on scenes with known damage and write ``damage.csv`` and ``damage.md``.
 
     Args:
         models: shipped names or model folders, with commas; None for all shipped models.
@@ -116,7 +116,7 @@ def run_damage_evaluation(
     methods = _told(peers, chosen)
     names, scenes = _models(models), _scenes(places, kept_out)
     with _writable(out):
-        with csv_of_rows(out / "figures.csv", DamageRow) as write:
+        with csv_of_rows(out / "damage.csv", DamageRow) as write:
 
             def keep(row: DamageRow) -> None:
                 write(row)
@@ -127,9 +127,9 @@ def run_damage_evaluation(
                 names, scenes, chosen, peers=methods, side=side, nodata=nodata, on_row=keep
             )
         table = as_damage_markdown(rows)
-        (out / "figures.md").write_text(table)
+        (out / "damage.md").write_text(table)
     LOG.info("%s%s", os.linesep, table)
-    LOG.info("%s: figures.csv, figures.md", out)
+    LOG.info("%s: damage.csv, damage.md", out)
 
 
 @contextmanager

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -233,6 +239,8 @@ def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
             every_n_train_steps=config.validate_every,
             enable_version_counter=False,
         ),
+        # Lightning's other bar counts to epoch -2 of a run of steps, and is silent in a log.
+        TQDMProgressBar(),
     ]
     if config.patience:
         callbacks.append(

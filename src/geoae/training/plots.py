@@ -27,7 +27,9 @@ def draw_curve(logs: Path, target: Path) -> None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     gains = axes.twinx()
-    for axis, key, colour in ((axes, "loss", "tab:grey"), (gains, "gain_db", "tab:blue")):
+    # A line of two points may lie upon the other: the lower one is wider.
+    styles = ((axes, "loss", "tab:grey", 4), (gains, "gain_db", "tab:blue", 1.2))
+    for axis, key, colour, width in styles:
         rows = sorted(
             (int(row["step"]), float(row[key]))
             for path in sorted(logs.glob("version_*/metrics.csv"))
@@ -35,7 +37,7 @@ def draw_curve(logs: Path, target: Path) -> None:
             if row.get(key)
         )
         if rows:
-            axis.plot(*zip(*rows, strict=True), color=colour, linewidth=1.2)
+            axis.plot(*zip(*rows, strict=True), color=colour, linewidth=width)
         axis.set_ylabel(
             {"loss": "training loss", "gain_db": "validation gain, dB"}[key], color=colour
         )

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from geoae.diagnosis.findings.planes import cut_planes
-from geoae.diagnosis.findings.speckle import find_speckle, measure_growth
+from geoae.diagnosis.findings.speckle import (
+    Growth,
+    find_speckle,
+    is_speckle,
+    measure_growth,
+)
+from geoae.diagnosis.noise.gate import CORRELATED, TEXTURE, WHITE
 from tests.diagnosis.findings.looks import look_at
 from tests.support.rasters import texture
 
@@ -32,3 +38,12 @@ def test_shot_noise_is_no_speckle(rng):
 
 def test_constant_noise_is_no_speckle(rng):
     assert find_speckle(look_at(scene() + rng.normal(0, 60, (1, 192, 192)))) == []
+
+
+@pytest.mark.parametrize(
+    ("exponent", "verdict", "speckle"),
+    [(0.31, WHITE, False), (0.31, CORRELATED, True), (0.31, TEXTURE, True), (1.0, WHITE, True)],
+)
+def test_strong_white_noise_on_dark_ground_is_no_speckle(exponent, verdict, speckle):
+    # As rough as Landsat with white noise of 20 DN, and as radar stretched to 8 bits.
+    assert is_speckle(Growth(exponent, looks=7.2, uneven=1.49), verdict) == speckle

@@ -49,7 +49,8 @@ def _find(look: Look, plane: Plane) -> list[Finding]:
         return []
     sigma = float(look.noise.sigma[plane.index]) / plane.scale
     noises = span / sigma if np.isfinite(sigma) and sigma > 0 else np.inf
-    if noises < LEAST_NOISES and is_speckle(measure_growth(plane)):
+    verdict = look.noise.verdict[plane.index]
+    if noises < LEAST_NOISES and is_speckle(measure_growth(plane), verdict):
         # Speckle is as large as the signal in any scene, which says nothing of the contrast.
         noises = np.inf
     is_integer = np.issubdtype(look.dtype, np.integer)

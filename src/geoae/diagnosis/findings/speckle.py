@@ -6,6 +6,7 @@ import numpy as np
 
 from geoae.diagnosis.finding import Finding, Look
 from geoae.diagnosis.findings.planes import Plane, cut_planes
+from geoae.diagnosis.noise.gate import WHITE
 from geoae.types import Floats
 
 __all__ = ["Growth", "find_speckle", "is_speckle", "measure_growth"]
@@ -24,7 +25,8 @@ MOST_LOOKS = 30.0
 # Speckle is everywhere: most blocks have little more than the calmest. Ratio of the median to the
 # calmest tenth of relative deviations; 1.15 to 1.35 in radar scenes, mostly 1.5 to 3 in others.
 MOST_UNEVEN = 1.42
-# No other ground is as rough as so few looks, however a product scales or clips them.
+# No other ground is as rough as so few looks, however a product scales or clips them; white noise
+# may be.
 FEW_LOOKS, FEW_EXPONENT, FEW_UNEVEN = 8.0, 0.2, 1.5
 # Part of the blocks whose variance is that of speckle, without texture.
 HOMOGENEOUS = 0.35
@@ -58,18 +60,26 @@ def find_speckle(look: Look) -> list[Finding]:
     found = []
     for plane in cut_planes(look):
         growth = measure_growth(plane)
-        if growth is not None and is_speckle(growth):
+        if growth is not None and is_speckle(growth, look.noise.verdict[plane.index]):
             found.append(_describe(plane, growth))
     return found
 
 
-def is_speckle(growth: Growth | None) -> bool:
-    """Whether the deviation of blocks is that of speckle."""
+def is_speckle(growth: Growth | None, verdict: str) -> bool:
+    """Whether the deviation of blocks is that of speckle.
+
+    Args:
+        growth: how the deviation grows; None counts as no speckle.
+        verdict: that on the noise of the band, see ``NoiseCovariance.verdict``.
+
+    """
     if growth is None:
         return False
-    if growth.looks <= FEW_LOOKS:
-        return growth.exponent >= FEW_EXPONENT and growth.uneven <= FEW_UNEVEN
     multiplicative = LEAST_EXPONENT <= growth.exponent <= MOST_EXPONENT
+    if growth.looks <= FEW_LOOKS:
+        # Strong white noise makes dark ground as rough, and clipping at 0 lets it grow a little.
+        grows = growth.exponent >= FEW_EXPONENT and verdict != WHITE
+        return (grows or multiplicative) and growth.uneven <= FEW_UNEVEN
     return multiplicative and growth.looks <= MOST_LOOKS and growth.uneven <= MOST_UNEVEN
 
 
