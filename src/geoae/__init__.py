@@ -47,7 +47,9 @@ def restore(source: str, target: str | None = None, **options: Any) -> "RestoreR
     from geoae.pipeline.job import Job
     from geoae.pipeline.run import run
 
-    job = Job.checked(source=str(source), target=None if target is None else str(target), **options)
+    job = Job.checked(
+        source=_name(source), target=None if target is None else str(target), **options
+    )
     return run(job, on_warning=lambda text: warnings.warn(text, stacklevel=4))
 
 
@@ -115,7 +117,7 @@ def diagnose(source: "str | Path", **options: Any) -> "Diagnosis":
     from geoae.pipeline.diagnose import diagnose as look
     from geoae.pipeline.job import Job
 
-    return look(Job.checked(source=str(source), **options))
+    return look(Job.checked(source=_name(source), **options))
 
 
 def verify(
@@ -147,6 +149,20 @@ def verify(
     from geoae.verification.run import verify as run
 
     return run(model, scene, **terms)
+
+
+def _name(source: object) -> str:
+    """Return the name of a scene; raise ``RecipeError`` where an array is given instead."""
+    import os
+
+    from geoae.errors import RecipeError
+
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    raise RecipeError(
+        f"source: is of type {type(source).__name__}, not the name of a scene; an array of xarray has"
+        " array.geoae.restore()"
+    )
 
 
 def __getattr__(name: str) -> str:

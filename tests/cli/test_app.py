@@ -271,7 +271,7 @@ def test_other_options_are_another_result(restore):
         (["--recipe", "wrong.toml"], ["wrong.toml: unknown key tyle; did you mean tile?"]),
         (["--recipe", "broken.toml"], ["broken.toml: not TOML"]),
         (["--recipe", "s.tif"], ["s.tif: not TOML"]),
-        (["--report", "nowhere/r.json"], ["nowhere/r.json: is no file in a folder", "--report"]),
+        (["--report", "nowhere/r.json"], ["nowhere: no such folder", "--report"]),
     ],
     ids=lambda value: " ".join(value) if value[0].startswith("-") else "",
 )

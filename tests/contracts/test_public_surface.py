@@ -15,6 +15,7 @@ from rasterio.transform import from_origin
 import geoae
 from geoae import catalog, resources, sources
 from geoae.cli.app import cli
+from geoae.errors import RecipeError
 from geoae.pipeline.fingerprint import ALGORITHM
 from geoae.pipeline.job import Job
 from geoae.pipeline.recipe import Recipe
@@ -115,6 +116,12 @@ def scene(tmp_path_factory) -> Path:
     pixels = (1000 + texture(2, 300, 330) + noise((2, 300, 330), 20)).astype(np.uint16)
     path = tmp_path_factory.mktemp("scene") / "in.tif"
     return write(path, pixels, crs="EPSG:32633", transform=from_origin(5e5, 5e6, 10, 10))
+
+
+@pytest.mark.parametrize("call", [geoae.restore, geoae.diagnose])
+def test_an_array_is_refused_in_one_line(call):
+    with pytest.raises(RecipeError, match=r"^source: is of type ndarray, .*geoae\.restore\(\)$"):
+        call(np.zeros((2, 3)))
 
 
 def test_outputs_keep_their_tags(scene, tmp_path):

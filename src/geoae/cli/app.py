@@ -117,9 +117,11 @@ def _refuse_report(report: Path, source: str, target: str | None) -> None:
     """Raise ``OutputError`` where a report cannot be written, or would replace input or output."""
     if report == STANDARD_OUTPUT:
         return
-    if report.is_dir() or not report.parent.is_dir():
+    if report.is_dir():
+        raise OutputError(f"{report}: is a folder; give --report a file, like report.json")
+    if not report.parent.is_dir():
         raise OutputError(
-            f"{report}: is no file in a folder that is there; give --report another path"
+            f"{report.parent}: no such folder; make it, or give --report another path"
         )
     for scene in (source, target):
         if scene and (
