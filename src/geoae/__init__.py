@@ -160,8 +160,8 @@ def _name(source: object) -> str:
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     raise RecipeError(
-        f"source: is of type {type(source).__name__}, not the name of a scene; an array of xarray has"
-        " array.geoae.restore()"
+        f"source: is of type {type(source).__name__}, not the name of a scene; an array of xarray"
+        " has array.geoae.restore()"
     )
 
 

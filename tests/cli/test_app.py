@@ -426,7 +426,7 @@ def test_verify_fails_where_a_promise_is_broken(geoae, monkeypatch, tmp_path):
     [
         (["res-cea"], "res-cea: no such model"),
         (["identity", "--scene", "missing.tif"], "missing.tif: cannot be opened"),
-        (["identity", "--report", "nowhere/v.json"], "nowhere/v.json: is no file"),
+        (["identity", "--report", "nowhere/v.json"], "nowhere: no such folder"),
         (["res-cae", "--device", "abacus"], "abacus: no such device"),
     ],
 )
