@@ -249,13 +249,14 @@ def _subtract(sums: LineSums, period: float, offsets: Floats) -> LineSums:
 def fit_lines(sums: LineSums) -> Stripes | None:
     """Fit an offset to each line; None where the evidence is too little."""
     profiles = Profiles.of(sums.total, sums.weight)
-    score = score_lines(profiles, sums.model.back)
+    reach = sums.direction.reach
+    score = score_lines(profiles, sums.model.back, reach=reach)
     if not _is_enough(score, TILTED if sums.direction.slope else LINES):
         return None
     offsets, deviation = line_offsets(sums)
     model = sums.model
-    own = share_bands(profiles, model.rotation, model.back)
-    striped = own * score_bands(profiles, model.back) >= BAND
+    own = share_bands(profiles, model.rotation, model.back, reach)
+    striped = own * score_bands(profiles, model.back, reach) >= BAND
     weakest = WEAKEST_TILTED if sums.direction.slope else WEAKEST
     strength = offsets.std(axis=1) if sums.direction.slope else deviation
     striped &= strength >= weakest * sums.model.detail
