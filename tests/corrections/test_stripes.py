@@ -31,6 +31,19 @@ def test_stripes_go(axis, angle, detectors, share):
     assert left(planned.apply(striped, None, whole), clean) < share * left(striped, clean)
 
 
+@pytest.mark.parametrize("angle", [16.5, -9.0])
+def test_stripes_that_resampling_shares_between_two_lines_go(angle):
+    """Half of each offset is in the next line, so neighbouring differences look independent."""
+    clean = scene((1, 320, 320))
+    sharp = stripe(np.zeros_like(clean), 4.0, seed=4, angle=angle, axis="row")
+    shared = clean + (sharp + np.roll(sharp, 1, axis=1)) / 2
+    planned = plan_all(shared)
+    (found,) = planned.steps
+    assert np.degrees(np.arctan(found.direction.slope)) == pytest.approx(angle, abs=0.06)
+    rest = planned.apply(shared, None, Window(0, 0, *clean.shape[1:]))
+    assert left(rest, clean) < 0.6 * left(shared, clean)
+
+
 def test_the_tilt_of_long_stripes_is_exact():
     ground = ndimage.gaussian_filter(noise((700, 2000), 1000.0, seed=5), 3)
     clean = 1000 + ground + noise((1, 700, 2000), 4.0)

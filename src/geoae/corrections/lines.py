@@ -12,6 +12,9 @@ __all__ = ["Axis", "Direction", "SceneModel", "local_variance", "orient"]
 
 Axis = Literal["column", "row"]
 
+# Slope from which lines are tilted because the scene was resampled: that of one degree.
+LEAST_TILT = 0.0175
+
 
 @dataclass(frozen=True, slots=True)
 class Direction:
@@ -21,6 +24,15 @@ class Direction:
     """Lines run down the columns, or along the rows."""
     slope: float = 0.0
     """Pixels across for one pixel along: the tangent of the tilt."""
+
+    @property
+    def reach(self) -> int:
+        """Lines over which a stripe may spread.
+
+        Tilted lines have been resampled, which can share each between two. Lines that are hardly
+        tilted are as the detector read them.
+        """
+        return 2 if abs(self.slope) > LEAST_TILT else 1
 
     def shift(self, along: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
         """Return by how many pixels lines are displaced at positions ``along`` them."""

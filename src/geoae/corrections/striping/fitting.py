@@ -256,11 +256,12 @@ def _subtract(sums: LineSums, period: float, offsets: Floats) -> LineSums:
 def fit_lines(sums: LineSums) -> Stripes | None:
     """Fit an offset to each line; None where the evidence is too little."""
     profiles = Profiles.of(sums.total, sums.weight)
-    score = score_lines(profiles, sums.model.back)
+    reach = sums.direction.reach
+    score = score_lines(profiles, sums.model.back, reach=reach)
     if not _is_enough(score, _needed(sums.direction, repeats=False)):
         return None
     offsets, deviation = line_offsets(sums)
-    striped = score_bands(profiles, sums.model.back) >= BAND
+    striped = score_bands(profiles, sums.model.back, reach) >= BAND
     weakest = WEAKEST_TILTED if sums.direction.slope else WEAKEST
     strength = offsets.std(axis=1) if sums.direction.slope else deviation
     striped &= strength >= weakest * sums.model.detail

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
+from geoae.corrections.striping.significance import stripe_variance
 from geoae.corrections.striping.sums import LineSums
 from geoae.types import Floats, Mask
 
@@ -39,7 +40,7 @@ def line_offsets(sums: LineSums) -> tuple[Floats, Floats]:
     """
     groups = _band_means(sums)
     usable = _usable(sums)
-    variance = _stripe_variance(groups[..., usable])
+    variance = _stripe_variance(groups[..., usable], sums.direction.reach)
     error = _error_covariance(groups[..., usable], sums.weight[..., usable])
     mean = _mean(sums)
     mean -= np.average(mean, axis=1, weights=usable)[:, None]
@@ -124,17 +125,12 @@ def _band_means(sums: LineSums) -> Floats:
     return means
 
 
-def _stripe_variance(groups: Floats) -> Floats:
-    """Variance of the offsets of each band: what differences of different parts of the lines have
-    in common at a lag of one line, where independent offsets give minus their variance.
-    """
+def _stripe_variance(groups: Floats, reach: int) -> Floats:
+    """Variance of the offsets of each band, without what single lines bring."""
     centred = groups - np.median(groups, axis=-1, keepdims=True)
     spread = np.median(np.abs(centred), axis=-1, keepdims=True) / NORMAL_MAD
     clipped = np.clip(centred, -CLIP * spread, CLIP * spread)
-    number = len(groups)
-    one, other = clipped[..., 1:], clipped[..., :-1]
-    shared = one.sum(axis=0) * other.sum(axis=0) - (one * other).sum(axis=0)
-    found = -shared.mean(axis=-1) / (number * (number - 1))
+    found = stripe_variance(clipped, np.ones(groups.shape[-1], bool), reach)
     least = 1e-4 * np.square(spread).mean(axis=(0, 2))
     return np.maximum(found, np.maximum(least, 1e-30))
 

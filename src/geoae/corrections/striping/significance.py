@@ -11,7 +11,7 @@ from scipy import fft
 from scipy.special import ndtri
 
 from geoae.corrections.striping.profiles import FEWEST_LINES, Profiles
-from geoae.types import Floats
+from geoae.types import Floats, Mask
 
 __all__ = [
     "PERIODS",
@@ -20,6 +20,7 @@ __all__ = [
     "score_bands",
     "score_lines",
     "score_periods",
+    "stripe_variance",
 ]
 
 # Numbers of detectors that are looked for.
@@ -56,7 +57,12 @@ class Score:
 
 
 def score_lines(
-    profiles: Profiles, bands: Floats | None = None, *, near: bool = False, halves: bool = True
+    profiles: Profiles,
+    bands: Floats | None = None,
+    *,
+    reach: int = 1,
+    near: bool = False,
+    halves: bool = True,
 ) -> Score:
     """Score stripes that are independent from line to line.
 
@@ -67,6 +73,7 @@ def score_lines(
     Args:
         profiles: means of the parts of each line.
         bands: rotation from components to bands; None to score components.
+        reach: lines over which a stripe may spread: resampling can share it between two.
         near: whether only parts side by side are compared, for a tilt that is not exact yet.
         halves: whether to score the halves of the lines, too; else they count as the whole.
 
@@ -75,11 +82,11 @@ def score_lines(
 
     """
     parts = (profiles, *profiles.halves()) if halves else (profiles,)
-    scores = [float(_correlate_lags(part, bands, near).max()) for part in parts]
+    scores = [float(_correlate_lags(part, bands, reach, near).max()) for part in parts]
     return Score(scores[0], (scores[-2], scores[-1]) if halves else (scores[0],) * 2)
 
 
-def score_bands(profiles: Profiles, bands: Floats) -> Floats:
+def score_bands(profiles: Profiles, bands: Floats, reach: int = 1) -> Floats:
     """Score stripes that are independent from line to line for each band, ``(band,)``.
 
     Each component gets back the deviation to which it was scaled. Without it, what is turned back
@@ -88,10 +95,42 @@ def score_bands(profiles: Profiles, bands: Floats) -> Floats:
     Args:
         profiles: means of the parts of each line.
         bands: rotation from components to bands.
+        reach: as for ``score_lines``.
 
     """
     unscaled = replace(profiles, mean=profiles.mean * profiles.deviation)
-    return _correlate_lags(unscaled, bands, near=False)
+    return _correlate_lags(unscaled, bands, reach, near=False)
+
+
+def stripe_variance(means: Floats, usable: Mask, reach: int = 1) -> Floats:
+    """Estimate the variance of the offsets of lines.
+
+    Differences of different parts of the lines have in common, at a lag of one line, minus the
+    variance of independent offsets. Where resampling shares each offset between two lines, more is
+    left at a lag of two lines, and the variance is minus the first less twice the second.
+
+    Args:
+        means: mean differences of parts of the lines, ``(group, band, line)``.
+        usable: lines that count, ``(line,)``.
+        reach: as for ``score_lines``.
+
+    Returns:
+        Variance of each band, ``(band,)``; negative by chance where there are no stripes.
+
+    """
+    one, *two = (-_mean_product(means, usable, lag) for lag in range(1, reach + 1))
+    for more in two:
+        one = np.where(more > one, one + 2 * more, one)
+    return one
+
+
+def _mean_product(means: Floats, usable: Mask, lag: int) -> Floats:
+    """Mean product of different parts of the lines at a lag, ``(band,)``."""
+    both = usable[lag:] & usable[:-lag]
+    one, other = means[..., lag:][..., both], means[..., :-lag][..., both]
+    products = one.sum(axis=0) * other.sum(axis=0) - (one * other).sum(axis=0)
+    mean: Floats = products.mean(axis=-1) / (len(means) * (len(means) - 1))
+    return mean
 
 
 def _pairs(groups: int, near: bool) -> list[tuple[int, int]]:
@@ -99,21 +138,30 @@ def _pairs(groups: int, near: bool) -> list[tuple[int, int]]:
     return [(i, j) for i, j in pairs if j == i + 1 or not near]
 
 
-def _correlate_lags(profiles: Profiles, bands: Floats | None, near: bool) -> Floats:
+def _correlate_lags(profiles: Profiles, bands: Floats | None, reach: int, near: bool) -> Floats:
     mean, usable = profiles.mean, profiles.usable
     if bands is not None:
         mean = np.einsum("bk,gkl->gbl", bands, mean)
-    both = usable[1:] & usable[:-1]
-    if both.sum() < FEWEST_LINES // 2:
+    lags = range(1, reach + 1)
+    if min((usable[lag:] & usable[:-lag]).sum() for lag in lags) < FEWEST_LINES // 2:
         return np.zeros(mean.shape[1])
     ranks = _normal_scores(mean[..., usable])
     full = np.zeros(mean.shape)
     full[..., usable] = ranks
-    pairs = _pairs(len(mean), near)
-    same, shifted = np.zeros((2, mean.shape[1]))
+    found = [_correlate_lag(full, usable, lag, near) for lag in lags]
+    evidence: Floats = np.max(found, axis=0)
+    return evidence
+
+
+def _correlate_lag(ranks: Floats, usable: Mask, lag: int, near: bool) -> Floats:
+    """Evidence of a negative correlation between parts of the lines at a lag, ``(band,)``."""
+    both = usable[lag:] & usable[:-lag]
+    pairs = _pairs(len(ranks), near)
+    same, shifted = np.zeros((2, ranks.shape[1]))
     for i, j in pairs:
-        same += (full[i] * full[j]).sum(axis=-1) / usable.sum()
-        one, other = full[i][:, 1:] * full[j][:, :-1], full[i][:, :-1] * full[j][:, 1:]
+        same += (ranks[i] * ranks[j]).sum(axis=-1) / usable.sum()
+        one = ranks[i][:, lag:] * ranks[j][:, :-lag]
+        other = ranks[i][:, :-lag] * ranks[j][:, lag:]
         shifted += ((one + other) * both).sum(axis=-1) / (2 * both.sum())
     error = np.sqrt(len(pairs) / (2 * both.sum()))
     # White stripes: the same place correlates twice as much; even and odd lines: as much.

@@ -20,7 +20,7 @@ from geoae.types import Array, Mask, Pixels
 __all__ = ["STEEPEST", "candidate_periods", "find_tilts"]
 
 # The steepest tilt in degrees, the step of a first search, and that of a second near its best.
-STEEPEST = 15.0
+STEEPEST = 20.0
 STEP, FINE = 0.25, 0.05
 # Pixels along lines that are summed before lines are tilted.
 SUMMED = 4
@@ -199,7 +199,8 @@ def _evidence(
     patterns = candidate_periods(slope, int(profiles.usable.sum()))
     periods = [period for period, _ in patterns]
     scores = score_periods(profiles, periods, near=near, halves=halves)
-    lines = score_lines(profiles, near=near, halves=halves)
+    reach = Direction("column", slope).reach
+    lines = score_lines(profiles, reach=reach, near=near, halves=halves)
     ranked = [
         (score.rank(detectors), score)
         for score, (_, detectors) in zip(scores, patterns, strict=True)
