@@ -1,6 +1,7 @@
 import json
 import os
 
+import dask
 import pytest
 
 from geoae.archive import workers as archive_workers
@@ -105,6 +106,9 @@ def test_local_workers_are_processes_with_threads_of_their_own(monkeypatch):
         assert set(client.run(torch_threads).values()) == {1}
         assert set(client.run(os.getenv, "MALLOC_MMAP_MAX_").values()) == {"0"}
         assert "MALLOC_MMAP_MAX_" not in os.environ
+        profiled = client.run(dask.config.get, "distributed.worker.profile.enabled")
+        assert set(profiled.values()) == {False}
+    assert dask.config.get("distributed.worker.profile.enabled")
     assert active_client() is None
 
 
