@@ -7,8 +7,8 @@ heartbeat decides.
 
 import time
 from collections.abc import Iterable, Iterator
-from os import getpid
 from platform import node
+from threading import get_native_id
 from typing import Any
 from uuid import UUID
 
@@ -36,9 +36,9 @@ EVERY = 2.0
 STARTS = 3
 # `automations/silent-runs.json` counts this event as a heartbeat.
 RECOVERED = "geoae.flow-run.recovered"
-# Differs from the automations' message, for which they would start the run once more. Names this
-# process, so that it knows its own states.
-MESSAGE = f"Its process is gone, says {node()} ({getpid()}). What is finished is kept."
+# Differs from the automations' message, for which they would start the run once more. It names the
+# machine and the thread that says so, which know their own states by that.
+MESSAGE = "Its process is gone, says {} ({}). What is finished is kept."
 
 
 def recover() -> Iterator[str]:
@@ -103,7 +103,8 @@ def _start_again(client: SyncPrefectClient, family: list[FlowRun]) -> str:
     if client.read_flow_run(root.id).state_id != root.state_id:
         return taken
     cancelling = root.state_type is StateType.CANCELLING
-    ended: State[Any] = Cancelled(message=MESSAGE) if cancelling else Crashed(message=MESSAGE)
+    message = MESSAGE.format(node(), get_native_id())
+    ended: State[Any] = Cancelled(message=message) if cancelling else Crashed(message=message)
     # Inner runs first: a run that starts again would adopt one that has not ended.
     for run in inner:
         client.set_flow_run_state(run.id, ended)
