@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from prefect import flow, get_run_logger
+from prefect.exceptions import MissingResult
 from prefect.runtime import flow_run
 from prefect.task_engine import TaskRunTimeoutError
 
@@ -94,11 +95,13 @@ def restore_scenes(
 
     def restore(job: Job) -> Outcome:
         given: dict[str, Any] = job.model_dump()
-        state = restore_scene(**given, timeout=timeout, scheduler=scheduler, return_state=True)
-        result = state.result(raise_on_failure=False)
-        if not state.is_completed():
-            raise result if isinstance(result, Exception) else GeoaeError(str(state.message))
-        return Outcome(job.source, str(job.target), result["status"])
+        # Not with return_state: where the server's answer to the last state was lost, that state
+        # comes from the server, and holds no result.
+        try:
+            status = restore_scene(**given, timeout=timeout, scheduler=scheduler)["status"]
+        except MissingResult:  # it had completed when this run lost its process
+            status = "restored"
+        return Outcome(job.source, str(job.target), status)
 
     def tell(done: Attempt) -> None:
         reason = f": {done.outcome.reason}" if done.outcome.reason else ""

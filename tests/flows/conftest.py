@@ -86,3 +86,22 @@ def _told(settings: dict[str, str]):
     return temporary_settings(
         {PREFECT_API_URL: settings["PREFECT_API_URL"], PREFECT_HOME: Path(settings["PREFECT_HOME"])}
     )
+
+
+@pytest.fixture
+def late(monkeypatch) -> list[str]:
+    """Lose the first answer to each change of a state; the addresses that were asked."""
+    from httpx import Client, ReadTimeout
+
+    asked, send = [], Client.send
+
+    def lose(self, request, **options):
+        answer, address = send(self, request, **options), str(request.url)
+        if address.endswith("set_state"):
+            asked.append(address)
+            if asked.count(address) % 2 == 1:
+                raise ReadTimeout("the server is slow", request=request)
+        return answer
+
+    monkeypatch.setattr(Client, "send", lose)
+    return asked

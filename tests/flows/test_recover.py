@@ -137,25 +137,6 @@ def test_a_run_that_has_lost_its_process_starts_again(client, running, recover, 
     assert "waiting" not in said
 
 
-@pytest.fixture
-def late(monkeypatch) -> list[str]:
-    """Lose the first answer to each change of a state; the addresses that were asked."""
-    from httpx import Client, ReadTimeout
-
-    asked, send = [], Client.send
-
-    def lose(self, request, **options):
-        answer, address = send(self, request, **options), str(request.url)
-        if address.endswith("set_state"):
-            asked.append(address)
-            if asked.count(address) == 1:
-                raise ReadTimeout("the server is slow", request=request)
-        return answer
-
-    monkeypatch.setattr(Client, "send", lose)
-    return asked
-
-
 def test_a_run_starts_again_whose_server_answers_late(client, running, recover, gone, late):
     run = running(gone)
     late.clear()

@@ -89,3 +89,15 @@ def test_a_shard_leaves_out_what_is_done_when_its_turn_comes(tmp_path):
         (refs[0].source, "restored"),
         (refs[1].source, "skipped"),
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("server", "late")
+def test_a_scene_is_restored_though_the_server_answers_late(tmp_path):
+    from flows.shards import restore_shard
+
+    plain = Job(source="", model="identity")
+    given = shared(tmp_path, plain=plain, options_digest=digest_options(plain))
+    found = SceneRef(str(crop(tmp_path / "s.tif")), "out.tif")
+    (outcome,) = restore_shard("shard 1", [found], given)
+    assert (outcome.status, outcome.reason) == ("restored", "")
