@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,14 @@ import torch
 
 from geoae.models.card import WEIGHTS
 from geoae.training.config import TrainConfig
-from geoae.training.data import chips_of
+from geoae.training.data import read_batches
 from geoae.training.fit import LAST, export
 from scripts.gpu_day.day import LIMIT, Day, Task, environment, read_figures, run_geoae
 from scripts.gpu_day.device import Sampler
 
 __all__ = ["join_parts", "list_tasks", "split_parts"]
 
-SAMPLES = 64
+BATCHES = 8
 # Noise in 255ths of a band's span under which a trained model is measured.
 SIGMA = "25"
 
@@ -61,14 +60,16 @@ def _check_kept_out(day: Day, config: TrainConfig) -> None:
 
 
 def measure_loader(day: Day, config: TrainConfig) -> dict[str, Any]:
-    """Measure how many samples the loader makes in a second, in one process."""
+    """Measure how many samples are drawn in a second on the device that trains."""
     _check_kept_out(day, config)
-    chips = iter(chips_of(config, day.work / "scenes"))
-    next(chips)
+    device = torch.device(day.device)
+    batches = read_batches(config, day.work / "scenes").to(device)
+    batches.draw(0)[0].mean().item()
     began = time.perf_counter()
-    for _ in islice(chips, SAMPLES):
-        pass
-    return {"samples/s": SAMPLES / (time.perf_counter() - began)}
+    for step in range(1, 1 + BATCHES):
+        noisy, *_ = batches.draw(step)
+    noisy.mean().item()  # waits until the device has drawn all
+    return {"samples/s": BATCHES * config.batch_size / (time.perf_counter() - began)}
 
 
 def run_slice(day: Day, path: Path, config: TrainConfig) -> dict[str, Any]:

@@ -4,14 +4,13 @@ same network.
 
 import tempfile
 import time
-from itertools import islice
 from pathlib import Path
 
 import torch
 
 from geoae.networks import predict
 from geoae.training.config import TrainConfig
-from geoae.training.data import chips_of
+from geoae.training.data import read_batches
 from geoae.training.denoiser import Denoiser
 from geoae.training.fit import fit
 
@@ -23,8 +22,8 @@ HELD = 8
 
 def bare(config: TrainConfig) -> float:
     """Steps per second of forward, backward and optimiser alone."""
-    batches = [list(islice(chips_of(config, SCENES), config.batch_size)) for _ in range(HELD)]
-    held = [tuple(torch.stack(part) for part in zip(*batch, strict=True)) for batch in batches]
+    batches = read_batches(config, SCENES)
+    held = [batches.draw(step) for step in range(HELD)]
     module = Denoiser(config)
     module.network.to(memory_format=torch.channels_last).train()
     module.log = lambda *args, **kwargs: None  # type: ignore[method-assign]

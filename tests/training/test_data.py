@@ -1,11 +1,9 @@
-from itertools import islice
-
 import numpy as np
 import pytest
 
 from geoae.errors import TrainingError
 from geoae.training.config import SceneGroup
-from geoae.training.data import chips_of, validation_samples
+from geoae.training.data import read_batches, validation_batches
 from tests.support.rasters import texture, write
 from tests.training.support import config
 
@@ -21,29 +19,29 @@ def folder(tmp_path):
 def test_weights_follow_the_root_of_the_area_and_the_share_of_the_group(folder):
     groups = [SceneGroup(files=["*.tif"], weight=3)]
     leaves = {"count": 2, "bands": 2, "side": 64, "weight": 1}
-    chips = chips_of(config(groups=groups, leaves=leaves), folder)
-    assert chips.share == pytest.approx(np.array([1, 2, 0.5, 0.5]) / 4)
+    batches = read_batches(config(groups=groups, leaves=leaves), folder)
+    assert batches.share == pytest.approx(np.array([1, 2, 0.5, 0.5]) / 4)
 
 
-def test_a_resumed_run_goes_on_with_the_next_sample(folder):
-    first = [noisy.numpy() for noisy, *_ in islice(chips_of(config(), folder), 3)]
-    later = [noisy.numpy() for noisy, *_ in islice(chips_of(config(), folder, start=2), 1)]
-    other = [noisy.numpy() for noisy, *_ in islice(chips_of(config(), folder, rank=1), 1)]
-    assert np.array_equal(first[2], later[0])
-    assert not np.array_equal(first[0], other[0])
+def test_each_process_has_its_own_batches(folder):
+    one, again = (read_batches(config(), folder).draw(0)[0] for _ in range(2))
+    other = read_batches(config(), folder, rank=1).draw(0)[0]
+    assert one.shape == (4, 1, 32, 32)
+    assert one.equal(again)
+    assert not one.equal(other)
 
 
 def test_the_validation_set_is_the_same_each_time(folder):
-    one, other = validation_samples(config(), folder), validation_samples(config(seed=7), folder)
+    one, other = validation_batches(config(), folder), validation_batches(config(seed=7), folder)
     for sample, again in zip(one, other, strict=True):
         assert all(a.equal(b) for a, b in zip(sample, again, strict=True))
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
     with pytest.raises(TrainingError, match="no such folder"):
-        chips_of(config(), tmp_path / "absent")
+        read_batches(config(), tmp_path / "absent")
 
 
 def test_scenes_that_are_not_there_are_said(tmp_path):
     with pytest.raises(TrainingError, match="no scene matches"):
-        chips_of(config(), tmp_path)
+        read_batches(config(), tmp_path)

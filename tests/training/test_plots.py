@@ -26,11 +26,12 @@ def test_a_curve_is_drawn_over_the_logs_of_all_versions(tmp_path):
 
 
 def test_a_sheet_has_a_row_an_example(tmp_path):
-    pixels = torch.rand((1, 32, 32), generator=torch.Generator().manual_seed(0))
-    sample = (pixels + 0.1, pixels, torch.full_like(pixels, 0.1), torch.ones(1, 9))
+    pixels = torch.rand((3, 1, 32, 32), generator=torch.Generator().manual_seed(0))
+    batch = (pixels + 0.1, pixels, torch.full_like(pixels, 0.1), torch.ones(3, 1, 9))
     heights = []
     for count in (1, 3):
-        draw_examples(ResCAE(widths=(4, 6, 8)), [sample] * count, tmp_path / "sheet.png")
+        shown = tuple(array[:count] for array in batch)
+        draw_examples(ResCAE(widths=(4, 6, 8)), shown, tmp_path / "sheet.png")
         with Image.open(tmp_path / "sheet.png") as picture:
             heights.append(picture.size[1])
     assert heights[1] == 3 * heights[0]

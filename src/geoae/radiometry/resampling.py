@@ -54,6 +54,15 @@ class Resampling:
         resampled = self._apply(np.moveaxis(noise, axis, 0), length) / deviation
         return np.moveaxis(resampled, 0, axis)
 
+    def matrix(self, length: int) -> Floats:
+        """Return the weight of each point of the grid in each pixel, ``(length, points)``.
+
+        Args:
+            length: pixels.
+
+        """
+        return self(np.eye(self.points(length)), length, 0)
+
     def correlation(self) -> Floats:
         """Return the normalised autocovariance at lags ``-LAG..LAG``, ``(2 LAG + 1,)``.
 

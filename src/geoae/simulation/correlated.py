@@ -52,7 +52,7 @@ class Correlated:
         """Return noisy ``pixels`` ``(band, row, col)``."""
         mean, variance = self.moments(pixels)
         height, width = pixels.shape[1:]
-        noise = [draw_noise(kernel, height, width, rng) for kernel in self._kernels(pixels)]
+        noise = [draw_noise(kernel, height, width, rng) for kernel in self.kernels(len(pixels))]
         return mean + np.sqrt(variance) * np.stack(noise)
 
     def moments(self, pixels: Floats) -> tuple[Floats, Floats]:
@@ -60,23 +60,36 @@ class Correlated:
         gain, sigma = per_band("gain", self.gain, pixels), per_band("sigma", self.sigma, pixels)
         return pixels, gain * np.maximum(pixels, 0.0) + sigma**2
 
-    def shape(self, pixels: Floats) -> Floats:
+    def shape(self, bands: int) -> Floats:
         """Return the shape of the noise's spectrum.
 
         Args:
-            pixels: ``(band, row, col)``, for the number of bands.
+            bands: number of bands.
 
         Returns:
             ``(band, 9)``, as ``geoae.radiometry.spectrum.to_shape`` gives it.
 
         """
-        return to_shape(np.array([correlation_of(*kernel) for kernel in self._kernels(pixels)]))
+        return to_shape(np.array([correlation_of(*kernel) for kernel in self.kernels(bands)]))
 
-    def _kernels(self, pixels: Floats) -> list[Kernel]:
-        """Return the kernel of each band."""
-        seeds = np.broadcast_to(per_band("seed", self.seed, pixels)[:, 0, 0], len(pixels))
+    def kernels(self, bands: int) -> list[Kernel]:
+        """Return the kernel of each band.
+
+        Args:
+            bands: number of bands.
+
+        Returns:
+            For each band, what is done along the rows' axis, and along the columns' axis.
+
+        Raises:
+            RecipeError: there are seeds for another number of bands.
+
+        """
+        seeds = np.broadcast_to(
+            per_band("seed", self.seed, np.empty((bands, 1, 1)))[:, 0, 0], bands
+        )
         if self.kernel != RANDOM:
-            return [KERNELS[self.kernel]] * len(pixels)
+            return [KERNELS[self.kernel]] * bands
         return [draw_kernel(np.random.default_rng(int(seed))) for seed in seeds]
 
 

@@ -6,45 +6,46 @@ import numpy as np
 
 from geoae.errors import TrainingError
 from geoae.simulation.dead_leaves import dead_leaves
-from geoae.training.chips import Chips, Sample, TrainingScene
 from geoae.training.config import SceneGroup, TrainConfig
+from geoae.training.samples.batches import Batch, Batches
+from geoae.training.samples.scene import TrainingScene
 
-__all__ = ["chips_of", "validation_samples"]
+__all__ = ["read_batches", "validation_batches"]
 
-VALIDATION_SAMPLES = 96
+# Number and size of the batches of the validation set.
+VALIDATION, SAMPLES = 6, 16
 
 
-def chips_of(config: TrainConfig, scenes: Path, start: int = 0, rank: int = 0) -> Chips:
-    """Read the scenes of a run and return its samples.
+def read_batches(config: TrainConfig, scenes: Path, rank: int = 0) -> Batches:
+    """Read the scenes of a run and return its batches.
 
     Args:
         config: the training run.
         scenes: folder of the scenes.
-        start: number of the first sample.
-        rank: number of the process, which has samples of its own.
+        rank: number of the process, which has batches of its own.
 
     Returns:
-        The samples.
+        The batches.
 
     Raises:
         TrainingError: a scene cannot be used.
 
     """
     members, weights = _load(config, scenes)
-    return Chips(
+    return Batches(
         members,
         weights,
         config.degradations,
         config.chip,
         config.channels,
+        config.batch_size,
         config.seed,
-        start,
         rank,
         shares_gain=config.shares_gain,
     )
 
 
-def validation_samples(config: TrainConfig, folder: Path) -> list[Sample]:
+def validation_batches(config: TrainConfig, folder: Path) -> list[Batch]:
     """Draw a fixed set of chips of the validation scenes.
 
     Args:
@@ -52,24 +53,24 @@ def validation_samples(config: TrainConfig, folder: Path) -> list[Sample]:
         folder: folder of the scenes.
 
     Returns:
-        The samples, the same in every run.
+        The batches, on the CPU, the same in every run.
 
     Raises:
         TrainingError: a scene cannot be used.
 
     """
     scenes = [TrainingScene.read(folder / name, config.chip) for name in config.validation]
-    chips = Chips(
+    batches = Batches(
         scenes,
         [1.0] * len(scenes),
         config.degradations,
         config.chip,
         config.channels,
+        SAMPLES,
         seed=0,
         shares_gain=config.shares_gain,
     )
-    rng = np.random.default_rng(0)
-    return [chips.draw(rng) for _ in range(VALIDATION_SAMPLES)]
+    return [batches.draw(step) for step in range(VALIDATION)]
 
 
 def _files(folder: Path, group: SceneGroup, left_out: set[Path]) -> list[Path]:

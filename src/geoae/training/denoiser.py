@@ -8,27 +8,33 @@ from torch import Tensor
 
 from geoae.errors import TrainingError
 from geoae.networks import ARCHITECTURES, predict
-from geoae.training.chips import Sample
 from geoae.training.config import TrainConfig
 from geoae.training.losses import LOSSES
+from geoae.training.samples.batches import Batch, Batches
 
-__all__ = ["Denoiser", "fall"]
+__all__ = ["EVERY", "Denoiser", "fall"]
 
 # Training has diverged where the loss is this many times the first one.
 DIVERGED = 1e3
+# Steps between two looks at the loss.
+EVERY = 10
 
 
 class Denoiser(lightning.LightningModule):
     """Supervised restoration of chips whose clean version is known.
+
+    Args:
+        config: the training run.
+        batches: chips to train on; None where the module is not trained.
 
     Raises:
         TrainingError: the loss is NaN, or a thousand times the first one.
 
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, batches: Batches | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.batches = config, batches
         try:
             self.network = ARCHITECTURES[config.architecture](**config.network)
             self.field = int(self.network.field)
@@ -43,7 +49,25 @@ class Denoiser(lightning.LightningModule):
         """Store the weights channels last, the layout of the fast convolutions."""
         self.network.to(memory_format=torch.channels_last)
 
-    def training_step(self, batch: Sample, index: int) -> Tensor:
+    def on_fit_start(self) -> None:
+        """Move the scenes to the device of the run."""
+        if self.batches:
+            self.batches.to(self.device)
+
+    def on_after_batch_transfer(self, batch: int | Batch, dataloader_idx: int) -> Batch:
+        """Draw the batch of a step on the device; that of a validation is drawn already.
+
+        Args:
+            batch: number of the step, or the batch.
+            dataloader_idx: number of the loader.
+
+        """
+        if isinstance(batch, int):
+            assert self.batches, "a run that trains has scenes"
+            return self.batches.draw(batch)
+        return batch
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         """Compute the loss of a batch; Lightning calls this.
 
         Args:
@@ -61,7 +85,9 @@ class Denoiser(lightning.LightningModule):
         # A variational bottleneck is drawn towards the unit Gaussian.
         if hasattr(self.network, "divergence"):
             loss = loss + self.network.beta * self.network.divergence
-        self._check(float(loss.detach()))
+        # To look at the loss makes the device wait.
+        if index % EVERY == 0:
+            self._check(float(loss.detach()))
         self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -73,7 +99,7 @@ class Denoiser(lightning.LightningModule):
                 f" diverges; lower learning_rate (now {self.config.learning_rate:g})"
             )
 
-    def validation_step(self, batch: Sample, index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         """Log the mean gain in dB over the noisy chips; Lightning calls this.
 
         Args:

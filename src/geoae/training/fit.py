@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import lightning
@@ -26,10 +27,9 @@ from geoae.models.folder import save
 from geoae.networks import ARCHITECTURES
 from geoae.networks.joint_cae import JointCAE, widen
 from geoae.networks.res_cae import ResCAE, adapt
-from geoae.training.chips import Sample
 from geoae.training.config import TrainConfig
-from geoae.training.data import chips_of, validation_samples
-from geoae.training.denoiser import Denoiser
+from geoae.training.data import read_batches, validation_batches
+from geoae.training.denoiser import EVERY, Denoiser
 from geoae.training.plots import draw_curve, draw_examples
 
 __all__ = ["Hardware", "export", "fit", "train"]
@@ -89,7 +89,7 @@ def train(
     draw_curve(work / "csv", work / "curve.png")
     network = ARCHITECTURES[config.architecture](**config.network)
     network.load_state_dict(load_file(folder / WEIGHTS))
-    draw_examples(network, validation_samples(config, scenes), work / "examples.png")
+    draw_examples(network, validation_batches(config, scenes)[0], work / "examples.png")
     return card
 
 
@@ -111,22 +111,19 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
 
     """
     lightning.seed_everything(config.seed, verbose=False)
-    module = Denoiser(config)
+    batches = read_batches(config, scenes, rank_zero_only.rank or 0)
+    module = Denoiser(config, batches)
     if config.start:
         module.network.load_state_dict(_start(config, module.network))
     _claim(config, work)
     last = work / LAST
     done = _read_step(last)
     trainer = _trainer(config, work, hardware or Hardware())
-    chips = chips_of(config, scenes, done * config.batch_size, rank_zero_only.rank or 0)
-    # One worker, which works ahead of the network; several would all draw the same samples.
-    loader = DataLoader(chips, batch_size=config.batch_size, num_workers=1, prefetch_factor=8)
-    kept = validation_samples(config, scenes)
-    validation: DataLoader[Sample] = DataLoader(kept, batch_size=config.batch_size)  # type: ignore[arg-type]
+    validation = DataLoader(validation_batches(config, scenes), batch_size=None)  # type: ignore[arg-type, var-annotated]
     try:
         trainer.fit(
             module,
-            loader,
+            count(done),
             validation,
             ckpt_path=last if last.exists() else None,
             weights_only=False,
@@ -240,7 +237,7 @@ def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
             enable_version_counter=False,
         ),
         # Lightning's other bar counts to epoch -2 of a run of steps, and is silent in a log.
-        TQDMProgressBar(),
+        TQDMProgressBar(refresh_rate=EVERY),
     ]
     if config.patience:
         callbacks.append(

@@ -1,12 +1,14 @@
 """Samples of noisy scenes: chips in model units, with the noise that the scenes show."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from geoae.corrections.chain import STEPS
@@ -20,7 +22,6 @@ from geoae.radiometry.validity.fill import local_mean
 from geoae.raster.scene import Scene
 from geoae.simulation.correlated import draw_stationary
 from geoae.tiling.window import windows
-from geoae.training.chips import draw_turn
 from geoae.training.objectives import Noisy
 from geoae.types import Array, Floats
 
@@ -181,7 +182,21 @@ class NoisyChips(IterableDataset[Noisy]):
         group = first if not others or rng.random() < FIRST else int(rng.choice(others))
         chosen = slice(group * scene.group, (group + 1) * scene.group)
         pixels, noise, level, shape = (array[chosen] for array in found)
-        quarter, turn = draw_turn(rng)
+        quarter, turn = _draw_turn(rng)
         signs = rng.choice([-1.0, 1.0], (scene.group, 1, 1))
         told = transpose(shape) if quarter % 2 else shape
         return turn(signs * pixels), turn(signs * noise), turn(level), torch.from_numpy(told.copy())
+
+
+def _draw_turn(rng: np.random.Generator) -> tuple[int, Callable[[NDArray[np.float32]], Tensor]]:
+    """Choose one of the eight rotations and flips, the same for every array of a sample.
+
+    Returns the number of quarter turns, and the function.
+    """
+    quarter, flip = int(rng.integers(4)), rng.random() < 0.5
+
+    def turn(pixels: NDArray[np.float32]) -> Tensor:
+        turned = np.rot90(pixels, quarter, axes=(1, 2))
+        return torch.from_numpy((turned[:, ::-1] if flip else turned).astype(np.float32))
+
+    return quarter, turn

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from geoae.networks import predict
-from geoae.training.chips import Sample
+from geoae.training.samples.batches import Batch
 
 __all__ = ["draw_curve", "draw_examples"]
 
@@ -47,18 +47,18 @@ def draw_curve(logs: Path, target: Path) -> None:
 
 
 @torch.inference_mode()
-def draw_examples(network: nn.Module, samples: list[Sample], target: Path) -> None:
+def draw_examples(network: nn.Module, batch: Batch, target: Path) -> None:
     """Draw the first component of some samples: noisy, restored, clean, each row in one stretch.
 
     Args:
         network: the trained network.
-        samples: noisy chip, clean chip and sigma, each ``(C, H, W)`` in model units; shape of the
-            noise's spectrum ``(C, 9)``.
+        batch: noisy chips, clean chips and sigma, each ``(B, C, H, W)`` in model units; shape of
+            the noise's spectrum ``(B, C, 9)``.
         target: image to write.
 
     """
     network = network.float().eval()
-    shown = samples[:EXAMPLES]
+    shown = list(zip(*batch, strict=True))[:EXAMPLES]
     figure = Figure(figsize=(7.5, 2.5 * len(shown)), layout="constrained")
     axes = figure.subplots(len(shown), 3, squeeze=False)
     for row, (noisy, clean, sigma, shape) in zip(axes, shown, strict=True):

@@ -1,16 +1,16 @@
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 import pytest
-import rasterio
 import torch
 
-from geoae.errors import TrainingError
 from geoae.simulation import DEGRADATIONS
-from geoae.training.chips import Chips, TrainingScene
 from geoae.training.config import RandomDegradation
+from geoae.training.samples.batches import Batches
+from geoae.training.samples.scene import TrainingScene
 from tests.support.noise import shape_of
-from tests.support.rasters import texture, write
+from tests.support.rasters import texture
 
 # What each degradation is tried with in training, in 255ths of a band's range; a new one without a
 # line here with its defaults.
@@ -32,6 +32,9 @@ EXAMPLES = {
 }
 EXAMPLES |= {name: {} for name in DEGRADATIONS if name not in EXAMPLES}
 WHITE = [RandomDegradation(kind="gaussian", sigma=[0, 60])]
+BATCH = 4
+
+Sample = tuple[torch.Tensor, ...]
 
 
 def rms(sigma: torch.Tensor) -> float:
@@ -43,9 +46,21 @@ def scene(bands: int, seed: int = 0) -> TrainingScene:
     return TrainingScene.from_pixels(pixels, np.ones((80, 90), bool))
 
 
+def samples(
+    scenes: list[TrainingScene],
+    weights: list[float],
+    drawn: list[RandomDegradation],
+    size: int,
+    group: int,
+) -> Iterator[Sample]:
+    """The samples of endless batches, one after the other."""
+    for batch in Batches(scenes, weights, drawn, size, group, BATCH, seed=0):
+        yield from zip(*batch, strict=True)
+
+
 @pytest.mark.parametrize("group", [1, 4])
 def test_samples_are_in_model_units_with_a_noise_level_in_range(group):
-    chips = Chips([scene(1), scene(6)], [1, 1], WHITE, size=32, group=group, seed=0)
+    chips = samples([scene(1), scene(6)], [1, 1], WHITE, size=32, group=group)
     levels = []
     for noisy, clean, sigma, _ in islice(chips, 60):
         assert noisy.shape == clean.shape == sigma.shape == (group, 32, 32)
@@ -56,10 +71,10 @@ def test_samples_are_in_model_units_with_a_noise_level_in_range(group):
     assert min(levels) < 0.08 < 0.15 < max(levels)
 
 
-def test_the_same_seed_gives_the_same_samples():
+def test_the_same_seed_gives_the_same_batches():
     def drawn(seed: int) -> bytes:
-        chips = Chips([scene(3)], [1], WHITE, size=16, group=1, seed=seed)
-        return b"".join(array.numpy().tobytes() for sample in islice(chips, 5) for array in sample)
+        batches = Batches([scene(3)], [1], WHITE, 16, 1, BATCH, seed=seed)
+        return b"".join(array.numpy().tobytes() for batch in islice(batches, 3) for array in batch)
 
     assert drawn(3) == drawn(3) != drawn(4)
 
@@ -67,13 +82,8 @@ def test_the_same_seed_gives_the_same_samples():
 @pytest.mark.parametrize("group", [1, 3])
 def test_the_level_is_what_the_noise_is(group):
     """In every component, whatever turn the sample took."""
-    chips = Chips(
-        [scene(3)],
-        [1],
-        [RandomDegradation(kind="gaussian", sigma=[20, 60])],
-        size=64,
-        group=group,
-        seed=0,
+    chips = samples(
+        [scene(3)], [1], [RandomDegradation(kind="gaussian", sigma=[20, 60])], size=64, group=group
     )
     for noisy, clean, sigma, _ in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
@@ -84,13 +94,12 @@ def test_the_level_is_what_the_noise_is(group):
 
 @pytest.mark.parametrize("group", [1, 3])
 def test_the_level_follows_noise_that_depends_on_the_signal(group):
-    chips = Chips(
+    chips = samples(
         [scene(3)],
         [1],
         [RandomDegradation(kind="poisson-gaussian", gain=[10, 20], sigma=0)],
         64,
         group,
-        seed=0,
     )
     for noisy, clean, sigma, _ in islice(chips, 12):
         there = sigma[:, 0, 0] > 0
@@ -103,7 +112,7 @@ def test_the_level_follows_noise_that_depends_on_the_signal(group):
 
 def test_the_level_counts_what_is_lost_without_noise():
     drawn = [RandomDegradation(kind="blur", mtf=0.1)]
-    noisy, clean, sigma, _ = next(iter(Chips([scene(1)], [1], drawn, size=64, group=1, seed=0)))
+    noisy, clean, sigma, _ = next(iter(samples([scene(1)], [1], drawn, size=64, group=1)))
     assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
 
 
@@ -112,51 +121,16 @@ def test_degradations_follow_each_other_and_their_share():
         RandomDegradation(kind="gaussian", sigma=20),
         RandomDegradation(kind="quantisation", step=64, probability=0.5),
     ]
-    chips = Chips([scene(1)], [1], steps, size=32, group=1, seed=0)
+    chips = samples([scene(1)], [1], steps, size=32, group=1)
     values = [len(np.unique(noisy)) for noisy, *_ in islice(chips, 60)]
     assert 0.3 < np.mean([count < 20 for count in values]) < 0.7
 
 
 def test_weights_say_how_often_a_scene_is_drawn():
     flat = TrainingScene.from_pixels(np.zeros((1, 40, 40), np.float32), np.ones((40, 40), bool))
-    chips = Chips([flat, scene(1)], [3, 1], WHITE, size=16, group=1, seed=0)
+    chips = samples([flat, scene(1)], [3, 1], WHITE, size=16, group=1)
     share = np.mean([not clean.any() for _, clean, *_ in islice(chips, 300)])
     assert 0.65 < share < 0.85
-
-
-def test_holes_are_filled_and_avoided(tmp_path):
-    pixels = texture(2, 100, 100).astype(np.uint16)
-    pixels[:, :, :50] = 0
-    read = TrainingScene.read(write(tmp_path / "in.tif", pixels, nodata=0), 32)
-    assert not read.valid[:, :50].any()
-    assert read.valid[:, 50:].all()
-    assert read.pixels.min() > 500, "no hole stays"
-    windows = [
-        Chips([read], [1], WHITE, 32, 1, 0)._window(read, np.random.default_rng(seed))
-        for seed in range(30)
-    ]
-    assert np.mean([read.valid[window].all() for window in windows]) > 0.5
-
-
-def test_halving_averages_two_by_two():
-    whole = scene(2)
-    half = whole.halve()
-    np.testing.assert_allclose(
-        half.pixels[:, 3, 4], whole.pixels[:, 6:8, 8:10].mean(axis=(1, 2)), rtol=1e-6
-    )
-    assert half.pixels.shape == (2, 40, 45)
-
-
-def test_a_damaged_scene_is_said(tmp_path):
-    (tmp_path / "in.tif").write_bytes(b"II*\0 and no more")
-    with pytest.raises(TrainingError, match="cannot be opened"):
-        TrainingScene.read(tmp_path / "in.tif", 32)
-
-
-def test_a_scene_too_small_is_said(tmp_path):
-    path = write(tmp_path / "in.tif", texture(1, 20, 200).astype(np.uint16))
-    with pytest.raises(TrainingError, match="too small for chips of 32 px"):
-        TrainingScene.read(path, 32)
 
 
 @pytest.mark.parametrize(
@@ -168,13 +142,8 @@ def test_a_scene_too_small_is_said(tmp_path):
     ],
 )
 def test_the_level_is_that_of_what_is_left_of_the_noise(after):
-    chips = Chips(
-        [scene(1)],
-        [1],
-        [RandomDegradation(kind="gaussian", sigma=60), after],
-        size=64,
-        group=1,
-        seed=0,
+    chips = samples(
+        [scene(1)], [1], [RandomDegradation(kind="gaussian", sigma=60), after], size=64, group=1
     )
     for noisy, clean, sigma, _ in islice(chips, 3):
         assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)
@@ -183,50 +152,60 @@ def test_the_level_is_that_of_what_is_left_of_the_noise(after):
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_every_degradation_serves_in_training(name):
     drawn = [RandomDegradation(kind=name, probability=0.9, **EXAMPLES[name])]
-    for noisy, clean, sigma, _ in islice(
-        Chips([scene(3)], [1], drawn, size=32, group=3, seed=0), 4
-    ):
+    for noisy, clean, sigma, _ in islice(samples([scene(3)], [1], drawn, size=32, group=3), 4):
         assert torch.isfinite(noisy).all()
         assert torch.equal(noisy, clean) or sigma.max() > 0
 
 
-def test_each_process_and_a_resumed_run_have_their_own_samples():
-    def stream(start: int, rank: int) -> list[bytes]:
-        chips = Chips([scene(1)], [1], WHITE, 16, 1, seed=0, start=start, rank=rank)
-        return [noisy.numpy().tobytes() for noisy, *_ in islice(chips, 6)]
+def test_each_process_and_each_step_have_their_own_batches():
+    def stream(rank: int) -> list[bytes]:
+        batches = Batches([scene(1)], [1], WHITE, 16, 1, BATCH, seed=0, rank=rank)
+        return [noisy.numpy().tobytes() for noisy, *_ in islice(batches, 6)]
 
-    assert stream(0, 0)[2:] == stream(2, 0)[:4]
-    assert not set(stream(0, 0)) & set(stream(0, 1))
-
-
-def test_bands_that_are_no_measurement_teach_nothing(tmp_path):
-    path = write(tmp_path / "in.tif", texture(2, 80, 90).astype(np.uint16))
-    with rasterio.open(path, "r+") as dataset:
-        dataset.set_band_description(2, "SCL")
-    assert len(TrainingScene.read(path, 32).pixels) == 1
-    with rasterio.open(path, "r+") as dataset:
-        dataset.set_band_description(1, "QA_PIXEL")
-    with pytest.raises(TrainingError, match="no measured band"):
-        TrainingScene.read(path, 32)
+    again = Batches([scene(1)], [1], WHITE, 16, 1, BATCH, seed=0).draw(4)[0]
+    assert again.numpy().tobytes() == stream(0)[4]
+    assert len(set(stream(0)) | set(stream(1))) == 12
 
 
-def test_scattered_holes_leave_nothing_to_halve():
-    valid = np.ones((80, 90), bool)
-    valid[::2, ::2] = False
-    sparse = TrainingScene.from_pixels(texture(1, 80, 90).astype(np.float32), valid)
-    assert not sparse.can_be_halved(32)
-    assert scene(1).can_be_halved(32)
-    assert not scene(1).can_be_halved(64)
+def test_samples_of_unequal_band_counts_are_as_if_each_were_alone():
+    """Bands that a sample lacks change neither its pixels nor its level."""
+    drawn = [RandomDegradation(kind="gaussian", sigma=[20, 60])]
+    for noisy, clean, sigma, _ in islice(samples([scene(1), scene(6)], [1, 1], drawn, 64, 4), 40):
+        there = sigma[:, 0, 0] > 0
+        assert there[0]
+        assert not noisy[~there].any()
+        assert not clean[~there].any()
+        np.testing.assert_allclose(
+            (noisy - clean).std(dim=(1, 2))[there], sigma[there, 0, 0], rtol=0.06
+        )
+
+
+def test_all_eight_turns_occur_and_all_arrays_of_a_sample_turn_alike():
+    steps = np.arange(40 * 40, dtype=np.float32).reshape(1, 40, 40)
+    steep = TrainingScene.from_pixels(steps, np.ones((40, 40), bool))
+    drawn = [RandomDegradation(kind="poisson-gaussian", gain=20, sigma=0)]
+    seen = set()
+    for noisy, clean, sigma, _ in islice(samples([steep], [1], drawn, 40, 1), 80):
+        image = clean[0] * torch.sign(((noisy - noisy.mean()) * (clean - clean.mean())).sum())
+        down, across = (
+            float((image * place).sum())
+            for place in torch.meshgrid(
+                torch.linspace(-1, 1, 40), torch.linspace(-1, 1, 40), indexing="ij"
+            )
+        )
+        seen.add((abs(down) > abs(across), down > 0, across > 0))
+        level = float(torch.corrcoef(torch.stack([sigma[0].flatten(), clean[0].flatten()]))[0, 1])
+        assert abs(level) > 0.5, "the level has the turn of the pixels"
+    assert len(seen) == 8
 
 
 def drawn_shapes(
     drawn: list[RandomDegradation], count: int, bands: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """The shapes that samples state, and those of their noise: ``(count, 9)`` each."""
-    chips = Chips([scene(bands)], [1], drawn, size=64, group=1, seed=0)
-    samples = list(islice(chips, count))
-    stated = np.concatenate([shape.numpy() for *_, shape in samples])
-    found = np.stack([shape_of((noisy - clean)[0].numpy()) for noisy, clean, *_ in samples])
+    chips = list(islice(samples([scene(bands)], [1], drawn, size=64, group=1), count))
+    stated = np.concatenate([shape.numpy() for *_, shape in chips])
+    found = np.stack([shape_of((noisy - clean)[0].numpy()) for noisy, clean, *_ in chips])
     return stated, found
 
 
@@ -259,6 +238,6 @@ def test_the_shape_of_a_component_mixes_those_of_its_noises():
 
 def test_correlated_noise_that_grows_has_a_level_that_follows():
     drawn = [RandomDegradation(kind="correlated", gain=[10, 20], sigma=0, kernel="bilinear")]
-    noisy, clean, sigma, _ = next(iter(Chips([scene(1)], [1], drawn, 64, 1, seed=0)))
+    noisy, clean, sigma, _ = next(iter(samples([scene(1)], [1], drawn, 64, 1)))
     assert sigma.std() > 0.05 * sigma.mean()
     assert rms(sigma) == pytest.approx(float((noisy - clean).square().mean().sqrt()), rel=1e-3)

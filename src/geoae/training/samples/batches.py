@@ -1,0 +1,270 @@
+"""Batches of random chips, degraded, in model units."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoae.radiometry.spectrum import FREQUENCIES
+from geoae.simulation import Degradation
+from geoae.training.config import RandomDegradation
+from geoae.training.samples.components import principal
+from geoae.training.samples.degrade import Chips, degrade
+from geoae.training.samples.scene import TrainingScene
+
+__all__ = ["Batch", "Batches"]
+
+# Degraded and clean chips, and noise level, each (B, C, H, W); shape of the noise's spectrum
+# (B, C, 9).
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+# Part of the samples that show the first group of components.
+FIRST = 0.6
+# Error of the shape that a network is told, since estimates have one: a deviation of its
+# logarithm, and one of the shape itself, which counts where the spectrum is near 0.
+ERROR, LEAST_ERROR = 0.1, 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What one sample shows."""
+
+    scene: int
+    """Number of its scene."""
+    bands: NDArray[np.intp]
+    """Its bands, in their order."""
+    rows: slice
+    """Rows of its window."""
+    cols: slice
+    """Columns of its window."""
+    degradations: list[Degradation | None]
+    """One for each of the config; None where the sample has none."""
+    group: int
+    """Number of its group of components."""
+
+
+class Batches:
+    """Endless batches ``(noisy, clean, sigma, shape)`` in model units, on the device that trains.
+
+    The first three are ``(B, C, size, size)``; ``shape``, the shape of the noise's spectrum, is
+    ``(B, C, 9)``, and has an error as estimates have it.
+
+    A sample draws at random: a scene by weight, some of its bands, a window, the degradations, and
+    one group of principal components. The components are those that ``Scale.principal`` computes
+    when a scene with this noise is restored. ``sigma`` has the root mean square of what the
+    degradations did. Where their noise depends on the signal, ``sigma`` varies over the chip; as in
+    a restoration, the signal is taken from the local mean of the noisy chip.
+
+    Each batch has random generators of its own, so a run that is resumed at a step continues with
+    the batches that it would have had. Each process of a run has other batches. On another kind of
+    device, the noise is another realisation.
+
+    Args:
+        scenes: clean scenes.
+        weights: probability of each scene, up to a common factor.
+        degradations: degradations, in their order.
+        size: side of a chip in pixels.
+        group: components that the network takes at once.
+        batch_size: samples of a batch.
+        seed: seed of all batches.
+        rank: number of this process.
+        shares_gain: whether the components of a group have one gain.
+
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[TrainingScene],
+        weights: Sequence[float],
+        degradations: Sequence[RandomDegradation],
+        size: int,
+        group: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        *,
+        shares_gain: bool = True,
+    ) -> None:
+        self.scenes, self.degradations, self.size, self.group = scenes, degradations, size, group
+        self.batch_size, self.seed, self.rank = batch_size, seed, rank
+        self.shares_gain = shares_gain
+        self.share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+        self.device = torch.device("cpu")
+        self.pixels = [torch.from_numpy(scene.pixels) for scene in scenes]
+
+    def to(self, device: torch.device) -> Self:
+        """Move the scenes to the device on which batches are drawn; return this object."""
+        self.device = device
+        self.pixels = [pixels.to(device) for pixels in self.pixels]
+        return self
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.draw, count())
+
+    def draw(self, step: int) -> Batch:
+        """Draw the batch of a step."""
+        rng = np.random.default_rng([self.seed, self.rank, step])
+        generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**63)))
+        choices = [self._choose(rng) for _ in range(self.batch_size)]
+        chips, mean, covariance = self._gather(choices)
+        drawn = list(zip(*(choice.degradations for choice in choices), strict=True))
+        degraded = degrade(chips, drawn, rng, generator)
+        sigma = (degraded.pixels - chips.pixels).square().mean(dim=(2, 3)).double().sqrt()
+        forward = principal(
+            covariance + torch.diag_embed(sigma**2),
+            sigma,
+            chips.present,
+            self.group,
+            shares_gain=self.shares_gain,
+        )
+        forward = self._pick(forward, choices)
+        variances = forward.square() * sigma[:, None, :] ** 2
+        shape = _add_error(_mix(degraded.shape.double(), variances).float(), generator)
+        signs = _draw_signs(forward.shape[:2], generator)[..., None]
+        to_model = (signs * forward).float()
+        turn = _draw_turn(self.batch_size, self.device, rng)
+        noisy, clean = (
+            turn.pixels(torch.einsum("bcn,bnhw->bchw", to_model, pixels - mean))
+            for pixels in (degraded.pixels, chips.pixels)
+        )
+        if degraded.growth is None:
+            deviation = variances.sum(dim=2).sqrt().float()
+            level = deviation[..., None, None].expand_as(noisy)
+        else:
+            variance = torch.einsum("bcn,bnhw->bchw", variances.float(), degraded.growth)
+            level = turn.pixels(variance.sqrt())
+        return noisy, clean, level, turn.shape(shape)
+
+    def _choose(self, rng: np.random.Generator) -> Choice:
+        """Draw what one sample shows."""
+        index = int(rng.choice(len(self.scenes), p=self.share))
+        scene = self.scenes[index]
+        bands = _some_bands(len(scene.pixels), rng)
+        rows, cols = self._window(scene, rng)
+        degradations = [random.draw(rng, len(bands)) for random in self.degradations]
+        groups = -(-len(bands) // self.group)
+        first = groups == 1 or rng.random() < FIRST
+        return Choice(
+            index, bands, rows, cols, degradations, 0 if first else int(rng.integers(1, groups))
+        )
+
+    def _window(self, scene: TrainingScene, rng: np.random.Generator) -> tuple[slice, slice]:
+        """Draw a window: the first of eight that is wholly valid, or the one with most valid
+        pixels.
+        """
+        height, width = scene.valid.shape
+        best, window = -1.0, (slice(0), slice(0))
+        for _ in range(8):
+            row = int(rng.integers(height - self.size + 1))
+            col = int(rng.integers(width - self.size + 1))
+            tried = (slice(row, row + self.size), slice(col, col + self.size))
+            share = float(scene.valid[tried].mean())
+            if share > best:
+                best, window = share, tried
+            if best == 1.0:
+                break
+        return window
+
+    def _gather(self, choices: Sequence[Choice]) -> tuple[Chips, Tensor, Tensor]:
+        """Return chips, mean ``(B, N, 1, 1)`` and covariance ``(B, N, N)`` of their scenes."""
+        bands = [len(choice.bands) for choice in choices]
+        side = max(bands)
+        pixels = torch.zeros((len(choices), side, self.size, self.size), device=self.device)
+        mean = np.zeros((len(choices), side), np.float32)
+        covariance = np.zeros((len(choices), side, side))
+        for index, (choice, number) in enumerate(zip(choices, bands, strict=True)):
+            scene = self.scenes[choice.scene]
+            window = self.pixels[choice.scene][:, choice.rows, choice.cols]
+            for place, band in enumerate(choice.bands):
+                pixels[index, place] = window[band]
+            mean[index, :number] = scene.mean[choice.bands]
+            covariance[index, :number, :number] = scene.covariance[
+                np.ix_(choice.bands, choice.bands)
+            ]
+        return (
+            Chips(pixels, bands),
+            torch.from_numpy(mean).to(self.device)[..., None, None],
+            torch.from_numpy(covariance).to(self.device),
+        )
+
+    def _pick(self, forward: Tensor, choices: Sequence[Choice]) -> Tensor:
+        """Return the rows ``(B, group, N)`` of the group of components that each sample shows."""
+        first = torch.tensor([choice.group * self.group for choice in choices], device=self.device)
+        order = first[:, None] + torch.arange(self.group, device=self.device)
+        return forward.gather(1, order[..., None].expand(-1, -1, forward.shape[2]))
+
+
+def _mix(shapes: Tensor, variances: Tensor) -> Tensor:
+    """Compute the shape of sums of noises, as ``geoae.radiometry.spectrum.mix``.
+
+    Args:
+        shapes: shape of the noise of each band, ``(B, N, 9)``.
+        variances: variance of each band's noise in each component, ``(B, C, N)``.
+
+    Returns:
+        ``(B, C, 9)``; ones where a component has no noise.
+
+    """
+    total = variances.sum(dim=2, keepdim=True)
+    power = (variances / torch.where(total > 0, total, 1.0)) @ shapes**2
+    return torch.where(total > 0, power.sqrt(), 1.0)
+
+
+def _draw_signs(size: torch.Size, generator: torch.Generator) -> Tensor:
+    drawn = torch.randint(0, 2, size, generator=generator, device=generator.device)
+    return 2.0 * drawn - 1.0
+
+
+def _add_error(shape: Tensor, generator: torch.Generator) -> Tensor:
+    """Give shapes ``(B, C, 9)`` the error of an estimate."""
+    error, least = torch.randn((2, *shape.shape), generator=generator, device=shape.device)
+    return torch.hypot(shape * (ERROR * error).exp(), LEAST_ERROR * least)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Which samples ``(B,)`` are transposed, then flipped: one of eight ways for each."""
+
+    transposed: Tensor
+    """Samples whose rows and columns are exchanged."""
+    rows: Tensor
+    """Samples whose rows are reversed."""
+    cols: Tensor
+    """Samples whose columns are reversed."""
+
+    def pixels(self, pixels: Tensor) -> Tensor:
+        """Turn ``(B, C, H, H)``."""
+        for chosen, turned in (
+            (self.transposed, lambda x: x.mT),
+            (self.rows, lambda x: x.flip(-2)),
+            (self.cols, lambda x: x.flip(-1)),
+        ):
+            pixels = torch.where(chosen[:, None, None, None], turned(pixels), pixels)
+        return pixels
+
+    def shape(self, shape: Tensor) -> Tensor:
+        """Turn the shape of a spectrum, ``(B, C, 9)``; flips change none."""
+        side = len(FREQUENCIES)
+        turned = shape.unflatten(-1, (side, side)).mT.flatten(-2)
+        return torch.where(self.transposed[:, None, None], turned, shape)
+
+
+def _draw_turn(number: int, device: torch.device, rng: np.random.Generator) -> Turn:
+    drawn = rng.integers(0, 2, (3, number)).astype(bool)
+    return Turn(*(torch.from_numpy(chosen).to(device) for chosen in drawn))
+
+
+def _some_bands(number: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Choose one band, all bands, or any number between, so that the model learns every band
+    count.
+    """
+    kind = rng.random()
+    chosen = (
+        1 if number == 1 or kind < 0.2 else number if kind < 0.7 else rng.integers(2, number + 1)
+    )
+    return rng.permutation(number)[: int(chosen)]
