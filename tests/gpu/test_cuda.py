@@ -4,6 +4,9 @@ import torch
 
 import geoae
 from geoae.models.folder import load
+from geoae.training.config import RandomDegradation
+from geoae.training.samples.batches import Batches
+from geoae.training.samples.scene import TrainingScene
 from tests.support.rasters import noise, read, texture, write
 
 missing = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -54,3 +57,24 @@ def test_a_scene_has_the_pixels_of_the_cpu(device, tmp_path):
     geoae.restore(source, tmp_path / "expected.tif", device="cpu", precision="fp32")
     found, expected = (read(tmp_path / f"{name}.tif") for name in ("found", "expected"))
     assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_chips_are_drawn_on_the_device(device):
+    """The same windows as on the CPU, under noise of the same level."""
+    scenes = [
+        TrainingScene.from_pixels(texture(bands, 200, 200), np.ones((200, 200), bool))
+        for bands in (1, 5)
+    ]
+    drawn = [
+        RandomDegradation(kind="poisson-gaussian", gain=[0, 4], sigma=0, probability=0.5),
+        RandomDegradation(kind="correlated", sigma=[20, 60], kernel="random", seed=[0, 1e9]),
+        RandomDegradation(kind="dead-pixels", share=0.02, probability=0.5),
+    ]
+    batches = Batches(scenes, [1, 1], drawn, 64, 2, 8, seed=0)
+    expected = batches.draw(3)
+    found = batches.to(torch.device(device)).draw(3)
+    assert all(array.device.type == device for array in found)
+    assert all(a.equal(b) for a, b in zip(found, batches.draw(3), strict=True)), "not repeatable"
+    for one, other in zip(found[:3], expected[:3], strict=True):
+        spread = [x.cpu().square().mean(dim=(2, 3)).sqrt() for x in (one, other)]
+        np.testing.assert_allclose(*spread, rtol=0.15, atol=0.02)

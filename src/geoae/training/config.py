@@ -1,6 +1,7 @@
 """The configuration of a training run, as TOML."""
 
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -73,8 +74,7 @@ class RandomDegradation(BaseModel):
     def _at(self, shares: dict[str, float]) -> dict[str, Any]:
         """Return each parameter at its share of its range; counts are rounded."""
         drawn = {name: _between(value, shares[name]) for name, value in self._parameters.items()}
-        degradation = DEGRADATIONS.get(self.kind)
-        kinds = {f.name: f.type for f in fields(degradation)} if degradation else {}  # type: ignore[arg-type]
+        kinds = _types_of(self.kind)
         return {
             name: round(v) if kinds.get(name) == (int | None) and _is_number(v) else v
             for name, v in drawn.items()
@@ -93,18 +93,24 @@ class RandomDegradation(BaseModel):
         """
         if rng.random() >= self.probability:
             return None
-        per_band = {f.name for f in fields(DEGRADATIONS[self.kind]) if f.type is PerBand}  # type: ignore[arg-type]
         drawn = self._at({name: rng.random() for name in self._parameters})
         if bands > 1 and rng.random() < VARIED:
             # In the order of the config: that of a set differs from process to process.
             for name, value in self._parameters.items():
-                if name not in per_band or not _is_range(value):
+                if _types_of(self.kind)[name] is not PerBand or not _is_range(value):
                     continue
                 low, high = value
                 varied = drawn[name] * np.exp(rng.normal(0.0, VARIATION, bands))
                 drawn[name] = tuple(np.clip(varied, low, high).tolist())
         # Both ends of each range were checked, so what lies between them is valid.
         return DEGRADATIONS[self.kind](**drawn)
+
+
+@lru_cache
+def _types_of(kind: str) -> dict[str, Any]:
+    """Return the type of each parameter of a kind of degradation; none of one that is unknown."""
+    degradation = DEGRADATIONS.get(kind)
+    return {f.name: f.type for f in fields(degradation)} if degradation else {}  # type: ignore[arg-type]
 
 
 def _is_range(value: Any) -> bool:

@@ -48,6 +48,37 @@ class Choice:
     """Number of its group of components."""
 
 
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """What is known of the scenes of a batch of ``B`` samples with ``M`` bands in all."""
+
+    mean: Tensor
+    """Mean of each sample's bands in grey levels, ``(B, N)``; 0 where a sample has fewer bands."""
+    covariance: Tensor
+    """Covariance of each sample's bands, ``(B, N, N)``; 0 where a sample has fewer bands."""
+    present: Tensor
+    """Which bands a sample has, ``(B, N)``."""
+    sample: Tensor
+    """Number of the sample of each band, ``(M,)``."""
+    band: Tensor
+    """Number of each band in its sample, ``(M,)``."""
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Sort values of bands ``(M, ...)`` by samples, ``(B, N, ...)``; the rest is 0."""
+        sorted_ = values.new_zeros((*self.covariance.shape[:2], *values.shape[1:]))
+        sorted_[self.sample, self.band] = values
+        return sorted_
+
+    def combine(self, weights: Tensor, pixels: Tensor) -> Tensor:
+        """Weigh the bands ``(M, H, W)`` of each sample with ``(B, C, N)``, to ``(B, C, H, W)``."""
+        samples, components, _ = weights.shape
+        whole = torch.zeros((samples, components, len(pixels)), device=pixels.device)
+        row = torch.arange(len(pixels), device=pixels.device)
+        whole[self.sample, :, row] = weights[self.sample, :, self.band].float()
+        combined = whole.flatten(0, 1) @ pixels.flatten(1)
+        return combined.reshape(samples, components, *pixels.shape[1:])
+
+
 class Batches:
     """Endless batches ``(noisy, clean, sigma, shape)`` in model units, on the device that trains.
 
@@ -110,39 +141,39 @@ class Batches:
         """Draw the batch of a step."""
         rng = np.random.default_rng([self.seed, self.rank, step])
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**63)))
-        choices = [self._choose(rng) for _ in range(self.batch_size)]
-        chips, mean, covariance = self._gather(choices)
+        numbers = rng.choice(len(self.scenes), self.batch_size, p=self.share)
+        choices = [self._choose(int(number), rng) for number in numbers]
+        chips, scenes = self._gather(choices)
         drawn = list(zip(*(choice.degradations for choice in choices), strict=True))
         degraded = degrade(chips, drawn, rng, generator)
-        sigma = (degraded.pixels - chips.pixels).square().mean(dim=(2, 3)).double().sqrt()
+        removed = torch.linalg.vector_norm(degraded.pixels - chips.pixels, dim=(1, 2))
+        sigma = scenes.spread(removed.double() / self.size)
         forward = principal(
-            covariance + torch.diag_embed(sigma**2),
+            scenes.covariance + torch.diag_embed(sigma**2),
             sigma,
-            chips.present,
+            scenes.present,
             self.group,
             shares_gain=self.shares_gain,
         )
         forward = self._pick(forward, choices)
         variances = forward.square() * sigma[:, None, :] ** 2
-        shape = _add_error(_mix(degraded.shape.double(), variances).float(), generator)
-        signs = _draw_signs(forward.shape[:2], generator)[..., None]
-        to_model = (signs * forward).float()
+        shape = _mix(scenes.spread(degraded.shape.double()), variances).float()
+        shape = _add_error(shape, generator)
+        to_model = _draw_signs(forward.shape[:2], generator)[..., None] * forward
+        offset = (to_model @ scenes.mean[..., None]).float()[..., None]
         turn = _draw_turn(self.batch_size, self.device, rng)
         noisy, clean = (
-            turn.pixels(torch.einsum("bcn,bnhw->bchw", to_model, pixels - mean))
+            turn.pixels(scenes.combine(to_model, pixels) - offset)
             for pixels in (degraded.pixels, chips.pixels)
         )
         if degraded.growth is None:
-            deviation = variances.sum(dim=2).sqrt().float()
-            level = deviation[..., None, None].expand_as(noisy)
+            level = variances.sum(dim=2).sqrt().float()[..., None, None].expand_as(noisy)
         else:
-            variance = torch.einsum("bcn,bnhw->bchw", variances.float(), degraded.growth)
-            level = turn.pixels(variance.sqrt())
+            level = turn.pixels(scenes.combine(variances, degraded.growth).sqrt())
         return noisy, clean, level, turn.shape(shape)
 
-    def _choose(self, rng: np.random.Generator) -> Choice:
-        """Draw what one sample shows."""
-        index = int(rng.choice(len(self.scenes), p=self.share))
+    def _choose(self, index: int, rng: np.random.Generator) -> Choice:
+        """Draw what a sample shows of a scene."""
         scene = self.scenes[index]
         bands = _some_bands(len(scene.pixels), rng)
         rows, cols = self._window(scene, rng)
@@ -158,39 +189,35 @@ class Batches:
         pixels.
         """
         height, width = scene.valid.shape
-        best, window = -1.0, (slice(0), slice(0))
+        best, window = -1, (slice(0), slice(0))
         for _ in range(8):
             row = int(rng.integers(height - self.size + 1))
             col = int(rng.integers(width - self.size + 1))
             tried = (slice(row, row + self.size), slice(col, col + self.size))
-            share = float(scene.valid[tried].mean())
-            if share > best:
-                best, window = share, tried
-            if best == 1.0:
+            valid = int(np.count_nonzero(scene.valid[tried]))
+            if valid > best:
+                best, window = valid, tried
+            if best == self.size**2:
                 break
         return window
 
-    def _gather(self, choices: Sequence[Choice]) -> tuple[Chips, Tensor, Tensor]:
-        """Return chips, mean ``(B, N, 1, 1)`` and covariance ``(B, N, N)`` of their scenes."""
+    def _gather(self, choices: Sequence[Choice]) -> tuple[Chips, "Scenes"]:
+        """Return the chips, and what is known of their scenes."""
         bands = [len(choice.bands) for choice in choices]
-        side = max(bands)
-        pixels = torch.zeros((len(choices), side, self.size, self.size), device=self.device)
-        mean = np.zeros((len(choices), side), np.float32)
-        covariance = np.zeros((len(choices), side, side))
-        for index, (choice, number) in enumerate(zip(choices, bands, strict=True)):
-            scene = self.scenes[choice.scene]
+        pixels = torch.empty((sum(bands), self.size, self.size), device=self.device)
+        mean = np.zeros((len(choices), max(bands)))
+        covariance = np.zeros((*mean.shape, max(bands)))
+        for index, (choice, place) in enumerate(zip(choices, pixels.split(bands), strict=True)):
             window = self.pixels[choice.scene][:, choice.rows, choice.cols]
-            for place, band in enumerate(choice.bands):
-                pixels[index, place] = window[band]
+            torch.index_select(window, 0, torch.from_numpy(choice.bands).to(self.device), out=place)
+            scene, number = self.scenes[choice.scene], len(choice.bands)
             mean[index, :number] = scene.mean[choice.bands]
             covariance[index, :number, :number] = scene.covariance[
                 np.ix_(choice.bands, choice.bands)
             ]
-        return (
-            Chips(pixels, bands),
-            torch.from_numpy(mean).to(self.device)[..., None, None],
-            torch.from_numpy(covariance).to(self.device),
-        )
+        present = np.arange(max(bands)) < np.array(bands)[:, None]
+        known = (mean, covariance, present, *np.nonzero(present))
+        return Chips(pixels, bands), Scenes(*(torch.from_numpy(x).to(self.device) for x in known))
 
     def _pick(self, forward: Tensor, choices: Sequence[Choice]) -> Tensor:
         """Return the rows ``(B, group, N)`` of the group of components that each sample shows."""
@@ -228,7 +255,7 @@ def _add_error(shape: Tensor, generator: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Which samples ``(B,)`` are transposed, then flipped: one of eight ways for each."""
+    """Numbers of the samples that are transposed, then flipped: one of eight ways for each."""
 
     transposed: Tensor
     """Samples whose rows and columns are exchanged."""
@@ -238,25 +265,23 @@ class Turn:
     """Samples whose columns are reversed."""
 
     def pixels(self, pixels: Tensor) -> Tensor:
-        """Turn ``(B, C, H, H)``."""
-        for chosen, turned in (
-            (self.transposed, lambda x: x.mT),
-            (self.rows, lambda x: x.flip(-2)),
-            (self.cols, lambda x: x.flip(-1)),
-        ):
-            pixels = torch.where(chosen[:, None, None, None], turned(pixels), pixels)
+        """Turn ``(B, C, H, H)`` in place, and return it."""
+        pixels[self.transposed] = pixels[self.transposed].mT
+        pixels[self.rows] = pixels[self.rows].flip(-2)
+        pixels[self.cols] = pixels[self.cols].flip(-1)
         return pixels
 
     def shape(self, shape: Tensor) -> Tensor:
-        """Turn the shape of a spectrum, ``(B, C, 9)``; flips change none."""
+        """Turn the shape of spectra ``(B, C, 9)`` in place, and return it; flips change none."""
         side = len(FREQUENCIES)
-        turned = shape.unflatten(-1, (side, side)).mT.flatten(-2)
-        return torch.where(self.transposed[:, None, None], turned, shape)
+        square = shape[self.transposed].unflatten(-1, (side, side))
+        shape[self.transposed] = square.mT.flatten(-2)
+        return shape
 
 
 def _draw_turn(number: int, device: torch.device, rng: np.random.Generator) -> Turn:
-    drawn = rng.integers(0, 2, (3, number)).astype(bool)
-    return Turn(*(torch.from_numpy(chosen).to(device) for chosen in drawn))
+    drawn = rng.integers(0, 2, (3, number))
+    return Turn(*(torch.from_numpy(np.flatnonzero(chosen)).to(device) for chosen in drawn))
 
 
 def _some_bands(number: int, rng: np.random.Generator) -> NDArray[np.intp]:

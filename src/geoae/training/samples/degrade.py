@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeGuard
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from geoae.radiometry.resampling import Resampling
@@ -13,7 +16,7 @@ from geoae.radiometry.spectrum import FREQUENCIES
 from geoae.radiometry.validity.fill import LOCAL
 from geoae.simulation import Correlated, Degradation, Gaussian, PoissonGaussian
 from geoae.simulation.correlated import Kernel
-from geoae.simulation.parameters import PerBand
+from geoae.types import Floats
 
 __all__ = ["Chips", "Degraded", "degrade"]
 
@@ -24,18 +27,17 @@ WHITE: Kernel = (Resampling(), Resampling())
 
 @dataclass(frozen=True, eq=False)
 class Chips:
-    """Clean chips of a batch; bands that a sample lacks are zero and stay so."""
+    """Clean chips of a batch, the bands of all samples one after the other."""
 
     pixels: Tensor
-    """``(B, N, H, W)`` in grey levels."""
+    """``(M, H, W)`` in grey levels, where ``M`` is the number of bands of all samples."""
     bands: Sequence[int]
-    """Number of bands of each sample, at most ``N``."""
+    """Number of bands of each sample."""
 
     @property
-    def present(self) -> Tensor:
-        """Which bands a sample has, ``(B, N)``."""
-        order = torch.arange(self.pixels.shape[1], device=self.pixels.device)
-        return order < torch.tensor(self.bands, device=self.pixels.device)[:, None]
+    def samples(self) -> NDArray[np.intp]:
+        """Number of the sample to which each band belongs, ``(M,)``."""
+        return np.repeat(np.arange(len(self.bands)), self.bands)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +45,12 @@ class Degraded:
     """What degradations have made of a batch."""
 
     pixels: Tensor
-    """``(B, N, H, W)`` in grey levels."""
+    """``(M, H, W)`` in grey levels."""
     growth: Tensor | None
-    """Variance of the noise at each pixel over its mean, ``(B, N, H, W)``; None where no sample
-    has noise that depends on its signal."""
+    """Variance of the noise at each pixel over its mean, ``(M, H, W)``; None where no sample has
+    noise that depends on its signal."""
     shape: Tensor
-    """Shape of the noise's spectrum, ``(B, N, 9)``."""
+    """Shape of the noise's spectrum, ``(M, 9)``."""
 
 
 def degrade(
@@ -92,84 +94,81 @@ def _single(
     pixels: Tensor, chips: Chips, column: Sequence[Degradation | None]
 ) -> Iterator[tuple[Tensor, Degradation]]:
     """Yield the bands of each sample that a degradation changes."""
-    for chip, bands, step in zip(pixels, chips.bands, column, strict=True):
+    for sample, step in zip(pixels.split(list(chips.bands)), column, strict=True):
         if step is not None:
-            yield chip[:bands], step
+            yield sample, step
 
 
 def _add_noise(
     noisy: Tensor, column: Sequence[Additive | None], chips: Chips, generator: torch.Generator
 ) -> None:
     """Add noise to the bands of ``noisy`` that a degradation changes."""
-    places = [
-        (index, band)
-        for index, (step, bands) in enumerate(zip(column, chips.bands, strict=True))
-        if step is not None
+    steps = [
+        (step, band)
+        for step, bands in zip(column, chips.bands, strict=True)
         for band in range(bands)
     ]
-    if not places:
+    rows = [row for row, (step, _) in enumerate(steps) if step is not None]
+    if not rows:
         return
-    gain, sigma = _parameters(column, chips)
-    sample, band = torch.tensor(places, device=noisy.device).T
-    signal, deviation = noisy[sample, band], sigma[sample, band]
-    if any(step is not None and np.any(_gain(step)) for step in column):
-        deviation = (gain[sample, band] * signal.clamp(min=0) + deviation**2).sqrt()
-    unit = _draw_unit(column, chips, places, generator)
-    noisy[sample, band] = signal.addcmul_(deviation, unit)
-
-
-def _gain(step: Additive) -> PerBand:
-    return 0.0 if isinstance(step, Gaussian) else step.gain
+    gain, sigma = (values[rows, None, None] for values in _parameters(column, chips))
+    everywhere = len(rows) == len(noisy)
+    signal = noisy if everywhere else noisy[rows]
+    deviation = (gain * signal.clamp(min=0) + sigma**2).sqrt() if gain.any() else sigma
+    unit = _draw_unit(column, chips, rows, generator)
+    if everywhere:
+        noisy.addcmul_(deviation, unit)
+    else:
+        noisy[rows] = signal.addcmul_(deviation, unit)
 
 
 def _parameters(column: Sequence[Additive | None], chips: Chips) -> tuple[Tensor, Tensor]:
-    """Return gain and sigma of each band, each ``(B, N, 1, 1)``; 0 where it has no noise."""
-    values = np.zeros((2, *chips.pixels.shape[:2]), np.float32)
-    for index, (step, bands) in enumerate(zip(column, chips.bands, strict=True)):
-        if step is not None:
-            values[0, index, :bands], values[1, index, :bands] = _gain(step), step.sigma
-    gain, sigma = torch.from_numpy(values).to(chips.pixels.device)[..., None, None]
-    return gain, sigma
+    """Return gain and sigma of each band, each ``(M,)``; 0 where it has no noise."""
+    gains, sigmas = [], []
+    for step, bands in zip(column, chips.bands, strict=True):
+        gain = 0.0 if step is None or isinstance(step, Gaussian) else step.gain
+        sigma = 0.0 if step is None else step.sigma
+        gains.append(np.broadcast_to(gain, bands))
+        sigmas.append(np.broadcast_to(sigma, bands))
+    values = np.stack([np.concatenate(gains), np.concatenate(sigmas)]).astype(np.float32)
+    gain_, sigma_ = torch.from_numpy(values).to(chips.pixels.device)
+    return gain_, sigma_
 
 
 def _draw_unit(
     column: Sequence[Additive | None],
     chips: Chips,
-    places: Sequence[tuple[int, int]],
+    rows: Sequence[int],
     generator: torch.Generator,
 ) -> Tensor:
-    """Draw noise of variance 1 for bands ``(sample, band)``, ``(len(places), H, W)``."""
-    device, (height, width) = chips.pixels.device, chips.pixels.shape[2:]
+    """Draw noise of variance 1 for some bands, ``(len(rows), H, W)``."""
+    device, (height, width) = chips.pixels.device, chips.pixels.shape[1:]
 
     def draw(*size: int) -> Tensor:
         return torch.randn(size, generator=generator, device=device)
 
-    noise = draw(len(places), height, width)
+    noise = draw(len(rows), height, width)
     between = [step.between if isinstance(step, Gaussian) else 0.0 for step in column]
     if any(between):
-        sample = torch.tensor(places, device=device)[:, 0]
-        part = torch.tensor(between, device=device)[sample, None, None]
-        shared = draw(len(column), height, width)[sample]
+        samples = torch.from_numpy(chips.samples[rows]).to(device)
+        part = torch.tensor(between, device=device)[samples, None, None]
+        shared = draw(len(column), height, width)[samples]
         noise = (1 - part).sqrt() * noise + part.sqrt() * shared
-    kernels = {
-        index: step.kernels(bands)
-        for index, (step, bands) in enumerate(zip(column, chips.bands, strict=True))
-        if isinstance(step, Correlated)
-    }
-    coloured = [
-        (order, kernels[index][band])
-        for order, (index, band) in enumerate(places)
-        if index in kernels and kernels[index][band] != WHITE
+    kernels = [
+        kernel
+        for step, bands in zip(column, chips.bands, strict=True)
+        for kernel in (step.kernels(bands) if isinstance(step, Correlated) else [WHITE] * bands)
     ]
+    coloured = [order for order, row in enumerate(rows) if kernels[row] != WHITE]
     if coloured:
-        down = _stack([rows.matrix(height) for _, (rows, _) in coloured], device)
-        across = _stack([cols.matrix(width) for _, (_, cols) in coloured], device)
-        source = draw(len(coloured), down.shape[2], across.shape[2])
-        noise[[order for order, _ in coloured]] = down @ source @ across.mT
+        chosen = [kernels[rows[order]] for order in coloured]
+        down = _stack([along.matrix(height) for along, _ in chosen], device)
+        across = _stack([along.matrix(width) for _, along in chosen], device)
+        noise[coloured] = down @ draw(len(chosen), down.shape[2], across.shape[2]) @ across.mT
     return noise
 
 
-def _stack(matrices: Sequence[np.ndarray], device: torch.device) -> Tensor:
+def _stack(matrices: Sequence[Floats], device: torch.device) -> Tensor:
     """Stack matrices of equal height; columns that one lacks are zero."""
     width = max(matrix.shape[1] for matrix in matrices)
     stacked = np.zeros((len(matrices), matrices[0].shape[0], width), np.float32)
@@ -182,21 +181,21 @@ def _growth(
     noisy: Tensor, chips: Chips, drawn: Sequence[Sequence[Degradation | None]]
 ) -> Tensor | None:
     """Compute the noise variance at each pixel over its mean, from the local mean of ``noisy``."""
-    varying = [
-        index
-        for index in range(len(noisy))
-        if not all(_is_constant(column[index]) for column in drawn)
-    ]
-    if not varying:
+    varying = np.array(
+        [not all(map(_is_constant, steps)) for steps in zip(*drawn, strict=True)], bool
+    )
+    if not varying.any():
         return None
-    signal = _local_mean(noisy[varying])
-    part = Chips(signal, [chips.bands[index] for index in varying])
+    rows = torch.from_numpy(varying[chips.samples]).to(noisy.device)
+    signal = _local_mean(noisy[rows])
+    part = Chips(signal, [count for count, kept in zip(chips.bands, varying, strict=True) if kept])
     variance = torch.zeros_like(signal)
     for column in drawn:
-        variance += _variance(signal, part, [column[index] for index in varying])
-    mean = variance.mean(dim=(2, 3), keepdim=True)
+        kept_steps = [step for step, kept in zip(column, varying, strict=True) if kept]
+        variance += _variance(signal, part, kept_steps)
+    mean = variance.mean(dim=(1, 2), keepdim=True)
     growth = torch.ones_like(noisy)
-    growth[varying] = torch.where(mean > 0, variance / mean, 1.0)
+    growth[rows] = torch.where(mean > 0, variance / mean, 1.0)
     return growth
 
 
@@ -207,9 +206,9 @@ def _is_constant(step: Degradation | None) -> bool:
 
 
 def _variance(signal: Tensor, chips: Chips, column: Sequence[Degradation | None]) -> Tensor:
-    """Return the noise variance of one degradation at each pixel, ``(B, N, H, W)``."""
+    """Return the noise variance of one degradation at each pixel, ``(M, H, W)``."""
     if _are_additive(column):
-        gain, sigma = _parameters(column, chips)
+        gain, sigma = (values[:, None, None] for values in _parameters(column, chips))
         return gain * signal.clamp(min=0) + sigma**2
     variance = torch.zeros_like(signal)
     places = _single(variance, chips, column)
@@ -220,29 +219,43 @@ def _variance(signal: Tensor, chips: Chips, column: Sequence[Degradation | None]
 
 
 def _shape(noisy: Tensor, chips: Chips, drawn: Sequence[Sequence[Degradation | None]]) -> Tensor:
-    """Return the shape of the spectrum of all noises of a sample together, ``(B, N, 9)``."""
-    white = torch.ones((*noisy.shape[:2], len(FREQUENCIES) ** 2), device=noisy.device)
+    """Return the shape of the spectrum of all noises of a band together, ``(M, 9)``."""
+    white = torch.ones((len(noisy), len(FREQUENCIES) ** 2), device=noisy.device)
     if not any(isinstance(step, Correlated) for column in drawn for step in column):
         return white
-    power, total = torch.zeros_like(white), torch.zeros_like(white[..., :1])
+    power, total = torch.zeros_like(white), torch.zeros_like(white[:, :1])
     for column in drawn:
-        own = np.ones(white.shape, np.float32)
-        for place, step, bands in zip(own, column, chips.bands, strict=True):
-            if isinstance(step, Correlated):
-                place[:bands] = step.shape(bands)
-        variance = _variance(noisy, chips, column).mean(dim=(2, 3))[..., None]
-        power += variance * torch.from_numpy(own).to(noisy.device) ** 2
+        own = np.concatenate(
+            [
+                step.shape(bands)
+                if isinstance(step, Correlated)
+                else np.ones((bands, len(FREQUENCIES) ** 2))
+                for step, bands in zip(column, chips.bands, strict=True)
+            ]
+        )
+        variance = _mean_variance(noisy, chips, column)[:, None]
+        power += variance * torch.from_numpy(own).float().to(noisy.device) ** 2
         total += variance
     return torch.where(total > 0, (power / total).sqrt(), 1.0)
 
 
+def _mean_variance(noisy: Tensor, chips: Chips, column: Sequence[Degradation | None]) -> Tensor:
+    """Return the mean of ``_variance``, ``(M,)``; that of constant noise costs no pass."""
+    if _are_additive(column):
+        gain, sigma = _parameters(column, chips)
+        if not gain.any():
+            return sigma**2
+    return _variance(noisy, chips, column).mean(dim=(1, 2))
+
+
 def _local_mean(pixels: Tensor) -> Tensor:
     """Average over boxes as ``geoae.radiometry.validity.fill.local_mean``, with its border."""
-    for axis in (2, 3):
-        size = pixels.shape[axis]
-        place = torch.arange(-LOCAL, size + LOCAL, device=pixels.device) % (2 * size)
-        mirrored = torch.minimum(place, 2 * size - 1 - place)
-        pixels = pixels.index_select(axis, mirrored)
-    for box in ((2 * LOCAL + 1, 1), (1, 2 * LOCAL + 1)):
-        pixels = torch.nn.functional.avg_pool2d(pixels, box, stride=1)
-    return pixels
+    down, across = (_box(size).to(pixels.device) for size in pixels.shape[1:])
+    return down @ pixels @ across.mT
+
+
+@lru_cache(maxsize=8)
+def _box(size: int) -> Tensor:
+    """Return the weight of each pixel of a line in each mean, ``(size, size)``."""
+    lines = np.eye(size)
+    return torch.from_numpy(ndimage.uniform_filter1d(lines, 2 * LOCAL + 1, axis=0)).float()
