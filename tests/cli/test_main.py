@@ -106,6 +106,17 @@ def test_command_line_loads_for_one_scene_only_what_it_needs(tmp_path):
     assert scene.with_name("scene_restored.tif").exists()
 
 
+def test_a_wrong_path_is_said_before_torch_is_loaded(tmp_path):
+    look = (
+        "import sys\nfrom geoae.cli.main import main\n"
+        "sys.argv = ['geoae', 'restore', 'absent.tif']\n"
+        "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    )
+    done = run_python("-c", look, cwd=tmp_path)
+    assert done.stdout == "False\n"
+    assert "absent.tif: cannot be opened" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

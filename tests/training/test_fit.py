@@ -218,6 +218,7 @@ def test_hardware_that_cannot_be_is_said(scenes, tmp_path, hardware, changes):
     with pytest.raises(TrainingError, match="--accelerator") as caught:
         fit(config(**changes), scenes, tmp_path / "work", hardware)
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "work").exists(), "a run that cannot begin leaves nothing"
 
 
 @pytest.mark.slow

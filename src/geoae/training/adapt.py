@@ -12,7 +12,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import EMAWeightAveraging, TQDMProgressBar
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -21,7 +21,7 @@ from geoae.errors import TrainingError
 from geoae.models.card import CARD, WEIGHTS, Card, model_folder
 from geoae.models.folder import load, save
 from geoae.networks import ARCHITECTURES, takes_spectrum
-from geoae.training.denoiser import fall
+from geoae.training.denoiser import EVERY, fall
 from geoae.training.gain import Gain, estimate_errors, estimate_gain, restore
 from geoae.training.noisy import NoisyChips, NoisyScene
 from geoae.training.objectives import OBJECTIVES, Noisy, Objective
@@ -174,11 +174,10 @@ def _fine_tune(
         devices=1,
         max_steps=steps,
         gradient_clip_val=CLIP,
-        callbacks=[EMAWeightAveraging(decay=DECAY)],
+        callbacks=[EMAWeightAveraging(decay=DECAY), TQDMProgressBar(refresh_rate=EVERY)],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=False,
     )
     loader = DataLoader(NoisyChips(scenes, seed), batch_size=BATCH)
     try:

@@ -115,10 +115,10 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     module = Denoiser(config, batches)
     if config.start:
         module.network.load_state_dict(_start(config, module.network))
+    trainer = _trainer(config, work, hardware or Hardware())
     _claim(config, work)
     last = work / LAST
     done = _read_step(last)
-    trainer = _trainer(config, work, hardware or Hardware())
     validation = DataLoader(validation_batches(config, scenes), batch_size=None)  # type: ignore[arg-type, var-annotated]
     try:
         trainer.fit(

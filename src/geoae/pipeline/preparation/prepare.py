@@ -82,7 +82,6 @@ def prepare(
 
     """
     options = options or resolve_options(job)
-    restorer = restorer or load_restorer(ModelSpec.of(job, options))
     history: list[dict[str, str]] = []
     opening: tuple[str, ...] = ()
     scene = source
@@ -91,6 +90,8 @@ def prepare(
         opened = Scene.open(job.source, only, options.nodata)
         scene, opening = opened, (*opened.losses, *opened.notes)
         history = read_history(job.source)
+    # After the scene, since torch takes seconds to load, and a wrong path is the usual mistake.
+    restorer = restorer or load_restorer(ModelSpec.of(job, options))
     found = _measure(scene, job, options, restorer, drawn)
     told = found.facts if found.sharpened is None else found.sharpened
     scale = told.scale(restorer.channels, shares_gain=restorer.shares_gain)
