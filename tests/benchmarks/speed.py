@@ -37,8 +37,9 @@ REFLECTANCE = 10_000.0
 
 def forward_seconds(restorer: TorchRestorer, tile: int, batch: int, pixels: int) -> float:
     """Seconds for ``pixels`` pixels of one band through the network, nothing else."""
-    array = np.random.default_rng(0).normal(0, 0.25, (batch, 1, tile, tile)).astype(np.float32)
-    sigma = np.full((batch, 1), SIGMA, np.float32)
+    shape = (batch, restorer.channels, tile, tile)
+    array = np.random.default_rng(0).normal(0, 0.25, shape).astype(np.float32)
+    sigma = np.full(shape[:2], SIGMA, np.float32)
     restorer(array, sigma)
     passes = max(1, round(pixels / array.size))
     began = time.perf_counter()
@@ -98,11 +99,11 @@ class PerBand(torch.nn.Module):
 
     def __init__(self, restorer: TorchRestorer) -> None:
         super().__init__()
-        self.network = restorer._network
+        self.network, self.channels = restorer._network, restorer.channels
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        bands = pixels.reshape(-1, 1, pixels.shape[2], pixels.shape[3])
-        sigma = torch.full((1, 1, 1, 1), SIGMA).expand(bands.shape[0], 1, 1, 1)
+        bands = pixels.reshape(-1, self.channels, pixels.shape[2], pixels.shape[3])
+        sigma = torch.full((1, 1, 1, 1), SIGMA).expand(bands.shape[0], self.channels, 1, 1)
         return (bands - self.network(bands, sigma)).reshape(pixels.shape)
 
 
