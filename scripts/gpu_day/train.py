@@ -34,7 +34,7 @@ def list_tasks(day: Day) -> list[Task]:
     for path in day.configs:
         config = TrainConfig.read(path)
         least = day.sizes.end + 30
-        tasks.append(Task(f"{config.name}, loader", 20, partial(measure_loader, day, config)))
+        tasks.append(Task(f"{config.name}, samples", 20, partial(measure_samples, day, config)))
         name = f"{config.name}, slice {_number(day, config)}"
         tasks.append(Task(name, least, partial(run_slice, day, path, config)))
         tasks.append(Task(f"{name}, quality", 40, partial(evaluate, day, config)))
@@ -59,7 +59,7 @@ def _check_kept_out(day: Day, config: TrainConfig) -> None:
         raise ValueError(f"{config.name}: trains on {trained[0]}, which is kept out; exclude it")
 
 
-def measure_loader(day: Day, config: TrainConfig) -> dict[str, Any]:
+def measure_samples(day: Day, config: TrainConfig) -> dict[str, Any]:
     """Measure how many samples are drawn in a second on the device that trains."""
     _check_kept_out(day, config)
     device = torch.device(day.device)

@@ -78,3 +78,13 @@ def test_chips_are_drawn_on_the_device(device):
     for one, other in zip(found[:3], expected[:3], strict=True):
         spread = [x.cpu().square().mean(dim=(2, 3)).sqrt() for x in (one, other)]
         np.testing.assert_allclose(*spread, rtol=0.15, atol=0.02)
+
+
+def test_windows_on_the_device_are_those_of_the_cpu(device):
+    """Of a degradation that numpy draws, all but the sign of a component is the same."""
+    scene = TrainingScene.from_pixels(texture(3, 200, 200), np.ones((200, 200), bool))
+    drawn = [RandomDegradation(kind="dead-pixels", share=0.05)]
+    batches = Batches([scene], [1], drawn, 64, 1, 8, seed=0)
+    expected, found = batches.draw(3)[1], batches.to(torch.device(device)).draw(3)[1].cpu()
+    signs = torch.sign((expected * found).sum(dim=(2, 3), keepdim=True))
+    np.testing.assert_allclose(found * signs, expected, atol=1e-3)

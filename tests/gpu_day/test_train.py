@@ -5,7 +5,7 @@ import pytest
 from geoae.training.config import TrainConfig
 from scripts.gpu_day import train
 from scripts.gpu_day.day import SMALL, Day, update_figures
-from scripts.gpu_day.train import join_parts, measure_loader, split_parts
+from scripts.gpu_day.train import join_parts, measure_samples, split_parts
 
 
 def test_a_checkpoint_comes_back_in_parts(tmp_path, monkeypatch):
@@ -37,4 +37,4 @@ def test_a_config_that_trains_on_what_is_kept_out_is_refused(tmp_path):
         name="m", cycles=[1], groups=[{"files": ["*.tif"]}], validation=["a.tif"], exclude=["c.tif"]
     )
     with pytest.raises(ValueError, match=r"trains on b\.tif, which is kept out"):
-        measure_loader(day, config)
+        measure_samples(day, config)

@@ -1,9 +1,11 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 
 from geoae.errors import TrainingError
 from geoae.training.config import SceneGroup
-from geoae.training.data import read_batches, validation_batches
+from geoae.training.data import TrainingData, read_batches, read_validation
 from tests.support.rasters import texture, write
 from tests.training.support import config
 
@@ -23,16 +25,18 @@ def test_weights_follow_the_root_of_the_area_and_the_share_of_the_group(folder):
     assert batches.share == pytest.approx(np.array([1, 2, 0.5, 0.5]) / 4)
 
 
-def test_each_process_has_its_own_batches(folder):
-    one, again = (read_batches(config(), folder).draw(0)[0] for _ in range(2))
-    other = read_batches(config(), folder, rank=1).draw(0)[0]
-    assert one.shape == (4, 1, 32, 32)
-    assert one.equal(again)
-    assert not one.equal(other)
+def test_batches_have_the_size_and_the_chips_of_the_config(folder):
+    assert read_batches(config(), folder).draw(0)[0].shape == (4, 1, 32, 32)
+
+
+def test_a_resumed_run_goes_on_with_the_next_step(folder):
+    data = TrainingData(read_batches(config(), folder), read_validation(config(), folder), 7)
+    assert list(islice(data.train_dataloader(), 3)) == [7, 8, 9]
 
 
 def test_the_validation_set_is_the_same_each_time(folder):
-    one, other = validation_batches(config(), folder), validation_batches(config(seed=7), folder)
+    one, other = read_validation(config(), folder), read_validation(config(seed=7), folder)
+    assert {len(noisy) for noisy, *_ in one} == {4}, "no larger than those of the run"
     for sample, again in zip(one, other, strict=True):
         assert all(a.equal(b) for a, b in zip(sample, again, strict=True))
 

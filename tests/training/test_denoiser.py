@@ -86,3 +86,13 @@ def test_a_network_that_takes_a_spectrum_learns_with_it():
         ]
     assert losses[1][0] == losses[1][1]
     assert losses[9][0] != losses[9][1]
+
+
+def test_weights_of_a_loss_that_is_no_number_are_not_saved():
+    module = Denoiser(config())
+    module.log = lambda *args, **kwargs: None
+    module.training_step(sample(), 0)
+    noisy, *told = sample()
+    module.training_step((noisy * math.nan, *told), 1)
+    with pytest.raises(TrainingError, match="lower learning_rate"):
+        module.on_save_checkpoint({})

@@ -1,4 +1,5 @@
 import csv
+import gc
 import os
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from safetensors.torch import load_file
 import geoae
 from geoae.errors import TrainingError
 from geoae.models.card import Card
+from geoae.training.denoiser import Denoiser
 from geoae.training.fit import Hardware, export, fit, train
+from geoae.training.samples.batches import Batches
 from tests.support.rasters import noise, read, texture, write
 from tests.training.support import NETWORK, config
 
@@ -258,3 +261,30 @@ def test_components_that_exchange_features_may_start_from_one_alone(scenes, tmp_
     wider = network | {"widths": [4, 8, 8]}
     with pytest.raises(TrainingError, match="same network"):
         fit(config(**given | {"network": wider}), scenes, tmp_path / "third")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_chips_have_the_precision_of_the_run(scenes, tmp_path, precision):
+    fit(config(cycles=[2], precision=precision), scenes, tmp_path / "work")
+
+
+def test_scenes_are_held_once(scenes, tmp_path, monkeypatch):
+    """Averaged weights copy the module: it must not hold the scenes."""
+    held = []
+
+    def look(self: Denoiser) -> None:
+        gc.collect()
+        held.append(sum(isinstance(found, Batches) for found in gc.get_objects()))
+
+    monkeypatch.setattr(Denoiser, "on_train_start", look)
+    fit(config(cycles=[1]), scenes, tmp_path / "work")
+    assert held == [1]
+
+
+def test_a_run_without_its_scenes_leaves_nothing(scenes, tmp_path):
+    for changes in ({"validation": ["absent.tif"]}, {"groups": [{"files": ["absent*.tif"]}]}):
+        with pytest.raises(TrainingError):
+            train(config(**changes), scenes, tmp_path / "work", tmp_path / "model")
+    assert not (tmp_path / "work").exists()
+    assert not (tmp_path / "model").exists()

@@ -54,7 +54,7 @@ class Resampling:
         resampled = self._apply(np.moveaxis(noise, axis, 0), length) / deviation
         return np.moveaxis(resampled, 0, axis)
 
-    def matrix(self, length: int) -> Floats:
+    def weigh_points(self, length: int) -> Floats:
         """Return the weight of each point of the grid in each pixel, ``(length, points)``.
 
         Args:

@@ -90,7 +90,8 @@ class Correlated:
         )
         if self.kernel != RANDOM:
             return [KERNELS[self.kernel]] * bands
-        return [draw_kernel(np.random.default_rng(int(seed))) for seed in seeds]
+        drawn = {seed: draw_kernel(np.random.default_rng(int(seed))) for seed in set(seeds)}
+        return [drawn[seed] for seed in seeds]
 
 
 def draw_noise(kernel: Kernel, height: int, width: int, rng: np.random.Generator) -> Floats:

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from geoae.models.card import CARD, WEIGHTS, Card, model_folder
 from geoae.models.folder import load, save
 from geoae.networks import ARCHITECTURES, takes_spectrum
 from geoae.training.denoiser import EVERY, fall
+from geoae.training.fit import refuse_folder
 from geoae.training.gain import Gain, estimate_errors, estimate_gain, restore
 from geoae.training.noisy import NoisyChips, NoisyScene
 from geoae.training.objectives import OBJECTIVES, Noisy, Objective
@@ -111,9 +111,7 @@ def _refuse_folder(folder: Path) -> None:
     """Raise ``TrainingError`` before the training where no model could be written after it."""
     if (folder / CARD).exists():
         raise TrainingError(f"{folder}: holds a model already; give -o another folder")
-    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise TrainingError(f"{folder}: cannot be a model's folder; give -o another path")
+    refuse_folder(folder)
 
 
 def _load(model: str) -> tuple[Card, nn.Module]:

@@ -74,7 +74,7 @@ class RandomDegradation(BaseModel):
     def _at(self, shares: dict[str, float]) -> dict[str, Any]:
         """Return each parameter at its share of its range; counts are rounded."""
         drawn = {name: _between(value, shares[name]) for name, value in self._parameters.items()}
-        kinds = _types_of(self.kind)
+        kinds = _types_of(self.kind) if self.kind in DEGRADATIONS else {}
         return {
             name: round(v) if kinds.get(name) == (int | None) and _is_number(v) else v
             for name, v in drawn.items()
@@ -108,9 +108,8 @@ class RandomDegradation(BaseModel):
 
 @lru_cache
 def _types_of(kind: str) -> dict[str, Any]:
-    """Return the type of each parameter of a kind of degradation; none of one that is unknown."""
-    degradation = DEGRADATIONS.get(kind)
-    return {f.name: f.type for f in fields(degradation)} if degradation else {}  # type: ignore[arg-type]
+    """Return the type of each parameter of a kind of degradation."""
+    return {f.name: f.type for f in fields(DEGRADATIONS[kind])}  # type: ignore[arg-type]
 
 
 def _is_range(value: Any) -> bool:

@@ -1,8 +1,13 @@
 """The samples of a training run: its scenes, their weights, and the fixed validation set."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+import lightning
 import numpy as np
+import torch
+from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
 from geoae.simulation.dead_leaves import dead_leaves
@@ -10,19 +15,73 @@ from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.samples.batches import Batch, Batches
 from geoae.training.samples.scene import TrainingScene
 
-__all__ = ["read_batches", "validation_batches"]
+__all__ = ["TrainingData", "read_batches", "read_validation"]
 
-# Number and size of the batches of the validation set.
-VALIDATION, SAMPLES = 6, 16
+# Number of the samples of the validation set, and how many are drawn at once.
+VALIDATION_SAMPLES, AT_ONCE = 96, 16
+# Their own stream of random numbers.
+VALIDATION_STREAM = 1_000_000
 
 
-def read_batches(config: TrainConfig, scenes: Path, rank: int = 0) -> Batches:
+class TrainingData(lightning.LightningDataModule):
+    """The chips of a run: those of each step, drawn on its device, and those of validation.
+
+    Args:
+        batches: the chips to train on.
+        validation: batches of the validation set.
+        start: first step.
+
+    """
+
+    def __init__(self, batches: Batches, validation: list[Batch], start: int) -> None:
+        super().__init__()
+        self.batches, self.validation, self.start = batches, validation, start
+
+    def train_dataloader(self) -> Iterator[int]:
+        """Count the steps."""
+        return count(self.start)
+
+    def val_dataloader(self) -> "DataLoader[Batch]":
+        """Return the validation set."""
+        return DataLoader(self.validation, batch_size=None)  # type: ignore[arg-type]
+
+    def on_after_batch_transfer(self, batch: int | Batch, dataloader_idx: int) -> Batch:
+        """Draw the batch of a step on the device; one of validation is drawn already.
+
+        Args:
+            batch: number of the step, or the batch.
+            dataloader_idx: number of the loader.
+
+        Raises:
+            TrainingError: the device has no room for the scenes.
+
+        """
+        if not isinstance(batch, int):
+            return batch
+        trainer = self.trainer
+        assert trainer, "Lightning sets it"
+        device = trainer.strategy.root_device
+        # Apple's GPUs have no double precision, which the principal components need.
+        drawing = torch.device("cpu") if device.type == "mps" else device
+        try:
+            drawn = self.batches.to(drawing).draw(batch, trainer.global_rank)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"{device}: no room for the scenes and a batch; name fewer scenes, or give"
+                " --accelerator cpu"
+            ) from error
+        converted: Batch = trainer.precision_plugin.convert_input(
+            tuple(array.to(device) for array in drawn)
+        )
+        return converted
+
+
+def read_batches(config: TrainConfig, scenes: Path) -> Batches:
     """Read the scenes of a run and return its batches.
 
     Args:
         config: the training run.
         scenes: folder of the scenes.
-        rank: number of the process, which has batches of its own.
 
     Returns:
         The batches.
@@ -32,20 +91,10 @@ def read_batches(config: TrainConfig, scenes: Path, rank: int = 0) -> Batches:
 
     """
     members, weights = _load(config, scenes)
-    return Batches(
-        members,
-        weights,
-        config.degradations,
-        config.chip,
-        config.channels,
-        config.batch_size,
-        config.seed,
-        rank,
-        shares_gain=config.shares_gain,
-    )
+    return _batches_of(config, members, weights, config.batch_size, config.seed)
 
 
-def validation_batches(config: TrainConfig, folder: Path) -> list[Batch]:
+def read_validation(config: TrainConfig, folder: Path) -> list[Batch]:
     """Draw a fixed set of chips of the validation scenes.
 
     Args:
@@ -53,24 +102,36 @@ def validation_batches(config: TrainConfig, folder: Path) -> list[Batch]:
         folder: folder of the scenes.
 
     Returns:
-        The batches, on the CPU, the same in every run.
+        Batches of ``config.batch_size`` samples at most, on the CPU, the same in every run.
 
     Raises:
         TrainingError: a scene cannot be used.
 
     """
     scenes = [TrainingScene.read(folder / name, config.chip) for name in config.validation]
-    batches = Batches(
+    drawing = _batches_of(config, scenes, [1.0] * len(scenes), AT_ONCE, seed=0)
+    steps = range(VALIDATION_STREAM, VALIDATION_STREAM + VALIDATION_SAMPLES // AT_ONCE)
+    whole = (torch.cat(parts) for parts in zip(*map(drawing.draw, steps), strict=True))
+    return list(zip(*(array.split(config.batch_size) for array in whole), strict=True))
+
+
+def _batches_of(
+    config: TrainConfig,
+    scenes: list[TrainingScene],
+    weights: list[float],
+    batch_size: int,
+    seed: int,
+) -> Batches:
+    return Batches(
         scenes,
-        [1.0] * len(scenes),
+        weights,
         config.degradations,
         config.chip,
         config.channels,
-        SAMPLES,
-        seed=0,
+        batch_size,
+        seed,
         shares_gain=config.shares_gain,
     )
-    return [batches.draw(step) for step in range(VALIDATION)]
 
 
 def _files(folder: Path, group: SceneGroup, left_out: set[Path]) -> list[Path]:

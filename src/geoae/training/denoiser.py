@@ -10,13 +10,13 @@ from geoae.errors import TrainingError
 from geoae.networks import ARCHITECTURES, predict
 from geoae.training.config import TrainConfig
 from geoae.training.losses import LOSSES
-from geoae.training.samples.batches import Batch, Batches
+from geoae.training.samples.batches import Batch
 
 __all__ = ["EVERY", "Denoiser", "fall"]
 
 # Training has diverged where the loss is this many times the first one.
 DIVERGED = 1e3
-# Steps between two looks at the loss.
+# Steps between two looks at the loss, for progress and for divergence.
 EVERY = 10
 
 
@@ -25,16 +25,15 @@ class Denoiser(lightning.LightningModule):
 
     Args:
         config: the training run.
-        batches: chips to train on; None where the module is not trained.
 
     Raises:
         TrainingError: the loss is NaN, or a thousand times the first one.
 
     """
 
-    def __init__(self, config: TrainConfig, batches: Batches | None = None) -> None:
+    def __init__(self, config: TrainConfig) -> None:
         super().__init__()
-        self.config, self.batches = config, batches
+        self.config = config
         try:
             self.network = ARCHITECTURES[config.architecture](**config.network)
             self.field = int(self.network.field)
@@ -44,28 +43,11 @@ class Denoiser(lightning.LightningModule):
             ) from error
         self.loss = LOSSES[config.loss]
         self.first = float("nan")
+        self.last = torch.tensor(0.0)
 
     def setup(self, stage: str) -> None:
         """Store the weights channels last, the layout of the fast convolutions."""
         self.network.to(memory_format=torch.channels_last)
-
-    def on_fit_start(self) -> None:
-        """Move the scenes to the device of the run."""
-        if self.batches:
-            self.batches.to(self.device)
-
-    def on_after_batch_transfer(self, batch: int | Batch, dataloader_idx: int) -> Batch:
-        """Draw the batch of a step on the device; that of a validation is drawn already.
-
-        Args:
-            batch: number of the step, or the batch.
-            dataloader_idx: number of the loader.
-
-        """
-        if isinstance(batch, int):
-            assert self.batches, "a run that trains has scenes"
-            return self.batches.draw(batch)
-        return batch
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Compute the loss of a batch; Lightning calls this.
@@ -85,11 +67,21 @@ class Denoiser(lightning.LightningModule):
         # A variational bottleneck is drawn towards the unit Gaussian.
         if hasattr(self.network, "divergence"):
             loss = loss + self.network.beta * self.network.divergence
-        # To look at the loss makes the device wait.
+        self.last = loss.detach()
+        # To look at it makes the device wait.
         if index % EVERY == 0:
-            self._check(float(loss.detach()))
+            self._check(float(self.last))
         self.log("loss", loss, prog_bar=True)
         return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Look at the loss before weights are kept; Lightning calls this.
+
+        Args:
+            checkpoint: what will be saved.
+
+        """
+        self._check(float(self.last))
 
     def _check(self, loss: float) -> None:
         self.first = loss if self.first != self.first else self.first

@@ -1,8 +1,8 @@
 """The training run: from a config and a folder of scenes to a model folder."""
 
+import os
 import pickle
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import lightning
@@ -19,7 +19,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
 from geoae.models.card import WEIGHTS, Card, model_folder
@@ -28,11 +27,11 @@ from geoae.networks import ARCHITECTURES
 from geoae.networks.joint_cae import JointCAE, widen
 from geoae.networks.res_cae import ResCAE, adapt
 from geoae.training.config import TrainConfig
-from geoae.training.data import read_batches, validation_batches
+from geoae.training.data import TrainingData, read_batches, read_validation
 from geoae.training.denoiser import EVERY, Denoiser
 from geoae.training.plots import draw_curve, draw_examples
 
-__all__ = ["Hardware", "export", "fit", "train"]
+__all__ = ["Hardware", "export", "fit", "refuse_folder", "train"]
 
 # dB by which a validation must beat the best one to count as a gain.
 LEAST_GAIN = 0.01
@@ -75,12 +74,7 @@ def train(
         ModelError: the model that ``config.start`` names does not exist.
 
     """
-    try:  # before hours of work, not after
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(
-            f"{folder}: cannot be a model's folder ({error.strerror}); give -o another path"
-        ) from error
+    refuse_folder(folder)
     checkpoint = fit(config, scenes, work, hardware)
     if rank_zero_only.rank:
         # The other processes of a run on several devices end here; the first writes the model.
@@ -89,8 +83,20 @@ def train(
     draw_curve(work / "csv", work / "curve.png")
     network = ARCHITECTURES[config.architecture](**config.network)
     network.load_state_dict(load_file(folder / WEIGHTS))
-    draw_examples(network, validation_batches(config, scenes)[0], work / "examples.png")
+    draw_examples(network, read_validation(config, scenes)[0], work / "examples.png")
     return card
+
+
+def refuse_folder(folder: Path) -> None:
+    """Raise ``TrainingError`` where no model can be written, before hours of work, not after.
+
+    Args:
+        folder: model folder to write.
+
+    """
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise TrainingError(f"{folder}: cannot be a model's folder; give -o another path")
 
 
 def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None = None) -> Path:
@@ -111,20 +117,19 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
 
     """
     lightning.seed_everything(config.seed, verbose=False)
-    batches = read_batches(config, scenes, rank_zero_only.rank or 0)
-    module = Denoiser(config, batches)
+    module = Denoiser(config)
     if config.start:
         module.network.load_state_dict(_start(config, module.network))
     trainer = _trainer(config, work, hardware or Hardware())
-    _claim(config, work)
+    _refuse_other_run(config, work)
     last = work / LAST
     done = _read_step(last)
-    validation = DataLoader(validation_batches(config, scenes), batch_size=None)  # type: ignore[arg-type, var-annotated]
+    data = TrainingData(read_batches(config, scenes), read_validation(config, scenes), done)
+    _claim(config, work)
     try:
         trainer.fit(
             module,
-            count(done),
-            validation,
+            datamodule=data,
             ckpt_path=last if last.exists() else None,
             weights_only=False,
         )
@@ -177,25 +182,34 @@ def export(config: TrainConfig, checkpoint: Path, folder: Path) -> Card:
     )
 
 
-def _claim(config: TrainConfig, work: Path) -> None:
-    """Mark ``work`` as the folder of ``config``; raise ``TrainingError`` where it belongs to
-    another.
+def _refuse_other_run(config: TrainConfig, work: Path) -> None:
+    """Raise ``TrainingError`` where ``work`` belongs to another config.
 
     A config with more or longer cycles continues the same run.
     """
     note = work / NOTE
-    text = config.model_dump_json(indent=1, exclude={"cycles", "patience"})
     try:
-        if note.exists() and note.read_text() != text:
+        if note.exists() and note.read_text() != _describe(config):
             raise TrainingError(
                 f"{work}: holds a run of another config; give --work another folder, or delete it"
             )
+    except OSError as error:
+        raise TrainingError(f"{work}: cannot be read ({error.strerror})") from error
+
+
+def _claim(config: TrainConfig, work: Path) -> None:
+    """Mark ``work`` as the folder of ``config``; raise ``TrainingError`` where it cannot be."""
+    try:
         work.mkdir(parents=True, exist_ok=True)
-        note.write_text(text)
+        (work / NOTE).write_text(_describe(config))
     except OSError as error:
         raise TrainingError(
             f"{work}: cannot be written ({error.strerror}); give --work another folder"
         ) from error
+
+
+def _describe(config: TrainConfig) -> str:
+    return config.model_dump_json(indent=1, exclude={"cycles", "patience"})
 
 
 def _trainer(config: TrainConfig, work: Path, hardware: Hardware) -> lightning.Trainer:

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 
 from geoae.simulation import DEGRADATIONS
 from geoae.training.config import RandomDegradation
-from geoae.training.samples.batches import Batches
+from geoae.training.samples.batches import Batches, _some_bands
 from geoae.training.samples.scene import TrainingScene
 from tests.support.noise import shape_of
 from tests.support.rasters import texture
@@ -54,7 +54,8 @@ def samples(
     group: int,
 ) -> Iterator[Sample]:
     """The samples of endless batches, one after the other."""
-    for batch in Batches(scenes, weights, drawn, size, group, BATCH, seed=0):
+    batches = Batches(scenes, weights, drawn, size, group, BATCH, seed=0)
+    for batch in map(batches.draw, count()):
         yield from zip(*batch, strict=True)
 
 
@@ -74,7 +75,8 @@ def test_samples_are_in_model_units_with_a_noise_level_in_range(group):
 def test_the_same_seed_gives_the_same_batches():
     def drawn(seed: int) -> bytes:
         batches = Batches([scene(3)], [1], WHITE, 16, 1, BATCH, seed=seed)
-        return b"".join(array.numpy().tobytes() for batch in islice(batches, 3) for array in batch)
+        drawn = map(batches.draw, range(3))
+        return b"".join(array.numpy().tobytes() for batch in drawn for array in batch)
 
     assert drawn(3) == drawn(3) != drawn(4)
 
@@ -159,8 +161,8 @@ def test_every_degradation_serves_in_training(name):
 
 def test_each_process_and_each_step_have_their_own_batches():
     def stream(rank: int) -> list[bytes]:
-        batches = Batches([scene(1)], [1], WHITE, 16, 1, BATCH, seed=0, rank=rank)
-        return [noisy.numpy().tobytes() for noisy, *_ in islice(batches, 6)]
+        batches = Batches([scene(1)], [1], WHITE, 16, 1, BATCH, seed=0)
+        return [batches.draw(step, rank)[0].numpy().tobytes() for step in range(6)]
 
     again = Batches([scene(1)], [1], WHITE, 16, 1, BATCH, seed=0).draw(4)[0]
     assert again.numpy().tobytes() == stream(0)[4]
@@ -184,19 +186,41 @@ def test_all_eight_turns_occur_and_all_arrays_of_a_sample_turn_alike():
     steps = np.arange(40 * 40, dtype=np.float32).reshape(1, 40, 40)
     steep = TrainingScene.from_pixels(steps, np.ones((40, 40), bool))
     drawn = [RandomDegradation(kind="poisson-gaussian", gain=20, sigma=0)]
-    seen = set()
-    for noisy, clean, sigma, _ in islice(samples([steep], [1], drawn, 40, 1), 80):
-        image = clean[0] * torch.sign(((noisy - noisy.mean()) * (clean - clean.mean())).sum())
-        down, across = (
-            float((image * place).sum())
-            for place in torch.meshgrid(
-                torch.linspace(-1, 1, 40), torch.linspace(-1, 1, 40), indexing="ij"
-            )
-        )
+    line = torch.linspace(-1, 1, 40)
+    seen, signs = set(), set()
+    for noisy, clean, sigma, _ in islice(samples([steep], [1], drawn, 40, 1), 120):
+        # The level follows the brightness; the sign of a component is arbitrary.
+        level = sigma[0] - sigma[0].mean()
+        down, across = float((level.T @ line).sum()), float((level @ line).sum())
         seen.add((abs(down) > abs(across), down > 0, across > 0))
-        level = float(torch.corrcoef(torch.stack([sigma[0].flatten(), clean[0].flatten()]))[0, 1])
-        assert abs(level) > 0.5, "the level has the turn of the pixels"
+        signs.add(bool((clean[0] * level).sum() > 0))
+        noise = (noisy - clean)[0].abs()
+        assert correlate(noisy, clean) > 0.5
+        assert correlate(noise, sigma) > 0.1
+        assert abs(correlate(level, clean)) > 0.8
     assert len(seen) == 8
+    assert len(signs) == 2
+
+
+def correlate(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])
+
+
+def test_most_samples_show_the_first_group_and_others_a_later_one():
+    found = samples([scene(6)], [1], WHITE, 32, 2)
+    # The first group holds most of what the scene shows.
+    spread = np.array(
+        [float(clean[0].std() / sigma[0].mean()) for _, clean, sigma, _ in islice(found, 300)]
+    )
+    assert 0.5 < np.mean(spread > 1) < 0.97
+
+
+def test_one_all_or_some_of_the_bands_are_shown():
+    rng = np.random.default_rng(0)
+    numbers = np.array([len(_some_bands(5, rng)) for _ in range(2000)])
+    shares = [np.mean(numbers == number) for number in range(1, 6)]
+    np.testing.assert_allclose(shares, [0.2, 0.075, 0.075, 0.075, 0.575], atol=0.04)
+    assert set(_some_bands(3, rng)) <= {0, 1, 2}
 
 
 def drawn_shapes(

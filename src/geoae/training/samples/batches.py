@@ -1,8 +1,7 @@
 """Batches of random chips, degraded, in model units."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Self
 
 import numpy as np
@@ -10,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geoae.radiometry.spectrum import FREQUENCIES
 from geoae.simulation import Degradation
 from geoae.training.config import RandomDegradation
 from geoae.training.samples.components import principal
 from geoae.training.samples.degrade import Chips, degrade
 from geoae.training.samples.scene import TrainingScene
+from geoae.training.samples.turn import Turn
 
 __all__ = ["Batch", "Batches"]
 
@@ -63,11 +62,11 @@ class Scenes:
     band: Tensor
     """Number of each band in its sample, ``(M,)``."""
 
-    def spread(self, values: Tensor) -> Tensor:
+    def pad(self, values: Tensor) -> Tensor:
         """Sort values of bands ``(M, ...)`` by samples, ``(B, N, ...)``; the rest is 0."""
-        sorted_ = values.new_zeros((*self.covariance.shape[:2], *values.shape[1:]))
-        sorted_[self.sample, self.band] = values
-        return sorted_
+        padded = values.new_zeros((*self.covariance.shape[:2], *values.shape[1:]))
+        padded[self.sample, self.band] = values
+        return padded
 
     def combine(self, weights: Tensor, pixels: Tensor) -> Tensor:
         """Weigh the bands ``(M, H, W)`` of each sample with ``(B, C, N)``, to ``(B, C, H, W)``."""
@@ -92,8 +91,7 @@ class Batches:
     a restoration, the signal is taken from the local mean of the noisy chip.
 
     Each batch has random generators of its own, so a run that is resumed at a step continues with
-    the batches that it would have had. Each process of a run has other batches. On another kind of
-    device, the noise is another realisation.
+    the batches that it would have had. On another kind of device, the noise is another realisation.
 
     Args:
         scenes: clean scenes.
@@ -103,7 +101,6 @@ class Batches:
         group: components that the network takes at once.
         batch_size: samples of a batch.
         seed: seed of all batches.
-        rank: number of this process.
         shares_gain: whether the components of a group have one gain.
 
     """
@@ -117,37 +114,40 @@ class Batches:
         group: int,
         batch_size: int,
         seed: int,
-        rank: int = 0,
         *,
         shares_gain: bool = True,
     ) -> None:
         self.scenes, self.degradations, self.size, self.group = scenes, degradations, size, group
-        self.batch_size, self.seed, self.rank = batch_size, seed, rank
-        self.shares_gain = shares_gain
+        self.batch_size, self.seed, self.shares_gain = batch_size, seed, shares_gain
         self.share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
         self.device = torch.device("cpu")
         self.pixels = [torch.from_numpy(scene.pixels) for scene in scenes]
 
     def to(self, device: torch.device) -> Self:
         """Move the scenes to the device on which batches are drawn; return this object."""
+        if device == self.device:
+            return self
         self.device = device
         self.pixels = [pixels.to(device) for pixels in self.pixels]
         return self
 
-    def __iter__(self) -> Iterator[Batch]:
-        return map(self.draw, count())
+    def draw(self, step: int, rank: int = 0) -> Batch:
+        """Draw the batch of a step.
 
-    def draw(self, step: int) -> Batch:
-        """Draw the batch of a step."""
-        rng = np.random.default_rng([self.seed, self.rank, step])
+        Args:
+            step: number of the step.
+            rank: number of the process of a run, each of which has other batches.
+
+        """
+        rng = np.random.default_rng([self.seed, rank, step])
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**63)))
         numbers = rng.choice(len(self.scenes), self.batch_size, p=self.share)
         choices = [self._choose(int(number), rng) for number in numbers]
         chips, scenes = self._gather(choices)
         drawn = list(zip(*(choice.degradations for choice in choices), strict=True))
         degraded = degrade(chips, drawn, rng, generator)
-        removed = torch.linalg.vector_norm(degraded.pixels - chips.pixels, dim=(1, 2))
-        sigma = scenes.spread(removed.double() / self.size)
+        change = torch.linalg.vector_norm(degraded.pixels - chips.pixels, dim=(1, 2))
+        sigma = scenes.pad(change.double() / self.size)
         forward = principal(
             scenes.covariance + torch.diag_embed(sigma**2),
             sigma,
@@ -157,11 +157,11 @@ class Batches:
         )
         forward = self._pick(forward, choices)
         variances = forward.square() * sigma[:, None, :] ** 2
-        shape = _mix(scenes.spread(degraded.shape.double()), variances).float()
+        shape = _mix(scenes.pad(degraded.shape.double()), variances).float()
         shape = _add_error(shape, generator)
         to_model = _draw_signs(forward.shape[:2], generator)[..., None] * forward
         offset = (to_model @ scenes.mean[..., None]).float()[..., None]
-        turn = _draw_turn(self.batch_size, self.device, rng)
+        turn = Turn.draw(self.batch_size, self.device, rng)
         noisy, clean = (
             turn.pixels(scenes.combine(to_model, pixels) - offset)
             for pixels in (degraded.pixels, chips.pixels)
@@ -201,15 +201,17 @@ class Batches:
                 break
         return window
 
-    def _gather(self, choices: Sequence[Choice]) -> tuple[Chips, "Scenes"]:
+    def _gather(self, choices: Sequence[Choice]) -> tuple[Chips, Scenes]:
         """Return the chips, and what is known of their scenes."""
         bands = [len(choice.bands) for choice in choices]
         pixels = torch.empty((sum(bands), self.size, self.size), device=self.device)
         mean = np.zeros((len(choices), max(bands)))
         covariance = np.zeros((*mean.shape, max(bands)))
-        for index, (choice, place) in enumerate(zip(choices, pixels.split(bands), strict=True)):
+        order = torch.from_numpy(np.concatenate([one.bands for one in choices])).to(self.device)
+        parts = zip(choices, pixels.split(bands), order.split(bands), strict=True)
+        for index, (choice, place, own) in enumerate(parts):
             window = self.pixels[choice.scene][:, choice.rows, choice.cols]
-            torch.index_select(window, 0, torch.from_numpy(choice.bands).to(self.device), out=place)
+            torch.index_select(window, 0, own, out=place)
             scene, number = self.scenes[choice.scene], len(choice.bands)
             mean[index, :number] = scene.mean[choice.bands]
             covariance[index, :number, :number] = scene.covariance[
@@ -251,37 +253,6 @@ def _add_error(shape: Tensor, generator: torch.Generator) -> Tensor:
     """Give shapes ``(B, C, 9)`` the error of an estimate."""
     error, least = torch.randn((2, *shape.shape), generator=generator, device=shape.device)
     return torch.hypot(shape * (ERROR * error).exp(), LEAST_ERROR * least)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Numbers of the samples that are transposed, then flipped: one of eight ways for each."""
-
-    transposed: Tensor
-    """Samples whose rows and columns are exchanged."""
-    rows: Tensor
-    """Samples whose rows are reversed."""
-    cols: Tensor
-    """Samples whose columns are reversed."""
-
-    def pixels(self, pixels: Tensor) -> Tensor:
-        """Turn ``(B, C, H, H)`` in place, and return it."""
-        pixels[self.transposed] = pixels[self.transposed].mT
-        pixels[self.rows] = pixels[self.rows].flip(-2)
-        pixels[self.cols] = pixels[self.cols].flip(-1)
-        return pixels
-
-    def shape(self, shape: Tensor) -> Tensor:
-        """Turn the shape of spectra ``(B, C, 9)`` in place, and return it; flips change none."""
-        side = len(FREQUENCIES)
-        square = shape[self.transposed].unflatten(-1, (side, side))
-        shape[self.transposed] = square.mT.flatten(-2)
-        return shape
-
-
-def _draw_turn(number: int, device: torch.device, rng: np.random.Generator) -> Turn:
-    drawn = rng.integers(0, 2, (3, number))
-    return Turn(*(torch.from_numpy(np.flatnonzero(chosen)).to(device) for chosen in drawn))
 
 
 def _some_bands(number: int, rng: np.random.Generator) -> NDArray[np.intp]:

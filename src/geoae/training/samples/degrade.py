@@ -16,7 +16,6 @@ from geoae.radiometry.spectrum import FREQUENCIES
 from geoae.radiometry.validity.fill import LOCAL
 from geoae.simulation import Correlated, Degradation, Gaussian, PoissonGaussian
 from geoae.simulation.correlated import Kernel
-from geoae.types import Floats
 
 __all__ = ["Chips", "Degraded", "degrade"]
 
@@ -79,10 +78,10 @@ def degrade(
         if _are_additive(column):
             _add_noise(noisy, column, chips, generator)
             continue
-        for pixels, step in _single(noisy, chips, column):
+        for pixels, step in _split_samples(noisy, chips, column):
             changed = step(pixels.double().cpu().numpy(), rng)
             pixels.copy_(torch.from_numpy(changed))
-    return Degraded(noisy, _growth(noisy, chips, drawn), _shape(noisy, chips, drawn))
+    return Degraded(noisy, _compute_growth(noisy, chips, drawn), _mix_shapes(noisy, chips, drawn))
 
 
 def _are_additive(column: Sequence[Degradation | None]) -> TypeGuard[Sequence[Additive | None]]:
@@ -90,7 +89,7 @@ def _are_additive(column: Sequence[Degradation | None]) -> TypeGuard[Sequence[Ad
     return all(step is None or isinstance(step, Additive) for step in column)
 
 
-def _single(
+def _split_samples(
     pixels: Tensor, chips: Chips, column: Sequence[Degradation | None]
 ) -> Iterator[tuple[Tensor, Degradation]]:
     """Yield the bands of each sample that a degradation changes."""
@@ -111,18 +110,20 @@ def _add_noise(
     rows = [row for row, (step, _) in enumerate(steps) if step is not None]
     if not rows:
         return
-    gain, sigma = (values[rows, None, None] for values in _parameters(column, chips))
+    place = torch.tensor(rows, device=noisy.device)
+    gain, sigma = (values[place, None, None] for values in _read_parameters(column, chips))
     everywhere = len(rows) == len(noisy)
-    signal = noisy if everywhere else noisy[rows]
-    deviation = (gain * signal.clamp(min=0) + sigma**2).sqrt() if gain.any() else sigma
+    signal = noisy if everywhere else noisy[place]
+    grows = not all(map(_is_constant, column))
+    deviation = (gain * signal.clamp(min=0) + sigma**2).sqrt() if grows else sigma
     unit = _draw_unit(column, chips, rows, generator)
     if everywhere:
         noisy.addcmul_(deviation, unit)
     else:
-        noisy[rows] = signal.addcmul_(deviation, unit)
+        noisy[place] = signal.addcmul_(deviation, unit)
 
 
-def _parameters(column: Sequence[Additive | None], chips: Chips) -> tuple[Tensor, Tensor]:
+def _read_parameters(column: Sequence[Additive | None], chips: Chips) -> tuple[Tensor, Tensor]:
     """Return gain and sigma of each band, each ``(M,)``; 0 where it has no noise."""
     gains, sigmas = [], []
     for step, bands in zip(column, chips.bands, strict=True):
@@ -131,8 +132,8 @@ def _parameters(column: Sequence[Additive | None], chips: Chips) -> tuple[Tensor
         gains.append(np.broadcast_to(gain, bands))
         sigmas.append(np.broadcast_to(sigma, bands))
     values = np.stack([np.concatenate(gains), np.concatenate(sigmas)]).astype(np.float32)
-    gain_, sigma_ = torch.from_numpy(values).to(chips.pixels.device)
-    return gain_, sigma_
+    one, other = torch.from_numpy(values).to(chips.pixels.device)
+    return one, other
 
 
 def _draw_unit(
@@ -162,22 +163,28 @@ def _draw_unit(
     coloured = [order for order, row in enumerate(rows) if kernels[row] != WHITE]
     if coloured:
         chosen = [kernels[rows[order]] for order in coloured]
-        down = _stack([along.matrix(height) for along, _ in chosen], device)
-        across = _stack([along.matrix(width) for _, along in chosen], device)
-        noise[coloured] = down @ draw(len(chosen), down.shape[2], across.shape[2]) @ across.mT
+        # The bands of a sample mostly have one kernel.
+        down = _stack_weights([along for along, _ in chosen], height, device)
+        across = _stack_weights([along for _, along in chosen], width, device)
+        noise[torch.tensor(coloured, device=device)] = (
+            down @ draw(len(chosen), down.shape[2], across.shape[2]) @ across.mT
+        )
     return noise
 
 
-def _stack(matrices: Sequence[Floats], device: torch.device) -> Tensor:
-    """Stack matrices of equal height; columns that one lacks are zero."""
-    width = max(matrix.shape[1] for matrix in matrices)
-    stacked = np.zeros((len(matrices), matrices[0].shape[0], width), np.float32)
-    for place, matrix in zip(stacked, matrices, strict=True):
-        place[:, : matrix.shape[1]] = matrix
+def _stack_weights(kernels: Sequence[Resampling], length: int, device: torch.device) -> Tensor:
+    """Stack the weights of points in pixels, ``(kernel, length, points)``; points that a kernel
+    lacks have none.
+    """
+    weights = {kernel: kernel.weigh_points(length) for kernel in set(kernels)}
+    points = max(of.shape[1] for of in weights.values())
+    stacked = np.zeros((len(kernels), length, points), np.float32)
+    for place, kernel in zip(stacked, kernels, strict=True):
+        place[:, : weights[kernel].shape[1]] = weights[kernel]
     return torch.from_numpy(stacked).to(device)
 
 
-def _growth(
+def _compute_growth(
     noisy: Tensor, chips: Chips, drawn: Sequence[Sequence[Degradation | None]]
 ) -> Tensor | None:
     """Compute the noise variance at each pixel over its mean, from the local mean of ``noisy``."""
@@ -186,13 +193,13 @@ def _growth(
     )
     if not varying.any():
         return None
-    rows = torch.from_numpy(varying[chips.samples]).to(noisy.device)
+    rows = torch.from_numpy(np.flatnonzero(varying[chips.samples])).to(noisy.device)
     signal = _local_mean(noisy[rows])
     part = Chips(signal, [count for count, kept in zip(chips.bands, varying, strict=True) if kept])
     variance = torch.zeros_like(signal)
     for column in drawn:
         kept_steps = [step for step, kept in zip(column, varying, strict=True) if kept]
-        variance += _variance(signal, part, kept_steps)
+        variance += _compute_variance(signal, part, kept_steps)
     mean = variance.mean(dim=(1, 2), keepdim=True)
     growth = torch.ones_like(noisy)
     growth[rows] = torch.where(mean > 0, variance / mean, 1.0)
@@ -205,20 +212,24 @@ def _is_constant(step: Degradation | None) -> bool:
     return step is None or correlated or isinstance(step, Gaussian)
 
 
-def _variance(signal: Tensor, chips: Chips, column: Sequence[Degradation | None]) -> Tensor:
+def _compute_variance(signal: Tensor, chips: Chips, column: Sequence[Degradation | None]) -> Tensor:
     """Return the noise variance of one degradation at each pixel, ``(M, H, W)``."""
     if _are_additive(column):
-        gain, sigma = (values[:, None, None] for values in _parameters(column, chips))
+        gain, sigma = (values[:, None, None] for values in _read_parameters(column, chips))
         return gain * signal.clamp(min=0) + sigma**2
     variance = torch.zeros_like(signal)
-    places = _single(variance, chips, column)
-    for (place, step), (pixels, _) in zip(places, _single(signal, chips, column), strict=True):
+    places = _split_samples(variance, chips, column)
+    for (place, step), (pixels, _) in zip(
+        places, _split_samples(signal, chips, column), strict=True
+    ):
         moment = step.moments(pixels.double().cpu().numpy())[1]
         place.copy_(torch.from_numpy(np.ascontiguousarray(moment)))
     return variance
 
 
-def _shape(noisy: Tensor, chips: Chips, drawn: Sequence[Sequence[Degradation | None]]) -> Tensor:
+def _mix_shapes(
+    noisy: Tensor, chips: Chips, drawn: Sequence[Sequence[Degradation | None]]
+) -> Tensor:
     """Return the shape of the spectrum of all noises of a band together, ``(M, 9)``."""
     white = torch.ones((len(noisy), len(FREQUENCIES) ** 2), device=noisy.device)
     if not any(isinstance(step, Correlated) for column in drawn for step in column):
@@ -233,29 +244,29 @@ def _shape(noisy: Tensor, chips: Chips, drawn: Sequence[Sequence[Degradation | N
                 for step, bands in zip(column, chips.bands, strict=True)
             ]
         )
-        variance = _mean_variance(noisy, chips, column)[:, None]
+        variance = _average_variance(noisy, chips, column)[:, None]
         power += variance * torch.from_numpy(own).float().to(noisy.device) ** 2
         total += variance
     return torch.where(total > 0, (power / total).sqrt(), 1.0)
 
 
-def _mean_variance(noisy: Tensor, chips: Chips, column: Sequence[Degradation | None]) -> Tensor:
-    """Return the mean of ``_variance``, ``(M,)``; that of constant noise costs no pass."""
+def _average_variance(noisy: Tensor, chips: Chips, column: Sequence[Degradation | None]) -> Tensor:
+    """Return the mean of ``_compute_variance``, ``(M,)``; that of constant noise costs no pass."""
     if _are_additive(column):
-        gain, sigma = _parameters(column, chips)
-        if not gain.any():
+        gain, sigma = _read_parameters(column, chips)
+        if all(map(_is_constant, column)):
             return sigma**2
-    return _variance(noisy, chips, column).mean(dim=(1, 2))
+    return _compute_variance(noisy, chips, column).mean(dim=(1, 2))
 
 
 def _local_mean(pixels: Tensor) -> Tensor:
     """Average over boxes as ``geoae.radiometry.validity.fill.local_mean``, with its border."""
-    down, across = (_box(size).to(pixels.device) for size in pixels.shape[1:])
+    down, across = (_weigh_box(size, pixels.device) for size in pixels.shape[1:])
     return down @ pixels @ across.mT
 
 
 @lru_cache(maxsize=8)
-def _box(size: int) -> Tensor:
+def _weigh_box(size: int, device: torch.device) -> Tensor:
     """Return the weight of each pixel of a line in each mean, ``(size, size)``."""
-    lines = np.eye(size)
-    return torch.from_numpy(ndimage.uniform_filter1d(lines, 2 * LOCAL + 1, axis=0)).float()
+    weights = ndimage.uniform_filter1d(np.eye(size), 2 * LOCAL + 1, axis=0)
+    return torch.from_numpy(weights).float().to(device)
