@@ -44,7 +44,7 @@ class _Differences:
     """Weighted differences of neighbouring lines of a block, summed along a few pixels."""
 
     sums: Array
-    """Differences times weights, and weights, ``(2, component, along, line)``."""
+    """Differences times weights, and weights, ``(along, 2, component, line)``."""
     summed: int
     """Pixels along lines in each sum."""
     parts: dict[float, Array] = field(default_factory=dict)
@@ -67,13 +67,13 @@ class _Differences:
         return self.parts[slope]
 
     def _sum_along(self, slope: float) -> Array:
-        _, bands, length, lines = self.sums.shape
+        length, _, bands, lines = self.sums.shape
         places = (np.arange(length) + 0.5) * self.summed - 0.5
         shift = -np.rint(slope * places).astype(int)
         shift -= shift.min()
         parts = np.zeros((GROUPS, 2, bands, lines + shift.max()), np.float32)
         for place, start in enumerate(shift.tolist()):
-            parts[place * GROUPS // length, ..., start : start + lines] += self.sums[:, :, place]
+            parts[place * GROUPS // length, ..., start : start + lines] += self.sums[place]
         return parts
 
 
@@ -218,11 +218,11 @@ def _difference(values: Pixels, usable: Mask, model: SceneModel, summed: int) ->
     kept = length // summed * summed
     rotated = model.rotation @ values.reshape(bands, -1)
     both = usable[:, 1:] & usable[:, :-1]
-    sums = np.empty((2, bands, kept // summed, across - 1), np.float32)
+    sums = np.empty((kept // summed, 2, bands, across - 1), np.float32)
     for index, component in enumerate(rotated.reshape(values.shape)):
         difference = np.diff(component, axis=1)
         scale = TOLERANCE**2 * (local_variance(component) + model.floor[index])
         weights = both / (scale + np.square(difference))
         for kind, summand in enumerate((weights * difference, weights)):
-            sums[kind, index] = summand[:kept].reshape(-1, summed, across - 1).sum(axis=1)
+            sums[:, kind, index] = summand[:kept].reshape(-1, summed, across - 1).sum(axis=1)
     return _Differences(sums, summed)
