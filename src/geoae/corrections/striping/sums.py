@@ -142,8 +142,8 @@ class LineSums:
         components = rotated.reshape(values.shape)
         floor = self.model.floor.astype(np.float32)
         together = max(VALUES // components[0].size, 1)
-        for first in range(0, len(components), together):
-            some = slice(first, first + together)
+        for start in range(0, len(components), together):
+            some = slice(start, start + together)
             self._add_components(components[some], both, floor[some], group, (some, line))
 
     def _add_components(
@@ -162,7 +162,7 @@ class LineSums:
         self.weight[group][place] += weight.sum(axis=1)
         self.total[group][place] += _sum_products(weight, difference)
         if self.levels:
-            level = (components[..., 1:] + components[..., :-1]) / 2
+            level = (components[..., 1:] + components[..., :-1]) * np.float32(0.5)
             self.moments[0, group][place] += _sum_products(weight, level)
             weight *= level
             self.moments[1, group][place] += _sum_products(weight, level)
