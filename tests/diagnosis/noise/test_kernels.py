@@ -101,6 +101,20 @@ def test_planes_have_no_products():
     np.testing.assert_allclose(average_products(flat), 0.0, atol=1e-12)
 
 
+@pytest.mark.parametrize("side", [16, 24])
+def test_products_are_means_over_places_and_weighted_blocks(side):
+    blocks, weight = noise((5, side, side), 1.0), np.array([1.0, 0.5, 0.0, 2.0, 1.0])
+    products = average_products(blocks, weight)
+    down, across = (2, -3)
+    pairs = blocks[:, down:, :across] * blocks[:, :-down, -across:]
+    lag = [(i, j) for i in range(-FAR, FAR + 1) for j in range(-FAR, FAR + 1) if (i, j) >= (0, 0)]
+    expected = (weight * pairs.mean(axis=(1, 2))).sum() / 5
+    assert products[lag.index((down, across))] == pytest.approx(expected)
+    assert products[0] == pytest.approx((weight * np.square(blocks).mean(axis=(1, 2))).sum() / 5)
+    ones = average_products(blocks, np.ones(5))
+    np.testing.assert_allclose(average_products(blocks), ones, rtol=1e-12)
+
+
 def test_the_finest_part_of_noise():
     white = np.zeros((9, 9))
     white[4, 4] = 1
