@@ -78,21 +78,23 @@ def local_variance(component: Array) -> Array:
     """Return half the mean squared difference along lines around each pair of neighbouring lines.
 
     Args:
-        component: ``(along, across)``, two or more along.
+        component: ``(..., along, across)``, two or more along.
 
     Returns:
-        Local variance ``(along, across - 1)``. Stripes do not show in it.
+        Local variance ``(..., along, across - 1)``. Stripes do not show in it.
 
     """
-    squared = component[1:] - component[:-1]
+    squared = component[..., 1:, :] - component[..., :-1, :]
     np.square(squared, out=squared)
-    pairs = squared[:, 1:] + squared[:, :-1]
+    pairs = squared[..., 1:] + squared[..., :-1]
     # Each pixel has two differences, at an end of the block one; three pixels count.
-    around = np.concatenate([2 * pairs[:1], pairs[1:] + pairs[:-1], 2 * pairs[-1:]])
+    around = np.empty((*pairs.shape[:-2], component.shape[-2], pairs.shape[-1]), pairs.dtype)
+    np.add(pairs[..., 1:, :], pairs[..., :-1, :], out=around[..., 1:-1, :])
+    around[..., 0, :], around[..., -1, :] = 2 * pairs[..., 0, :], 2 * pairs[..., -1, :]
     smooth: Array = around.copy()
-    smooth[1:] += around[:-1]
-    smooth[:-1] += around[1:]
-    smooth[0] += around[0]
-    smooth[-1] += around[-1]
+    smooth[..., 1:, :] += around[..., :-1, :]
+    smooth[..., :-1, :] += around[..., 1:, :]
+    smooth[..., 0, :] += around[..., 0, :]
+    smooth[..., -1, :] += around[..., -1, :]
     smooth *= np.float32(1 / 24)
     return smooth

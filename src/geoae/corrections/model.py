@@ -9,10 +9,11 @@ from geoae.corrections.correction import Strip
 from geoae.corrections.lines import Axis, SceneModel, local_variance, orient
 from geoae.types import Array, Floats, Mask, Pixels
 
-__all__ = ["Block", "fit_model", "least_step"]
+__all__ = ["SIDE", "Block", "fit_model", "least_step", "side_of_block"]
 
-# Side of the block in pixels, smaller where there are many bands: so many values at most.
-SIDE = 512
+# Side of the block in pixels, smaller where there are many bands, for so many values at most; but
+# not less than this.
+SIDE, LEAST_SIDE = 512, 64
 VALUES = 16 * SIDE * SIDE
 # What is so small beside the middle local variance counts as this part of it.
 LEAST_VARIANCE = 0.01
@@ -39,7 +40,7 @@ class Block:
     def add(self, strip: Strip) -> None:
         """Copy what a strip holds of the block."""
         bands = len(strip.pixels)
-        side = max(int(min(SIDE, np.sqrt(VALUES / bands))), 64)
+        side = side_of_block(bands)
         rows, cols = min(side, self.height), min(side, self.width)
         top, left = (self.height - rows) // 2, (self.width - cols) // 2
         if self.pixels is None or self.valid is None:
@@ -81,6 +82,11 @@ class Block:
         return self.valid
 
 
+def side_of_block(bands: int) -> int:
+    """Return the side of the block of a large scene, in pixels."""
+    return max(int(min(SIDE, np.sqrt(VALUES / bands))), LEAST_SIDE)
+
+
 def fit_model(pixels: Pixels, valid: Mask, axis: Axis) -> SceneModel:
     """Fit how the bands vary together along lines.
 
@@ -93,18 +99,20 @@ def fit_model(pixels: Pixels, valid: Mask, axis: Axis) -> SceneModel:
         The model; stripes along ``axis`` do not influence it.
 
     """
-    values = orient(axis, pixels).astype(np.float64)
+    values = orient(axis, pixels).astype(np.float64, order="C")
     usable = np.logical_and.reduce(orient(axis, valid), axis=0)
     both = usable[1:] & usable[:-1]
     along = np.diff(values, axis=1)[:, both]
     rotation = _rotation(along)
     steps = np.array([least_step(band) for band in along])
+    components = (rotation @ values.reshape(len(values), -1)).astype(np.float32)
+    pairs = usable[:, 1:] & usable[:, :-1]
     floor = np.empty(len(rotation))
-    for index, weights in enumerate(rotation):
-        component = np.tensordot(weights, values, 1).astype(np.float32)
-        variance = local_variance(component)[usable[:, 1:] & usable[:, :-1]]
+    for index, component in enumerate(components.reshape(values.shape)):
+        variance = local_variance(component)[pairs]
         usual = float(np.median(variance)) if variance.size else 0.0
-        floor[index] = LEAST_VARIANCE * usual + np.square(weights * steps).sum() / 4 + 1e-30
+        least = np.square(rotation[index] * steps).sum() / 4
+        floor[index] = LEAST_VARIANCE * usual + least + 1e-30
     detail = np.array([_calm(band, usable) for band in values.astype(np.float32)])
     return SceneModel(rotation, floor, np.maximum(detail, steps))
 

@@ -127,8 +127,9 @@ def _flatten(blocks: Array, side: int) -> Array:
     """Subtract from blocks ``(..., pixel)`` their quadratic plane."""
     base = polynomials(side).reshape(6, -1).astype(np.float32)
     # The mean first, or large values would leave little precision.
-    blocks = blocks - blocks.mean(axis=-1, keepdims=True)
-    return np.subtract(blocks, (blocks @ base.T) @ base, dtype=np.float32)
+    flat: Array = blocks - blocks.mean(axis=-1, keepdims=True)
+    flat -= (flat @ base.T) @ base
+    return flat
 
 
 def cut_blocks(
@@ -153,25 +154,45 @@ def cut_blocks(
     """
     which = np.flatnonzero(residuals.weights[band])
     weights = residuals.weights[band, which]
+    mixing = weights.astype(np.float32)
     limits = _find_limits(samples, residuals.valid, band)
     line = _Line(weights**2, noise[0][which], noise[1][which], samples, residuals.valid, which)
     found = []
     for (pixels, _), valid in zip(samples, residuals.valid, strict=True):
         if min(valid.shape) < side:
             continue
-        inside = np.where(valid, pixels[which], 0).astype(np.float32)
-        at_limit = (pixels[band] <= limits[0]) | (pixels[band] >= limits[1])
-        measured = valid & (np.abs(pixels[band]) <= LARGEST)
-        usable = (_average(measured, side) == 1) & (_average(at_limit, side) <= MOST_CLIPPED)
+        whole = bool(valid.all())
+        inside = pixels[which] if whole else np.where(valid, pixels[which], 0)
+        inside = inside.astype(np.float32, copy=False)
+        usable = _find_usable(pixels[band], None if whole else valid, limits, side)
         share = line.share(inside, side)
-        found.append(
-            _of_window(np.tensordot(weights, inside, 1), usable & (share > FAINTEST), share, side)
-        )
+        usable &= share > FAINTEST
+        residual = np.tensordot(mixing, inside, 1)
+        found.append(_of_window(residual, usable, share, side))
     if not found:
         nothing = np.zeros(0)
         return Blocks(np.zeros((0, side, side), np.float32), nothing, nothing)
     values, variance, around = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Blocks(values, variance, around)
+
+
+def _find_usable(
+    pixels: NDArray[Any], valid: Mask | None, limits: tuple[float, float], side: int
+) -> Mask:
+    """Which blocks of one band ``(row, col)`` are measured and not clipped; ``valid`` is None where
+    all pixels are.
+    """
+    usable = np.ones([max(size // (side // 2) - 1, 0) for size in pixels.shape], bool)
+    # Most windows are valid throughout, and clipped nowhere.
+    if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:
+        measured = np.abs(pixels) <= LARGEST
+        valid = measured if valid is None else valid & measured
+    if valid is not None and not valid.all():
+        usable &= _average(valid, side) == 1
+    if np.isfinite(limits).any():
+        at_limit = (pixels <= limits[0]) | (pixels >= limits[1])
+        usable &= _average(at_limit, side) <= MOST_CLIPPED
+    return usable
 
 
 class _Line:
@@ -199,7 +220,7 @@ class _Line:
         signal, ``(row, col)``.
         """
         if not self.grows:
-            return np.ones(_average(inside[0], side).shape)
+            return np.ones([size // (side // 2) - 1 for size in inside.shape[1:]])
         above = _average(inside, side) - self.mean[:, None, None]
         return 1 + np.tensordot(self.slopes, above, 1) / self.constant
 
@@ -237,15 +258,18 @@ def _of_window(
     residual: Array, usable: Mask, share: Floats, side: int
 ) -> tuple[Array, Floats, Floats]:
     """Blocks of one window, their variance and that around them."""
-    flat = _flatten(_cut(residual, side)[usable].reshape(-1, side * side), side)
-    flat /= np.sqrt(share[usable, None]).astype(np.float32)
+    blocks = _cut(residual, side)
+    flat = (blocks if usable.all() else blocks[usable]).reshape(-1, side * side)
+    flat = _flatten(flat.astype(np.float32, copy=False), side)
+    if (share != 1).any():
+        flat /= np.sqrt(share[usable, None]).astype(np.float32)
     variance = np.zeros(usable.shape)
     variance[usable] = np.einsum("bp,bp->b", flat, flat) / (side * side - 6)
     varied = variance > 0
     around, count = _sum_around(variance), _sum_around(varied.astype(np.float64))
     told = varied & (count >= FEWEST_AROUND)
     return (
-        flat[told[usable]].reshape(-1, side, side),
+        (flat if told.all() else flat[told[usable]]).reshape(-1, side, side),
         variance[told],
         around[told] / count[told],
     )
@@ -253,7 +277,8 @@ def _of_window(
 
 def _sum_around(values: Floats) -> Floats:
     """Sum the values two blocks away in eight directions, which share no pixel."""
-    rows, cols = values.shape
-    padded = np.pad(values, 2)
-    steps = [(i, j) for i in (0, 2, 4) for j in (0, 2, 4) if (i, j) != (2, 2)]
-    return np.sum([padded[i : i + rows, j : j + cols] for i, j in steps], axis=0)
+    padded = np.zeros([size + 4 for size in values.shape])
+    padded[2:-2, 2:-2] = values
+    across = padded[:, :-4] + padded[:, 2:-2] + padded[:, 4:]
+    total: Floats = across[:-4] + across[4:] + padded[2:-2, :-4] + padded[2:-2, 4:]
+    return total

@@ -52,14 +52,12 @@ def find_signal(
     bands = len(mean)
     if bands < MANY:
         return None
-    neighbours, pairs = _measure_neighbours(samples, mean)
-    if pairs < ENOUGH * bands:
-        return None
     scale = Scale.principal(mean, covariance, sigma, 1, between=between)
     forward, noise = scale.forward, np.square(scale.sigma)
-    variance, alike = (
-        np.einsum("cb,bd,cd->c", forward, of, forward) for of in (covariance, neighbours)
-    )
+    alike, pairs = _measure_neighbours(samples, mean, forward)
+    if pairs < ENOUGH * bands:
+        return None
+    variance = ((forward @ covariance) * forward).sum(axis=1)
     expected = np.zeros_like(noise)
     if correlation is not None:
         next_ones = correlation[:, LAG, LAG + 1] + correlation[:, LAG + 1, LAG]
@@ -74,24 +72,34 @@ def find_signal(
     return found
 
 
-def _measure_neighbours(samples: Samples, mean: Floats) -> tuple[Floats, int]:
-    """Measure how neighbouring pixels of two bands vary together.
+def _measure_neighbours(samples: Samples, mean: Floats, forward: Floats) -> tuple[Floats, int]:
+    """Measure how far neighbouring pixels of components are alike.
+
+    Args:
+        samples: pixels in DN and mask of each window, ``(band, row, col)``.
+        mean: of each band in DN, ``(band,)``.
+        forward: map from bands to components, ``(component, band)``.
 
     Returns:
-        Covariance of a band and of the next pixel of another one in DN squared, ``(band, band)``,
-        the mean over both directions, and the number of pairs of pixels valid in all bands.
+        Covariance of a pixel and the next one, the mean over both directions, ``(component,)``;
+        and the number of pairs of pixels valid in all bands.
 
     """
-    total, count = np.zeros((len(mean), len(mean))), 0
+    total, count = np.zeros(len(forward)), 0
+    # Components vary by few of their units, so single precision does, and takes half the time.
+    turned = forward.astype(np.float32)
     for pixels, mask in samples:
         valid: Mask = np.logical_and.reduce(mask, axis=0)
         # About the mean of the whole sample: what differs from window to window is signal, too.
-        centred = np.where(valid, pixels - mean[:, None, None], 0)
-        for axis in (0, 1):
-            first, second = (
-                (slice(None),) * axis + (along,) for along in (slice(-1), slice(1, None))
+        centred = np.where(valid, pixels - mean[:, None, None], 0).astype(np.float32)
+        components = (turned @ centred.reshape(len(mean), -1)).reshape(-1, *valid.shape)
+        for first, second in (
+            (np.s_[..., :-1, :], np.s_[..., 1:, :]),
+            (np.s_[..., :-1], np.s_[..., 1:]),
+        ):
+            # What is not valid is 0, and adds nothing.
+            total += np.einsum("crx,crx->cr", components[first], components[second]).sum(
+                axis=1, dtype=np.float64
             )
-            both = valid[first] & valid[second]
-            total += centred[:, *first][:, both] @ centred[:, *second][:, both].T
-            count += int(both.sum())
-    return (total + total.T) / (2 * max(count, 1)), count
+            count += int((valid[first] & valid[second]).sum())
+    return total / max(count, 1), count

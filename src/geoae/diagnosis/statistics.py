@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from geoae.diagnosis.sampling import count_valid
 from geoae.errors import RecipeError
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
-from geoae.types import Floats, Samples
+from geoae.types import Floats, Mask, Samples
 
 __all__ = ["SceneStatistics", "find_untold"]
 
@@ -238,17 +238,24 @@ def _moments(samples: Samples) -> tuple[Floats, Floats]:
 
     Where these are less than half of those of a band, it is computed by pairs of bands.
     """
-    shared = [mask.all(axis=0) for _, mask in samples]
+    shared: list[Mask] = [np.logical_and.reduce(mask, axis=0) for _, mask in samples]
     count = sum(int(valid.sum()) for valid in shared)
     if count < 2 or count < count_valid(samples).max() / 2:
         return _pairwise_moments(samples)
     # Window by window: all of them as float64 would be gigabytes where there are hundreds of bands.
     parts = [(pixels, valid) for (pixels, _), valid in zip(samples, shared, strict=True)]
-    mean = sum(pixels[:, valid].sum(axis=1, dtype=np.float64) for pixels, valid in parts) / count
-    centred = (pixels[:, valid] - mean[:, None] for pixels, valid in parts)
-    covariance = sum(part @ part.T for part in centred) / count
+    bands = len(samples[0][0])
+    sums = (_select(*part).sum(axis=1, dtype=np.float64) for part in parts)
+    mean = sum(sums, start=np.zeros(bands)) / count
+    centred = (_select(*part) - mean[:, None] for part in parts)
+    covariance = sum((part @ part.T for part in centred), start=np.zeros((bands, bands))) / count
     # The noise is given where the signal is that of all of a band's pixels.
     return mean if have_one_mask(samples) else _means(samples), covariance
+
+
+def _select(pixels: NDArray[Any], valid: Mask) -> NDArray[Any]:
+    """Select the pixels ``(band, pixel)`` that are valid; mostly all are, which needs no copy."""
+    return pixels.reshape(len(pixels), -1) if valid.all() else pixels[:, valid]
 
 
 def _means(samples: Samples) -> Floats:

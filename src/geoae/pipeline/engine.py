@@ -22,7 +22,7 @@ from geoae.tiling.source import Sink
 from geoae.tiling.window import Read
 from geoae.types import Mask, Nodata
 
-__all__ = ["Work", "restore_slabs"]
+__all__ = ["Work", "predict", "restore_slabs"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -107,15 +107,24 @@ def _restore_batch(
 
     This is a function of its own so that its arrays are freed before the next batch.
     """
-    for tile, residual in zip(batch, _predict(work, batch), strict=True):
+    for tile, residual in zip(batch, predict(work, batch), strict=True):
         final = mosaic.add(tile.row, tile.col, residual)
         if tile.row >= first:
             behind.submit(work, tile, final)
             on_tile(not tile.empty)
 
 
-def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]:
-    """Yield the residual ``(component, H, W)`` of each tile; zeros where it has no valid pixel."""
+def predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]:
+    """Compute the residuals of some tiles.
+
+    Args:
+        work: map and model.
+        batch: the tiles, whose ``signal`` is dropped.
+
+    Returns:
+        For each tile its residual ``(component, H, W)``; zeros where it has no valid pixel.
+
+    """
     plan, scale, restorer = work.plan, work.scale, work.restorer
     side, components = (plan.rows.tile, plan.cols.tile), len(scale.sigma)
     given = [tile for tile in batch if not tile.empty]

@@ -181,27 +181,32 @@ def judge_bands(
             f"{dataset.name}: has bands 1 to {dataset.count}, not {missing[0]}; correct --bands"
         )
     # Each of these lists is made anew whenever it is asked for.
-    bands = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
+    bands = zip(
+        dataset.indexes,
+        dataset.colorinterp,
+        dataset.descriptions,
+        dataset.nodatavals,
+        strict=True,
+    )
     restored = dataset.tags(ns="GEOAE").get("BANDS", "").split(",")
     file = interpret_file_name(source)
     few = dataset.count <= MOST_BANDS  # more are refused, whatever their values are
     if dataset.count > 1:  # what is true of one band need not be true of all
         file = Meaning(file.kind, sure=False)
     found = {}
-    for band, colour, name in bands:
+    for band, colour, name, nodata in bands:
         bits = dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band)
         flags = bool(CF_FLAGS & {key.rpartition("#")[2] for key in dataset.tags(band)})
         claims = Claims(colour, name or "", bits, str(band) in restored, file, flags)
         asked = band in (only or ())
         needed = few and not asked and (only is None or claims.kind == "alpha")
-        found[band] = judge(
-            claims, _values(source, dataset, band, claims) if needed else [], asked=asked
-        )
+        values = _values(source, dataset, band, claims, nodata) if needed else []
+        found[band] = judge(claims, values, asked=asked)
     return found
 
 
 def _values(
-    source: str, dataset: DatasetReader, band: int, claims: Claims
+    source: str, dataset: DatasetReader, band: int, claims: Claims, nodata: float | None
 ) -> list[NDArray[np.float64]]:
     """Read windows of a band in DN, NaN in place of nodata, if its claims require them."""
 
@@ -211,7 +216,7 @@ def _values(
             pixels = dataset.read(band, window=area).astype(np.float64)
         except RasterioError as error:
             raise read_error(source, dataset, window, error) from error
-        return np.where(pixels == dataset.nodatavals[band - 1], np.nan, pixels)
+        return np.where(pixels == nodata, np.nan, pixels)
 
     if claims.kind is None and not claims.restored:
         with suppress(ReadError):  # restoring will say where the damage is

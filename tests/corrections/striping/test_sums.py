@@ -47,3 +47,23 @@ def test_a_part_of_long_lines_gives_the_same_means(axis):
         for some in (whole, part)
     )
     np.testing.assert_allclose(one, other, atol=0.3)
+
+
+@pytest.mark.parametrize("levels", [False, True])
+def test_components_are_summed_alike_together_and_alone(monkeypatch, levels):
+    rng = np.random.default_rng(3)
+    pixels = rng.normal(100, 5, (7, 150, 60)).astype(np.float32)
+    mask = rng.random((150, 60)) < 0.9
+    model = SceneModel(rng.normal(size=(7, 7)), rng.uniform(1, 2, 7), np.ones(7))
+
+    def add(values: int) -> LineSums:
+        monkeypatch.setattr("geoae.corrections.striping.sums.VALUES", values)
+        sums = LineSums(Direction("column"), model, 150, 60, levels)
+        for strip in cut_strips(reader(pixels, np.repeat(mask[None], 7, axis=0)), 7, 150, 60):
+            sums.add(strip, strip.pixels)
+        return sums
+
+    together, alone = add(1 << 16), add(1)
+    assert together.weight[..., :-1].all()
+    for name in ("total", "weight", "moments"):
+        np.testing.assert_array_equal(getattr(together, name), getattr(alone, name))

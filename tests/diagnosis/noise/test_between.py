@@ -8,6 +8,7 @@ from geoae.diagnosis.noise.covariance import NoiseCovariance
 from geoae.diagnosis.noise.gate import Calmness, Evidence
 from geoae.diagnosis.noise.level import noise_model
 from geoae.simulation import Gaussian
+from tests.corrections.support import scene as shapes
 from tests.support.rasters import texture
 
 SIDE, SIGMA = 200, 30.0
@@ -51,6 +52,26 @@ def test_bands_without_noise_are_left_out():
     found = estimate_between([(pixels, np.ones(pixels.shape, bool))], np.array([SIGMA, 0.0, SIGMA]))
     assert found[0, 2] == pytest.approx(0.8, abs=0.06)
     assert not found[1, [0, 2]].any()
+
+
+def without_noise(bands: int, some: list[int]) -> np.ndarray:
+    """Noise that bands share, but for some of them, which hold sharp shapes alone."""
+    pixels = scene(bands, 0.8)
+    pixels[some] = shapes((len(some), SIDE, SIDE), 0.0)
+    return pixels
+
+
+@pytest.mark.parametrize("bands", [4, 40])
+def test_a_band_that_shows_texture_alone_hides_nothing_of_the_others(bands):
+    found = find(without_noise(bands, [1]))
+    others = np.delete(np.arange(bands), 1)
+    pairs = found[np.ix_(others, others)][np.triu_indices(bands - 1, 1)]
+    assert pairs == pytest.approx(0.8, abs=0.06)
+    assert not found[1, others].any()
+
+
+def test_where_half_of_the_bands_show_texture_alone_nothing_is_found():
+    assert find(without_noise(4, [0, 1])) is None
 
 
 def test_bands_that_are_valid_in_other_places_share_nothing():

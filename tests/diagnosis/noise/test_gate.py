@@ -13,7 +13,7 @@ from geoae.diagnosis.noise.gate import (
     judge,
     judge_bands,
 )
-from geoae.diagnosis.noise.kernels import compute_products
+from geoae.diagnosis.noise.kernels import average_products
 from tests.support.rasters import noise
 
 NOISE = Evidence(
@@ -80,7 +80,7 @@ def test_noise_of_calm_blocks_counts_where_the_floor_is_far_above_it(kurtosis, v
 
 def look_at(blocks: np.ndarray) -> Calmness:
     variance = blocks.var(axis=(1, 2))
-    return examine(blocks, variance, compute_products(blocks).mean(axis=0), len(blocks))
+    return examine(blocks, variance, average_products(blocks), len(blocks))
 
 
 @pytest.mark.parametrize("length", [1, 3])

@@ -3,7 +3,7 @@ import pytest
 
 from geoae.diagnosis.noise.kernels import (
     FAR,
-    compute_products,
+    average_products,
     expect_kernel,
     expect_kernels,
     expect_texture,
@@ -67,7 +67,7 @@ def test_products_of_detrended_noise_are_as_expected(side):
     base = polynomials(side)
     flat = pixels - np.einsum("bij,pij,pkl->bkl", pixels, base, base, optimize=True)
     expected = expect_kernels(side)[names.index("bilinear shift 0.5, 0.5 px")]
-    np.testing.assert_allclose(compute_products(flat).mean(axis=0), expected, atol=0.02)
+    np.testing.assert_allclose(average_products(flat), expected, atol=0.02)
 
 
 def test_shifts_are_so_close_that_no_correlation_is_far_from_a_known_one():
@@ -98,7 +98,21 @@ def test_texture_has_variance_and_reaches_farther_than_noise():
 def test_planes_have_no_products():
     base = polynomials(16)
     flat = base - np.einsum("bij,pij,pkl->bkl", base, base, base)
-    np.testing.assert_allclose(compute_products(flat), 0.0, atol=1e-12)
+    np.testing.assert_allclose(average_products(flat), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [16, 24])
+def test_products_are_means_over_places_and_weighted_blocks(side):
+    blocks, weight = noise((5, side, side), 1.0), np.array([1.0, 0.5, 0.0, 2.0, 1.0])
+    products = average_products(blocks, weight)
+    down, across = (2, -3)
+    pairs = blocks[:, down:, :across] * blocks[:, :-down, -across:]
+    lag = [(i, j) for i in range(-FAR, FAR + 1) for j in range(-FAR, FAR + 1) if (i, j) >= (0, 0)]
+    expected = (weight * pairs.mean(axis=(1, 2))).sum() / 5
+    assert products[lag.index((down, across))] == pytest.approx(expected)
+    assert products[0] == pytest.approx((weight * np.square(blocks).mean(axis=(1, 2))).sum() / 5)
+    ones = average_products(blocks, np.ones(5))
+    np.testing.assert_allclose(average_products(blocks), ones, rtol=1e-12)
 
 
 def test_the_finest_part_of_noise():

@@ -1,6 +1,7 @@
 """Search for noisy lines in covariances of differences between lines."""
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +57,7 @@ def find_levels(covariances: Array, steps: Floats) -> Floats:
     search = _Search(covariances, steps)
     noisy = np.zeros((covariances.shape[2], covariances.shape[1] + 1), bool)
     for _ in range(ROUNDS):
-        evidence = np.stack([search.evidence(band, noisy) for band in range(len(noisy))])
-        new = _stands_out(evidence)
+        new = _stands_out(search.evidence(noisy))
         if not new.any():
             break
         noisy |= new
@@ -88,10 +88,32 @@ class _Search:
         weight = known / (1 + np.square(scaled) / EDGE)
         total = np.where(known[..., None, None], covariances, 0)
         self.pooled = np.tensordot(weight, total, 2) / max(weight.sum(), 1e-30)
-        self.alone = np.stack([self._exceed_alone(band) for band in range(len(usual))])
 
-    def evidence(self, band: int, noisy: Mask) -> Floats:
-        """Return the excess of lines beside what is needed, ``(line,)``; NaN where unknown."""
+    @cached_property
+    def alone(self) -> Floats:
+        """Excess of the lines of each band as it is, ``(band, line)``."""
+        return np.stack([self._exceed_alone(band) for band in range(len(self.floor))])
+
+    def evidence(self, noisy: Mask) -> Floats:
+        """Return the excess of lines beside what is needed, ``(band, line)``; NaN where unknown.
+
+        Args:
+            noisy: lines that are known to be noisy, ``(band, line)``.
+
+        """
+        found, needed = np.stack(
+            [self._exceed_others(band, noisy) for band in range(len(noisy))], axis=1
+        )
+        # What other bands exceed those around by only takes away.
+        if not (found > needed).any():
+            return found / needed
+        shared = np.stack([self._shared(band) for band in range(len(noisy))])
+        return np.where(shared > COMMON, np.nan, (found - shared) / needed)
+
+    def _exceed_others(self, band: int, noisy: Mask) -> tuple[Floats, Floats]:
+        """Return the excess of the lines of a band that other bands do not predict, and what is
+        needed, ``(line,)`` each; NaN where unknown.
+        """
         mean = np.full(noisy.shape[1] - 1, np.nan)
         for differences, variance, usual in self._residuals(band, noisy):
             mean[differences] = _mean_ratio(variance, usual)
@@ -102,15 +124,13 @@ class _Search:
         excess[noisy[band]] = excess[[0, -1]] = np.nan
         some = excess[np.isfinite(excess)]
         if some.size < 2 * AROUND:
-            return np.full_like(excess, np.nan)
+            return np.full_like(excess, np.nan), np.ones_like(excess)
         # Noise that is not found yet lies above the middle.
         low, middle = np.quantile(some, [LOW, 0.5])
         weak = np.isnan(one) | np.isnan(other)
         weak[:BORDER] = weak[-BORDER:] = True
         needed = np.where(weak, ALONE, 1.0) * max(FAR * (middle - low), FACTOR)
-        shared = self._shared(band)
-        found = (excess - middle - shared - _slope(mean - middle)) / needed
-        return np.where(shared > COMMON, np.nan, found)
+        return excess - middle - _slope(mean - middle), needed
 
     def _exceed_alone(self, band: int) -> Floats:
         """Return the excess of lines of a band as it is, ``(line,)``."""
@@ -175,6 +195,10 @@ class _Search:
         """
         bad = noisy[:, 1:] | noisy[:, :-1]
         others = np.delete(np.arange(len(noisy)), band)
+        if not bad.any():
+            every = np.arange(bad.shape[1])
+            yield every, *self._compare(band, others, every, bad[band])
+            return
         patterns, which = np.unique(bad[others], axis=1, return_inverse=True)
         for number, pattern in enumerate(patterns.T):
             differences = np.flatnonzero(which.ravel() == number)
@@ -198,8 +222,9 @@ class _Search:
         around = differences[:, None] + np.arange(-AROUND, AROUND + 1)
         counts = (around >= 0) & (around < len(blocked))
         around = np.clip(around, 0, len(blocked) - 1)
-        needed, place = np.unique(around, return_inverse=True)
-        place = place.reshape(around.shape)
+        seen = np.zeros(len(blocked), bool)
+        seen[around] = True
+        needed, place = np.flatnonzero(seen), (np.cumsum(seen) - 1)[around]
         variance = self._predict(band, chosen, needed)
         usual = _median(np.where(counts & ~blocked[around], variance[:, place], np.nan))
         return variance[:, place[:, AROUND]], usual

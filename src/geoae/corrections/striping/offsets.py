@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solveh_banded
+from scipy.linalg import solve_triangular, solveh_banded
 
 from geoae.corrections.striping.significance import stripe_variance
 from geoae.corrections.striping.sums import LineSums
@@ -19,6 +19,12 @@ NORMAL_MAD = 0.6745
 LEAST_ERROR = 1e-3
 # Parts of a line that differ by so many times the usual variance disagree.
 DISAGREE = 4.0
+# Lags in lines at which stripes leave nothing, also where resampling shares each between two, and
+# how many times what is there a pattern must have that bands share: those of independent stripes
+# had up to 1.2 times as much, those of shared ones 5 to 10 times.
+CHANCE_LAGS, SHARED = (4, 5, 6, 7), 2.0
+# Part of the variance of a band's offsets that is its own at least.
+LEAST_OWN = 0.02
 # The weight of a line against the usual one.
 LEAST_WEIGHT, MOST_WEIGHT = 0.05, 4.0
 
@@ -27,8 +33,9 @@ def line_offsets(sums: LineSums) -> tuple[Floats, Floats]:
     """Estimate an offset for each line.
 
     Differences of neighbouring lines with a normal prior of the offsets (Carfantan and Idier, IEEE
-    TGRS 48(4), 2010), for all bands together: offsets are independent between bands, the error of
-    the differences, which is the scene's, is not. In the basis that makes both diagonal the bands
+    TGRS 48(4), 2010), for all bands together: the prior has the covariance of the offsets between
+    bands, which are independent unless bands certainly share stripes; the error of the differences
+    is the scene's, which bands share. In the basis that makes both covariances diagonal the bands
     part into independent systems of one unknown per line.
 
     Args:
@@ -40,17 +47,19 @@ def line_offsets(sums: LineSums) -> tuple[Floats, Floats]:
     """
     groups = _band_means(sums)
     usable = _usable(sums)
-    variance = _stripe_variance(groups[..., usable], sums.direction.reach)
+    clipped = _clip(groups[..., usable])
+    variance = _stripe_variance(clipped, sums.direction.reach)
     error = _error_covariance(groups[..., usable], sums.weight[..., usable])
+    factor = np.linalg.cholesky(_stripe_covariance(clipped, variance, error, sums.direction.reach))
     mean = _mean(sums)
     mean -= np.average(mean, axis=1, weights=usable)[:, None]
-    scale = np.sqrt(variance)
-    values, vectors = np.linalg.eigh(error / np.outer(scale, scale))
-    rotated = vectors.T @ (mean / scale[:, None])
+    inverse = solve_triangular(factor, np.eye(len(factor)), lower=True)
+    values, vectors = np.linalg.eigh(inverse @ error @ inverse.T)
+    rotated = vectors.T @ (inverse @ mean)
     doubt = _doubt(groups, usable)
     precision = usable / (np.maximum(values, LEAST_ERROR)[:, None] * doubt)
     solved = np.stack([_solve(*pair) for pair in zip(rotated, precision, strict=True)])
-    return scale[:, None] * (vectors @ solved), scale
+    return factor @ (vectors @ solved), np.sqrt(variance)
 
 
 def fold_offsets(sums: LineSums, periods: Sequence[float], detectors: int) -> list[Floats]:
@@ -125,14 +134,65 @@ def _band_means(sums: LineSums) -> Floats:
     return means
 
 
-def _stripe_variance(groups: Floats, reach: int) -> Floats:
-    """Variance of the offsets of each band, without what single lines bring."""
+def _clip(groups: Floats) -> Floats:
+    """Clip mean differences ``(group, band, line)`` around the middle of each part of a band."""
     centred = groups - np.median(groups, axis=-1, keepdims=True)
     spread = np.median(np.abs(centred), axis=-1, keepdims=True) / NORMAL_MAD
-    clipped = np.clip(centred, -CLIP * spread, CLIP * spread)
-    found = stripe_variance(clipped, np.ones(groups.shape[-1], bool), reach)
-    least = 1e-4 * np.square(spread).mean(axis=(0, 2))
+    clipped: Floats = np.clip(centred, -CLIP * spread, CLIP * spread)
+    return clipped
+
+
+def _stripe_variance(clipped: Floats, reach: int) -> Floats:
+    """Variance of the offsets of each band, without what single lines bring."""
+    found = stripe_variance(clipped, np.ones(clipped.shape[-1], bool), reach)
+    spread = np.median(np.abs(clipped), axis=-1) / NORMAL_MAD
+    least = 1e-4 * np.square(spread).mean(axis=0)
     return np.maximum(found, np.maximum(least, 1e-30))
+
+
+def _stripe_covariance(clipped: Floats, variance: Floats, error: Floats, reach: int) -> Floats:
+    """Covariance of the offsets between bands, ``(band, band)``.
+
+    Offsets of bands are taken for independent, but for patterns of which mean differences at a lag
+    of one line hold more than any pattern does at lags at which stripes leave nothing.
+
+    Args:
+        clipped: mean differences of parts of the lines, ``(group, band, line)``.
+        variance: of the offsets of each band, ``(band,)``.
+        error: covariance of the error of mean differences, ``(band, band)``.
+        reach: lines over which a stripe may spread.
+
+    """
+    own = np.diag(variance)
+    factor = np.linalg.cholesky(error + own)
+    inverse = solve_triangular(factor, np.eye(len(factor)), lower=True)
+
+    def turn(covariance: Floats) -> Floats:
+        return inverse @ covariance @ inverse.T
+
+    lags = [_lag_covariance(clipped, lag) for lag in range(1, reach + 1)]
+    found = -lags[0]
+    if reach > 1 and np.trace(turn(lags[1] - lags[0])) < 0:
+        found -= 2 * lags[1]
+    chance = max(
+        float(np.abs(np.linalg.eigvalsh(turn(_lag_covariance(clipped, lag)))).max())
+        for lag in CHANCE_LAGS
+    )
+    values, vectors = np.linalg.eigh(turn(found - own))
+    certain = values > SHARED * chance
+    patterns = factor @ (vectors[:, certain] * np.sqrt(values[certain]))
+    shared = patterns @ patterns.T
+    rest = np.maximum(variance - np.diag(shared), LEAST_OWN * variance)
+    return shared + np.diag(rest)
+
+
+def _lag_covariance(clipped: Floats, lag: int) -> Floats:
+    """Covariance between bands of different parts of the lines at a lag, ``(band, band)``."""
+    one, other = clipped[..., lag:], clipped[..., :-lag]
+    same = np.tensordot(one, other, ((0, 2), (0, 2)))
+    product = one.sum(axis=0) @ other.sum(axis=0).T - same
+    number = len(clipped) * (len(clipped) - 1) * one.shape[-1]
+    return (product + product.T) / (2 * number)
 
 
 def _error_covariance(groups: Floats, weight: Floats) -> Floats:

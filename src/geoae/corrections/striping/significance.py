@@ -171,8 +171,10 @@ def _correlate_lag(ranks: Floats, usable: Mask, lag: int, near: bool) -> Floats:
 
 def _normal_scores(values: Floats) -> Floats:
     """Replace values along the last axis by normal quantiles of their ranks."""
-    ranks = values.argsort(axis=-1).argsort(axis=-1)
-    scores: Floats = ndtri((ranks + 0.5) / values.shape[-1])
+    length = values.shape[-1]
+    scores = np.empty(values.shape)
+    quantiles = np.broadcast_to(ndtri((np.arange(length) + 0.5) / length), values.shape)
+    np.put_along_axis(scores, values.argsort(axis=-1), quantiles, axis=-1)
     return scores
 
 

@@ -15,8 +15,10 @@ __all__ = ["GROUPS", "TOLERANCE", "LineSums"]
 
 # Each line is summed in this many parts, which a stripe has in common and a scene has not.
 GROUPS = 4
-# Pixels of a line whose median is taken at once.
+# Pixels of a line whose median is taken at once, and values of all components that are looked at
+# at once: so many stay in a cache.
 BLOCK = 128
+VALUES = 1 << 16
 # A difference counts half where it is this many times what neighbours along the line differ by.
 TOLERANCE = 2.0
 STEPS = 2
@@ -138,19 +140,33 @@ class LineSums:
         rotated = self.model.rotation.astype(np.float32) @ values.reshape(len(values), -1)
         both = None if valid is None else valid[:, 1:] & valid[:, :-1]
         components = rotated.reshape(values.shape)
-        for index, (component, floor) in enumerate(zip(components, self.model.floor, strict=True)):
-            difference, weight = _weigh(component, both, float(floor))
-            if self.levels:
-                # Calm places are often dark; gains need bright ones as well.
-                np.sqrt(weight, out=weight)
-            self.weight[group, index, line] += weight.sum(axis=0)
-            self.total[group, index, line] += np.einsum("ij,ij->j", weight, difference)
-            if self.levels:
-                level = (component[:, 1:] + component[:, :-1]) / 2
-                self.moments[0, group, index, line] += np.einsum("ij,ij->j", weight, level)
-                weight *= level
-                self.moments[1, group, index, line] += np.einsum("ij,ij->j", weight, level)
-                self.moments[2, group, index, line] += np.einsum("ij,ij->j", weight, difference)
+        floor = self.model.floor.astype(np.float32)
+        together = max(VALUES // components[0].size, 1)
+        for start in range(0, len(components), together):
+            some = slice(start, start + together)
+            self._add_components(components[some], both, floor[some], group, (some, line))
+
+    def _add_components(
+        self,
+        components: Array,
+        both: Mask | None,
+        floor: Array,
+        group: int,
+        place: tuple[slice, slice],
+    ) -> None:
+        """Add some ``components`` (component, along, across) at a ``place`` in the sums."""
+        difference, weight = _weigh(components, both, floor)
+        if self.levels:
+            # Calm places are often dark; gains need bright ones as well.
+            np.sqrt(weight, out=weight)
+        self.weight[group][place] += weight.sum(axis=1)
+        self.total[group][place] += _sum_products(weight, difference)
+        if self.levels:
+            level = (components[..., 1:] + components[..., :-1]) * np.float32(0.5)
+            self.moments[0, group][place] += _sum_products(weight, level)
+            weight *= level
+            self.moments[1, group][place] += _sum_products(weight, level)
+            self.moments[2, group][place] += _sum_products(weight, difference)
 
 
 def _shear(values: Array, valid: Mask, first: NDArray[np.intp]) -> tuple[Array, Mask]:
@@ -164,21 +180,22 @@ def _shear(values: Array, valid: Mask, first: NDArray[np.intp]) -> tuple[Array, 
     return sheared, inside
 
 
-def _weigh(component: Array, both: Mask | None, floor: float) -> tuple[Array, Array]:
-    """Return the differences of neighbouring lines of ``component`` (along, across) and their
-    weights, ``(along, across - 1)``; ``both``, of that shape, tells where two pixels are valid.
+def _weigh(components: Array, both: Mask | None, floor: Array) -> tuple[Array, Array]:
+    """Return the differences of neighbouring lines of ``components`` (component, along, across) and
+    their weights, ``(component, along, across - 1)``; ``both`` (along, across - 1) tells where two
+    pixels are valid, and ``floor`` (component,) is the least local variance.
     """
-    difference = component[:, 1:] - component[:, :-1]
-    scale = local_variance(component)
-    scale += np.float32(floor)
+    difference = components[..., 1:] - components[..., :-1]
+    scale = local_variance(components)
+    scale += floor[:, None, None]
     scale *= np.float32(TOLERANCE**2)
     middle = _median(difference, both)
     weight = np.empty_like(difference)
     for step in range(STEPS):
         if step:
-            middle = np.einsum("ij,ij->j", weight, difference)
-            middle /= np.maximum(weight.sum(axis=0), np.float32(1e-30))
-        np.subtract(difference, middle, out=weight)
+            middle = _sum_products(weight, difference)
+            middle /= np.maximum(weight.sum(axis=1), np.float32(1e-30))
+        np.subtract(difference, middle[:, None], out=weight)
         np.square(weight, out=weight)
         weight += scale
         np.reciprocal(weight, out=weight)
@@ -187,12 +204,20 @@ def _weigh(component: Array, both: Mask | None, floor: float) -> tuple[Array, Ar
     return difference, weight
 
 
+def _sum_products(one: Array, other: Array) -> Array:
+    """Sum the products of ``(component, along, across)`` along the lines."""
+    total: Array = np.einsum("kij,kij->kj", one, other)
+    return total
+
+
 def _median(values: Array, counted: Mask | None) -> Array:
-    """Return the lower median along the first axis of what is ``counted``; 0 where nothing is."""
+    """Return the lower median along the second axis of what is ``counted`` in the last two; 0 where
+    nothing is.
+    """
     if counted is None:
-        middle: Array = np.sort(values, axis=0)[(len(values) - 1) // 2]
+        middle: Array = np.sort(values, axis=1)[:, (values.shape[1] - 1) // 2]
         return middle
-    ordered = np.sort(np.where(counted, values, np.inf), axis=0)
+    ordered = np.sort(np.where(counted, values, np.inf), axis=1)
     number = np.count_nonzero(counted, axis=0)
-    found = np.take_along_axis(ordered, np.maximum(number - 1, 0)[None] // 2, axis=0)[0]
+    found = ordered[:, np.maximum(number - 1, 0) // 2, np.arange(len(number))]
     return np.where(number > 0, found, np.float32(0))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from geoae.corrections.lines import Axis, Direction, SceneModel, local_variance, orient
+from geoae.corrections.model import SIDE, side_of_block
 from geoae.corrections.striping.profiles import Profiles
 from geoae.corrections.striping.significance import (
     PERIODS,
@@ -43,7 +44,7 @@ class _Differences:
     """Weighted differences of neighbouring lines of a block, summed along a few pixels."""
 
     sums: Array
-    """Differences times weights, and weights, ``(2, component, along, line)``."""
+    """Differences times weights, and weights, ``(along, 2, component, line)``."""
     summed: int
     """Pixels along lines in each sum."""
     parts: dict[float, Array] = field(default_factory=dict)
@@ -66,13 +67,13 @@ class _Differences:
         return self.parts[slope]
 
     def _sum_along(self, slope: float) -> Array:
-        _, bands, length, lines = self.sums.shape
+        length, _, bands, lines = self.sums.shape
         places = (np.arange(length) + 0.5) * self.summed - 0.5
         shift = -np.rint(slope * places).astype(int)
         shift -= shift.min()
         parts = np.zeros((GROUPS, 2, bands, lines + shift.max()), np.float32)
         for place, start in enumerate(shift.tolist()):
-            parts[place * GROUPS // length, ..., start : start + lines] += self.sums[:, :, place]
+            parts[place * GROUPS // length, ..., start : start + lines] += self.sums[place]
         return parts
 
 
@@ -122,13 +123,13 @@ def find_tilts(pixels: Pixels, valid: Mask, axis: Axis, model: SceneModel) -> li
     if min(usable.shape) < 2 * CYCLES:
         return []
     differences = _difference(values, usable, model, SUMMED)
-    angles = np.arange(-STEEPEST, STEEPEST + STEP / 2, STEP)
-    slopes = [_slope(angle) for angle in angles[np.abs(angles) > STEP / 2]]
-    found = [
-        slope
-        for slope in (_strongest(differences, slopes), _likeliest(differences, slopes))
-        if slope is not None
-    ]
+    # In the smaller block of many bands tilts look alike farther apart.
+    wider = SIDE / side_of_block(len(values))
+    number = int(STEEPEST / (wider * STEP))
+    angles = np.linspace(-STEEPEST, STEEPEST, 2 * number + 1)
+    slopes = [_slope(angle) for angle in np.delete(angles, number)]
+    best = _strongest(differences, slopes, wider), _likeliest(differences, slopes, wider)
+    found = [slope for slope in best if slope is not None]
     if not found:
         return []
     if len(found) == 2 and abs(found[1] - found[0]) < APART:
@@ -139,8 +140,10 @@ def find_tilts(pixels: Pixels, valid: Mask, axis: Axis, model: SceneModel) -> li
     return [Direction(axis, slope) for slope in found]
 
 
-def _strongest(differences: _Differences, slopes: list[float]) -> float | None:
+def _strongest(differences: _Differences, slopes: list[float], wider: float) -> float | None:
     """Return the slope of most energy, where that stands out and has evidence.
+
+    ``wider`` tells how many times the steps of the search are wider.
 
     Strong stripes make most evidence at other tilts, where they repeat after two lines or four.
     """
@@ -148,17 +151,17 @@ def _strongest(differences: _Differences, slopes: list[float]) -> float | None:
     middle = np.median(energy)
     if energy.max() < middle + OUTSTANDING * np.median(np.abs(energy - middle)):
         return None
-    best = _climb(differences.energy, slopes[energy.argmax()], (_slope(FINE),), 5)
+    best = _climb(differences.energy, slopes[energy.argmax()], (_slope(wider * FINE),), 5)
     score = _evidence(differences, best, halves=False)[1]
     return best if score.whole >= ENOUGH else None
 
 
-def _likeliest(differences: _Differences, slopes: list[float]) -> float | None:
-    """Return the slope of most evidence, where that is enough."""
+def _likeliest(differences: _Differences, slopes: list[float], wider: float) -> float | None:
+    """Return the slope of most evidence, where that is enough; ``wider`` as for ``_strongest``."""
     rough = [_evidence(differences, some, near=True, halves=False)[0] for some in slopes]
     if max(rough) <= 0:
         return None
-    around = np.arange(-STEP, STEP + FINE / 2, FINE)
+    around = wider * np.arange(-STEP, STEP + FINE / 2, FINE)
     best = np.degrees(np.arctan(np.array(slopes)[np.argsort(rough)[::-1][:BEST]]))
     fine = [_slope(angle) for angle in np.unique((best[:, None] + around).round(6))]
     # Halves cost most, and matter only where the whole has enough evidence.
@@ -215,11 +218,11 @@ def _difference(values: Pixels, usable: Mask, model: SceneModel, summed: int) ->
     kept = length // summed * summed
     rotated = model.rotation @ values.reshape(bands, -1)
     both = usable[:, 1:] & usable[:, :-1]
-    sums = np.empty((2, bands, kept // summed, across - 1), np.float32)
+    sums = np.empty((kept // summed, 2, bands, across - 1), np.float32)
     for index, component in enumerate(rotated.reshape(values.shape)):
         difference = np.diff(component, axis=1)
         scale = TOLERANCE**2 * (local_variance(component) + model.floor[index])
         weights = both / (scale + np.square(difference))
         for kind, summand in enumerate((weights * difference, weights)):
-            sums[kind, index] = summand[:kept].reshape(-1, summed, across - 1).sum(axis=1)
+            sums[:, kind, index] = summand[:kept].reshape(-1, summed, across - 1).sum(axis=1)
     return _Differences(sums, summed)

@@ -1,15 +1,17 @@
 """Estimate how the noise of the bands of a scene is correlated from band to band."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft
 
 from geoae.diagnosis.noise.covariance import NoiseCovariance
 from geoae.diagnosis.noise.faint import measure_contrast
 from geoae.diagnosis.noise.gate import CORRELATED
-from geoae.diagnosis.patches import FEWEST_IN_ALL, SIDE, cut_patches, group_bands
-from geoae.types import Floats, Samples
+from geoae.diagnosis.patches import FEWEST_IN_ALL, SIDE, Patches, cut_patches, group_bands
+from geoae.types import Floats, Mask, Samples
 
 __all__ = ["LEAST", "estimate_between", "is_certain"]
 
@@ -53,9 +55,8 @@ def estimate_between(samples: Samples, sigma: Floats) -> Floats | None:
     for group in group_bands(samples):
         some = group[sigma[group] > 0]
         if len(some) > 1:
-            found = _correlate([(pixels[some], mask[some]) for pixels, mask in samples])
-            if found is not None:
-                between[np.ix_(some, some)] = found
+            kept, found = _correlate_noisy([(pixels[some], mask[some]) for pixels, mask in samples])
+            between[np.ix_(some[kept], some[kept])] = found
     return between if (between != np.eye(len(sigma))).any() else None
 
 
@@ -85,16 +86,34 @@ def is_certain(
     return bool(good[shared].all())
 
 
-def _correlate(samples: Samples) -> Floats | None:
-    """Correlation of bands that are valid in the same places; None where there is none."""
+def _correlate_noisy(samples: Samples) -> tuple[NDArray[np.intp], Floats]:
+    """Tell which bands have noise that is certainly correlated, and its correlation.
+
+    A band of which the finest detail is texture says nothing of noise, and hides nothing that the
+    others say, where these are most of the bands.
+    """
     patches = cut_patches(samples)
-    if patches.count < FEWEST_IN_ALL:
-        return None
+    kept = patches.bands
+    while 2 * len(kept) > len(patches.values) and patches.count >= FEWEST_IN_ALL:
+        found, noisy = _correlate(replace(patches, values=patches.values[kept]))
+        if found is not None:
+            return kept, found
+        if noisy.all():
+            break
+        kept = kept[noisy]
+    return kept[:0], np.zeros((0, 0))
+
+
+def _correlate(patches: Patches) -> tuple[Floats | None, Mask]:
+    """Correlation of bands that are valid in the same places, None where there is none; and of
+    which bands the finest detail is mostly noise, ``(band,)``.
+    """
     bands = len(patches.values)
+    every = np.ones(bands, bool)
     energy = np.square(_transform(patches.values, CHOOSING)).mean(axis=2)
     usual = np.quantile(energy, CALM[1], axis=1, keepdims=True)
     if not usual.all():  # of flat ground, which tells nothing
-        return None
+        return None, usual[:, 0] > 0
     order = np.argsort((energy / usual).mean(axis=0), kind="stable")
     share = CALM_OF_MANY if patches.few else CALM
     calm, loud = (order[slice(*(int(part * len(order)) for part in of))] for of in (share, LOUD))
@@ -104,7 +123,7 @@ def _correlate(samples: Samples) -> Floats | None:
     )
     seen = np.diag(high)
     if not seen.all():
-        return None
+        return None, seen > 0
     more, less = (
         float((np.diag(one) / seen).sum()) for one in (middle_loud - middle, high_loud - high)
     )
@@ -112,7 +131,7 @@ def _correlate(samples: Samples) -> Floats | None:
     noise = (high - fall * middle) / (1 - fall)
     part = np.minimum(np.diag(noise) / seen, 1.0)
     if (part < LEAST_NOISE).any():
-        return None
+        return None, part >= LEAST_NOISE
     scale = np.sqrt(np.diag(noise))
     correlation: Floats = noise / np.outer(scale, scale)
     # Patches may overlap.
@@ -122,8 +141,8 @@ def _correlate(samples: Samples) -> Floats | None:
     apart = ~np.eye(bands, dtype=bool)
     least = np.maximum(max(LEAST, ERRORS / np.sqrt(values)), texture / LESS)
     if not (np.abs(correlation) > least)[apart].any():
-        return None
-    return _settle(correlation, bands / values)
+        return None, every
+    return _settle(correlation, bands / values), every
 
 
 def _settle(correlation: Floats, ratio: float) -> Floats:

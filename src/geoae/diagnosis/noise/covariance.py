@@ -21,7 +21,7 @@ from geoae.diagnosis.noise.kernels import (
     FAR,
     LEAST_FINEST,
     REACH,
-    compute_products,
+    average_products,
     expect_kernel,
     find_floors,
     known_kernels,
@@ -271,5 +271,4 @@ def _mean_products(blocks: Blocks, which: NDArray[np.intp]) -> Floats:
     """Mean products of some blocks at each lag, ``(lag,)``; the loudest count less."""
     variance = blocks.variance[which]
     weight = np.minimum(LOUDEST * np.median(variance) / variance, 1.0)
-    mean: Floats = weight @ compute_products(blocks.values[which]) / len(which)
-    return mean
+    return average_products(blocks.values[which], weight)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoae.diagnosis.noise.gate import CORRELATED, Evidence
 from geoae.types import Floats, Mask, Samples
@@ -39,20 +40,30 @@ def find_faint_texture(
         beside its contrast, ``(band,)``.
 
     """
-    contrast, mean = measure_contrast(samples)
+    pairs = zip(verdict, evidence, strict=True)
+    uneven = np.array([kind != CORRELATED and not seen.even for kind, seen in pairs])
+    contrast, mean = np.zeros((2, len(sigma)))
+    contrast[uneven], mean[uneven] = measure_contrast(samples, np.flatnonzero(uneven))
     mostly_white = np.array([not seen.is_hardly_white for seen in evidence])
     photons = mostly_white & (slope * mean > GROWS * sigma**2)
     faint: Mask = sigma < np.where(photons, FAINT_PHOTONS, FAINT) * contrast
-    pairs = zip(verdict, evidence, strict=True)
-    return faint & np.array([kind != CORRELATED and not seen.even for kind, seen in pairs])
+    return faint & uneven
 
 
-def measure_contrast(samples: Samples) -> tuple[Floats, Floats]:
-    """Contrast and mean of each band in DN, ``(band,)``; 0 where nothing is valid."""
+def measure_contrast(
+    samples: Samples, bands: NDArray[np.intp] | None = None
+) -> tuple[Floats, Floats]:
+    """Measure contrast and mean of bands in DN, ``(of bands,)``; 0 where nothing is valid.
+
+    Args:
+        samples: pairs of pixels in DN and mask, True = valid, ``(band, row, col)``, of one scene.
+        bands: indices of the bands; None for all.
+
+    """
     found = []
-    for band in range(len(samples[0][0])):
+    for band in range(len(samples[0][0])) if bands is None else bands:
         values = np.concatenate([pixels[band][mask[band]] for pixels, mask in samples])
         low, high = np.percentile(values, CONTRAST) if values.size else (0.0, 0.0)
         found.append((float(high) - float(low), values.mean(dtype=float) if values.size else 0.0))
-    contrast, mean = np.array(found).T
+    contrast, mean = np.array(found).reshape(-1, 2).T
     return contrast, mean

@@ -165,8 +165,8 @@ def examine(values: Array, variance: Floats, products: Floats, blocks: int) -> C
         logs = np.log(variance[: max(int(part * blocks), FEWEST)])
         below = np.median(logs) - np.quantile(logs, TENTH)
         uneven.append(float(below / (NORMAL_TENTH * spread)))
-    flat = values.reshape(-1, side * side)
-    kurtosis = (flat**4).mean(axis=1) / (flat**2).mean(axis=1) ** 2
+    squared = np.square(values.reshape(-1, side * side))
+    kurtosis = np.square(squared).mean(axis=1) / np.square(squared.mean(axis=1))
     return Calmness(blocks, (uneven[0], uneven[1]), float(np.median(kurtosis)))
 
 

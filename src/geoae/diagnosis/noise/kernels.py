@@ -16,7 +16,7 @@ __all__ = [
     "FAR",
     "LEAST_FINEST",
     "REACH",
-    "compute_products",
+    "average_products",
     "expect_kernel",
     "expect_kernels",
     "expect_texture",
@@ -132,14 +132,42 @@ def lag_weights(side: int) -> Floats:
     return weights
 
 
-def compute_products(blocks: NDArray[np.floating[Any]]) -> Floats:
-    """Compute the mean products of pixels of ``blocks`` (block, row, col) at each lag, ``(block,
-    lag)``.
+def average_products(blocks: NDArray[np.floating[Any]], weight: Floats | None = None) -> Floats:
+    """Average the products of pixels at each lag, over the places of blocks and over blocks.
+
+    Args:
+        blocks: pixels ``(block, row, col)``.
+        weight: what each block counts, ``(block,)``; None for 1.
+
+    Returns:
+        The mean over blocks, whose number divides, whatever they count, ``(lag,)``.
+
     """
-    side = blocks.shape[1]
-    spectrum = np.fft.rfft2(blocks, (2 * side, 2 * side))
-    sums = np.fft.irfft2(np.abs(spectrum) ** 2, (2 * side, 2 * side))
-    return sums[:, *_lags().T] / lag_weights(side)
+    count, side = blocks.shape[:2]
+    flat = blocks.reshape(count, -1)
+    if weight is not None:
+        flat = flat * np.sqrt(weight).astype(flat.dtype)[:, None]
+    # The products of all pixels are one product of matrices: fewer are wanted, but this is fast.
+    pairs, first = _pairs_at_lags(side)
+    sums = np.add.reduceat((flat.T @ flat).ravel()[pairs].astype(np.float64), first)
+    mean: Floats = sums / (lag_weights(side) * count)
+    return mean
+
+
+@lru_cache(maxsize=2)
+def _pairs_at_lags(side: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where the pairs of pixels of a block are in a matrix of all pairs, lag by lag, and
+    which of them is the first of each lag, ``(lag,)``.
+    """
+    index = np.arange(side * side).reshape(side, side)
+    places = []
+    for down, across in _lags().tolist():
+        # One of two opposite lags: down is 0 or more.
+        left, right = max(-across, 0), side - max(across, 0)
+        one = index[: side - down, left:right]
+        other = index[down:, left + across : right + across]
+        places.append((one * side * side + other).ravel())
+    return np.concatenate(places), np.cumsum([0, *map(len, places)])[:-1]
 
 
 @lru_cache(maxsize=2)

@@ -12,6 +12,8 @@ __all__ = ["FEW_LEVELS", "count_levels", "gather_values", "is_classes"]
 
 # More different values than any quality band of a few windows has.
 MOST_LEVELS = 1024
+# Every so many values of a window are looked at first.
+SOME = 4
 # Values of classes that are numbered one after the other, and at most this many.
 FEW_LEVELS = 64
 # Pairs of different neighbours without which nothing can be told.
@@ -63,10 +65,19 @@ def gather_values(
 
 def _is_continuous(window: NDArray[Any]) -> bool:
     """Whether a window alone shows too many values for classes."""
-    levels, counts = np.unique(_valid(window), return_counts=True)
-    if len(levels) > MOST_LEVELS or (levels != np.rint(levels)).any():
+    values = _valid(window)
+    # Some of the values are enough where they are too many already.
+    if _are_measured(np.unique(values[::SOME])):
+        return True
+    levels, counts = np.unique(values, return_counts=True)
+    if _are_measured(levels):
         return True
     return len(levels) > FEW_LEVELS and not _is_sparse(levels, counts)
+
+
+def _are_measured(levels: NDArray[Any]) -> bool:
+    """Whether different values are more than classes have, or no whole numbers."""
+    return len(levels) > MOST_LEVELS or bool((levels != np.rint(levels)).any())
 
 
 def count_levels(values: Values) -> int:
