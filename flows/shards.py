@@ -12,7 +12,7 @@ from flows.restore import restore_scenes
 from geoae.archive.failures import Failures
 from geoae.archive.triage import DONE, Outcome, digest_options, is_done, job_below
 from geoae.catalog.sources import SceneRef
-from geoae.errors import InputError, ModelError
+from geoae.errors import ModelError
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.preparation.prepare import load_restorer
 from geoae.system.files import is_local
@@ -55,17 +55,16 @@ class DoneScenes:
         plain = shared.plain
         self._shared, self._options = shared, resolve_options(plain)
         self._restorer = load_restorer(ModelSpec.of(plain, self._options))
+        self.options_digest = digest_options(plain, self._options, self._restorer)
+        """Digest of model and options, as they are on this machine."""
         self.is_told = is_local(shared.target) and not plain.fresh
         """Whether this is told at all: not of outputs elsewhere, nor of those made anew."""
 
     def __contains__(self, found: SceneRef) -> bool:
         """Whether the output is there. For a scene elsewhere, that would take as long as it."""
         job = job_below(self._shared.plain, self._shared.target, found)
-        try:
-            told = self.is_told and is_local(job.source)
-            return told and is_done(job, self._options, self._restorer)
-        except InputError:  # its restoration will say why
-            return False
+        told = self.is_told and is_local(job.source)
+        return told and is_done(job, self._options, self._restorer)
 
 
 def restore_refs(scenes: Iterable[SceneRef], shared: SharedOptions) -> list[Outcome]:
@@ -103,24 +102,24 @@ def restore_shard(label: str, scenes: list[SceneRef], shared: SharedOptions) -> 
 
     """
     remember_process()
-    if digest_options(shared.plain) != shared.options_digest:
+    known = DoneScenes(shared)
+    if known.options_digest != shared.options_digest:
         raise ModelError(
             f"{shared.plain.model or 'model'}: is another one on this machine than where the run of"
             " the archive looked through it, or geoae is; install the same on all workers"
         )
     done: list[Outcome] = []
-    outcomes = restore_refs(_leave_out_done(scenes, shared, done), shared) + done
+    outcomes = restore_refs(_leave_out_done(scenes, shared, known, done), shared) + done
     show_outcomes(label, outcomes)
     return outcomes
 
 
 def _leave_out_done(
-    scenes: Iterable[SceneRef], shared: SharedOptions, done: list[Outcome]
+    scenes: Iterable[SceneRef], shared: SharedOptions, known: DoneScenes, done: list[Outcome]
 ) -> Iterator[SceneRef]:
     """Yield scenes, but those that are done when their turn comes, of which ``done`` gets the
     outcomes: the run of the archive may have restored them.
     """
-    known = DoneScenes(shared)
     for found, job in shared.jobs(scenes):
         if found in known:
             done.append(Outcome(found.source, str(job.target), "skipped", DONE))

@@ -407,3 +407,30 @@ def test_one_scene_is_spread_and_many_are_tasks(large, model, tmp_path):
         assert sum(after.values()) - before > 1
     split.require()
     assert (read(tmp_path / "split" / "s0.tif") == read(tmp_path / "whole" / "s0.tif")).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2])
+def test_workers_find_scenes_and_model_that_are_named_from_this_folder(
+    archive, model, tmp_path, monkeypatch, number
+):
+    """Whole scenes, and the slabs of one that is alone."""
+    from distributed import Client
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    names = sorted(str(path.relative_to(tmp_path)) for path in archive.rglob("*.tif"))[:number]
+    folder = os.path.relpath(model, tmp_path)
+    with (
+        scheduler(elsewhere) as (address, _),
+        worker(address, elsewhere),
+        Client(address) as client,
+    ):
+        client.wait_for_workers(1)
+        report = geoae.batch(names, "there", model=folder, steps="noise", sigma=5.0)
+    report.require()
+    assert [one.source for one in sorted(report.outcomes, key=lambda one: one.source)] == names
+    assert {one.target for one in report.outcomes} == {f"there/{Path(name).name}" for name in names}
+    assert len(list((tmp_path / "there").glob("*.tif"))) == number
+    assert not list(elsewhere.rglob("*.tif"))

@@ -70,6 +70,12 @@ def test_a_changed_source_is_not_done(scene):
     assert not is_done(job(scene))
 
 
+def test_a_source_that_cannot_be_opened_is_not_done(scene):
+    run(job(scene))
+    scene.unlink()
+    assert not is_done(job(scene))
+
+
 def test_a_remote_source_is_told_by_its_pixels(scene):
     import rasterio
 
@@ -158,8 +164,10 @@ def test_an_order_to_begin_anew_is_never_done(scene):
 
 def test_the_digest_of_options_is_told_without_scenes(tmp_path):
     left = triage([], str(tmp_path), PLAIN, Failures.below(str(tmp_path)))
-    assert digest_options(left.plain) == left.options_digest
-    assert digest_options(left.plain.model_copy(update={"tile": 272})) != left.options_digest
+    plain, restorer = left.plain, load_restorer(ModelSpec.of(left.plain, left.options))
+    assert digest_options(plain, left.options, restorer) == left.options_digest
+    other = plain.model_copy(update={"tile": 272})
+    assert digest_options(other, left.options, restorer) != left.options_digest
 
 
 def test_an_edited_recipe_tries_again_what_failed(scene, tmp_path):

@@ -7,6 +7,9 @@ import pytest
 import rasterio
 from rasterio.windows import Window
 
+from geoae.archive.triage import digest_options
+from geoae.pipeline.job import Job, ModelSpec, resolve_options
+from geoae.pipeline.preparation.prepare import load_restorer
 from tests.support.rasters import SHARED
 
 REAL = SHARED / "scenes" / "real_noise" / "l5_tm_19880814_6band_30m.tif"
@@ -28,6 +31,12 @@ def crop(path: Path, row: int = 0, col: int = 0, side: int = 64, source: Path = 
         with rasterio.open(path, "w", **profile) as part:
             part.write(whole.read(window=window))
     return path
+
+
+def digest_of(plain: Job) -> str:
+    """Digest of model and options, under which an archive records its failures."""
+    options = resolve_options(plain)
+    return digest_options(plain, options, load_restorer(ModelSpec.of(plain, options)))
 
 
 def artifacts(flow_run_id: Any) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 import json
+import logging
 import time
 
 import numpy as np
 import pytest
 import rasterio
 
+from geoae.archive.failures import Failures
+from geoae.catalog.sources import SceneRef
 from geoae.errors import GeoaeError, InputError, RejectedError
 from geoae.pipeline import run as pipeline_run
 from geoae.pipeline.engine import restore_slabs
@@ -220,3 +223,22 @@ def test_a_scene_cut_by_its_time_limit_is_resumed(tmp_path, monkeypatch):
     assert parts >= 1
     assert restore_scene(**given)["slabs_resumed"] == parts
     assert (read(target) == read(by_hand.target)).all()
+
+
+def test_a_run_that_had_completed_when_its_process_was_lost_counts_as_restored(
+    tmp_path, monkeypatch
+):
+    """Prefect starts such a run not again, and its result was in the memory of that process."""
+    from prefect.exceptions import MissingResult
+
+    from flows import restore
+
+    def completed(**options):
+        raise MissingResult("The result was not persisted and is no longer available.")
+
+    monkeypatch.setattr(restore, "restore_scene", completed)
+    monkeypatch.setattr(restore, "get_run_logger", lambda: logging.getLogger("flows"))
+    job = Job(source=str(tmp_path / "s.tif"), target=str(tmp_path / "t.tif"), model="identity")
+    todo = [(SceneRef(job.source, "t.tif"), job)]
+    (outcome,) = restore.restore_scenes(todo, Failures.below(str(tmp_path)), "digest", 60.0, None)
+    assert (outcome.source, outcome.status, outcome.reason) == (job.source, "restored", "")

@@ -4,12 +4,11 @@ import json
 
 import pytest
 
-from geoae.archive.triage import digest_options
 from geoae.catalog.sources import SceneRef
 from geoae.errors import ModelError
 from geoae.pipeline.job import Job
 from geoae.pipeline.run import run
-from tests.flows.scenes import crop
+from tests.flows.scenes import crop, digest_of
 
 pytest.importorskip("prefect")
 
@@ -21,7 +20,7 @@ def shared(tmp_path, **changed):
     given = {
         "plain": plain,
         "target": str(tmp_path),
-        "options_digest": digest_options(plain),
+        "options_digest": digest_of(plain),
         "timeout": 60.0,
         "scheduler": None,
     }
@@ -49,7 +48,7 @@ def test_a_job_for_each_scene(tmp_path):
 def test_a_job_keeps_its_digest_on_the_way_to_another_process(options):
     plain = Job.checked(source="", model="identity", **options)
     sent = json.loads(json.dumps(plain.model_dump(mode="json")))
-    assert digest_options(Job(**sent)) == digest_options(plain)
+    assert digest_of(Job(**sent)) == digest_of(plain)
 
 
 def test_another_model_than_that_of_the_archive_is_refused(tmp_path):
@@ -81,7 +80,7 @@ def test_a_shard_leaves_out_what_is_done_when_its_turn_comes(tmp_path):
     from flows.shards import restore_shard
 
     plain = Job(source="", model="identity")
-    given = shared(tmp_path, plain=plain, options_digest=digest_options(plain))
+    given = shared(tmp_path, plain=plain, options_digest=digest_of(plain))
     refs = [SceneRef(str(crop(tmp_path / f"{name}.tif")), f"{name}_out.tif") for name in "ab"]
     run(Job(source=refs[1].source, target=str(tmp_path / "b_out.tif"), model="identity"))
     outcomes = restore_shard("shard 1", refs, given)
@@ -97,7 +96,7 @@ def test_a_scene_is_restored_though_the_server_answers_late(tmp_path):
     from flows.shards import restore_shard
 
     plain = Job(source="", model="identity")
-    given = shared(tmp_path, plain=plain, options_digest=digest_options(plain))
+    given = shared(tmp_path, plain=plain, options_digest=digest_of(plain))
     found = SceneRef(str(crop(tmp_path / "s.tif")), "out.tif")
     (outcome,) = restore_shard("shard 1", [found], given)
     assert (outcome.status, outcome.reason) == ("restored", "")

@@ -22,7 +22,7 @@ from geoae.catalog.sources import SceneRef, scenes
 from geoae.pipeline.job import Job
 from geoae.pipeline.run import run as run_job
 from tests.flows.conftest import ROOT
-from tests.flows.scenes import artifacts, crop
+from tests.flows.scenes import artifacts, crop, digest_of
 from tests.flows.test_kill import (
     SCENE,
     environment,
@@ -292,10 +292,9 @@ def spread(monkeypatch, tmp_path) -> Iterator[Any]:
 
     from flows import spread
     from flows.shards import SharedOptions
-    from geoae.archive.triage import digest_options
 
     plain = Job(source="", model="identity")
-    shared = SharedOptions(plain, str(tmp_path / "out"), digest_options(plain), 60.0, None)
+    shared = SharedOptions(plain, str(tmp_path / "out"), digest_of(plain), 60.0, None)
     run = FlowRun(flow_id=uuid4(), work_pool_name="gpu")
     monkeypatch.setattr(spread, "progress", lambda what: lambda done: None)
     monkeypatch.setattr(spread, "EVERY", 0.0)

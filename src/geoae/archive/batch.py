@@ -16,7 +16,7 @@ from geoae.archive.report import BatchProgress, BatchReport
 from geoae.archive.triage import Outcome, Triage, triage
 from geoae.catalog.sources import SORT_KEYS, SceneRef, SortKey, scenes, sort_scenes
 from geoae.errors import GeoaeError, InputError, RecipeError, RejectedError
-from geoae.pipeline.distributed import active_client
+from geoae.pipeline.distributed import active_client, name_for_workers
 from geoae.pipeline.job import Job, is_folder, target_of
 from geoae.raster.target import make_folder
 from geoae.system.files import is_local, to_gdal_name
@@ -103,7 +103,7 @@ def restore_archive(
         execute = in_process if client is None or total == 1 else partial(on_cluster, client)
         restore = restore or partial(
             restore_scene,
-            options=left.options,
+            options=name_for_workers(left.options),
             digest=left.model_digest,
             retries=chosen.retries,
         )

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoae.archive.attempt import Attempt, Restore, attempt
@@ -13,6 +14,7 @@ from geoae.errors import ClusterError
 from geoae.pipeline.distributed import LOST, explain_killed
 from geoae.pipeline.job import Job
 from geoae.raster.dataset import one_line
+from geoae.system.files import is_local, to_absolute
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -84,6 +86,15 @@ def _has_gpus(dask_scheduler: object) -> bool:
     return any(dask_scheduler.resources.get("GPU", {}).values())  # type: ignore[attr-defined]
 
 
+def _name_for_workers(found: SceneRef, job: Job) -> tuple[SceneRef, Job]:
+    """Name a scene and its output so that workers in another folder find them."""
+    source, target = to_absolute(found.source), str(job.target)
+    files = {"source": source, "target": str(Path(target).absolute())}
+    if not is_local(target):
+        files["target"] = target
+    return replace(found, source=source), job.model_copy(update=files)
+
+
 @dataclass(frozen=True, slots=True)
 class _Queue:
     """Scenes that a cluster has been given, never more than it will take soon."""
@@ -100,8 +111,9 @@ class _Queue:
         threads = sum(self.client.nthreads().values())
         room = SCENES_PER_THREAD * max(threads, 1) - len(self.flying)
         for found, job in islice(self.waiting, max(room, 0)):
+            named = _name_for_workers(found, job)
             future = self.client.submit(
-                attempt, self.restore, found, job, pure=False, resources=self.needs
+                attempt, self.restore, *named, pure=False, resources=self.needs
             )
             self.flying[future] = found, job
             self.given.add(future)
@@ -112,7 +124,9 @@ class _Queue:
 
         found, job = self.flying.pop(future)
         try:
-            return future.result()
+            done = future.result()
+            outcome = replace(done.outcome, source=found.source, target=str(job.target))
+            return replace(done, found=found, outcome=outcome)
         except KilledWorker as error:
             died = explain_killed(error)
             outcome = Outcome(found.source, str(job.target), "failed", str(died))

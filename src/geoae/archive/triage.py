@@ -51,17 +51,23 @@ def is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
     """Whether the target already is the result of a job.
 
     For a local source this reads headers and a few blocks of the target. For any other source it
-    reads a sample of its pixels too, since they may have changed without a sign.
+    reads a sample of its pixels too, since they may have changed without a sign. A source that
+    cannot be opened is not done: its restoration will say why.
 
     Args:
         job: the job.
         options: its resolved options.
         restorer: its model.
 
-    Raises:
-        InputError: the source cannot be opened.
-
     """
+    try:
+        return _holds_result(job, options, restorer)
+    except InputError:
+        return False
+
+
+def _holds_result(job: Job, options: Recipe, restorer: Restorer) -> bool:
+    """As ``is_done``; raises ``InputError`` for a source that cannot be opened."""
     tags = read_tags(target_of(job))
     if not tags or job.fresh or not reads_whole(target_of(job), FEW_BLOCKS):
         return False
@@ -160,21 +166,22 @@ def job_below(plain: Job, target: str, found: SceneRef) -> Job:
     return plain.model_copy(update={"source": found.source, "target": output})
 
 
-def digest_options(plain: Job) -> str:
-    """Compute the digest of model and options, as ``triage`` does.
+def digest_options(plain: Job, options: Recipe, restorer: Restorer) -> str:
+    """Compute the digest under which failures are recorded: algorithm, model, and options that are
+    set.
+
+    Options that are not set are left out, so a new option that nobody uses forgets no failure.
 
     Args:
         plain: a job, whose scene does not matter.
-
-    Returns:
-        The digest, ``options_digest`` of ``Triage``.
-
-    Raises:
-        GeoaeError: the model or an option cannot be used.
+        options: its resolved options.
+        restorer: its model.
 
     """
-    resolved = resolve_options(plain)
-    return _attempt(plain, resolved, load_restorer(ModelSpec.of(plain, resolved)))
+    given = [
+        sorted(chosen.model_dump(exclude_defaults=True).items()) for chosen in (plain, options)
+    ]
+    return hashlib.sha256(repr((ALGORITHM, restorer.digest, *given)).encode()).hexdigest()
 
 
 def triage(
@@ -201,7 +208,7 @@ def triage(
     plain, target = Job.checked(source="", **options), to_gdal_name(target)
     resolved = resolve_options(plain)
     restorer = load_restorer(ModelSpec.of(plain, resolved))
-    digest = _attempt(plain, resolved, restorer)
+    digest = digest_options(plain, resolved, restorer)
     cache = DoneCache(target, _cache_key(digest, resolved))
     sorted_out = Triage([], [], digest, plain, resolved, restorer.digest, target, cache)
     with cache:
@@ -224,7 +231,7 @@ def _look(
     if known := failures.find(found, so_far.options_digest):
         return Outcome(found.source, output, "failed", f"{known.reason} {UNTRIED}")
     stamp = found.stamp
-    if cache.misses(found) or not _is_done(so_far.job_of(found), so_far.options, restorer):
+    if cache.misses(found) or not is_done(so_far.job_of(found), so_far.options, restorer):
         return None
     cache.add(found, stamp)
     return Outcome(found.source, output, "skipped", DONE)
@@ -238,24 +245,6 @@ def _cache_key(options_digest: str, options: Recipe) -> str:
     spectrum = None if options.psd is None else digest_psd(options.psd)  # a file may change
     facts = repr((version("geoae"), options_digest, spectrum))
     return hashlib.sha256(facts.encode()).hexdigest()
-
-
-def _attempt(job: Job, options: Recipe, restorer: Restorer) -> str:
-    """Compute the digest under which failures are recorded: algorithm, model, and options that are
-    set.
-
-    Options that are not set are left out, so a new option that nobody uses forgets no failure.
-    """
-    given = [sorted(chosen.model_dump(exclude_defaults=True).items()) for chosen in (job, options)]
-    return hashlib.sha256(repr((ALGORITHM, restorer.digest, *given)).encode()).hexdigest()
-
-
-def _is_done(job: Job, options: Recipe, restorer: Restorer) -> bool:
-    """As ``is_done``; False for a source that cannot be opened, whose restoration will say why."""
-    try:
-        return is_done(job, options, restorer)
-    except InputError:
-        return False
 
 
 def count_by_status(outcomes: Sequence[Outcome]) -> dict[str, int]:

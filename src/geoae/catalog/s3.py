@@ -26,6 +26,7 @@ __all__ = [
     "read_object",
     "s3_settings",
     "to_url",
+    "upload_file",
     "write_object",
 ]
 
@@ -138,6 +139,25 @@ def write_object(name: str, content: bytes) -> None:
     """
     with _told_of(name):
         _connect().pipe_file(to_url(name), content)
+
+
+def upload_file(path: str, name: str) -> None:
+    """Upload a file, which shows under its name only when it is complete.
+
+    Whatever fails, an older object of this name stays.
+
+    Args:
+        path: the file.
+        name: name of the object.
+
+    Raises:
+        InputError: it cannot be uploaded.
+
+    """
+    # As GDAL, whose setting this is: a part at a time, of 50 MiB.
+    chunk = int(os.environ.get("VSIS3_CHUNK_SIZE", "50")) << 20
+    with _told_of(name):
+        _connect().put_file(path, to_url(name), chunksize=chunk, max_concurrency=1)
 
 
 def delete_object(name: str) -> None:

@@ -9,7 +9,7 @@ from geoae.errors import ModelError
 from geoae.resources import shipped
 from geoae.system.config import explain
 
-__all__ = ["CARD", "WEIGHTS", "Card", "model_folder", "shipped_models"]
+__all__ = ["CARD", "WEIGHTS", "Card", "is_shipped", "model_folder", "shipped_models"]
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
@@ -82,11 +82,15 @@ def shipped_models() -> list[Card]:
     return [Card.read(path.parent) for path in sorted(shipped("models").glob(f"*/{CARD}"))]
 
 
+def is_shipped(name: str) -> bool:
+    """Whether a name is that of a model that geoae ships, which goes before a path."""
+    return (shipped("models") / name / CARD).exists()
+
+
 def model_folder(name: str) -> Path:
     """Find the folder of a shipped model by its name, or of a path; raise ``ModelError``."""
-    inside = shipped("models") / name
-    if (inside / CARD).exists():
-        return inside
+    if is_shipped(name):
+        return shipped("models") / name
     if Path(name).is_dir():
         return Path(name)
     names = ", ".join([card.name for card in shipped_models()] + ["identity"])

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any, Self
 from geoae.corrections.chain import NONE, Corrections
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ClusterError, GeoaeError, ModelError
+from geoae.models.card import is_shipped
 from geoae.models.restorer import Restorer
 from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import ModelSpec
 from geoae.pipeline.preparation.prepare import build_work, load_restorer
 from geoae.pipeline.preparation.prepared import Prepared
 from geoae.pipeline.recipe import Recipe
+from geoae.radiometry.psd import WHITE
 from geoae.radiometry.speckle import Speckle
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
 from geoae.resources import require_extra
+from geoae.system.files import to_absolute
 from geoae.tiling.plan import Slab
 from geoae.tiling.source import Source
 
@@ -34,6 +37,7 @@ __all__ = [
     "active_client",
     "explain_killed",
     "load_same",
+    "name_for_workers",
     "restore_on_cluster",
     "use_cluster",
 ]
@@ -133,8 +137,10 @@ def restore_on_cluster(
     workers = max(1, len(client.nthreads()))
     length = -(-sum(map(len, runs)) // (TASKS_PER_WORKER * workers))
     remote = RemoteWork.of(prepared)
+    scene = replace(prepared.scene, source=to_absolute(prepared.scene.source))
+    seen = replace(store, folder=store.folder.absolute())
     tasks = [
-        delayed(_restore_run, pure=False)(remote, prepared.scene, store, piece)
+        delayed(_restore_run, pure=False)(remote, scene, seen, piece)
         for run in runs
         for piece in _pieces(run, length)
     ]
@@ -157,6 +163,16 @@ def explain_killed(error: "KilledWorker") -> ClusterError:
         f"{error.last_worker.address}: this and other Dask workers died of the scene; give them"
         " more memory, or the scene a smaller tile"
     )
+
+
+def name_for_workers(options: Recipe) -> Recipe:
+    """Name the files of resolved options so that workers in another folder find them."""
+    model, psd = options.model, options.psd
+    files = {
+        "model": to_absolute(model) if model and not is_shipped(model) else model,
+        "psd": to_absolute(psd) if psd and psd != WHITE else psd,
+    }
+    return options.model_copy(update=files)
 
 
 def _pieces(slabs: Sequence[Slab], length: int) -> Iterator[Sequence[Slab]]:
@@ -188,9 +204,10 @@ class RemoteWork:
     def of(cls, prepared: Prepared[Any]) -> Self:
         """Return what a worker needs of a job that is decided."""
         work = prepared.work
-        model = ModelSpec.of(prepared.job, prepared.options)
+        options = name_for_workers(prepared.options)
+        model = ModelSpec.of(prepared.job, options)
         digest, told = work.restorer.digest, prepared.told
-        return cls(model, digest, prepared.options, told, work.corrections, work.speckle)
+        return cls(model, digest, options, told, work.corrections, work.speckle)
 
     def embed(self, kept: Sequence[int], bands: int) -> Self:
         """Return the work of a scene that has more bands, which stay as they are.

@@ -10,13 +10,20 @@ import rasterio
 import rasterio.shutil
 
 from geoae.audit.fidelity import compare
-from geoae.catalog.s3 import abort_uploads, is_s3, list_objects, write_object
+from geoae.catalog.s3 import (
+    abort_uploads,
+    delete_object,
+    is_s3,
+    list_objects,
+    upload_file,
+    write_object,
+)
 from geoae.diagnosis.noise.level import estimate_noise
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
 from geoae.pipeline.preparation.prepared import Prepared
 from geoae.radiometry.backscatter import has_log, hide_zeros
-from geoae.raster.dataset import DAMAGED, one_line, open_raster
+from geoae.raster.dataset import DAMAGED, forget_cached, one_line, open_raster
 from geoae.raster.geotiff import assemble
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
@@ -104,17 +111,32 @@ def _upload(local: Path, target: str) -> None:
 
     """
     try:
+        if is_s3(target):
+            _upload_to_s3(local, target)
+            return
         if sidecars_of(target):
             rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
-        if is_s3(target):
-            abort_uploads(target)
-            if (aux := aux_of(local)).exists():  # before the raster, which says that all is done
-                write_object(str(aux_of(Path(target))), aux.read_bytes())
         rasterio.shutil.copyfiles(str(local), target)
     except (*DAMAGED, InputError) as error:
         raise OutputError(
             f"{target}: could not be uploaded ({one_line(error)}); the result is in {local}"
         ) from error
+
+
+def _upload_to_s3(local: Path, target: str) -> None:
+    """Replace an object, which stays where that fails: GDAL would delete it, also one that another
+    machine has uploaded meanwhile.
+    """
+    stale = set(sidecars_of(target))
+    abort_uploads(target)
+    if (aux := aux_of(local)).exists():  # before the raster, which says that all is done
+        name = str(aux_of(Path(target)))
+        write_object(name, aux.read_bytes())
+        stale.discard(name)
+    upload_file(str(local), target)
+    for name in stale:
+        delete_object(name)
+    forget_cached(target)
 
 
 def _refuse_changed_source(scene: Scene) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "STRICT",
     "check_openable",
     "explain_unopenable",
+    "forget_cached",
     "gdal_threads",
     "no_codec",
     "on_disk",
@@ -90,6 +91,15 @@ def open_raster(name: str) -> Iterator[DatasetReader]:
     check_openable(name)
     with SILENCE, rasterio.Env(**STRICT), rasterio.open(name) as dataset:
         yield dataset
+
+
+def forget_cached(name: str) -> None:
+    """Make GDAL ask the store again for an object that something else than GDAL has written.
+
+    GDAL forgets what it knows of such a name when it closes it, also where it could not be opened.
+    """
+    with suppress(*DAMAGED), SILENCE, rasterio.Env(CPL_VSIL_CURL_NON_CACHED=name):
+        rasterio.open(name).close()
 
 
 def gdal_threads() -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "flush_folder",
     "is_local",
     "rename",
+    "to_absolute",
     "to_gdal_name",
 ]
 
@@ -96,6 +97,11 @@ def rename(draft: Path, final: Path) -> None:
 def is_local(name: str) -> bool:
     """Whether ``name`` is a path of this machine rather than a name that only GDAL can open."""
     return not name.startswith("/vsi") and "://" not in name
+
+
+def to_absolute(name: str) -> str:
+    """Name a local file so that a process in another folder finds it; any other name stays."""
+    return str(Path(name).absolute()) if is_local(name) and os.path.lexists(name) else name
 
 
 def to_gdal_name(name: str) -> str:
