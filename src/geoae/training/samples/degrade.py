@@ -253,7 +253,7 @@ def _mix_shapes(
 def _average_variance(noisy: Tensor, chips: Chips, column: Sequence[Degradation | None]) -> Tensor:
     """Return the mean of ``_compute_variance``, ``(M,)``; that of constant noise costs no pass."""
     if _are_additive(column):
-        gain, sigma = _read_parameters(column, chips)
+        _, sigma = _read_parameters(column, chips)
         if all(map(_is_constant, column)):
             return sigma**2
     return _compute_variance(noisy, chips, column).mean(dim=(1, 2))
