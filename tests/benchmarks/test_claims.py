@@ -1,18 +1,17 @@
 """The configs of the claims' page, without training any."""
 
-import tomllib
-
 import pytest
 
 from geoae.training.config import TrainConfig
 from geoae.training.denoiser import Denoiser
-from tests.benchmarks.claims.run import HERE, runs
+from tests.benchmarks.claims.run import Training
 
-TOLD = tomllib.loads((HERE / "claims.toml").read_text())
+TRAININGS = [Training.read(long) for long in (False, True)]
 
 
 @pytest.mark.parametrize(
-    ("name", "config"), [(name, config) for _, name, config in runs(TOLD["contenders"])]
+    ("name", "config"),
+    [(name, config) for training in TRAININGS for _, name, config in training.runs()],
 )
 def test_every_contender_can_be_trained(name, config):
     settings = TrainConfig.model_validate(config)
@@ -20,7 +19,8 @@ def test_every_contender_can_be_trained(name, config):
     assert Denoiser(settings).field > 0
 
 
-def test_every_claim_has_contenders_and_a_verdict():
-    named = {contender for claim in TOLD["claims"] for contender in claim["contenders"]}
-    assert named == set(TOLD["contenders"])
-    assert all(len(claim["verdict"]) > 20 for claim in TOLD["claims"])
+@pytest.mark.parametrize("told", [training.told for training in TRAININGS])
+def test_every_claim_has_contenders_and_a_verdict(told):
+    named = {contender for claim in told["claims"] for contender in claim["contenders"]}
+    assert named == set(told["contenders"])
+    assert all(len(claim["verdict"]) > 20 for claim in told["claims"])
