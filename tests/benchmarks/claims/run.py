@@ -47,14 +47,14 @@ and estimated the noise itself. The noisy scenes have {noisy}.
 
 LONG = """# The article's claims after ten times the training
 
-1000 steps did not settle some claims of [the claims' page](claims.md). Their networks were trained
-again, with {steps} steps of {batch} chips of {chip} px and the noise that the shipped model was
-trained with, white and correlated, of which each network is told the spectrum.
+1000 steps did not settle all claims of [the claims' page](claims.md). Here networks were trained
+with {steps} steps of {batch} chips of {chip} px and the noise that the shipped model was trained
+with, white and correlated, of which each network is told the spectrum.
 `python -m tests.benchmarks.claims.run --long` writes this page.
 
 The figures are PSNR in dB and SSIM, averaged over {scenes} scenes that were not used in training
 (their middle {side} px) and over white noise of 15, 25 and 50 of 255. `geoae restore` restored the
-scenes and estimated the noise itself. The noisy scenes have {noisy}. One seed was trained of each:
+scenes and estimated the noise itself. The noisy scenes have {noisy}. One seed was trained of each;
 two seeds of the short training differed by 0.05 dB at most.
 """
 
