@@ -52,6 +52,15 @@ def test_blocks_at_a_limit_are_left_out():
     assert cut(pixels).variance.min() > 0.5
 
 
+@pytest.mark.parametrize("bands", [1, 3])
+def test_flat_blocks_of_floats_are_left_out(bands):
+    """A value that is no sum of few powers of two, as reflectance has it."""
+    noisy = (0.31 + noise((bands, 160, 160), 0.002)).astype(np.float32)
+    noisy[:, :, :64] = 0.341
+    blocks = cut(noisy, noise_of=(np.full(bands, 0.002), np.zeros(bands)))
+    assert blocks.variance.min() > 0.1 * np.median(blocks.variance)
+
+
 def test_the_blocks_around_tell_nothing_of_a_block_of_noise():
     blocks = cut(noise((2, 640, 640), 1.0))
     calmest = np.argsort(blocks.around)[: len(blocks.around) // 20]

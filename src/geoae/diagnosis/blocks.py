@@ -127,9 +127,8 @@ def _flatten(blocks: Array, side: int) -> Array:
     """Subtract from blocks ``(..., pixel)`` their quadratic plane."""
     base = polynomials(side).reshape(6, -1).astype(np.float32)
     # The mean first, or large values would leave little precision.
-    flat: Array = blocks - blocks.mean(axis=-1, keepdims=True)
-    flat -= (flat @ base.T) @ base
-    return flat
+    blocks = blocks - blocks.mean(axis=-1, keepdims=True)
+    return np.subtract(blocks, (blocks @ base.T) @ base, dtype=np.float32)
 
 
 def cut_blocks(
@@ -154,7 +153,6 @@ def cut_blocks(
     """
     which = np.flatnonzero(residuals.weights[band])
     weights = residuals.weights[band, which]
-    mixing = weights.astype(np.float32)
     limits = _find_limits(samples, residuals.valid, band)
     line = _Line(weights**2, noise[0][which], noise[1][which], samples, residuals.valid, which)
     found = []
@@ -167,7 +165,8 @@ def cut_blocks(
         usable = _find_usable(pixels[band], None if whole else valid, limits, side)
         share = line.share(inside, side)
         usable &= share > FAINTEST
-        residual = np.tensordot(mixing, inside, 1)
+        # In double precision, or flat ground would have a variance.
+        residual = np.tensordot(weights, inside, 1)
         found.append(_of_window(residual, usable, share, side))
     if not found:
         nothing = np.zeros(0)
@@ -260,7 +259,7 @@ def _of_window(
     """Blocks of one window, their variance and that around them."""
     blocks = _cut(residual, side)
     flat = (blocks if usable.all() else blocks[usable]).reshape(-1, side * side)
-    flat = _flatten(flat.astype(np.float32, copy=False), side)
+    flat = _flatten(flat, side)
     if (share != 1).any():
         flat /= np.sqrt(share[usable, None]).astype(np.float32)
     variance = np.zeros(usable.shape)

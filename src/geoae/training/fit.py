@@ -187,6 +187,8 @@ def _refuse_other_run(config: TrainConfig, work: Path) -> None:
 
     A config with more or longer cycles continues the same run.
     """
+    if work.exists() and not work.is_dir():
+        raise TrainingError(f"{work}: is no folder; give --work another path")
     note = work / NOTE
     try:
         if note.exists() and note.read_text() != _describe(config):

@@ -1,6 +1,7 @@
 """Offsets of lines from what neighbouring lines differ by."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,20 +165,20 @@ def _stripe_covariance(clipped: Floats, variance: Floats, error: Floats, reach: 
 
     """
     own = np.diag(variance)
-    factor = np.linalg.cholesky(error + own)
+    # Bands that are copies of each other have a singular error.
+    factor = np.linalg.cholesky(error + own + np.diag(LEAST_OWN * np.diag(error)))
     inverse = solve_triangular(factor, np.eye(len(factor)), lower=True)
 
     def turn(covariance: Floats) -> Floats:
         return inverse @ covariance @ inverse.T
 
     lags = [_lag_covariance(clipped, lag) for lag in range(1, reach + 1)]
-    found = -lags[0]
+    found, without = -lags[0], [_lag_covariance(clipped, lag) for lag in CHANCE_LAGS]
     if reach > 1 and np.trace(turn(lags[1] - lags[0])) < 0:
         found -= 2 * lags[1]
-    chance = max(
-        float(np.abs(np.linalg.eigvalsh(turn(_lag_covariance(clipped, lag)))).max())
-        for lag in CHANCE_LAGS
-    )
+        # A sum of lags has a larger error by chance than one alone.
+        without = [one + 2 * other for one, other in pairwise(without)]
+    chance = max(float(np.abs(np.linalg.eigvalsh(turn(one))).max()) for one in without)
     values, vectors = np.linalg.eigh(turn(found - own))
     certain = values > SHARED * chance
     patterns = factor @ (vectors[:, certain] * np.sqrt(values[certain]))
