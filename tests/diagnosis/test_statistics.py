@@ -13,22 +13,6 @@ def of(pixels: np.ndarray, mask: np.ndarray) -> SceneStatistics:
     return SceneStatistics.of([(np.where(mask, pixels, np.nan), mask)])
 
 
-def test_bands_that_share_few_pixels_have_their_own_moments_and_shared_correlations():
-    pixels = texture(3, 120, 120) + noise((3, 120, 120), 10)
-    mask = np.ones(pixels.shape, bool)
-    mask[0, :, 80:] = False
-    mask[1, :, :40] = False
-    mask[2, 30:] = False
-    found = of(pixels, mask)
-    own = [pixels[band][mask[band]] for band in range(3)]
-    np.testing.assert_allclose(found.mean, [band.mean() for band in own])
-    np.testing.assert_allclose(np.diag(found.covariance), [band.var() for band in own])
-    both = mask[0] & mask[1]
-    correlation = np.corrcoef(pixels[0][both], pixels[1][both])[0, 1]
-    expected = correlation * np.sqrt(own[0].var() * own[1].var())
-    np.testing.assert_allclose(found.covariance[0, 1], expected, rtol=1e-6)
-
-
 @settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from([0.02, 0.3, 0.9]))
 def test_covariances_of_any_masks_are_those_of_a_scene(seed, bands, share):
@@ -88,16 +72,6 @@ def test_noise_of_bands_that_were_left_out_is_white():
 
 def test_no_band_at_all_is_no_obstacle():
     assert SceneStatistics.none().embed([], 2).sigma.tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("bands", [1, 3])
-def test_facts_of_shared_masks_are_those_of_what_is_valid(bands):
-    pixels = texture(bands, 60, 60)
-    mask = np.broadcast_to(np.random.default_rng(0).random((1, 60, 60)) > 0.6, pixels.shape)
-    found = of(pixels, mask)
-    np.testing.assert_allclose(
-        found.covariance, np.cov(pixels[:, mask[0]], bias=True).reshape(bands, -1)
-    )
 
 
 def shared_noise(between: float) -> np.ndarray:

@@ -3,30 +3,29 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoae.diagnosis.components import find_signal
+from geoae.diagnosis.moments import compute_moments
 from geoae.diagnosis.noise.between import estimate_between, is_certain
 from geoae.diagnosis.noise.covariance import NoiseCovariance, estimate_covariance, estimate_level
 from geoae.diagnosis.noise.gate import CORRELATED
 from geoae.diagnosis.noise.level import noise_model
-from geoae.diagnosis.patches import FEWEST_IN_ALL, count_places, have_one_mask
+from geoae.diagnosis.patches import FEWEST_IN_ALL, count_places
 from geoae.diagnosis.sampling import count_valid
 from geoae.errors import RecipeError
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.spectrum import KERNELS, correlation_of, to_shape
-from geoae.types import Floats, Mask, Samples
+from geoae.types import Floats, Samples
 
 __all__ = ["SceneStatistics", "find_untold"]
 
 # Noise that is told may be this many times a band's standard deviation in the sample, which is not
 # the whole scene.
 LOUDEST = 3.0
-# Fewer pixels tell nothing of how two bands go together.
-LEAST_SHARED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,7 @@ class SceneStatistics:
                 between = None
         noise, slope, correlation, found = seen
         valid = np.mean([mask.mean() for _, mask in samples])
-        mean, covariance = _moments(samples)
+        mean, covariance = compute_moments(samples)
         if sigma is not None:
             _refuse_louder_than_all(noise, np.sqrt(np.diag(covariance)))
         return cls(
@@ -154,7 +153,7 @@ class SceneStatistics:
 
     def move_to(self, samples: Samples) -> Self:
         """Return the statistics with mean and covariance of the same sample after a filter."""
-        mean, covariance = _moments(samples)
+        mean, covariance = compute_moments(samples)
         return replace(self, mean=mean, covariance=covariance, signal=None)
 
     def scale(self, group: int, *, shares_gain: bool = True) -> Scale:
@@ -231,76 +230,3 @@ def _refuse_louder_than_all(sigma: NDArray[np.float64], spread: NDArray[np.float
             f"sigma = {sigma[first]:g} DN: the scene varies by {spread[first]:.4g} DN in all, noise"
             " and signal together; correct sigma, or leave it to auto"
         )
-
-
-def _moments(samples: Samples) -> tuple[Floats, Floats]:
-    """Compute each band's own mean, and the covariance over the pixels that are valid in all bands.
-
-    Where these are less than half of those of a band, it is computed by pairs of bands.
-    """
-    shared: list[Mask] = [np.logical_and.reduce(mask, axis=0) for _, mask in samples]
-    count = sum(int(valid.sum()) for valid in shared)
-    if count < 2 or count < count_valid(samples).max() / 2:
-        return _pairwise_moments(samples)
-    # Window by window: all of them as float64 would be gigabytes where there are hundreds of bands.
-    parts = [(pixels, valid) for (pixels, _), valid in zip(samples, shared, strict=True)]
-    bands = len(samples[0][0])
-    sums = (_select(*part).sum(axis=1, dtype=np.float64) for part in parts)
-    mean = sum(sums, start=np.zeros(bands)) / count
-    centred = (_select(*part) - mean[:, None] for part in parts)
-    covariance = sum((part @ part.T for part in centred), start=np.zeros((bands, bands))) / count
-    # The noise is given where the signal is that of all of a band's pixels.
-    return mean if have_one_mask(samples) else _means(samples), covariance
-
-
-def _select(pixels: NDArray[Any], valid: Mask) -> NDArray[Any]:
-    """Select the pixels ``(band, pixel)`` that are valid; mostly all are, which needs no copy."""
-    return pixels.reshape(len(pixels), -1) if valid.all() else pixels[:, valid]
-
-
-def _means(samples: Samples) -> Floats:
-    """Return the mean of each band over its own valid pixels."""
-    sums = [np.where(mask, pixels, 0).sum((1, 2), dtype=np.float64) for pixels, mask in samples]
-    means: Floats = np.sum(sums, axis=0) / np.maximum(count_valid(samples), 1)
-    return means
-
-
-def _pairwise_moments(samples: Samples) -> tuple[Floats, Floats]:
-    """Mean and variance of each band over its own valid pixels, and correlations of two bands over
-    those that both share; none where they share fewer than ``LEAST_SHARED``.
-
-    Correlations of different pixels need not be those of any scene: what makes their matrix
-    indefinite is taken away.
-    """
-    count, mean = np.maximum(count_valid(samples), 1), _means(samples)
-    # Over the pixels that two bands share: their number, and of the first band (of rows) the sum,
-    # the sum of squares and that of products with the second.
-    shared, first, square, product = np.zeros((4, len(mean), len(mean)))
-    for pixels, mask in samples:
-        centred = np.where(mask, pixels - mean[:, None, None], 0.0).reshape(len(mean), -1)
-        valid = mask.reshape(len(mean), -1).astype(np.float64)
-        shared += valid @ valid.T
-        first += centred @ valid.T
-        square += centred**2 @ valid.T
-        product += centred @ centred.T
-    number = np.maximum(shared, 1)
-    variance = np.maximum(square / number - (first / number) ** 2, 0.0)
-    deviation = np.sqrt(variance * variance.T)
-    known = (shared >= LEAST_SHARED) & (deviation > 0)
-    correlation = product / number - first * first.T / number**2
-    correlation = np.where(known, correlation / np.where(known, deviation, 1.0), 0.0)
-    np.fill_diagonal(correlation, 1.0)
-    spread = np.sqrt(np.diag(square) / count)
-    return mean, _make_semidefinite(correlation) * np.outer(spread, spread)
-
-
-def _make_semidefinite(correlation: Floats) -> Floats:
-    """The positive part of a symmetric matrix ``(band, band)`` with ones on its diagonal, scaled to
-    have ones there again.
-    """
-    values, vectors = np.linalg.eigh(correlation)
-    if values[0] >= 0:
-        return correlation
-    positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    scale = np.sqrt(np.diag(positive))
-    return positive / np.outer(scale, scale)
