@@ -10,7 +10,7 @@ import geoae
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.pipeline import distributed
-from geoae.pipeline.distributed import RemoteWork, active_client, use_cluster
+from geoae.pipeline.distributed import RemoteWork, active_client, name_for_workers, use_cluster
 from geoae.pipeline.job import Job, ModelSpec
 from geoae.pipeline.preparation.prepare import load_restorer
 from geoae.pipeline.recipe import Recipe
@@ -132,3 +132,14 @@ def test_a_cluster_without_workers_is_told_of():
         assert [
             cluster.scheduler_address in line and "has no workers yet" in line for line in told
         ] == [True]
+
+
+def test_names_that_geoae_knows_stay_where_folders_bear_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("identity", "res-cae", "bilinear", "white", "own", "own.npy"):
+        (tmp_path / name).mkdir()
+    for model, psd in (("identity", "bilinear"), ("res-cae", "white")):
+        named = name_for_workers(Recipe(model=model, psd=psd))
+        assert (named.model, named.psd) == (model, psd)
+    named = name_for_workers(Recipe(model="own", psd="own.npy"))
+    assert (named.model, named.psd) == (str(tmp_path / "own"), str(tmp_path / "own.npy"))

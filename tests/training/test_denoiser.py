@@ -96,3 +96,7 @@ def test_weights_of_a_loss_that_is_no_number_are_not_saved():
     module.training_step((noisy * math.nan, *told), 1)
     with pytest.raises(TrainingError, match="lower learning_rate"):
         module.on_save_checkpoint({})
+
+
+def test_a_checkpoint_before_the_first_step_is_no_divergence():
+    Denoiser(config()).on_save_checkpoint({})

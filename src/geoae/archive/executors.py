@@ -89,10 +89,10 @@ def _has_gpus(dask_scheduler: object) -> bool:
 def _name_for_workers(found: SceneRef, job: Job) -> tuple[SceneRef, Job]:
     """Name a scene and its output so that workers in another folder find them."""
     source, target = to_absolute(found.source), str(job.target)
-    files = {"source": source, "target": str(Path(target).absolute())}
-    if not is_local(target):
-        files["target"] = target
-    return replace(found, source=source), job.model_copy(update=files)
+    if is_local(target):  # it need not be there yet
+        target = str(Path(target).absolute())
+    named = job.model_copy(update={"source": source, "target": target})
+    return replace(found, source=source), named
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from geoae.errors import ModelError
 from geoae.resources import shipped
 from geoae.system.config import explain
 
-__all__ = ["CARD", "WEIGHTS", "Card", "is_shipped", "model_folder", "shipped_models"]
+__all__ = ["CARD", "WEIGHTS", "Card", "is_known", "model_folder", "shipped_models"]
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
@@ -82,14 +82,18 @@ def shipped_models() -> list[Card]:
     return [Card.read(path.parent) for path in sorted(shipped("models").glob(f"*/{CARD}"))]
 
 
-def is_shipped(name: str) -> bool:
-    """Whether a name is that of a model that geoae ships, which goes before a path."""
+def is_known(name: str) -> bool:
+    """Whether a name is that of a model that geoae has, which goes before a path."""
+    return name == "identity" or _is_shipped(name)
+
+
+def _is_shipped(name: str) -> bool:
     return (shipped("models") / name / CARD).exists()
 
 
 def model_folder(name: str) -> Path:
     """Find the folder of a shipped model by its name, or of a path; raise ``ModelError``."""
-    if is_shipped(name):
+    if _is_shipped(name):
         return shipped("models") / name
     if Path(name).is_dir():
         return Path(name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from geoae.networks.layers import apply_gate, level_at, refuse_levels, spread_levels
+from geoae.networks.layers import apply_gate, level_at
 
 __all__ = ["NAFNet"]
 
@@ -58,8 +58,6 @@ class NAFNet(nn.Module):
         channels: components that the network takes at once.
         widths: features at 1/2, 1/4, ... of the input's side.
         blocks: blocks of each level, from the encoder's first to the decoder's last.
-        levels: noise levels of each component: 1, or 9 where the network takes the shape of the
-            noise's spectrum too.
 
     """
 
@@ -68,10 +66,8 @@ class NAFNet(nn.Module):
         channels: int = 1,
         widths: Sequence[int] = (32, 64, 96),
         blocks: Sequence[int] = (2, 2, 4, 2, 2),
-        levels: int = 1,
     ) -> None:
         super().__init__()
-        refuse_levels(levels)
         depth = len(widths)
         if len(blocks) != 2 * depth - 1:
             raise ValueError(f"blocks = {list(blocks)}: {depth} widths need {2 * depth - 1}")
@@ -80,7 +76,7 @@ class NAFNet(nn.Module):
             return nn.Sequential(*(NAFBlock(width) for _ in range(count)))
 
         pairs = list(itertools.pairwise(widths))
-        self.channels, self.multiple, self.levels = channels, 2**depth, levels
+        self.channels, self.multiple = channels, 2**depth
         # One spatial convolution a block, stem and head, and the position on the grid.
         sides = [2 ** (min(index, 2 * depth - 2 - index) + 1) for index in range(len(blocks))]
         self.field = (
@@ -89,7 +85,7 @@ class NAFNet(nn.Module):
             + self.multiple
             - 1
         )
-        self.stem = nn.Conv2d((4 + levels) * channels, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(4 * channels + channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             stage(*pair) for pair in zip(widths[:-1], blocks, strict=False)
         )
@@ -105,23 +101,20 @@ class NAFNet(nn.Module):
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, pixels: Tensor, sigma: Tensor, shape: Tensor | None = None) -> Tensor:
+    def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
         """Predict the noise.
 
         Args:
             pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
             sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
                 W)``.
-            shape: shape of the noise's spectrum ``(B, C, 9)``; None for white noise. Ignored where
-                the network has one level.
 
         Returns:
             Residual ``(B, C, H, W)`` in model units, float32.
 
         """
         folded = nn.functional.pixel_unshuffle(pixels, 2)
-        told = spread_levels(level_at(sigma, pixels, 2), shape, self.levels)
-        x = self.stem(torch.cat([folded, told], dim=1))
+        x = self.stem(torch.cat([folded, level_at(sigma, pixels, 2)], dim=1))
         skips = []
         for encode, down in zip(self.encoder, self.down, strict=True):
             skips.append(encode(x))

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 from geoae.corrections.chain import NONE, Corrections
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ClusterError, GeoaeError, ModelError
-from geoae.models.card import is_shipped
+from geoae.models.card import is_known
 from geoae.models.restorer import Restorer
 from geoae.pipeline.engine import Work, restore_slabs
 from geoae.pipeline.job import ModelSpec
 from geoae.pipeline.preparation.prepare import build_work, load_restorer
 from geoae.pipeline.preparation.prepared import Prepared
 from geoae.pipeline.recipe import Recipe
-from geoae.radiometry.psd import WHITE
 from geoae.radiometry.speckle import Speckle
+from geoae.radiometry.spectrum import KERNELS
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
 from geoae.resources import require_extra
@@ -169,8 +169,8 @@ def name_for_workers(options: Recipe) -> Recipe:
     """Name the files of resolved options so that workers in another folder find them."""
     model, psd = options.model, options.psd
     files = {
-        "model": to_absolute(model) if model and not is_shipped(model) else model,
-        "psd": to_absolute(psd) if psd and psd != WHITE else psd,
+        "model": to_absolute(model) if model and not is_known(model) else model,
+        "psd": to_absolute(psd) if psd and psd not in KERNELS else psd,
     }
     return options.model_copy(update=files)
 

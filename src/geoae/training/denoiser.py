@@ -43,7 +43,7 @@ class Denoiser(lightning.LightningModule):
             ) from error
         self.loss = LOSSES[config.loss]
         self.first = float("nan")
-        self.last = torch.tensor(0.0)
+        self.last: Tensor | None = None
 
     def setup(self, stage: str) -> None:
         """Store the weights channels last, the layout of the fast convolutions."""
@@ -70,7 +70,7 @@ class Denoiser(lightning.LightningModule):
         self.last = loss.detach()
         # To look at it makes the device wait.
         if index % EVERY == 0:
-            self._check(float(self.last))
+            self._check(float(loss.detach()))
         self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -81,7 +81,8 @@ class Denoiser(lightning.LightningModule):
             checkpoint: what will be saved.
 
         """
-        self._check(float(self.last))
+        if self.last is not None:
+            self._check(float(self.last))
 
     def _check(self, loss: float) -> None:
         self.first = loss if self.first != self.first else self.first

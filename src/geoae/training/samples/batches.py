@@ -12,7 +12,7 @@ from torch import Tensor
 from geoae.simulation import Degradation
 from geoae.training.config import RandomDegradation
 from geoae.training.samples.components import principal
-from geoae.training.samples.degrade import Chips, degrade
+from geoae.training.samples.degrade import Chips, degrade, mix
 from geoae.training.samples.scene import TrainingScene
 from geoae.training.samples.turn import Turn
 
@@ -157,7 +157,7 @@ class Batches:
         )
         forward = self._pick(forward, choices)
         variances = forward.square() * sigma[:, None, :] ** 2
-        shape = _mix(scenes.pad(degraded.shape.double()), variances).float()
+        shape = mix(scenes.pad(degraded.shape.double()), variances).float()
         shape = _add_error(shape, generator)
         to_model = _draw_signs(forward.shape[:2], generator)[..., None] * forward
         offset = (to_model @ scenes.mean[..., None]).float()[..., None]
@@ -226,22 +226,6 @@ class Batches:
         first = torch.tensor([choice.group * self.group for choice in choices], device=self.device)
         order = first[:, None] + torch.arange(self.group, device=self.device)
         return forward.gather(1, order[..., None].expand(-1, -1, forward.shape[2]))
-
-
-def _mix(shapes: Tensor, variances: Tensor) -> Tensor:
-    """Compute the shape of sums of noises, as ``geoae.radiometry.spectrum.mix``.
-
-    Args:
-        shapes: shape of the noise of each band, ``(B, N, 9)``.
-        variances: variance of each band's noise in each component, ``(B, C, N)``.
-
-    Returns:
-        ``(B, C, 9)``; ones where a component has no noise.
-
-    """
-    total = variances.sum(dim=2, keepdim=True)
-    power = (variances / torch.where(total > 0, total, 1.0)) @ shapes**2
-    return torch.where(total > 0, power.sqrt(), 1.0)
 
 
 def _draw_signs(size: torch.Size, generator: torch.Generator) -> Tensor:

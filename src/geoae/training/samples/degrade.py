@@ -12,16 +12,15 @@ from scipy import ndimage
 from torch import Tensor
 
 from geoae.radiometry.resampling import Resampling
-from geoae.radiometry.spectrum import FREQUENCIES
+from geoae.radiometry.spectrum import KERNELS, white
 from geoae.radiometry.validity.fill import LOCAL
 from geoae.simulation import Correlated, Degradation, Gaussian, PoissonGaussian
-from geoae.simulation.correlated import Kernel
 
-__all__ = ["Chips", "Degraded", "degrade"]
+__all__ = ["Chips", "Degraded", "degrade", "mix"]
 
 # Noise ``sqrt(gain * max(x, 0) + sigma**2) * k``, of which torch draws ``k``.
 Additive = Gaussian | PoissonGaussian | Correlated
-WHITE: Kernel = (Resampling(), Resampling())
+WHITE = KERNELS["white"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,31 +230,42 @@ def _mix_shapes(
     noisy: Tensor, chips: Chips, drawn: Sequence[Sequence[Degradation | None]]
 ) -> Tensor:
     """Return the shape of the spectrum of all noises of a band together, ``(M, 9)``."""
-    white = torch.ones((len(noisy), len(FREQUENCIES) ** 2), device=noisy.device)
     if not any(isinstance(step, Correlated) for column in drawn for step in column):
-        return white
-    power, total = torch.zeros_like(white), torch.zeros_like(white[:, :1])
-    for column in drawn:
-        own = np.concatenate(
+        return torch.from_numpy(white(len(noisy))).to(noisy.device)
+    own = [
+        np.concatenate(
             [
-                step.shape(bands)
-                if isinstance(step, Correlated)
-                else np.ones((bands, len(FREQUENCIES) ** 2))
+                step.shape(bands) if isinstance(step, Correlated) else white(bands)
                 for step, bands in zip(column, chips.bands, strict=True)
             ]
         )
-        variance = _average_variance(noisy, chips, column)[:, None]
-        power += variance * torch.from_numpy(own).float().to(noisy.device) ** 2
-        total += variance
-    return torch.where(total > 0, (power / total).sqrt(), 1.0)
+        for column in drawn
+    ]
+    shapes = torch.from_numpy(np.stack(own, axis=1)).float().to(noisy.device)
+    variances = [_average_variance(noisy, chips, column) for column in drawn]
+    return mix(shapes, torch.stack(variances, dim=1)[:, None])[:, 0]
+
+
+def mix(shapes: Tensor, variances: Tensor) -> Tensor:
+    """Compute the shape of sums of noises, as ``geoae.radiometry.spectrum.mix``.
+
+    Args:
+        shapes: shape of each noise, ``(B, N, 9)``.
+        variances: variance of each noise in each sum, ``(B, C, N)``.
+
+    Returns:
+        ``(B, C, 9)``; ones where a sum has no noise.
+
+    """
+    total = variances.sum(dim=2, keepdim=True)
+    power = (variances / torch.where(total > 0, total, 1.0)) @ shapes**2
+    return torch.where(total > 0, power.sqrt(), 1.0)
 
 
 def _average_variance(noisy: Tensor, chips: Chips, column: Sequence[Degradation | None]) -> Tensor:
     """Return the mean of ``_compute_variance``, ``(M,)``; that of constant noise costs no pass."""
-    if _are_additive(column):
-        _, sigma = _read_parameters(column, chips)
-        if all(map(_is_constant, column)):
-            return sigma**2
+    if _are_additive(column) and all(map(_is_constant, column)):
+        return _read_parameters(column, chips)[1] ** 2
     return _compute_variance(noisy, chips, column).mean(dim=(1, 2))
 
 
