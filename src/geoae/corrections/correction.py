@@ -1,6 +1,7 @@
 """The interface of a correction, and the strips from which corrections are planned."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.radiometry.validity.nodata import LARGEST
+from geoae.system.ahead import read_ahead
 from geoae.tiling.window import Read, Window
 from geoae.types import Mask, Pixels
 
@@ -102,6 +104,8 @@ def as_float(pixels: Pixels) -> Pixels:
 def cut_strips(read: Read, bands: int, height: int, width: int) -> Iterator[Strip]:
     """Read a scene strip by strip; ``partial(cut_strips, read, *shape)`` is a ``Strips``.
 
+    The next strip is read while the caller works on one.
+
     Args:
         read: gives the pixels and the mask of a window.
         bands: bands of the scene.
@@ -113,11 +117,16 @@ def cut_strips(read: Read, bands: int, height: int, width: int) -> Iterator[Stri
 
     """
     rows = int(np.clip(VALUES // max(bands * width, 1), FEWEST_ROWS, ROWS))
-    for start in range(0, height, rows):
+
+    def read_strip(start: int) -> Strip:
         shared = min(SHARED, start)
         window = Window(start - shared, 0, min(rows, height - start) + shared, width)
         pixels, mask = read(window)
-        yield Strip(window.row, pixels, _without_huge(pixels, mask), shared)
+        return Strip(window.row, pixels, _without_huge(pixels, mask), shared)
+
+    # Most of a pass is decoding, which needs no interpreter.
+    with ThreadPoolExecutor(1, "geoae-strips") as reading:
+        yield from read_ahead(reading, read_strip, range(0, height, rows), depth=1)
 
 
 def _without_huge(pixels: Pixels, mask: Mask | None) -> Mask | None:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from geoae.corrections.chain import NONE, Corrections
 from geoae.models.restorer import Identity, Restorer
-from geoae.pipeline.tiles import STRIP, Tile, in_groups, read_ahead, read_tile, to_model
+from geoae.pipeline.tiles import STRIP, Tile, in_groups, read_tile, to_model
 from geoae.radiometry.rare import take_noise
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.speckle import Speckle
 from geoae.radiometry.subtract import subtract
+from geoae.system.ahead import read_ahead
 from geoae.tiling.blend import Mosaic
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.source import Sink

@@ -1,8 +1,6 @@
 """Read tiles ahead of the network, fill their holes, and map them to model units."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,13 +15,12 @@ from geoae.radiometry.validity.fill import LOCAL, fill, local_mean
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import Read
 
-__all__ = ["STRIP", "Tile", "in_groups", "read_ahead", "read_tile", "to_model"]
+__all__ = ["STRIP", "Tile", "in_groups", "read_tile", "to_model"]
 
 # Rows at a time that are brought to model units or back.
 STRIP = 64
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(eq=False, slots=True)
@@ -155,28 +152,3 @@ def in_groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
             group = []
     if group:
         yield group
-
-
-def read_ahead(
-    executor: Executor, function: Callable[[T], R], items: Iterable[T], depth: int
-) -> Iterator[R]:
-    """Yield ``map(function, items)`` in order, computed ahead.
-
-    Args:
-        executor: computes the calls.
-        function: called with each item.
-        items: arguments of the calls.
-        depth: most calls that run or wait at a time.
-
-    """
-    running: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            running.append(executor.submit(function, item))
-            if len(running) > depth:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    finally:
-        for future in running:
-            future.cancel()
