@@ -15,6 +15,7 @@ from geoae.radiometry.resampling import Resampling
 from geoae.radiometry.spectrum import KERNELS, white
 from geoae.radiometry.validity.fill import LOCAL
 from geoae.simulation import Correlated, Degradation, Gaussian, PoissonGaussian
+from geoae.simulation.parameters import PerBand
 
 __all__ = ["Chips", "Degraded", "degrade", "mix"]
 
@@ -124,15 +125,20 @@ def _add_noise(
 
 def _read_parameters(column: Sequence[Additive | None], chips: Chips) -> tuple[Tensor, Tensor]:
     """Return gain and sigma of each band, each ``(M,)``; 0 where it has no noise."""
-    gains, sigmas = [], []
+    gains: list[float] = []
+    sigmas: list[float] = []
     for step, bands in zip(column, chips.bands, strict=True):
         gain = 0.0 if step is None or isinstance(step, Gaussian) else step.gain
-        sigma = 0.0 if step is None else step.sigma
-        gains.append(np.broadcast_to(gain, bands))
-        sigmas.append(np.broadcast_to(sigma, bands))
-    values = np.stack([np.concatenate(gains), np.concatenate(sigmas)]).astype(np.float32)
+        gains += _repeat(gain, bands)
+        sigmas += _repeat(0.0 if step is None else step.sigma, bands)
+    values = np.array([gains, sigmas], dtype=np.float32)
     one, other = torch.from_numpy(values).to(chips.pixels.device)
     return one, other
+
+
+def _repeat(value: PerBand, bands: int) -> Sequence[float]:
+    """Return the value of each band. Much faster than ``np.broadcast_to`` for a few bands."""
+    return [value] * bands if isinstance(value, int | float) else value
 
 
 def _draw_unit(
