@@ -19,6 +19,7 @@ BACK = 12 << 20
 LACKING = (
     "rasterio",
     "affine",
+    "array-api-compat",
     "attrs",
     "certifi",
     "click",

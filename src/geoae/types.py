@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Floats", "Mask", "Nodata", "Pixels", "Samples"]
+__all__ = ["Array", "DeviceArray", "Floats", "Mask", "Nodata", "Pixels", "Samples"]
 
 # Pixels in the dtype of their scene, mostly in DN.
 Pixels = NDArray[Any]
@@ -18,5 +18,8 @@ Nodata = float | int | tuple[float | int, ...] | None
 Samples = Sequence[tuple[Pixels, Mask]]
 # What networks take and give.
 Array = NDArray[np.float32]
+# An array of numpy on the host, or one of torch on a device: what models compute with. The array
+# API standard has no type yet.
+DeviceArray = Any
 # For exact arithmetic.
 Floats = NDArray[np.float64]

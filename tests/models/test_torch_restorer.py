@@ -197,3 +197,20 @@ def test_fp32_on_a_gpu_is_not_rounded_to_tf32(made, precision, allowed):
         TorchRestorer(Card.read(made[0]), Anywhere(1), torch.device("cuda"), precision, None)
         assert torch.backends.cudnn.allow_tf32 == allowed
         assert torch.backends.cuda.matmul.allow_tf32 == allowed
+
+
+def test_tensors_come_back_as_tensors_with_the_same_bits(made):
+    restorer = load(str(made[0]), device="cpu", precision="fp32", batch_size=2)
+    pixels, sigma = random_batch(5)
+    expected = restorer(pixels, sigma)
+    found = restorer(torch.from_numpy(pixels), torch.from_numpy(sigma))
+    assert isinstance(found, torch.Tensor)
+    assert restorer.fetch(found)().tobytes() == expected.tobytes()
+    assert restorer.place(pixels) is pixels, "a CPU computes on the host"
+
+
+def test_tensors_that_hold_no_numbers_are_an_error_when_they_are_fetched(made):
+    restorer = load(str(made[0]), device="cpu")
+    wait = restorer.fetch(torch.tensor([1.0, float("nan")]))
+    with pytest.raises(ModelError, match="no numbers"):
+        wait()

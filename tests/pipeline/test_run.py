@@ -22,7 +22,7 @@ from rasterio.transform import Affine
 import geoae
 from geoae.archive.triage import is_done
 from geoae.errors import InputError, OutputError
-from geoae.models.restorer import Identity
+from geoae.models.restorer import Identity, OnHost
 from geoae.pipeline.job import Job, resolve_options
 from geoae.pipeline.preparation import prepare as pipeline_prepare
 from geoae.pipeline.preparation.prepare import prepare
@@ -232,7 +232,7 @@ def test_complex_data_is_a_clear_error(tmp_path):
     assert not (tmp_path / "out.tif").exists()
 
 
-class Dimmer:
+class Dimmer(OnHost):
     """Takes 30 % of the contrast away, from a neighbourhood of 5 x 5: a restorer that does
     something.
     """

@@ -47,7 +47,7 @@ def test_a_tile_whose_noise_depends_on_the_signal_is_read_once():
 def in_model_units(tile, scale, level=None):
     """``tile`` (component, H, W) in model units."""
     model = np.empty(tile.pixels.shape, np.float32)
-    to_model(tile, scale, model, level)
+    to_model(tile.signal, tile.margin, scale, model, level)
     return model
 
 

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -251,3 +252,25 @@ def test_independent_noise_gives_the_same_map_as_none():
     np.testing.assert_allclose(one.forward, other.forward, rtol=1e-9)
     np.testing.assert_allclose(one.inverse, other.inverse, rtol=1e-9)
     np.testing.assert_allclose(one.sigma, other.sigma, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("between", [None, 0.4])
+def test_tensors_are_mapped_as_arrays_are(dtype, between):
+    pixels = scene(3, 0, 30.0).clip(0).astype(dtype)
+    scale = dataclasses.replace(
+        scale_of(pixels, 30.0, 2),
+        slope=np.array([0.0, 0.1, 0.2]),
+        between=None if between is None else np.full((3, 3), between) + (1 - between) * np.eye(3),
+    )
+    tensor = torch.from_numpy(pixels)
+    model = scale.to_model(pixels)
+    for found, expected in (
+        (scale.to_model(tensor), model),
+        (scale.variance(tensor), scale.variance(pixels)),
+        (scale.level(scale.variance(tensor)), scale.level(scale.variance(pixels))),
+        (scale.to_native(torch.from_numpy(model)), scale.to_native(model)),
+    ):
+        assert isinstance(found, torch.Tensor)
+        assert found.numpy().dtype == expected.dtype
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)

@@ -9,6 +9,7 @@ import torch
 from scipy import ndimage
 from torch import nn
 
+from geoae.models.restorer import OnHost
 from geoae.radiometry.scale import Scale
 from geoae.tiling.plan import Slab
 from geoae.tiling.window import Window
@@ -104,7 +105,7 @@ class _Part:
 
 
 @dataclass
-class Blur:
+class Blur(OnHost):
     """Takes what a box blur of half width ``halo`` leaves over for noise; counts its samples."""
 
     halo: int = 6
@@ -131,6 +132,22 @@ class Blur:
         self.seen += len(pixels)
         side = 2 * self.halo + 1
         return pixels - ndimage.uniform_filter(pixels, (0, 0, side, side), mode="constant")
+
+
+class TorchBlur(Blur):
+    """The same, for arrays of torch on the device where it computes: the CPU."""
+
+    def place(self, pixels: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(pixels.copy())
+
+    def fetch(self, residual: torch.Tensor) -> Callable[[], np.ndarray]:
+        assert isinstance(residual, torch.Tensor)
+        return residual.numpy
+
+    def __call__(
+        self, pixels: torch.Tensor, sigma: torch.Tensor, shape: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return torch.from_numpy(super().__call__(pixels.numpy(), sigma.numpy()))
 
 
 def randomised(network: nn.Module, seed: int = 0, head: float = 0.1) -> nn.Module:

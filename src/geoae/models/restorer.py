@@ -1,14 +1,17 @@
 """The interface between engine and model, a model that changes nothing, and self-ensembling."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
+from numpy.typing import NDArray
 
 from geoae.radiometry.spectrum import transpose
-from geoae.types import Array
+from geoae.types import Array, DeviceArray
 
-__all__ = ["Identity", "Restorer", "SelfEnsemble"]
+__all__ = ["Identity", "OnHost", "Restorer", "SelfEnsemble"]
 
 
 class Restorer(Protocol):
@@ -69,24 +72,66 @@ class Restorer(Protocol):
         """
         ...
 
-    def __call__(self, pixels: Array, sigma: Array, shape: Array | None = None) -> Array:
+    def place(self, pixels: NDArray[Any]) -> DeviceArray:
+        """Bring an array to where the model computes.
+
+        Args:
+            pixels: any array of the host, which stays as it is until the copy is used.
+
+        Returns:
+            The array itself where the model computes on the host, a copy on its device otherwise.
+
+        """
+        ...
+
+    def fetch(self, residual: DeviceArray) -> Callable[[], Array]:
+        """Begin to bring an array back to the host.
+
+        Args:
+            residual: float32, where the model computes; nobody changes it any more.
+
+        Returns:
+            A function that waits for the array and returns it. It may be called from any thread,
+            and raises ``ModelError`` where the array holds NaN or infinity.
+
+        """
+        ...
+
+    def __call__(
+        self, pixels: DeviceArray, sigma: DeviceArray, shape: DeviceArray | None = None
+    ) -> DeviceArray:
         """Predict the noise.
 
         Args:
-            pixels: ``(B, C, H, W)`` in model units.
+            pixels: ``(B, C, H, W)`` in model units, on the host or where the model computes; the
+                others are where these are.
             sigma: standard deviation of the noise in model units, ``(B, C)`` or ``(B, C, H, W)``.
             shape: shape of the noise's spectrum ``(B, C, 9)``, as ``geoae.radiometry.spectrum``
                 describes it; None for white noise.
 
         Returns:
-            Residual ``(B, C, H, W)`` in model units.
+            Residual ``(B, C, H, W)`` in model units, where ``pixels`` are.
 
         """
         ...
 
 
+class OnHost:
+    """Part of a model that computes with numpy: nothing needs to be brought anywhere."""
+
+    __slots__ = ()
+
+    def place(self, pixels: NDArray[Any]) -> DeviceArray:
+        """Return ``pixels``."""
+        return pixels
+
+    def fetch(self, residual: DeviceArray) -> Callable[[], Array]:
+        """Return a function that returns ``residual``."""
+        return lambda: residual
+
+
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(OnHost):
     """A model that finds no noise: output equals input, bit for bit. For tests of the pipeline."""
 
     name: str = "identity"
@@ -118,7 +163,9 @@ class Identity:
         """
         return 1
 
-    def __call__(self, pixels: Array, sigma: Array, shape: Array | None = None) -> Array:
+    def __call__(
+        self, pixels: DeviceArray, sigma: DeviceArray, shape: DeviceArray | None = None
+    ) -> DeviceArray:
         """Return zeros in the shape of ``pixels``."""
         return np.zeros_like(pixels)
 
@@ -189,20 +236,50 @@ class SelfEnsemble:
         """
         return self.restorer.batch(height, width)
 
-    def __call__(self, pixels: Array, sigma: Array, shape: Array | None = None) -> Array:
+    def place(self, pixels: NDArray[Any]) -> DeviceArray:
+        """Bring an array to where the model computes, as the model does.
+
+        Args:
+            pixels: any array of the host.
+
+        """
+        return self.restorer.place(pixels)
+
+    def fetch(self, residual: DeviceArray) -> Callable[[], Array]:
+        """Begin to bring an array back to the host, as the model does.
+
+        Args:
+            residual: float32, where the model computes.
+
+        """
+        return self.restorer.fetch(residual)
+
+    def __call__(
+        self, pixels: DeviceArray, sigma: DeviceArray, shape: DeviceArray | None = None
+    ) -> DeviceArray:
         """Return the mean residual, in the shape of ``pixels``."""
-        total = np.zeros_like(pixels)
+        xp = array_namespace(pixels)
+        total = xp.zeros_like(pixels)
         for quarter in range(4):
             for flip in (False, True):
                 level = sigma if sigma.ndim == 2 else _turn(sigma, quarter, flip)
                 told = shape if shape is None or quarter % 2 == 0 else transpose(shape)
                 residual = self.restorer(_turn(pixels, quarter, flip), level, told)
-                residual = residual[..., ::-1] if flip else residual
-                total += np.rot90(residual, -quarter, axes=(2, 3))
-        return total / np.float32(8)
+                residual = xp.flip(residual, axis=3) if flip else residual
+                total += _rotate(residual, -quarter % 4)
+        return total / 8
 
 
-def _turn(pixels: Array, quarter: int, flip: bool) -> Array:
+def _turn(pixels: DeviceArray, quarter: int, flip: bool) -> DeviceArray:
     """Rotate ``pixels`` (B, C, H, W) by ``quarter`` quarter turns, then flip them left to right."""
-    turned = np.rot90(pixels, quarter, axes=(2, 3))
-    return np.ascontiguousarray(turned[..., ::-1] if flip else turned)
+    turned = _rotate(pixels, quarter)
+    turned = array_namespace(pixels).flip(turned, axis=3) if flip else turned
+    return np.ascontiguousarray(turned) if is_numpy_array(turned) else turned
+
+
+def _rotate(pixels: DeviceArray, quarter: int) -> DeviceArray:
+    """Rotate ``pixels`` (B, C, H, W) as ``numpy.rot90`` from axis 2 to axis 3."""
+    xp = array_namespace(pixels)
+    # Half a turn first; then a quarter of one is a flip and an exchange of the axes.
+    turned = xp.flip(pixels, axis=(2, 3)) if quarter >= 2 else pixels
+    return xp.permute_dims(xp.flip(turned, axis=3), (0, 1, 3, 2)) if quarter % 2 else turned

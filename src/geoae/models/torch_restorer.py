@@ -1,6 +1,8 @@
 """A network on one device as a ``Restorer``."""
 
-from collections import deque
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +13,13 @@ from geoae.errors import DeviceError, ModelError
 from geoae.models.card import Card
 from geoae.networks import predict, takes_spectrum
 from geoae.system.forks import use_one_thread
-from geoae.types import Array
+from geoae.types import Array, DeviceArray
 
 __all__ = ["TorchRestorer", "choose_device", "count_gpus"]
 
 # A CPU is fastest one tile a forward pass, while activations stay near its caches; a GPU wants to
 # be filled.
 CUDA_PIXELS = 16 << 20
-# Pixels (B, C, H, W), sigma (B, C) or (B, C, H, W), and shape (B, C, 9) or none.
-Given = tuple[Array, Array, Array | None]
 use_one_thread("torch", lambda: torch.set_num_threads(1))
 
 
@@ -83,6 +83,13 @@ class TorchRestorer:
         self.takes_spectrum = takes_spectrum(network)
         self._batch_size = batch_size
 
+    @cached_property
+    def _streams(self) -> tuple[torch.cuda.Stream, torch.cuda.Stream] | None:
+        """Where arrays are copied to a GPU and back, beside the computation; None on a CPU."""
+        if self.device.type != "cuda":
+            return None
+        return torch.cuda.Stream(self.device), torch.cuda.Stream(self.device)
+
     @property
     def setting(self) -> str:
         """Device type, precision, version of torch and batch size: what the bits of an output
@@ -94,61 +101,119 @@ class TorchRestorer:
         )
 
     def batch(self, height: int, width: int) -> int:
-        """Return how many samples to give in one call.
+        """Return how many samples to give in one call: those of a forward pass.
 
-        That is one forward pass on a CPU, and four on a GPU, where copies run beside the
-        computation.
+        That is one on a CPU, and 16 megapixels on a GPU, unless a number was asked for.
 
         Args:
             height: height of a sample in pixels.
             width: width of a sample in pixels.
 
         """
-        return self._forward_size(height, width) * (4 if self.device.type == "cuda" else 1)
-
-    def _forward_size(self, height: int, width: int) -> int:
-        """Return the samples of one forward pass: as asked, else one on a CPU, 16 megapixels on a
-        GPU.
-        """
         if self._batch_size is not None:
             return self._batch_size
         return 1 if self.device.type == "cpu" else max(1, CUDA_PIXELS // (height * width))
 
+    def place(self, pixels: NDArray[Any]) -> DeviceArray:
+        """Bring an array to the device.
+
+        On a GPU it is copied beside the computation; what is computed later waits for it.
+
+        Args:
+            pixels: any array of the host.
+
+        Returns:
+            The array itself on a CPU, a tensor otherwise.
+
+        """
+        return pixels if self.device.type == "cpu" else self._send(pixels)
+
+    def _send(self, array: NDArray[Any]) -> Tensor:
+        """Return a tensor on the device, on a CPU one of the same memory."""
+        tensor = torch.from_numpy(array)
+        if self._streams is None:
+            return tensor
+        upward, _ = self._streams
+        with torch.cuda.stream(upward):
+            sent = tensor.pin_memory().to(self.device, non_blocking=True)
+        computing = torch.cuda.current_stream(self.device)
+        computing.wait_stream(upward)
+        # Its memory is not used anew before the computation is done with it.
+        sent.record_stream(computing)
+        return sent
+
+    def fetch(self, residual: DeviceArray) -> Callable[[], Array]:
+        """Begin to bring an array back to the host, beside the computation.
+
+        Args:
+            residual: float32, an array of the host or a tensor on the device; nobody changes it any
+                more.
+
+        Returns:
+            A function that waits for the array and returns it, and raises ``ModelError`` where it
+            holds NaN or infinity.
+
+        """
+        if not isinstance(residual, Tensor):
+            return lambda: _check_finite(residual, self.name)
+        if self._streams is None:
+            return lambda: _check_finite(residual.numpy(), self.name)
+        _, downward = self._streams
+        downward.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(downward):
+            host = torch.empty(residual.shape, dtype=residual.dtype, pin_memory=True)
+            host.copy_(residual, non_blocking=True)
+            arrived = downward.record_event()
+        residual.record_stream(downward)
+
+        def wait() -> Array:
+            arrived.synchronize()
+            return _check_finite(host.numpy(), self.name)
+
+        return wait
+
     def __call__(
-        self,
-        pixels: NDArray[np.float32],
-        sigma: NDArray[np.float32],
-        shape: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
+        self, pixels: DeviceArray, sigma: DeviceArray, shape: DeviceArray | None = None
+    ) -> DeviceArray:
         """Predict the noise.
 
         All forward passes have the same batch size, since the bits of a result may depend on it;
         the last one is padded. The size is halved where the device runs out of memory.
 
         Args:
-            pixels: ``(B, C, H, W)`` in model units.
+            pixels: ``(B, C, H, W)`` in model units, of numpy, or of torch on the device; the others
+                are alike.
             sigma: standard deviation of the noise in model units, ``(B, C)`` or ``(B, C, H, W)``.
             shape: shape of the noise's spectrum ``(B, C, 9)``; None for white noise. Ignored where
                 the network does not take it.
 
         Returns:
-            Residual ``(B, C, H, W)`` in model units.
+            Residual ``(B, C, H, W)`` in model units, of the library of ``pixels``.
 
         Raises:
             DeviceError: there is not enough memory for a single sample.
-            ModelError: the residual holds NaN or infinity.
+            ModelError: the residual holds NaN or infinity; of tensors, ``fetch`` tells that.
 
         """
-        shape = shape if self.takes_spectrum else None
+        given = (pixels, sigma, shape if self.takes_spectrum else None)
+        if isinstance(pixels, Tensor):
+            return self._run(given)
+        residual = self._run([None if array is None else self._send(array) for array in given])
+        return self.fetch(residual)()
+
+    @torch.inference_mode()
+    def _run(self, given: Sequence[Tensor | None]) -> Tensor:
+        pixels = given[0]
+        assert pixels is not None
         while True:
-            size = self._forward_size(*pixels.shape[2:])
-            parts = [
-                slice(start, min(start + size, len(pixels)))
-                for start in range(0, len(pixels), size)
-            ]
-            run = self._run_cuda if self.device.type == "cuda" else self._run_cpu
+            size = self.batch(*pixels.shape[2:])
+            residual = torch.empty_like(pixels)
             try:
-                return _check_finite(run((pixels, sigma, shape), parts, size), self.name)
+                for start in range(0, len(pixels), size):
+                    part = slice(start, min(start + size, len(pixels)))
+                    found = self._forward(*_pad_batch(given, part, size))
+                    residual[part] = found[: part.stop - part.start]
+                return residual
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     height, width = pixels.shape[2:]
@@ -159,41 +224,6 @@ class TorchRestorer:
                 self._batch_size = size // 2
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
-
-    @torch.inference_mode()
-    def _run_cpu(self, given: Given, parts: list[slice], size: int) -> Array:
-        residual = np.empty_like(given[0])
-        for part in parts:
-            batch = _pad_batch(given, part, size)
-            residual[part] = self._forward(*batch)[: part.stop - part.start].numpy()
-        return residual
-
-    @torch.inference_mode()
-    def _run_cuda(self, given: Given, parts: list[slice], size: int) -> Array:
-        """Run on two streams in turn: one copies while the other computes."""
-        residual = np.empty_like(given[0])
-        streams = [torch.cuda.Stream(self.device) for _ in range(2)]
-        running: deque[tuple[slice, Tensor, torch.cuda.Stream]] = deque()
-
-        def collect() -> None:
-            part, host, stream = running.popleft()
-            stream.synchronize()
-            residual[part] = host[: part.stop - part.start].numpy()
-
-        for index, part in enumerate(parts):
-            batch = [tensor.pin_memory() for tensor in _pad_batch(given, part, size)]
-            with torch.cuda.stream(streams[index % 2]) as _:
-                found = self._forward(
-                    *(tensor.to(self.device, non_blocking=True) for tensor in batch)
-                )
-                host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
-                host.copy_(found, non_blocking=True)
-            running.append((part, host, streams[index % 2]))
-            if len(running) > 1:
-                collect()
-        while running:
-            collect()
-        return residual
 
     def _forward(self, batch: Tensor, level: Tensor, shape: Tensor | None = None) -> Tensor:
         batch = batch.contiguous(memory_format=torch.channels_last)
@@ -212,9 +242,9 @@ def _check_finite(residual: Array, name: str) -> Array:
     return residual
 
 
-def _pad_batch(given: Given, part: slice, size: int) -> list[Tensor]:
+def _pad_batch(given: Sequence[Tensor | None], part: slice, size: int) -> list[Tensor]:
     """Return samples ``part`` of the inputs, padded with zeros up to ``size`` samples."""
-    batch = [torch.from_numpy(array[part]) for array in given if array is not None]
+    batch = [array[part] for array in given if array is not None]
     batch[1] = batch[1] if batch[1].ndim == 4 else batch[1][:, :, None, None]
     missing = size - len(batch[0])
     if not missing:

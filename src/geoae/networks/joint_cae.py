@@ -101,7 +101,8 @@ class _Exchange(nn.Module):
         """
         count = present.shape[1]
         weight = self.weight[:count, :, :count].to(x.dtype)
-        if torch.is_grad_enabled() or len(present) > 1:
+        # On a GPU, a look at what is present would make the host wait.
+        if torch.is_grad_enabled() or len(present) > 1 or x.is_cuda:
             told = x.unflatten(0, (-1, count)) * present[..., None, None, None]
             return x + torch.einsum("bkfhw,kfjg->bjghw", told, weight).flatten(0, 1)
         # One sample: pixels as rows of a matrix, which is no copy where channels come last.

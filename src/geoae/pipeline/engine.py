@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
 from numpy.typing import NDArray
 
 from geoae.corrections.chain import NONE, Corrections
@@ -21,9 +23,12 @@ from geoae.tiling.blend import Mosaic
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.source import Sink
 from geoae.tiling.window import Read
-from geoae.types import Mask, Nodata
+from geoae.types import DeviceArray, Mask, Nodata
 
 __all__ = ["Work", "predict", "restore_slabs"]
+
+# Residual ``(band, row, col)`` in DN of some rows of what a tile completes.
+Native = Callable[[slice], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -111,12 +116,24 @@ def _restore_batch(
     for tile, residual in zip(batch, predict(work, batch), strict=True):
         final = mosaic.add(tile.row, tile.col, residual)
         if tile.row >= first:
-            behind.submit(work, tile, final)
+            behind.submit(work, tile, _map_back(work, final))
             on_tile(not tile.empty)
 
 
-def predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]:
-    """Compute the residuals of some tiles.
+def _map_back(work: Work, residual: DeviceArray) -> Native:
+    """Return a function from rows to a residual in DN.
+
+    On the host, rows are mapped when they are asked for, which bounds the memory. On a device the
+    whole residual is mapped now, and its copy to the host begins.
+    """
+    if is_numpy_array(residual):
+        return lambda rows: work.scale.to_native(residual[:, rows])
+    wait = cache(work.restorer.fetch(work.scale.to_native(residual)))
+    return lambda rows: wait()[:, rows]
+
+
+def predict(work: Work, batch: Sequence[Tile]) -> Iterator[DeviceArray]:
+    """Compute the residuals of some tiles where the model computes.
 
     Args:
         work: map and model.
@@ -129,34 +146,54 @@ def predict(work: Work, batch: Sequence[Tile]) -> Iterator[NDArray[np.float32]]:
     plan, scale, restorer = work.plan, work.scale, work.restorer
     side, components = (plan.rows.tile, plan.cols.tile), len(scale.sigma)
     given = [tile for tile in batch if not tile.empty]
-    model = np.empty((len(given), components, *side), np.float32)
-    level = np.empty_like(model) if scale.varies else None
+    anywhere = restorer.place(np.empty(0, np.float32))
+    xp, where = array_namespace(anywhere), device(anywhere)
+    model = xp.empty((len(given), components, *side), dtype=xp.float32, device=where)
+    level = xp.empty_like(model) if scale.varies else None
     for place, tile in enumerate(given):
-        to_model(tile, scale, model[place], None if level is None else level[place])
-    samples = model.reshape(-1, restorer.channels, *side)
-    constant = np.tile(
-        scale.sigma.astype(np.float32).reshape(-1, restorer.channels), (len(given), 1)
-    )
-    sigma = constant if level is None else level.reshape(samples.shape)
-    shape = _shapes(work, len(given))
-    signal = _signal_groups(work)
-    chosen = np.flatnonzero(np.tile(signal, len(given)))
-    size = restorer.batch(*side)
-    for start in range(0, len(chosen), size):
-        part = chosen[start : start + size]
-        # the residual takes the place of its sample
-        told = None if shape is None else shape[part]
-        samples[part] = restorer(samples[part], sigma[part], told)
-    noise = np.flatnonzero(~np.repeat(signal, restorer.channels)).tolist()
-    if noise:
-        known = scale.sigma.astype(np.float32)[:, None, None]
-        for place, one in enumerate(model):
-            take_noise(one, noise, known if level is None else level[place], scale.shape)
+        assert tile.signal is not None
+        signal, tile.signal = restorer.place(tile.signal), None
+        to_model(signal, tile.margin, scale, model[place], None if level is None else level[place])
+    known = restorer.place(scale.sigma.astype(np.float32))
+    _predict_groups(work, model, known, level)
+    holds = np.repeat(_signal_groups(work), restorer.channels)
+    if noise := np.flatnonzero(~holds).tolist():
+        for place in range(len(given)):
+            told = known[:, None, None] if level is None else level[place]
+            take_noise(model[place], noise, told, scale.shape)
     residuals = iter(model)
     return (
-        np.zeros((components, *side), np.float32) if tile.empty else next(residuals)
+        xp.zeros((components, *side), dtype=xp.float32, device=where)
+        if tile.empty
+        else next(residuals)
         for tile in batch
     )
+
+
+def _predict_groups(
+    work: Work, model: DeviceArray, known: DeviceArray, level: DeviceArray | None
+) -> None:
+    """Put residuals in the place of the components of which the network gets the groups.
+
+    Args:
+        work: map and model.
+        model: ``(tile, component, H, W)`` in model units.
+        known: noise of each component in model units, ``(component,)``.
+        level: noise of each pixel, as ``model``; None where it is constant over the scene.
+
+    """
+    restorer, tiles = work.restorer, model.shape[0]
+    xp = array_namespace(model)
+    samples = xp.reshape(model, (-1, restorer.channels, *model.shape[2:]))
+    constant = xp.tile(xp.reshape(known, (-1, restorer.channels)), (tiles, 1))
+    sigma = constant if level is None else xp.reshape(level, samples.shape)
+    shape = _shapes(work, tiles)
+    chosen = np.flatnonzero(np.tile(_signal_groups(work), tiles))
+    size = restorer.batch(*model.shape[2:])
+    for start in range(0, len(chosen), size):
+        part = restorer.place(chosen[start : start + size])
+        told = None if shape is None else shape[part]
+        samples[part] = restorer(samples[part], sigma[part], told)
 
 
 def _signal_groups(work: Work) -> Mask:
@@ -168,12 +205,14 @@ def _signal_groups(work: Work) -> Mask:
     return holds
 
 
-def _shapes(work: Work, tiles: int) -> NDArray[np.float32] | None:
-    """Return the shape of the noise's spectrum for the samples of some tiles, ``(B, C, 9)``."""
+def _shapes(work: Work, tiles: int) -> DeviceArray | None:
+    """Return the shape of the noise's spectrum for the samples of some tiles, ``(B, C, 9)``, where
+    the model computes.
+    """
     if work.scale.shape is None:
         return None
     one = work.scale.shape.astype(np.float32).reshape(work.groups, work.restorer.channels, -1)
-    return np.tile(one, (tiles, 1, 1))
+    return work.restorer.place(np.tile(one, (tiles, 1, 1)))
 
 
 class _WriteBehind:
@@ -212,13 +251,13 @@ class _WriteBehind:
         self._pool.submit(self._open.__exit__, type(error) if error else None, error, None).result()
         self._pool.shutdown()
 
-    def submit(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
+    def submit(self, work: Work, tile: Tile, residual: Native) -> None:
         """Queue the pixels that ``tile`` completes; wait where writing lags too far behind."""
         self._running.append(self._pool.submit(self._finish, work, tile, residual))
         if len(self._running) > self._depth:
             self._running.pop(0).result()
 
-    def _finish(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
+    def _finish(self, work: Work, tile: Tile, residual: Native) -> None:
         """Write one tile; after a failure write none of those queued, which would complete its
         part.
         """
@@ -230,7 +269,7 @@ class _WriteBehind:
             self._broken = True
             raise
 
-    def _write(self, work: Work, tile: Tile, residual: NDArray[np.float32]) -> None:
+    def _write(self, work: Work, tile: Tile, residual: Native) -> None:
         while self._slab is None or tile.row >= self._slab.stop:
             self._open.close()
             self._slab = next(self._slabs)
@@ -247,18 +286,16 @@ class _WriteBehind:
 
 
 def _subtract_strips(
-    work: Work, tile: Tile, inside: tuple[slice, ...], residual: NDArray[np.float32]
+    work: Work, tile: Tile, inside: tuple[slice, ...], residual: Native
 ) -> NDArray[Any]:
-    """Subtract corrections and a residual (component, H, W) in model units from the pixels
-    ``inside`` a tile, by strips.
-    """
+    """Subtract corrections and a residual from the pixels ``inside`` a tile, by strips."""
     pixels = tile.pixels[inside]
     mask = None if tile.mask is None else tile.mask[inside]
     corrected = None if tile.corrected is None else tile.corrected[inside]
     restored = np.empty_like(pixels)
     for top in range(0, pixels.shape[1], STRIP):
         rows = slice(top, top + STRIP)
-        native = work.scale.to_native(residual[:, rows])
+        native = residual(rows)
         if work.speckle is not None:
             clean = pixels if corrected is None else corrected
             holes = None if mask is None else mask[:, rows]

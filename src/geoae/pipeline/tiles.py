@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from array_api_compat import is_numpy_array
 from numpy.typing import NDArray
 
 from geoae.corrections.chain import NONE, Corrections
@@ -14,11 +15,13 @@ from geoae.radiometry.speckle import Speckle
 from geoae.radiometry.validity.fill import LOCAL, fill, local_mean
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.window import Read
+from geoae.types import DeviceArray
 
 __all__ = ["STRIP", "Tile", "in_groups", "read_tile", "to_model"]
 
-# Rows at a time that are brought to model units or back.
-STRIP = 64
+# Rows at a time that are brought to model units or back: on the host they fit its caches, on a
+# device few kernels are started.
+STRIP, DEVICE_STRIP = 64, 512
 
 T = TypeVar("T")
 
@@ -107,30 +110,34 @@ def read_tile(
 
 
 def to_model(
-    tile: Tile, scale: Scale, model: NDArray[np.float32], level: NDArray[np.float32] | None
+    signal: DeviceArray,
+    margin: int,
+    scale: Scale,
+    model: DeviceArray,
+    level: DeviceArray | None,
 ) -> None:
-    """Map a tile to model units, strip by strip, and drop its ``signal``; both bound the memory.
+    """Map the pixels of a tile to model units, strip by strip, to bound the memory.
 
     Args:
-        tile: a tile with a ``signal``.
+        signal: filled pixels ``(band, H + 2 margin, W + 2 margin)`` in DN.
+        margin: pixels of ``signal`` beyond each side of the tile.
         scale: map from DN to model units.
         model: written: pixels ``(component, H, W)`` in model units.
         level: written: noise level ``(component, H, W)`` in model units; None where noise is
             constant over the scene.
 
     """
-    assert tile.signal is not None
-    for top in range(0, model.shape[1], STRIP):
-        rows = slice(top, top + STRIP)
-        around = tile.signal[:, top : top + STRIP + 2 * tile.margin]
-        model[:, rows] = scale.to_model(_without(around, tile.margin))
+    strip = STRIP if is_numpy_array(signal) else DEVICE_STRIP
+    for top in range(0, model.shape[1], strip):
+        rows = slice(top, top + strip)
+        around = signal[:, top : top + strip + 2 * margin, :]
+        model[:, rows, :] = scale.to_model(_without(around, margin))
         if level is not None:
-            signal = _without(local_mean(around), tile.margin)
-            level[:, rows] = scale.level(scale.variance(signal))
-    tile.signal = None
+            mean = _without(local_mean(around), margin)
+            level[:, rows, :] = scale.level(scale.variance(mean))
 
 
-def _without(pixels: NDArray[Any], margin: int) -> NDArray[Any]:
+def _without(pixels: DeviceArray, margin: int) -> DeviceArray:
     """Cut ``margin`` off each side of ``pixels`` (band, H, W)."""
     height, width = pixels.shape[1:]
     return pixels[:, margin : height - margin, margin : width - margin]

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage, special
+from array_api_compat import array_namespace
+from scipy import special
 
-from geoae.types import Floats, Mask
+from geoae.radiometry.arrays import as_like
+from geoae.radiometry.validity.fill import average_boxes
+from geoae.types import DeviceArray, Floats
 
 __all__ = ["REACH", "take_noise"]
 
@@ -16,13 +18,13 @@ RARE = 1e-6
 SIDE = 5
 REACH = SIDE // 2
 # In place of the level of a component without noise, which then is 0 as well.
-TINY = np.float32(1e-30)
+TINY = np.asarray(1e-30, np.float32)
 
 
 def take_noise(
-    model: NDArray[np.float32],
+    model: DeviceArray,
     which: Sequence[int],
-    level: NDArray[np.float32],
+    level: DeviceArray,
     shape: Floats | None,
 ) -> None:
     """Turn components of noise into their residual, in place.
@@ -43,20 +45,23 @@ def take_noise(
             white noise.
 
     """
-    alone, around = np.zeros((2, *model.shape[1:]), np.float32)
+    xp, tiny = array_namespace(model), as_like(TINY, model)
+    alone, around = xp.zeros_like(model[0]), xp.zeros_like(model[0])
     for place in which:
-        relative = model[place] / np.maximum(level[place], TINY)
-        alone += np.square(relative)
+        relative = model[place] / xp.maximum(level[place], tiny)
+        alone += xp.square(relative)
         # The mean of noise that is smooth varies more: by the noise's power at frequency 0.
         smooth = 1.0 if shape is None else max(float(shape[place, 0]), 1.0)
-        around += np.square(ndimage.uniform_filter(relative, SIDE) * np.float32(SIDE / smooth))
-    limit = special.chdtri(len(which), RARE)
+        around += xp.square(average_boxes(relative, SIDE, xp.float32) * (SIDE / smooth))
+    limit = float(special.chdtri(len(which), RARE))
     single = alone > limit
-    patch: Mask = (around > limit) & ~single
-    if not (single | patch).any():
+    patch = (around > limit) & ~single
+    if not xp.any(single | patch):
         return
-    own = np.where(single, 1 - len(which) / np.maximum(alone, TINY), 0)
-    mean = np.where(patch, 1 - len(which) / np.maximum(around, TINY), 0)
+    own, mean = (
+        xp.where(found, 1 - len(which) / xp.maximum(square, tiny), xp.zeros_like(square))
+        for found, square in ((single, alone), (patch, around))
+    )
     for place in which:
-        kept = mean * ndimage.uniform_filter(model[place], SIDE) + own * model[place]
+        kept = mean * average_boxes(model[place], SIDE, xp.float32) + own * model[place]
         model[place] -= kept

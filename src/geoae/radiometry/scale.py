@@ -1,13 +1,15 @@
 """DN to model units and back (maximum noise fraction): one affine map a scene, fixed in advance."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
+from geoae.radiometry.arrays import as_like, exact_type
 from geoae.radiometry.spectrum import mix
-from geoae.types import Floats
+from geoae.types import DeviceArray, Floats
 
 __all__ = ["Scale"]
 
@@ -115,49 +117,80 @@ class Scale:
         """Whether the noise depends on the signal."""
         return bool(self.slope.any())
 
-    def variance(self, signal: NDArray[Any]) -> NDArray[np.float64]:
-        """Compute the noise variance ``(band, row, col)`` in DN squared for a ``signal`` in DN."""
+    def variance(self, signal: DeviceArray) -> DeviceArray:
+        """Compute the noise variance in DN squared.
+
+        Args:
+            signal: ``(band, row, col)`` in DN.
+
+        Returns:
+            Variance of the noise in that shape, float64.
+
+        """
         noise, slope, mean = (
-            value[:, None, None] for value in (self.noise**2, self.slope, self.offset)
+            as_like(value, signal)[:, None, None]
+            for value in (self.noise**2, self.slope, self.offset)
         )
-        return np.maximum(noise + slope * (signal - mean), LEAST_VARIANCE * noise)
+        grown = noise + slope * (signal - mean)
+        return array_namespace(signal).maximum(grown, LEAST_VARIANCE * noise)
 
-    def to_model(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Map pixels ``(band, row, col)`` in DN to ``(component, row, col)`` in model units,
-        float32.
+    def to_model(self, pixels: DeviceArray) -> DeviceArray:
+        """Map pixels in DN to model units.
 
-        Invalid pixels must have been filled: all values must be finite.
+        Args:
+            pixels: ``(band, row, col)`` in DN. Invalid pixels must have been filled: all values
+                must be finite.
+
+        Returns:
+            ``(component, row, col)`` in model units, float32.
+
         """
+        xp = array_namespace(pixels)
         # float32 holds 16-bit DN exactly; wider types are centred in float64 first.
-        exact = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-        centred: NDArray[Any] = np.subtract(
-            pixels, self.offset.astype(exact)[:, None, None], dtype=exact
-        )
-        flat = centred.reshape(len(pixels), -1).astype(np.float32, copy=False)
-        model = self.forward.astype(np.float32) @ flat
-        return model.reshape(-1, *pixels.shape[1:])
+        exact = exact_type(pixels)
+        centred = xp.astype(pixels, exact)
+        centred -= as_like(self.offset, pixels, exact)[:, None, None]
+        flat = xp.astype(xp.reshape(centred, (pixels.shape[0], -1)), xp.float32, copy=False)
+        model = as_like(self.forward, pixels, xp.float32) @ flat
+        return xp.reshape(model, (-1, *pixels.shape[1:]))
 
-    def level(self, variance: NDArray[Any]) -> NDArray[np.float32]:
-        """Map noise variance ``(band, row, col)`` in DN squared to deviation ``(component, row,
-        col)``.
+    def level(self, variance: DeviceArray) -> DeviceArray:
+        """Map noise variance to deviation in model units.
 
-        The deviation is in model units. Where bands share noise, what they share counts in the
-        same proportion at every signal as at the mean one; exactly, it would cost a product of
-        matrices for each band.
+        Where bands share noise, what they share counts in the same proportion at every signal as at
+        the mean one; exactly, it would cost a product of matrices for each band.
+
+        Args:
+            variance: ``(band, row, col)`` in DN squared.
+
+        Returns:
+            Deviation ``(component, row, col)`` in model units, float32.
+
         """
+        xp = array_namespace(variance)
         # In float64: squares of DN need not fit into float32.
-        flat = variance.reshape(len(variance), -1).astype(np.float64, copy=False)
+        flat = xp.astype(xp.reshape(variance, (variance.shape[0], -1)), xp.float64, copy=False)
         squares = np.square(self.forward)
-        level = np.sqrt(squares @ flat)
+        level = xp.sqrt(as_like(squares, variance) @ flat)
         if self.between is not None:
             alone = np.sqrt(squares @ np.square(self.noise))
-            level *= (self.sigma / np.where(alone > 0, alone, 1.0))[:, None]
-        return level.astype(np.float32).reshape(-1, *variance.shape[1:])
+            level *= as_like(self.sigma / np.where(alone > 0, alone, 1.0), variance)[:, None]
+        return xp.reshape(xp.astype(level, xp.float32), (-1, *variance.shape[1:]))
 
-    def to_native(self, residual: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map a residual ``(component, row, col)`` in model units to ``(band, row, col)`` in DN."""
-        native = self.inverse.astype(np.float32) @ residual.reshape(len(residual), -1)
-        return native.reshape(-1, *residual.shape[1:])
+    def to_native(self, residual: DeviceArray) -> DeviceArray:
+        """Map a residual in model units to DN.
+
+        Args:
+            residual: ``(component, row, col)`` in model units, float32.
+
+        Returns:
+            ``(band, row, col)`` in DN, float32.
+
+        """
+        xp = array_namespace(residual)
+        flat = xp.reshape(residual, (residual.shape[0], -1))
+        native = as_like(self.inverse, residual, xp.float32) @ flat
+        return xp.reshape(native, (-1, *residual.shape[1:]))
 
 
 def _decompose(whitened: Floats, between: Floats | None) -> tuple[Floats, Floats, Floats]:

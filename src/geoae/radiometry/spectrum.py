@@ -1,12 +1,11 @@
 """The power spectrum of noise, as a network is told it: nine deviations for each component."""
 
-from typing import Any
-
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from geoae.radiometry.resampling import LAG, Resampling
-from geoae.types import Floats
+from geoae.types import DeviceArray, Floats
 
 __all__ = [
     "FREQUENCIES",
@@ -86,14 +85,15 @@ def known_shape(name: str) -> Floats:
     return shape
 
 
-def transpose(shape: NDArray[Any]) -> NDArray[Any]:
+def transpose(shape: DeviceArray) -> DeviceArray:
     """Exchange rows and columns of shapes ``(..., 9)``, as a quarter turn of the pixels does.
 
     Flips of the pixels change no shape.
     """
     side = len(FREQUENCIES)
-    square = shape.reshape(*shape.shape[:-1], side, side)
-    return np.ascontiguousarray(square.swapaxes(-1, -2)).reshape(shape.shape)
+    xp = array_namespace(shape)
+    square = xp.reshape(shape, (*shape.shape[:-1], side, side))
+    return xp.reshape(xp.matrix_transpose(square), shape.shape)
 
 
 def mix(shapes: Floats, variances: Floats) -> Floats:

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from geoae.tiling.plan import Axis, TilePlan
-from geoae.types import Array
+from geoae.types import Array, DeviceArray
 
 __all__ = ["RAMPS", "Mosaic", "weights"]
 
@@ -81,17 +82,20 @@ class Mosaic:
         down, across = (
             axis.overlap - plan.halo - plan.settled_pixels(axis) for axis in (rows, cols)
         )
-        self._above = np.zeros((components, down, width), dtype=np.float32)
-        self._left = np.zeros((components, rows.tile, across), dtype=np.float32)
+        # What waits for another tile. It lies where the first tile does.
+        self._sizes = ((components, down, width), (components, rows.tile, across))
+        self._waiting: tuple[DeviceArray, DeviceArray] | None = None
+        self._weights: dict[tuple[Axis, int], DeviceArray] = {}
 
-    def add(self, row: int, col: int, tile: Array) -> Array:
+    def add(self, row: int, col: int, tile: DeviceArray) -> DeviceArray:
         """Blend in one tile. The first one may belong to any row; what that row completes is then
         wrong.
 
         Args:
             row: row of the tile in the plan.
             col: column of the tile in the plan.
-            tile: its residual ``(component, tile, tile)``, which is overwritten.
+            tile: its residual ``(component, tile, tile)``, float32, which is overwritten. All tiles
+                are of one library and lie on one device.
 
         Returns:
             Residual ``(component, height, width)`` of ``plan.completed_window(row, col)``, a view
@@ -100,22 +104,37 @@ class Mosaic:
         """
         rows, cols = self._plan.rows, self._plan.cols
         top, left = self._plan.settled_pixels(rows), self._plan.settled_pixels(cols)
-        tile *= weights(cols, col, self._plan.halo, self._ramp)
-        tile *= weights(rows, row, self._plan.halo, self._ramp)[:, None]
-        across = self._left.shape[2]
+        tile *= self._weigh(cols, col, tile)
+        tile *= self._weigh(rows, row, tile)[:, None]
+        if self._waiting is None:
+            xp, where = array_namespace(tile), device(tile)
+            one, other = (xp.zeros(size, dtype=xp.float32, device=where) for size in self._sizes)
+            self._waiting = one, other
+        waiting_above, waiting_left = self._waiting
+        across = waiting_left.shape[2]
         if col > 0:
-            tile[:, :, left : left + across] += self._left
+            tile[:, :, left : left + across] += waiting_left
         if col < cols.count - 1:
-            self._left[:] = tile[:, :, cols.stride + left : cols.stride + left + across]
+            waiting_left[...] = tile[:, :, cols.stride + left : cols.stride + left + across]
         # Columns that no other tile of this row adds to.
         begin = left if col > 0 else 0
         end = cols.stride + left if col < cols.count - 1 else cols.tile
         final = tile[:, :, begin:end]
-        down = self._above.shape[1]
-        above = self._above[:, :, col * cols.stride + begin : col * cols.stride + end]
+        down = waiting_above.shape[1]
+        above = waiting_above[:, :, col * cols.stride + begin : col * cols.stride + end]
         if row > 0:
-            final[:, top : top + down] += above
+            final[:, top : top + down, :] += above
         if row < rows.count - 1:
-            above[:] = final[:, rows.stride + top : rows.stride + top + down]
+            above[...] = final[:, rows.stride + top : rows.stride + top + down, :]
         window = self._plan.completed_window(row, col)
         return tile[(slice(None), *window.slices(rows.start(row), cols.start(col)))]
+
+    def _weigh(self, axis: Axis, index: int, tile: DeviceArray) -> DeviceArray:
+        """Return the weights of a tile along an axis: first tiles, last tiles, and those between
+        have the same ones.
+        """
+        kind = axis, 0 if index == 0 else 2 if index == axis.count - 1 else 1
+        if kind not in self._weights:
+            found = weights(axis, index, self._plan.halo, self._ramp)
+            self._weights[kind] = array_namespace(tile).asarray(found, device=device(tile))
+        return self._weights[kind]

@@ -22,7 +22,7 @@ from pydantic import (
 from geoae.diagnosis.noise.level import estimate_noise
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ModelError, RecipeError
-from geoae.models.restorer import Identity, Restorer
+from geoae.models.restorer import Identity, OnHost, Restorer
 from geoae.pipeline.job import Job
 from geoae.radiometry.scale import Scale
 from geoae.system.config import explain
@@ -65,7 +65,7 @@ class CallableSpec(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class CallableRestorer:
+class CallableRestorer(OnHost):
     """A callable as a restorer. In model units, 0 and 1 are the ends of the claimed span."""
 
     function: Callable[[Any], Any]

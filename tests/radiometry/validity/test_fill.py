@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from geoae.radiometry.validity.fill import fill, local_mean
+from geoae.radiometry.validity.fill import average_boxes, fill, local_mean
 
 
 @st.composite
@@ -98,4 +99,23 @@ def test_a_local_mean_is_not_rounded(dtype):
     assert found.dtype == (np.float32 if np.dtype(dtype).itemsize <= 2 else np.float64)
     np.testing.assert_allclose(
         found, ndimage.uniform_filter(pixels.astype(float), (0, 7, 7)), rtol=1e-5
+    )
+
+
+@given(
+    st.integers(1, 3),
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.sampled_from([1, 3, 7]),
+    st.sampled_from(["uint8", "uint16", "float32", "float64"]),
+)
+def test_boxes_of_torch_are_those_of_scipy(bands, height, width, side, dtype):
+    """Also where a box is larger than the image, and reflected again."""
+    pixels = np.random.default_rng(height).uniform(0, 250, (bands, height, width)).astype(dtype)
+    expected = ndimage.uniform_filter(pixels, (0, side, side), output=np.float64)
+    found = average_boxes(torch.from_numpy(pixels), side, torch.float64)
+    assert found.dtype == torch.float64
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-9)
+    assert local_mean(torch.from_numpy(pixels)).dtype == (
+        torch.float32 if pixels.dtype.itemsize <= 2 else torch.float64
     )

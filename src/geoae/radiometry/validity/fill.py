@@ -3,31 +3,58 @@
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from geoae.types import Mask, Pixels
+from geoae.radiometry.arrays import as_like, exact_type
+from geoae.types import DeviceArray, Mask, Pixels
 
-__all__ = ["LOCAL", "fill", "local_mean"]
+__all__ = ["LOCAL", "average_boxes", "fill", "local_mean"]
 
 
 # Half side of the box whose mean stands for the signal of its middle, in pixels.
 LOCAL = 3
 
 
-def local_mean(pixels: Pixels) -> Pixels:
+def local_mean(pixels: DeviceArray) -> DeviceArray:
     """Average ``pixels`` (band, row, col) over boxes of ``2 LOCAL + 1`` px, reflected at the
     border.
 
     The result is float64 for 32-bit and wider types, float32 otherwise.
     """
-    side = 2 * LOCAL + 1
-    mean: Pixels = ndimage.uniform_filter(pixels, (0, side, side), output=_exact(pixels))
-    return mean
+    return average_boxes(pixels, 2 * LOCAL + 1, exact_type(pixels))
 
 
-def _exact(pixels: Pixels) -> type[np.floating[Any]]:
-    return np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+def average_boxes(pixels: DeviceArray, side: int, dtype: Any) -> DeviceArray:
+    """Average over boxes, beyond the border of which pixels are reflected.
+
+    Args:
+        pixels: ``(..., row, col)``.
+        side: height and width of a box in pixels, odd.
+        dtype: type of the result, of the library of ``pixels``: one of floating point.
+
+    """
+    if is_numpy_array(pixels):
+        sides = (0,) * (pixels.ndim - 2) + (side, side)
+        return ndimage.uniform_filter(pixels, sides, output=dtype)
+    averaged = array_namespace(pixels).astype(pixels, dtype)
+    for axis in (pixels.ndim - 2, pixels.ndim - 1):
+        averaged = _average_along(averaged, side, axis)
+    return averaged
+
+
+def _average_along(pixels: DeviceArray, side: int, axis: int) -> DeviceArray:
+    size, half = pixels.shape[axis], side // 2
+    places = np.arange(-half, size + half) % (2 * size)
+    reflected = np.minimum(places, 2 * size - 1 - places)
+    xp = array_namespace(pixels)
+    wide = xp.take(pixels, as_like(reflected, pixels), axis=axis)
+    ahead = (slice(None),) * axis
+    total = xp.zeros_like(pixels)
+    for start in range(side):
+        total += wide[(*ahead, slice(start, start + size))]
+    return total / side
 
 
 def fill(pixels: Pixels, mask: Mask, reach: int, rest: NDArray[np.float64]) -> Pixels:
@@ -46,7 +73,7 @@ def fill(pixels: Pixels, mask: Mask, reach: int, rest: NDArray[np.float64]) -> P
         Filled pixels ``(band, row, col)``: float64 for 32-bit and wider types, float32 otherwise.
 
     """
-    filled = np.where(mask, pixels, 0).astype(_exact(pixels))
+    filled = np.where(mask, pixels, 0).astype(exact_type(pixels))
     same = bool((mask == mask[:1]).all())
     shares: list[NDArray[np.float32]] = []
     for band, valid in enumerate(mask):
