@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.models.restorer import Identity
-from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.engine import Work, predict, restore_slabs
+from geoae.pipeline.tiles import read_tile
 from geoae.raster.memory import ArraySource
 from geoae.tiling.plan import TilePlan
 from tests.support.doubles import DTYPES, Blur, Parts, pixels_of, unscaled
@@ -80,6 +81,15 @@ def test_neither_the_batch_nor_the_group_changes_a_bit(channels, samples):
     mask = holes(pixels)
     found = restored(pixels, mask, work_on(pixels, Blur(channels=channels, samples=samples)))
     assert found.pixels.tobytes() == restored(pixels, mask).pixels.tobytes()
+
+
+def test_what_the_network_was_given_is_let_go():
+    pixels = scene()
+    work = work_on(pixels)
+    tile = read_tile(ArraySource(pixels).read, work.plan, work.scale, 0, 0)
+    assert tile.signal is not None
+    predict(work, [tile])
+    assert tile.signal is None
 
 
 @dataclass
