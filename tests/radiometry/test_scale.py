@@ -263,13 +263,13 @@ def test_tensors_are_mapped_as_arrays_are(dtype, between):
         slope=np.array([0.0, 0.1, 0.2]),
         between=None if between is None else np.full((3, 3), between) + (1 - between) * np.eye(3),
     )
-    tensor = torch.from_numpy(pixels)
+    tensor, there = torch.from_numpy(pixels), scale.place(torch.from_numpy)
     model = scale.to_model(pixels)
     for found, expected in (
-        (scale.to_model(tensor), model),
-        (scale.variance(tensor), scale.variance(pixels)),
-        (scale.level(scale.variance(tensor)), scale.level(scale.variance(pixels))),
-        (scale.to_native(torch.from_numpy(model)), scale.to_native(model)),
+        (there.to_model(tensor), model),
+        (there.variance(tensor), scale.variance(pixels)),
+        (there.level(there.variance(tensor)), scale.level(scale.variance(pixels))),
+        (there.to_native(torch.from_numpy(model)), scale.to_native(model)),
     ):
         assert isinstance(found, torch.Tensor)
         assert found.numpy().dtype == expected.dtype

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ __all__ = ["Work", "predict", "restore_slabs"]
 Native = Callable[[slice], NDArray[np.float32]]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Work:
     """All that a slab needs besides its pixels."""
 
@@ -49,6 +49,11 @@ class Work:
     """Corrections that are applied before the network."""
     speckle: Speckle | None = None
     """Logarithm of the corrected pixels, in which the network restores them; None for none."""
+
+    @cached_property
+    def placed(self) -> Scale:
+        """The map for arrays that lie where the model computes."""
+        return self.scale.place(self.restorer.place)
 
     @property
     def groups(self) -> int:
@@ -128,7 +133,7 @@ def _map_back(work: Work, residual: DeviceArray) -> Native:
     """
     if is_numpy_array(residual):
         return lambda rows: work.scale.to_native(residual[:, rows])
-    wait = cache(work.restorer.fetch(work.scale.to_native(residual)))
+    wait = cache(work.restorer.fetch(work.placed.to_native(residual)))
     return lambda rows: wait()[:, rows]
 
 
@@ -146,15 +151,15 @@ def predict(work: Work, batch: Sequence[Tile]) -> Iterator[DeviceArray]:
     plan, scale, restorer = work.plan, work.scale, work.restorer
     side, components = (plan.rows.tile, plan.cols.tile), len(scale.sigma)
     given = [tile for tile in batch if not tile.empty]
-    anywhere = restorer.place(np.empty(0, np.float32))
-    xp, where = array_namespace(anywhere), device(anywhere)
+    xp, where = array_namespace(work.placed.sigma), device(work.placed.sigma)
     model = xp.empty((len(given), components, *side), dtype=xp.float32, device=where)
     level = xp.empty_like(model) if scale.varies else None
     for place, tile in enumerate(given):
         assert tile.signal is not None
         signal, tile.signal = restorer.place(tile.signal), None
-        to_model(signal, tile.margin, scale, model[place], None if level is None else level[place])
-    known = restorer.place(scale.sigma.astype(np.float32))
+        told = None if level is None else level[place]
+        to_model(signal, tile.margin, work.placed, model[place], told)
+    known = xp.astype(work.placed.sigma, xp.float32)
     _predict_groups(work, model, known, level)
     holds = np.repeat(_signal_groups(work), restorer.channels)
     if noise := np.flatnonzero(~holds).tolist():

@@ -2,24 +2,11 @@
 
 from typing import Any
 
-from array_api_compat import array_namespace, device
-from numpy.typing import NDArray
+from array_api_compat import array_namespace
 
 from geoae.types import DeviceArray
 
-__all__ = ["as_like", "exact_type"]
-
-
-def as_like(values: NDArray[Any], like: DeviceArray, dtype: Any = None) -> DeviceArray:
-    """Bring values of the host to the library and the device of another array.
-
-    Args:
-        values: any values.
-        like: an array where they are needed.
-        dtype: type of the result, of the library of ``like``; None for that of ``values``.
-
-    """
-    return array_namespace(like).asarray(values, dtype=dtype, device=device(like))
+__all__ = ["exact_type"]
 
 
 def exact_type(pixels: DeviceArray) -> Any:

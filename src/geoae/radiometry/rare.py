@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 from scipy import special
 
-from geoae.radiometry.arrays import as_like
 from geoae.radiometry.validity.fill import average_boxes
 from geoae.types import DeviceArray, Floats
 
@@ -18,7 +16,7 @@ RARE = 1e-6
 SIDE = 5
 REACH = SIDE // 2
 # In place of the level of a component without noise, which then is 0 as well.
-TINY = np.asarray(1e-30, np.float32)
+TINY = 1e-30
 
 
 def take_noise(
@@ -45,7 +43,8 @@ def take_noise(
             white noise.
 
     """
-    xp, tiny = array_namespace(model), as_like(TINY, model)
+    xp = array_namespace(model)
+    tiny = xp.full((), TINY, dtype=xp.float32, device=device(model))
     alone, around = xp.zeros_like(model[0]), xp.zeros_like(model[0])
     for place in which:
         relative = model[place] / xp.maximum(level[place], tiny)

@@ -1,13 +1,14 @@
 """DN to model units and back (maximum noise fraction): one affine map a scene, fixed in advance."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from geoae.radiometry.arrays import as_like, exact_type
+from geoae.radiometry.arrays import exact_type
 from geoae.radiometry.spectrum import mix
 from geoae.types import DeviceArray, Floats
 
@@ -30,7 +31,7 @@ class Scale:
     """``model = forward @ (DN - offset)``; the residual returns as ``inverse @ residual``.
 
     The number of components is a multiple of the group that the network takes at once; components
-    beyond the number of bands are zero.
+    beyond the number of bands are zero. Arrays that are mapped must lie where those of the map do.
     """
 
     offset: Floats
@@ -112,6 +113,24 @@ class Scale:
         shape = None if shapes is None else mix(shapes, forward**2 * sigma**2)
         return cls(mean, forward, inverse, level, sigma, slope, shape, between=between)
 
+    def place(self, place: Callable[[Floats], DeviceArray]) -> Self:
+        """Return the same map for arrays that lie elsewhere.
+
+        Args:
+            place: brings an array of the host there.
+
+        """
+        return replace(
+            self,
+            offset=place(self.offset),
+            forward=place(self.forward),
+            inverse=place(self.inverse),
+            sigma=place(self.sigma),
+            noise=place(self.noise),
+            slope=place(self.slope),
+            between=None if self.between is None else place(self.between),
+        )
+
     @property
     def varies(self) -> bool:
         """Whether the noise depends on the signal."""
@@ -128,8 +147,7 @@ class Scale:
 
         """
         noise, slope, mean = (
-            as_like(value, signal)[:, None, None]
-            for value in (self.noise**2, self.slope, self.offset)
+            value[:, None, None] for value in (self.noise**2, self.slope, self.offset)
         )
         grown = noise + slope * (signal - mean)
         return array_namespace(signal).maximum(grown, LEAST_VARIANCE * noise)
@@ -149,9 +167,9 @@ class Scale:
         # float32 holds 16-bit DN exactly; wider types are centred in float64 first.
         exact = exact_type(pixels)
         centred = xp.astype(pixels, exact)
-        centred -= as_like(self.offset, pixels, exact)[:, None, None]
+        centred -= xp.astype(self.offset, exact)[:, None, None]
         flat = xp.astype(xp.reshape(centred, (pixels.shape[0], -1)), xp.float32, copy=False)
-        model = as_like(self.forward, pixels, xp.float32) @ flat
+        model = xp.astype(self.forward, xp.float32) @ flat
         return xp.reshape(model, (-1, *pixels.shape[1:]))
 
     def level(self, variance: DeviceArray) -> DeviceArray:
@@ -170,11 +188,11 @@ class Scale:
         xp = array_namespace(variance)
         # In float64: squares of DN need not fit into float32.
         flat = xp.astype(xp.reshape(variance, (variance.shape[0], -1)), xp.float64, copy=False)
-        squares = np.square(self.forward)
-        level = xp.sqrt(as_like(squares, variance) @ flat)
+        squares = xp.square(self.forward)
+        level = xp.sqrt(squares @ flat)
         if self.between is not None:
-            alone = np.sqrt(squares @ np.square(self.noise))
-            level *= as_like(self.sigma / np.where(alone > 0, alone, 1.0), variance)[:, None]
+            alone = xp.sqrt(squares @ xp.square(self.noise))
+            level *= (self.sigma / xp.where(alone > 0, alone, xp.ones_like(alone)))[:, None]
         return xp.reshape(xp.astype(level, xp.float32), (-1, *variance.shape[1:]))
 
     def to_native(self, residual: DeviceArray) -> DeviceArray:
@@ -189,7 +207,7 @@ class Scale:
         """
         xp = array_namespace(residual)
         flat = xp.reshape(residual, (residual.shape[0], -1))
-        native = as_like(self.inverse, residual, xp.float32) @ flat
+        native = xp.astype(self.inverse, xp.float32) @ flat
         return xp.reshape(native, (-1, *residual.shape[1:]))
 
 

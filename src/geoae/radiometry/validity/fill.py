@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_numpy_array
+from array_api_compat import array_namespace, device, is_numpy_array
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from geoae.radiometry.arrays import as_like, exact_type
+from geoae.radiometry.arrays import exact_type
 from geoae.types import DeviceArray, Mask, Pixels
 
 __all__ = ["LOCAL", "average_boxes", "fill", "local_mean"]
@@ -45,11 +45,10 @@ def average_boxes(pixels: DeviceArray, side: int, dtype: Any) -> DeviceArray:
 
 
 def _average_along(pixels: DeviceArray, side: int, axis: int) -> DeviceArray:
-    size, half = pixels.shape[axis], side // 2
-    places = np.arange(-half, size + half) % (2 * size)
-    reflected = np.minimum(places, 2 * size - 1 - places)
     xp = array_namespace(pixels)
-    wide = xp.take(pixels, as_like(reflected, pixels), axis=axis)
+    size, half = pixels.shape[axis], side // 2
+    places = xp.arange(-half, size + half, device=device(pixels)) % (2 * size)
+    wide = xp.take(pixels, xp.minimum(places, 2 * size - 1 - places), axis=axis)
     ahead = (slice(None),) * axis
     total = xp.zeros_like(pixels)
     for start in range(side):
