@@ -5,6 +5,7 @@ from geoae.catalog.s3 import (
     abort_uploads,
     delete_object,
     find_object,
+    hold_upload,
     list_objects,
     list_with_sidecars,
     read_object,
@@ -68,6 +69,21 @@ def test_a_small_object(s3):
     assert find_object(name) is None
     with pytest.raises(InputError, match=r"s3://archive/notes/one\.json: the store refuses this"):
         read_object(name)
+
+
+@pytest.mark.parametrize("size", [9, 6 << 20])  # of one part, and of two
+def test_an_upload_gets_its_name_at_the_end_of_its_block(s3, tmp_path, monkeypatch, size):
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", "5")
+    (tmp_path / "x").write_bytes(bytes(size))
+    write_object("s3://archive/x.tif", b"older")
+    with pytest.raises(KeyError), hold_upload(str(tmp_path / "x"), "/vsis3/archive/x.tif"):
+        raise KeyError
+    assert read_object("s3://archive/x.tif") == b"older"
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="archive")
+    with hold_upload(str(tmp_path / "x"), "/vsis3/archive/x.tif"):
+        assert read_object("s3://archive/x.tif") == b"older"
+    assert read_object("s3://archive/x.tif") == bytes(size)
+    assert s3.head_object(Bucket="archive", Key="x.tif")["ContentType"] == "image/tiff"
 
 
 def test_uploads_of_one_object_are_aborted(s3):

@@ -4,10 +4,13 @@ left.
 GDAL reads and writes scenes by itself; its settings of S3 hold here too.
 """
 
+import mimetypes
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from geoae.errors import InputError
@@ -20,18 +23,19 @@ __all__ = [
     "abort_uploads",
     "delete_object",
     "find_object",
+    "hold_upload",
     "is_s3",
     "list_objects",
     "list_with_sidecars",
     "read_object",
     "s3_settings",
     "to_url",
-    "upload_file",
     "write_object",
 ]
 
 # A store's name in fsspec, and in GDAL.
 S3, VSIS3 = "s3://", "/vsis3/"
+MOST_PARTS = 10_000  # of one upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +145,12 @@ def write_object(name: str, content: bytes) -> None:
         _connect().pipe_file(to_url(name), content)
 
 
-def upload_file(path: str, name: str) -> None:
-    """Upload a file, which shows under its name only when it is complete.
+@contextmanager
+def hold_upload(path: str, name: str) -> Iterator[None]:
+    """Send a file to a store, and give it its name when the block ends.
 
-    Whatever fails, an older object of this name stays.
+    In the block all of it is in the store already. Whatever fails, also there, an older object of
+    this name stays.
 
     Args:
         path: the file.
@@ -156,8 +162,20 @@ def upload_file(path: str, name: str) -> None:
     """
     # As GDAL, whose setting this is: a part at a time, of 50 MiB.
     chunk = int(os.environ.get("VSIS3_CHUNK_SIZE", "50")) << 20
+    chunk = max(chunk, -(-Path(path).stat().st_size // MOST_PARTS))
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     with _told_of(name):
-        _connect().put_file(path, to_url(name), chunksize=chunk, max_concurrency=1)
+        sent = _connect().open(
+            to_url(name), "wb", block_size=chunk, autocommit=False, ContentType=kind
+        )
+        try:
+            with sent, Path(path).open("rb") as file:
+                shutil.copyfileobj(file, sent)
+            yield
+            sent.commit()
+        except BaseException:
+            sent.discard()
+            raise
 
 
 def delete_object(name: str) -> None:
