@@ -88,7 +88,7 @@ def publish_result(prepared: Prepared[Scene], store: PartStore) -> CheckResult:
     finally:
         remove_draft(draft)
     if not is_local(target):
-        upload(local, target)
+        upload(local, scene.source, target)
     return found
 
 

@@ -13,38 +13,49 @@ from geoae.catalog.s3 import (
     write_object,
 )
 from geoae.errors import InputError, OutputError
-from geoae.raster.dataset import DAMAGED, forget_cached, one_line
-from geoae.raster.sidecars import aux_of, sidecars_of
+from geoae.raster.dataset import DAMAGED, forget_cached, one_line, open_raster
+from geoae.raster.sidecars import aux_of, name_own_sidecars, sidecars_of
+from geoae.system.files import is_local
 
 __all__ = ["refuse_store", "upload"]
 
 
 def refuse_store(target: str) -> None:
-    """Refuse a target in S3 to which nothing can be written, before the work rather than after it.
+    """Refuse a target in a store that cannot be written or replaced, before the work rather than
+    after it.
 
     Args:
         target: the output.
 
     Raises:
-        OutputError: the store does not answer, or has no such bucket.
+        OutputError: the store does not answer or has no such bucket, or an output cannot be
+            replaced alone.
 
     """
-    if not is_s3(target):
-        return
-    try:
-        next(list_objects(target), None)
-    except InputError as error:
-        raise OutputError(str(error)) from error
+    if is_s3(target):
+        try:
+            next(list_objects(target), None)
+        except InputError as error:
+            raise OutputError(str(error)) from error
+    elif not is_local(target):
+        own = {str(path) for path in name_own_sidecars(Path(target))}
+        for name in sidecars_of(target):
+            if name not in own:
+                raise OutputError(
+                    f"{target}: GDAL would remove {name} with it, which other rasters share; choose"
+                    " another -o"
+                )
 
 
-def upload(local: Path, target: str) -> None:
+def upload(local: Path, source: str, target: str) -> None:
     """Copy a finished file and its ``.aux.xml`` to a store.
 
     What an upload of several parts has sent shows under its name only at its end.
 
     Args:
         local: the finished file.
-        target: its name in the store.
+        source: the scene, whose own files stay.
+        target: name of the output in the store.
 
     Raises:
         OutputError: the store does not take it.
@@ -52,7 +63,7 @@ def upload(local: Path, target: str) -> None:
     """
     try:
         if is_s3(target):
-            _upload_to_s3(local, target)
+            _upload_to_s3(local, source, target)
             return
         if sidecars_of(target):
             rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
@@ -63,14 +74,17 @@ def upload(local: Path, target: str) -> None:
         ) from error
 
 
-def _upload_to_s3(local: Path, target: str) -> None:
+def _upload_to_s3(local: Path, source: str, target: str) -> None:
     """Replace an object, which stays where that fails: GDAL would delete it, also one that another
     machine has uploaded meanwhile.
 
     The raster says that all is done, so it gets its name last, as in a folder. What may take long
     is over by then: a failure before leaves the older sidecars too.
     """
-    stale = set(sidecars_of(target))
+    stale = _find_sidecars(target)
+    if stale:
+        with open_raster(source) as dataset:
+            stale -= set(dataset.files)
     abort_uploads(target)
     with hold_upload(str(local), target):
         if (aux := aux_of(local)).exists():
@@ -80,3 +94,10 @@ def _upload_to_s3(local: Path, target: str) -> None:
         for name in stale:
             delete_object(name)
     forget_cached(target)
+
+
+def _find_sidecars(target: str) -> set[str]:
+    """Find the objects that GDAL would read with ``target`` alone, also where that is no more."""
+    path = Path(target)
+    there = {one.name for one in list_objects(f"{path.with_suffix('')}.")}
+    return {str(one) for one in name_own_sidecars(path)} & (there | set(sidecars_of(target)))
