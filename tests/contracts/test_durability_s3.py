@@ -231,6 +231,14 @@ def test_what_is_wrong_with_a_store_is_one_line(s3, tmp_path, monkeypatch, words
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tif"]
 
 
+def test_a_setting_that_is_wrong_is_one_line_before_the_work(s3, tmp_path, monkeypatch):
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", "fifty")
+    path = str(write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)))
+    code, out, err = ended("restore", path, "-o", "s3://archive/x.tif", *IDENTITY)
+    assert (code, out, len(err)) == (1, [], 1), err
+    assert err[0].startswith("geoae: VSIS3_CHUNK_SIZE=fifty: is no size of a part of an upload; ")
+
+
 def test_without_credentials_nothing_is_begun(s3, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -8,7 +8,7 @@ import mimetypes
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ __all__ = [
 
 # A store's name in fsspec, and in GDAL.
 S3, VSIS3 = "s3://", "/vsis3/"
-MOST_PARTS = 10_000  # of one upload
+# Of an upload: the most parts, and the sizes in MiB that a store takes.
+MOST_PARTS, PART_SIZES = 10_000, (5, 5120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +161,11 @@ def hold_upload(path: str, name: str) -> Iterator[None]:
         InputError: it cannot be uploaded.
 
     """
-    # As GDAL, whose setting this is: a part at a time, of 50 MiB.
-    chunk = int(os.environ.get("VSIS3_CHUNK_SIZE", "50")) << 20
-    chunk = max(chunk, -(-Path(path).stat().st_size // MOST_PARTS))
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     with _told_of(name):
-        sent = _connect().open(
-            to_url(name), "wb", block_size=chunk, autocommit=False, ContentType=kind
-        )
+        store = _connect()
+        part = max(store.default_block_size, -(-Path(path).stat().st_size // MOST_PARTS))
+        sent = store.open(to_url(name), "wb", block_size=part, autocommit=False, ContentType=kind)
         try:
             with sent, Path(path).open("rb") as file:
                 shutil.copyfileobj(file, sent)
@@ -209,23 +207,54 @@ def abort_uploads(name: str) -> int:
 
 
 def s3_settings() -> dict[str, Any]:
-    """Translate GDAL's settings of S3 to s3fs. Each finds keys by itself."""
+    """Translate GDAL's settings of S3 to s3fs. Each finds keys by itself.
+
+    Raises:
+        InputError: a setting is no such value.
+
+    """
     endpoint = os.environ.get("AWS_S3_ENDPOINT")
-    settings: dict[str, Any] = {"anon": _read_flag("AWS_NO_SIGN_REQUEST", default=False)}
+    settings: dict[str, Any] = {
+        "anon": _read_flag("AWS_NO_SIGN_REQUEST", default=False),
+        "default_block_size": _read_part_size(),
+    }
     if region := os.environ.get("AWS_REGION"):  # botocore looks at AWS_DEFAULT_REGION alone
         settings["client_kwargs"] = {"region_name": region}
     if endpoint:
         scheme = "https" if _read_flag("AWS_HTTPS", default=True) else "http"
         settings["endpoint_url"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
+        _refuse_endpoint(settings["endpoint_url"])
     if not _read_flag("AWS_VIRTUAL_HOSTING", default=True):
         settings["config_kwargs"] = {"s3": {"addressing_style": "path"}}
     return settings
 
 
 def _read_flag(name: str, *, default: bool) -> bool:
-    """Read a variable with GDAL's words for yes and no."""
+    """Read a variable as GDAL does, for which all but its words for no is yes."""
     said = os.environ.get(name, "").upper()
-    return said in ("YES", "TRUE", "ON", "1") if said else default
+    return said not in ("NO", "FALSE", "OFF", "0") if said else default
+
+
+def _read_part_size() -> int:
+    """Read the size of a part of an upload, in bytes."""
+    said = os.environ.get("VSIS3_CHUNK_SIZE") or "50"  # GDAL's default
+    size = int(said) if said.isascii() and said.isdigit() else 0
+    if not PART_SIZES[0] <= size <= PART_SIZES[1]:
+        least, most = PART_SIZES
+        raise InputError(
+            f"VSIS3_CHUNK_SIZE={said}: is no size of a part of an upload; give a whole number of"
+            f" MiB from {least} to {most}, or unset it"
+        )
+    return size << 20
+
+
+def _refuse_endpoint(url: str) -> None:
+    from botocore.utils import is_valid_endpoint_url
+
+    with suppress(ValueError):
+        if is_valid_endpoint_url(url):
+            return
+    raise InputError(f"AWS_S3_ENDPOINT: {url} is no address; give HOST, HOST:PORT or a URL")
 
 
 def _connect() -> Any:
