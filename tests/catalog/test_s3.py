@@ -86,6 +86,15 @@ def test_an_upload_gets_its_name_at_the_end_of_its_block(s3, tmp_path, monkeypat
     assert s3.head_object(Bucket="archive", Key="x.tif")["ContentType"] == "image/tiff"
 
 
+def test_parts_of_an_upload_grow_where_a_store_takes_no_more_of_them(s3, tmp_path, monkeypatch):
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", "5")
+    monkeypatch.setattr("geoae.catalog.s3.MOST_PARTS", 2)
+    (tmp_path / "x").write_bytes(bytes(13 << 20))
+    with hold_upload(str(tmp_path / "x"), "/vsis3/archive/x.tif"):
+        pass
+    assert s3.head_object(Bucket="archive", Key="x.tif")["ETag"].endswith('-2"')
+
+
 def test_uploads_of_one_object_are_aborted(s3):
     for key in ("x.tif", "x.tif", "x.tif.aux.xml"):
         s3.create_multipart_upload(Bucket="archive", Key=key)
