@@ -27,7 +27,12 @@ from geoae.networks import ARCHITECTURES
 from geoae.networks.joint_cae import JointCAE, widen
 from geoae.networks.res_cae import ResCAE, adapt
 from geoae.training.config import TrainConfig
-from geoae.training.data import TrainingData, read_batches, read_validation
+from geoae.training.data import (
+    TrainingData,
+    read_batches,
+    read_validation,
+    refuse_without_memory,
+)
 from geoae.training.denoiser import EVERY, Denoiser
 from geoae.training.plots import draw_curve, draw_examples
 
@@ -112,7 +117,8 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
         Path of the last checkpoint.
 
     Raises:
-        TrainingError: a scene or a setting cannot be used, or the loss diverges.
+        TrainingError: a scene or a setting cannot be used, the device has no room, or the loss
+            diverges.
         ModelError: the model that ``config.start`` names does not exist.
 
     """
@@ -124,18 +130,19 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     _refuse_other_run(config, work)
     last = work / LAST
     done = _read_step(last)
-    data = TrainingData(read_batches(config, scenes), read_validation(config, scenes), done)
-    _claim(config, work)
-    try:
-        trainer.fit(
-            module,
-            datamodule=data,
-            ckpt_path=last if last.exists() else None,
-            weights_only=False,
-        )
-    except SystemExit as error:
-        # Lightning raises this on Ctrl-C, after it has closed its loaders and logs.
-        raise KeyboardInterrupt from error
+    with refuse_without_memory(trainer.strategy.root_device):
+        data = TrainingData(read_batches(config, scenes), read_validation(config, scenes), done)
+        _claim(config, work)
+        try:
+            trainer.fit(
+                module,
+                datamodule=data,
+                ckpt_path=last if last.exists() else None,
+                weights_only=False,
+            )
+        except SystemExit as error:
+            # Lightning raises this on Ctrl-C, after it has closed its loaders and logs.
+            raise KeyboardInterrupt from error
     return last
 
 
