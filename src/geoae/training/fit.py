@@ -1,6 +1,5 @@
 """The training run: from a config and a folder of scenes to a model folder."""
 
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from geoae.errors import TrainingError
 from geoae.models.card import WEIGHTS, Card, model_folder
-from geoae.models.folder import save
+from geoae.models.folder import refuse_folder, save
 from geoae.networks import ARCHITECTURES
 from geoae.networks.joint_cae import JointCAE, widen
 from geoae.networks.res_cae import ResCAE, adapt
@@ -36,7 +35,7 @@ from geoae.training.data import (
 from geoae.training.denoiser import EVERY, Denoiser
 from geoae.training.plots import draw_curve, draw_examples
 
-__all__ = ["Hardware", "export", "fit", "refuse_folder", "train"]
+__all__ = ["Hardware", "export", "fit", "train"]
 
 # dB by which a validation must beat the best one to count as a gain.
 LEAST_GAIN = 0.01
@@ -77,6 +76,7 @@ def train(
     Raises:
         TrainingError: a scene or a setting cannot be used, or the loss diverges.
         ModelError: the model that ``config.start`` names does not exist.
+        OutputError: ``folder`` cannot be written.
 
     """
     refuse_folder(folder)
@@ -90,18 +90,6 @@ def train(
     network.load_state_dict(load_file(folder / WEIGHTS))
     draw_examples(network, read_validation(config, scenes)[0], work / "examples.png")
     return card
-
-
-def refuse_folder(folder: Path) -> None:
-    """Raise ``TrainingError`` where no model can be written, before hours of work, not after.
-
-    Args:
-        folder: model folder to write.
-
-    """
-    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise TrainingError(f"{folder}: cannot be a model's folder; give -o another path")
 
 
 def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None = None) -> Path:
