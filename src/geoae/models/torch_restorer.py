@@ -13,7 +13,7 @@ from geoae.networks import predict, takes_spectrum
 from geoae.system.forks import use_one_thread
 from geoae.types import Array
 
-__all__ = ["TorchRestorer", "choose_device", "count_gpus"]
+__all__ = ["TorchRestorer", "choose_device", "count_gpus", "is_out_of_memory"]
 
 # A CPU is fastest one tile a forward pass, while activations stay near its caches; a GPU wants to
 # be filled.
@@ -47,6 +47,12 @@ def choose_device(name: str) -> torch.device:
 def count_gpus() -> int:
     """Count the GPUs of this machine that this process may use."""
     return torch.cuda.device_count()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed. PyTorch has an error of its own for that on GPUs alone."""
+    own = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return own or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def _bf16_is_faster(device: torch.device) -> bool:
@@ -149,7 +155,9 @@ class TorchRestorer:
             run = self._run_cuda if self.device.type == "cuda" else self._run_cpu
             try:
                 return _check_finite(run((pixels, sigma, shape), parts, size), self.name)
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 if size == 1:
                     height, width = pixels.shape[2:]
                     raise DeviceError(

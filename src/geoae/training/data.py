@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
+from geoae.models.torch_restorer import is_out_of_memory
 from geoae.simulation.dead_leaves import dead_leaves
 from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.samples.batches import Batch, Batches
@@ -82,10 +83,7 @@ def refuse_without_memory(device: torch.device) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        # PyTorch has an error of its own for GPUs alone.
-        if isinstance(error, RuntimeError) and not (
-            isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        ):
+        if not is_out_of_memory(error):
             raise
         other = "" if device.type == "cpu" else ", or give --accelerator cpu"
         raise TrainingError(
