@@ -271,7 +271,7 @@ def test_a_spectrum_does_what_it_does_to_a_file(scene, tmp_path):
 def test_a_model_that_takes_no_spectrum_says_so(scene, tmp_path):
     save_small_network(tmp_path / "m")
     restored = lazily(scene).geoae.restore(model=str(tmp_path / "m"), sigma=25, psd="bilinear")
-    with pytest.warns(UserWarning, match="small: takes no spectrum of the noise; psd is ignored"):
+    with pytest.warns(UserWarning, match="small: takes no spectrum of the noise; --psd is ignored"):
         restored.compute(scheduler="synchronous")
 
 

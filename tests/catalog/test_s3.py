@@ -5,6 +5,7 @@ from geoae.catalog.s3 import (
     abort_uploads,
     delete_object,
     find_object,
+    hold_upload,
     list_objects,
     list_with_sidecars,
     read_object,
@@ -70,6 +71,30 @@ def test_a_small_object(s3):
         read_object(name)
 
 
+@pytest.mark.parametrize("size", [9, 6 << 20])  # of one part, and of two
+def test_an_upload_gets_its_name_at_the_end_of_its_block(s3, tmp_path, monkeypatch, size):
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", "5")
+    (tmp_path / "x").write_bytes(bytes(size))
+    write_object("s3://archive/x.tif", b"older")
+    with pytest.raises(KeyError), hold_upload(str(tmp_path / "x"), "/vsis3/archive/x.tif"):
+        raise KeyError
+    assert read_object("s3://archive/x.tif") == b"older"
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="archive")
+    with hold_upload(str(tmp_path / "x"), "/vsis3/archive/x.tif"):
+        assert read_object("s3://archive/x.tif") == b"older"
+    assert read_object("s3://archive/x.tif") == bytes(size)
+    assert s3.head_object(Bucket="archive", Key="x.tif")["ContentType"] == "image/tiff"
+
+
+def test_parts_of_an_upload_grow_where_a_store_takes_no_more_of_them(s3, tmp_path, monkeypatch):
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", "5")
+    monkeypatch.setattr("geoae.catalog.s3.MOST_PARTS", 2)
+    (tmp_path / "x").write_bytes(bytes(13 << 20))
+    with hold_upload(str(tmp_path / "x"), "/vsis3/archive/x.tif"):
+        pass
+    assert s3.head_object(Bucket="archive", Key="x.tif")["ETag"].endswith('-2"')
+
+
 def test_uploads_of_one_object_are_aborted(s3):
     for key in ("x.tif", "x.tif", "x.tif.aux.xml"):
         s3.create_multipart_upload(Bucket="archive", Key=key)
@@ -95,15 +120,39 @@ def test_an_extra_that_lacks_is_named(monkeypatch):
 def test_settings_are_those_of_gdal(monkeypatch):
     for name in ("AWS_S3_ENDPOINT", "AWS_HTTPS", "AWS_VIRTUAL_HOSTING", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
-    assert s3_settings() == {"anon": False}
+    assert s3_settings() == {"anon": False, "default_block_size": 50 << 20}
     monkeypatch.setenv("AWS_S3_ENDPOINT", "minio:9000")
     monkeypatch.setenv("AWS_HTTPS", "no")
     monkeypatch.setenv("AWS_VIRTUAL_HOSTING", "FALSE")
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", "7")
     assert s3_settings() == {
         "anon": True,
+        "default_block_size": 7 << 20,
         "client_kwargs": {"region_name": "eu-north-1"},
         "endpoint_url": "http://minio:9000",
         "config_kwargs": {"s3": {"addressing_style": "path"}},
     }
+
+
+def test_a_word_that_is_not_no_is_yes_and_an_empty_one_is_none(monkeypatch):
+    monkeypatch.setenv("AWS_S3_ENDPOINT", "minio:9000")
+    monkeypatch.setenv("AWS_HTTPS", "y")
+    assert s3_settings()["endpoint_url"] == "https://minio:9000"
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", "")
+    assert s3_settings()["default_block_size"] == 50 << 20
+
+
+@pytest.mark.parametrize("said", ["fifty", "4", "5121", "-5", "5.5", "\u0665"])
+def test_a_size_of_parts_that_is_none_is_one_line(monkeypatch, said):
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", said)
+    with pytest.raises(InputError, match=rf"^VSIS3_CHUNK_SIZE={said}: .* from 5 to 5120, or unset"):
+        list(list_objects("s3://archive/"))
+
+
+@pytest.mark.parametrize("said", ["no host", "http://", "http://[::1"])
+def test_an_endpoint_that_is_none_is_one_line(monkeypatch, said):
+    monkeypatch.setenv("AWS_S3_ENDPOINT", said)
+    with pytest.raises(InputError, match=r"^AWS_S3_ENDPOINT: \S*.* is no address; give HOST, HOST"):
+        list(list_objects("s3://archive/"))

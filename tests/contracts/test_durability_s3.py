@@ -231,6 +231,14 @@ def test_what_is_wrong_with_a_store_is_one_line(s3, tmp_path, monkeypatch, words
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tif"]
 
 
+def test_a_setting_that_is_wrong_is_one_line_before_the_work(s3, tmp_path, monkeypatch):
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", "fifty")
+    path = str(write(tmp_path / "in.tif", texture(1, 60, 60).astype(np.uint16)))
+    code, out, err = ended("restore", path, "-o", "s3://archive/x.tif", *IDENTITY)
+    assert (code, out, len(err)) == (1, [], 1), err
+    assert err[0].startswith("geoae: VSIS3_CHUNK_SIZE=fifty: is no size of a part of an upload; ")
+
+
 def test_without_credentials_nothing_is_begun(s3, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -242,20 +250,39 @@ def test_without_credentials_nothing_is_begun(s3, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_class_names_come_before_the_raster(s3_server, tmp_path, work):
-    s3, store = s3_server
-    path = write(tmp_path / "in.tif", texture(2, 90, 80).astype(np.uint16))
-    aux = (
-        "<PAMDataset><PAMRasterBand band='2'><CategoryNames><Category>sea</Category>"
+def name_class(scene: Path, name: str) -> None:
+    """Write a class name beside a scene, which its output has in a sidecar too."""
+    scene.with_name(f"{scene.name}.aux.xml").write_text(
+        f"<PAMDataset><PAMRasterBand band='2'><CategoryNames><Category>{name}</Category>"
         "</CategoryNames></PAMRasterBand></PAMDataset>"
     )
-    (tmp_path / "in.tif.aux.xml").write_text(aux)
-    words = str(path), "-o", "s3://archive/out.tif", *IDENTITY
-    code, _, err = ended("restore", *words)
-    assert code == 0, "\n".join(err)
-    put = [name for method, name in store.requests if method == "PUT" and "/out" in name]
-    assert put.index("/archive/out.tif.aux.xml") < put.index("/archive/out.tif")
-    assert b"sea" in s3.get_object(Bucket="archive", Key="out.tif.aux.xml")["Body"].read()
+
+
+def test_a_raster_gets_its_name_after_its_sidecars(s3_server, large, work):
+    s3, store = s3_server
+    words = "restore", str(large), "-o", "s3://archive/x.tif", *IDENTITY, "--overwrite"
+
+    def sidecar() -> bytes:
+        return s3.get_object(Bucket="archive", Key="x.tif.aux.xml")["Body"].read()
+
+    def place(method: str, name: str) -> int:
+        return max(at for at, one in enumerate(store.requests) if one == (method, name))
+
+    name_class(large, "sea")
+    assert ended(*words)[0] == 0
+    assert place("PUT", "/archive/x.tif") < place("PUT", "/archive/x.tif.aux.xml")
+    assert place("PUT", "/archive/x.tif.aux.xml") < place("POST", "/archive/x.tif")
+    name_class(large, "land")
+    store.refused_part = 2
+    assert ended(*words)[0] == 1
+    assert b"sea" in sidecar(), "the older one stays with the older raster"
+    store.refused_part = None
+    assert ended(*words)[0] == 0
+    assert b"land" in sidecar()
+    large.with_name("in.tif.aux.xml").unlink()
+    assert ended(*words)[0] == 0
+    assert keys(s3, "x.tif") == ["x.tif"]
+    assert place("DELETE", "/archive/x.tif.aux.xml") < place("POST", "/archive/x.tif")
 
 
 def test_what_is_no_raster_is_not_replaced(s3, tmp_path, work):

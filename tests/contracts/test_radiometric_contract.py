@@ -5,8 +5,10 @@ measurement is copied.
 import numpy as np
 import pytest
 import rasterio
+from rasterio.windows import Window
 
 import geoae
+from geoae.simulation import Gaussian
 from tests.support.rasters import SHARED, read, write
 
 SCENE = SHARED / "scenes/train/l8_224078_20200518_rgb_30m.tif"
@@ -114,3 +116,27 @@ def test_scales_and_offsets_are_carried(runs):
     for report in runs[2].values():
         with rasterio.open(report.target) as dataset:
             assert (dataset.scales, dataset.offsets) == (SCALES, OFFSETS)
+
+
+@pytest.mark.filterwarnings("ignore:.*noise cannot be told from texture in band 4")
+def test_a_real_band_of_texture_alone_stays_beside_bands_that_share_noise(tmp_path):
+    def middle(name):
+        with rasterio.open(SHARED / "scenes/train" / name) as dataset:
+            row, col = (dataset.height - 256) // 2, (dataset.width - 256) // 2
+            return dataset.read(window=Window(col, row, 256, 256))
+
+    def left(target):
+        return np.sqrt(np.square(read(target)[:3] * 1.0 - clean).mean(axis=(1, 2)))
+
+    clean, alone = middle("s2_rgb8_baviaanskloof_10m.tif"), middle("uav_australia_rgb.tif")[:1]
+    noisy = Gaussian(6.0, 0.8)(clean * 1.0, np.random.default_rng(1))
+    noisy = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    rgb = write(tmp_path / "rgb.tif", noisy)
+    every = write(tmp_path / "every.tif", np.concatenate([noisy, alone]), photometric="MINISBLACK")
+    geoae.restore(rgb, tmp_path / "a.tif", precision="fp32")
+    report = geoae.restore(every, tmp_path / "b.tif", precision="fp32")
+    assert any("correlated from band to band by" in step for step in report.steps), report.steps
+    assert np.array_equal(read(tmp_path / "b.tif")[3:], alone)
+    # The fourth component costs as much beside independent noise.
+    assert (left(tmp_path / "b.tif") < 1.15 * left(tmp_path / "a.tif")).all()
+    assert (left(tmp_path / "b.tif") < 0.6 * left(every)).all()

@@ -26,7 +26,7 @@ TYPES = {
 KINDS = ["full", "scattered", "lines", "strip", "disc", "clouds", "half", "none"]
 FILL = {"uint8": 0, "uint16": 0, "int16": -9999, "float32": np.nan, "float64": -9999}
 LARGEST_ERROR = 0.15
-REFUSED = "too few valid pixels lie side by side to estimate the noise; give sigma"
+REFUSED = "too few valid pixels lie side by side to estimate the noise; give --sigma"
 
 
 def draw_mask(rng: np.random.Generator, kind: str, height: int, width: int) -> np.ndarray:

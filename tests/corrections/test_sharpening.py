@@ -169,13 +169,13 @@ def test_what_is_given_is_taken():
 
 
 def test_a_scene_softer_than_a_sensor_makes_it_is_refused_in_one_line():
-    with pytest.raises(InputError, match=r"s\.tif: its sharpest edges are so soft.*sharpen = 0\.1"):
+    with pytest.raises(InputError, match=r"s\.tif: its sharpest edges are so soft.*--sharpen 0\.1"):
         plan_sharpening("auto", fields(0.01), "s.tif")
 
 
 def test_a_blur_that_cannot_be_measured_is_refused_in_one_line():
     flat = [(noise((1, 100, 100), 20.0), np.ones((1, 100, 100), bool))]
-    with pytest.raises(InputError, match=r"s\.tif: has too few clean edges.*sharpen = 0\.2"):
+    with pytest.raises(InputError, match=r"s\.tif: has too few clean edges.*--sharpen 0\.2"):
         plan_sharpening("auto", flat, "s.tif")
 
 

@@ -1,12 +1,16 @@
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.windows import Window
 
 from geoae.diagnosis.statistics import SceneStatistics, find_untold
 from geoae.radiometry.spectrum import KERNELS, correlation_of
 from geoae.simulation import Gaussian
-from tests.support.rasters import noise, texture
+from tests.support.rasters import SHARED, noise, texture
+
+TRAIN = SHARED / "scenes/train"
 
 
 def of(pixels: np.ndarray, mask: np.ndarray) -> SceneStatistics:
@@ -117,3 +121,27 @@ def test_noise_that_is_correlated_from_pixel_to_pixel_is_not_taken_for_shared():
     found = SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))], seeks_spectrum=True)
     assert found.noise.verdict == ("correlated noise",) * 3
     assert found.between is None
+
+
+def middle(name: str) -> np.ndarray:
+    """The middle 512 px of a real scene."""
+    with rasterio.open(TRAIN / name) as dataset:
+        row, col = (dataset.height - 512) // 2, (dataset.width - 512) // 2
+        return dataset.read(window=Window(col, row, 512, 512)) * 1.0
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared is absent")
+@pytest.mark.parametrize("alone", ["uav_australia_rgb.tif", "wv2_rotterdam_pan1.tif"])
+def test_a_real_band_of_texture_alone_changes_no_verdict_on_the_others(alone):
+    rgb = Gaussian(6.0, 0.8)(middle("s2_rgb8_baviaanskloof_10m.tif"), np.random.default_rng(1))
+    every = np.concatenate([rgb, middle(alone)[:1]])
+    without, found = (
+        SceneStatistics.of([(pixels, np.ones(pixels.shape, bool))], seeks_spectrum=True)
+        for pixels in (rgb, every)
+    )
+    assert found.noise.verdict == ("white",) * 3 + ("cannot be told from texture",)
+    assert found.noise.verdict[:3] == without.noise.verdict
+    assert found.sigma == pytest.approx([*without.sigma, 0.0], rel=0.02)
+    assert found.sigma[:3] == pytest.approx(6.0, rel=0.1)
+    assert found.between[:3, :3] == pytest.approx(without.between, abs=0.01)
+    assert not found.between[3, :3].any()

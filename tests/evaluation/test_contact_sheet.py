@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from matplotlib.image import imread
 from rasterio.transform import Affine
 
-from geoae.evaluation.contact_sheet import SIDE, Sheet
+from geoae.evaluation.contact_sheet import LONG, SIDE, Sheet
 from geoae.evaluation.measure import Row
 from geoae.evaluation.reference import Reference
 from tests.support.rasters import texture
@@ -39,3 +40,15 @@ def test_the_sheet_shows_the_best_peer_between_noisy_and_models(tmp_path):
     np.testing.assert_array_equal(sheet.crops["pan.tif"]["model"], sheet.crops["pan.tif"]["clean"])
     sheet.draw(rows, tmp_path / "sheet.png")
     assert imread(tmp_path / "sheet.png").shape[0] > 3 * SIDE
+
+
+@pytest.mark.parametrize("scenes", [1, 2, 8])
+def test_a_sheet_of_few_scenes_is_as_large_as_one_of_many(tmp_path, scenes):
+    sheet = Sheet(25, ["model"])
+    for scene in (truth(f"s{number}.tif", 1) for number in range(scenes)):
+        for contender in ("noisy", "model"):
+            sheet.take(scene, 25, contender, scene.pixels)
+    sheet.draw([], tmp_path / "sheet.png")
+    height, width = imread(tmp_path / "sheet.png").shape[:2]
+    assert LONG <= max(height, width) <= 2 * LONG
+    assert width % (3 * SIDE) == 0, "pixels are enlarged by a whole number"

@@ -33,6 +33,13 @@ def crop(path: Path, row: int = 0, col: int = 0, side: int = 64, source: Path = 
     return path
 
 
+def archive(folder: Path, count: int, **more: Any) -> Path:
+    """A folder of so many scenes, ``in`` of ``folder``; ``more`` as for ``crop``."""
+    for index in range(count):
+        crop(folder / "in" / f"s{index:03d}.tif", row=10 * index, **more)
+    return folder / "in"
+
+
 def digest_of(plain: Job) -> str:
     """Digest of model and options, under which an archive records its failures."""
     options = resolve_options(plain)

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from geoae.errors import ModelError, OutputError
 from geoae.models.card import CARD, WEIGHTS, Card, model_folder, shipped_models
-from geoae.models.folder import _digest, current_model, load, promote
+from geoae.models.folder import _digest, current_model, load, promote, refuse_folder
 from geoae.networks import ARCHITECTURES
 from geoae.resources import shipped
 from tests.support.networks import random_batch
@@ -162,3 +162,15 @@ def test_a_folder_is_not_replaced_by_a_link(tmp_path):
     with pytest.raises(OutputError, match="no link"):
         promote(shipped("models") / "res-cae", tmp_path)
     assert not Path(tmp_path / "current").is_symlink()
+
+
+def test_a_folder_in_which_no_model_can_be_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    refuse_folder(tmp_path)
+    refuse_folder(tmp_path / "deep" / "model")
+    for name in ("file", "file/model"):
+        with pytest.raises(OutputError, match=f"{name}: cannot be a model's folder; give -o"):
+            refuse_folder(tmp_path / name)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="cannot be a model's folder"):
+        refuse_folder(tmp_path / "model")

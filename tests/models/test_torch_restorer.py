@@ -45,26 +45,31 @@ def test_a_padded_batch_gives_the_bits_of_a_full_one(made, size):
 
 
 class Greedy(nn.Module):
-    """Runs out of memory above ``most`` samples; keeps the sizes it was given."""
+    """Runs out of memory above ``most`` samples, of the CPU or as a GPU does; keeps the sizes it
+    was given.
+    """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, on_cpu: bool = False) -> None:
         super().__init__()
-        self.most, self.sizes = most, []
+        self.most, self.sizes, self.on_cpu = most, [], on_cpu
 
     def forward(self, pixels, sigma):
         self.sizes.append(len(pixels))
         if len(pixels) > self.most:
+            if self.on_cpu:
+                torch.empty(1 << 50)
             raise torch.OutOfMemoryError("out of memory")
         return pixels * sigma
 
 
-def greedy(made, most: int) -> tuple[Greedy, TorchRestorer]:
-    network = Greedy(most)
+def greedy(made, most: int, *, on_cpu: bool) -> tuple[Greedy, TorchRestorer]:
+    network = Greedy(most, on_cpu=on_cpu)
     return network, TorchRestorer(Card.read(made[0]), network, torch.device("cpu"), "fp32", 8)
 
 
-def test_a_batch_that_is_too_large_is_halved(made):
-    network, restorer = greedy(made, 2)
+@pytest.mark.parametrize("on_cpu", [False, True])
+def test_a_batch_that_is_too_large_is_halved(made, on_cpu):
+    network, restorer = greedy(made, 2, on_cpu=on_cpu)
     pixels, sigma = random_batch(8)
     np.testing.assert_array_equal(restorer(pixels, sigma), pixels * sigma[:, :, None, None])
     assert network.sizes == [8, 4, 2, 2, 2, 2]
@@ -73,8 +78,9 @@ def test_a_batch_that_is_too_large_is_halved(made):
     assert network.sizes[6:] == [2, 2, 2, 2], "what did not fit is not tried again"
 
 
-def test_one_tile_that_is_too_large_is_an_error_with_a_cure(made):
-    network, restorer = greedy(made, 0)
+@pytest.mark.parametrize("on_cpu", [False, True])
+def test_one_tile_that_is_too_large_is_an_error_with_a_cure(made, on_cpu):
+    network, restorer = greedy(made, 0, on_cpu=on_cpu)
     with pytest.raises(DeviceError, match="32 x 32 px; give a smaller --tile") as caught:
         restorer(*random_batch(8))
     assert "\n" not in str(caught.value)

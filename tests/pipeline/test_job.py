@@ -165,7 +165,7 @@ def test_senseless_sharpening_is_refused(given):
 
 def test_speckle_is_not_sharpened():
     job = Job.checked(source="s.tif", sharpen=0.2, speckle="db")
-    with pytest.raises(RecipeError, match=r"^s\.tif: speckle .* leave out sharpen or speckle$"):
+    with pytest.raises(RecipeError, match=r"^s\.tif: speckle .* leave out --sharpen or --speckle$"):
         resolve_options(job)
 
 

@@ -88,7 +88,7 @@ def test_an_older_output_keeps_its_name(source, tmp_path, monkeypatch):
 def test_a_model_that_moves_the_mean_is_refused(source, tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "load_restorer", lambda spec: Biased())
     with pytest.raises(
-        RejectedError, match=r"the mean of band 1 moved by -?\d.* DN, .* choose another model"
+        RejectedError, match=r"the mean of band 1 moved by -?\d.* DN, .* choose another --model"
     ):
         geoae.restore(source, tmp_path / "out.tif", sigma=100.0)
     assert left_in(tmp_path) == ["in.tif", "out.tif.rejected"]

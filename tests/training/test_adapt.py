@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import load_file
 
 import geoae
-from geoae.errors import TrainingError
+from geoae.errors import OutputError, TrainingError
 from geoae.models.card import Card
 from geoae.models.folder import save
 from geoae.networks import ResCAE
@@ -102,7 +102,7 @@ def test_what_cannot_be_adapted_is_said(tmp_path, told):
         adapt(archive, start, tmp_path / "new", objective="raw")
     with pytest.raises(TrainingError, match="holds a model already"):
         adapt(archive, start, tmp_path / "start")
-    with pytest.raises(TrainingError, match="cannot be a model's folder"):
+    with pytest.raises(OutputError, match="cannot be a model's folder"):
         adapt(archive, start, tmp_path / "archive" / "0.tif" / "new")
     assert told == []
     correlated = scenes(tmp_path / "bilinear", 1, kernel="bilinear")

@@ -2,10 +2,20 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import torch
 
 from geoae.errors import TrainingError
 from geoae.training.config import SceneGroup
-from geoae.training.data import TrainingData, read_batches, read_validation
+from geoae.training.data import (
+    TrainingData,
+    read_batches,
+    read_validation,
+    refuse_without_memory,
+)
+from geoae.training.denoiser import Denoiser
+from geoae.training.fit import Hardware, fit
+from geoae.training.samples.batches import Batches
+from geoae.training.samples.scene import TrainingScene
 from tests.support.rasters import texture, write
 from tests.training.support import config
 
@@ -49,3 +59,32 @@ def test_a_folder_that_is_not_there_is_said(tmp_path):
 def test_scenes_that_are_not_there_are_said(tmp_path):
     with pytest.raises(TrainingError, match="no scene matches"):
         read_batches(config(), tmp_path)
+
+
+NO_ROOM = "no room for the scenes, the network and a batch; name fewer scenes or a smaller"
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [(TrainingScene, "read"), (Batches, "to"), (Batches, "draw"), (Denoiser, "training_step")],
+)
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+def test_a_training_without_room_is_one_line(folder, tmp_path, monkeypatch, place, name, error):
+    def fail(*given):
+        raise error
+
+    if place is Batches:  # the validation set is drawn by it too
+        validation = read_validation(config(), folder)
+        monkeypatch.setattr("geoae.training.fit.read_validation", lambda *given: validation)
+    monkeypatch.setattr(place, name, fail)
+    with pytest.raises(TrainingError, match=rf"^cpu: {NO_ROOM} batch_size in the config$"):
+        fit(config(), folder, tmp_path / "work", Hardware("cpu"))
+
+
+def test_what_cannot_be_allocated_on_the_processor_is_told_from_other_errors():
+    line = f"^cuda:1: {NO_ROOM} .*, or give --accelerator cpu$"
+    gpu = torch.device("cuda", 1)
+    with pytest.raises(TrainingError, match=line), refuse_without_memory(gpu):
+        torch.empty(1 << 50)
+    with pytest.raises(RuntimeError, match="shape"), refuse_without_memory(torch.device("cpu")):
+        torch.zeros(2).reshape(3)

@@ -57,7 +57,7 @@ class Comparison:
             if abs(bias) > max(most, 1e-12):
                 raise RejectedError(
                     f"{self.name}: the mean of band {band} moved by {bias:.3g} DN, where at most"
-                    f" {most:.3g} pass; correct sigma, or choose another model"
+                    f" {most:.3g} pass; correct --sigma, or choose another --model"
                 )
 
 

@@ -4,10 +4,13 @@ left.
 GDAL reads and writes scenes by itself; its settings of S3 hold here too.
 """
 
+import mimetypes
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from geoae.errors import InputError
@@ -20,18 +23,20 @@ __all__ = [
     "abort_uploads",
     "delete_object",
     "find_object",
+    "hold_upload",
     "is_s3",
     "list_objects",
     "list_with_sidecars",
     "read_object",
     "s3_settings",
     "to_url",
-    "upload_file",
     "write_object",
 ]
 
 # A store's name in fsspec, and in GDAL.
 S3, VSIS3 = "s3://", "/vsis3/"
+# Of an upload: the most parts, and the sizes in MiB that a store takes.
+MOST_PARTS, PART_SIZES = 10_000, (5, 5120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +146,12 @@ def write_object(name: str, content: bytes) -> None:
         _connect().pipe_file(to_url(name), content)
 
 
-def upload_file(path: str, name: str) -> None:
-    """Upload a file, which shows under its name only when it is complete.
+@contextmanager
+def hold_upload(path: str, name: str) -> Iterator[None]:
+    """Send a file to a store, and give it its name when the block ends.
 
-    Whatever fails, an older object of this name stays.
+    In the block all of it is in the store already. Whatever fails, also there, an older object of
+    this name stays.
 
     Args:
         path: the file.
@@ -154,10 +161,19 @@ def upload_file(path: str, name: str) -> None:
         InputError: it cannot be uploaded.
 
     """
-    # As GDAL, whose setting this is: a part at a time, of 50 MiB.
-    chunk = int(os.environ.get("VSIS3_CHUNK_SIZE", "50")) << 20
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     with _told_of(name):
-        _connect().put_file(path, to_url(name), chunksize=chunk, max_concurrency=1)
+        store = _connect()
+        part = max(store.default_block_size, -(-Path(path).stat().st_size // MOST_PARTS))
+        sent = store.open(to_url(name), "wb", block_size=part, autocommit=False, ContentType=kind)
+        try:
+            with sent, Path(path).open("rb") as file:
+                shutil.copyfileobj(file, sent)
+            yield
+            sent.commit()
+        except BaseException:
+            sent.discard()
+            raise
 
 
 def delete_object(name: str) -> None:
@@ -191,23 +207,54 @@ def abort_uploads(name: str) -> int:
 
 
 def s3_settings() -> dict[str, Any]:
-    """Translate GDAL's settings of S3 to s3fs. Each finds keys by itself."""
+    """Translate GDAL's settings of S3 to s3fs. Each finds keys by itself.
+
+    Raises:
+        InputError: a setting is no such value.
+
+    """
     endpoint = os.environ.get("AWS_S3_ENDPOINT")
-    settings: dict[str, Any] = {"anon": _read_flag("AWS_NO_SIGN_REQUEST", default=False)}
+    settings: dict[str, Any] = {
+        "anon": _read_flag("AWS_NO_SIGN_REQUEST", default=False),
+        "default_block_size": _read_part_size(),
+    }
     if region := os.environ.get("AWS_REGION"):  # botocore looks at AWS_DEFAULT_REGION alone
         settings["client_kwargs"] = {"region_name": region}
     if endpoint:
         scheme = "https" if _read_flag("AWS_HTTPS", default=True) else "http"
         settings["endpoint_url"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
+        _refuse_endpoint(settings["endpoint_url"])
     if not _read_flag("AWS_VIRTUAL_HOSTING", default=True):
         settings["config_kwargs"] = {"s3": {"addressing_style": "path"}}
     return settings
 
 
 def _read_flag(name: str, *, default: bool) -> bool:
-    """Read a variable with GDAL's words for yes and no."""
+    """Read a variable as GDAL does, for which all but its words for no is yes."""
     said = os.environ.get(name, "").upper()
-    return said in ("YES", "TRUE", "ON", "1") if said else default
+    return said not in ("NO", "FALSE", "OFF", "0") if said else default
+
+
+def _read_part_size() -> int:
+    """Read the size of a part of an upload, in bytes."""
+    said = os.environ.get("VSIS3_CHUNK_SIZE") or "50"  # GDAL's default
+    size = int(said) if said.isascii() and said.isdigit() else 0
+    if not PART_SIZES[0] <= size <= PART_SIZES[1]:
+        least, most = PART_SIZES
+        raise InputError(
+            f"VSIS3_CHUNK_SIZE={said}: is no size of a part of an upload; give a whole number of"
+            f" MiB from {least} to {most}, or unset it"
+        )
+    return size << 20
+
+
+def _refuse_endpoint(url: str) -> None:
+    from botocore.utils import is_valid_endpoint_url
+
+    with suppress(ValueError):
+        if is_valid_endpoint_url(url):
+            return
+    raise InputError(f"AWS_S3_ENDPOINT: {url} is no address; give HOST, HOST:PORT or a URL")
 
 
 def _connect() -> Any:

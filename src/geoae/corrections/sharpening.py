@@ -98,8 +98,8 @@ class Sharpening:
         return [
             f"{source}: its sharpest edges show a modulation transfer of"
             f" {name_range([low, high], '.2g')} at the Nyquist frequency, not {self.mtf:.2g}"
-            " as given with sharpen; a value that is too low leaves rings, and ground without sharp"
-            " edges looks softer than the sensor"
+            " as given with --sharpen; a value that is too low leaves rings, and ground without"
+            " sharp edges looks softer than the sensor"
         ]
 
     def tell(
@@ -158,19 +158,19 @@ def plan_sharpening(asked: AskedTransfer, samples: Samples, source: str) -> Shar
     if not found:
         raise InputError(
             f"{source}: has too few clean edges to measure its blur; give the modulation transfer"
-            " at the Nyquist frequency, as in sharpen = 0.2, or leave sharpen out"
+            " at the Nyquist frequency, as in --sharpen 0.2, or leave --sharpen out"
         )
     mtf = float(np.median(found))
     if mtf > HIGHEST_MTF:
         raise InputError(
             f"{source}: its sharpest edges show no blur (modulation transfer of {mtf:.2g} at the"
-            " Nyquist frequency); leave sharpen out"
+            " Nyquist frequency); leave --sharpen out"
         )
     if mtf < LOWEST_MTF:
         raise InputError(
             f"{source}: its sharpest edges are so soft (modulation transfer of {mtf:.2g} at the"
             " Nyquist frequency) that they may not be the sensor's; give the modulation transfer,"
-            " as in sharpen = 0.1, or leave sharpen out"
+            " as in --sharpen 0.1, or leave --sharpen out"
         )
     return Sharpening(round(mtf, 2), measured=True)
 

@@ -228,5 +228,5 @@ def _refuse_louder_than_all(sigma: NDArray[np.float64], spread: NDArray[np.float
         first = louder[0]
         raise RecipeError(
             f"sigma = {sigma[first]:g} DN: the scene varies by {spread[first]:.4g} DN in all, noise"
-            " and signal together; correct sigma, or leave it to auto"
+            " and signal together; correct --sigma, or leave it to auto"
         )

@@ -1,5 +1,6 @@
 """A sheet with crops of every scene: noisy, restored and clean."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,11 @@ from geoae.types import Floats
 
 __all__ = ["Sheet"]
 
-# Side of a crop in pixels, and of its panel in inches.
+# Side of a crop in pixels, of its panel in inches, and the height of a title.
 SIDE = 144
-INCHES = 2.0
+INCHES, TITLE = 2.0, 0.25
+# The longer side of a sheet in pixels, at least: a line of few small panels cannot be read.
+LONG = 1200
 
 
 @dataclass
@@ -47,6 +50,8 @@ class Sheet:
     def draw(self, rows: Sequence[Row], path: Path) -> None:
         """Draw one line for each scene: noisy, its best baseline, each model, clean.
 
+        Crops of few scenes are enlarged.
+
         Args:
             rows: figures of the evaluation.
             path: image to write.
@@ -57,9 +62,10 @@ class Sheet:
         psnr = {(row.scene, row.contender): row.psnr for row in rows if row.sigma == self.sigma}
         lines = {name: self._columns(name, crops, psnr) for name, crops in self.crops.items()}
         widest = max(len(columns) for columns in lines.values())
-        figure = Figure(
-            figsize=(INCHES * widest, (INCHES + 0.25) * len(lines)), layout="constrained"
-        )
+        size = INCHES * widest, (INCHES + TITLE) * len(lines)
+        resolution = SIDE / INCHES
+        resolution *= math.ceil(LONG / (resolution * max(size)))  # a whole number of times
+        figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(len(lines), widest, squeeze=False)
         for axes, (name, columns) in zip(grid, lines.items(), strict=True):
             for axis in axes:
@@ -77,7 +83,7 @@ class Sheet:
                     f"{contender}{told}" if axis is not axes[0] else f"{name}{told}", fontsize=6
                 )
         figure.savefig(
-            path, dpi=SIDE / INCHES, pil_kwargs={"quality": 92} if path.suffix == ".jpg" else None
+            path, dpi=resolution, pil_kwargs={"quality": 92} if path.suffix == ".jpg" else None
         )
 
     def _columns(

@@ -1,6 +1,7 @@
 """Model folders (card and safetensors): write one, load one as a restorer, put one in use."""
 
 import hashlib
+import os
 import shutil
 import uuid
 from pathlib import Path
@@ -18,10 +19,25 @@ from geoae.models.torch_restorer import TorchRestorer, choose_device
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
 
-__all__ = ["CURRENT", "current_model", "load", "promote", "save"]
+__all__ = ["CURRENT", "current_model", "load", "promote", "refuse_folder", "save"]
 
 # The link in a folder of models that names the one in use.
 CURRENT = "current"
+
+
+def refuse_folder(folder: Path) -> None:
+    """Refuse a folder into which no model can be written, before hours of training, not after.
+
+    Args:
+        folder: model folder to write.
+
+    Raises:
+        OutputError: neither it nor the first folder above it that exists can be written.
+
+    """
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OutputError(f"{folder}: cannot be a model's folder; give -o another path")
 
 
 def save(folder: Path, network: nn.Module, /, **facts: Any) -> Card:

@@ -15,7 +15,7 @@ from geoae.networks import predict, takes_spectrum
 from geoae.system.forks import use_one_thread
 from geoae.types import Array, DeviceArray
 
-__all__ = ["TorchRestorer", "choose_device", "count_gpus"]
+__all__ = ["TorchRestorer", "choose_device", "count_gpus", "is_out_of_memory"]
 
 # A CPU is fastest one tile a forward pass, while activations stay near its caches; a GPU wants to
 # be filled.
@@ -47,6 +47,12 @@ def choose_device(name: str) -> torch.device:
 def count_gpus() -> int:
     """Count the GPUs of this machine that this process may use."""
     return torch.cuda.device_count()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed. PyTorch has an error of its own for that on GPUs alone."""
+    own = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return own or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def _bf16_is_faster(device: torch.device) -> bool:
@@ -207,14 +213,16 @@ class TorchRestorer:
         assert pixels is not None
         while True:
             size = self.batch(*pixels.shape[2:])
-            residual = torch.empty_like(pixels)
             try:
+                residual = torch.empty_like(pixels)
                 for start in range(0, len(pixels), size):
                     part = slice(start, min(start + size, len(pixels)))
                     found = self._forward(*_pad_batch(given, part, size))
                     residual[part] = found[: part.stop - part.start]
                 return residual
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 if size == 1:
                     height, width = pixels.shape[2:]
                     raise DeviceError(

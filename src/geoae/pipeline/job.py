@@ -192,6 +192,6 @@ def resolve_options(job: Job) -> Recipe:
     options = Recipe.model_validate(defaults | recipe.model_dump(exclude_none=True) | asked)
     if options.sharpen is not None and options.speckle is not None:
         raise RecipeError(
-            f"{job.source}: speckle of radar is not sharpened; leave out sharpen or speckle"
+            f"{job.source}: speckle of radar is not sharpened; leave out --sharpen or --speckle"
         )
     return options

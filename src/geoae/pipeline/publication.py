@@ -6,28 +6,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import rasterio
-import rasterio.shutil
 
 from geoae.audit.fidelity import compare
-from geoae.catalog.s3 import (
-    abort_uploads,
-    delete_object,
-    is_s3,
-    list_objects,
-    upload_file,
-    write_object,
-)
 from geoae.diagnosis.noise.level import estimate_noise
-from geoae.errors import InputError, OutputError, RejectedError
+from geoae.errors import InputError, RejectedError
 from geoae.pipeline.fingerprint import ALGORITHM, fingerprint_of
 from geoae.pipeline.preparation.prepared import Prepared
+from geoae.pipeline.upload import refuse_store, upload
 from geoae.radiometry.backscatter import has_log, hide_zeros
-from geoae.raster.dataset import DAMAGED, forget_cached, one_line, open_raster
+from geoae.raster.dataset import open_raster
 from geoae.raster.geotiff import assemble
 from geoae.raster.parts import PartStore
 from geoae.raster.scene import Scene
-from geoae.raster.sidecars import aux_of, publish, remove_draft, sidecars_of, write_aux
+from geoae.raster.sidecars import publish, remove_draft, write_aux
 from geoae.raster.tags import with_history
 from geoae.raster.target import refuse_target
 from geoae.system.files import file_name, is_local
@@ -97,46 +88,8 @@ def publish_result(prepared: Prepared[Scene], store: PartStore) -> CheckResult:
     finally:
         remove_draft(draft)
     if not is_local(target):
-        _upload(local, target)
+        upload(local, scene.source, target)
     return found
-
-
-def _upload(local: Path, target: str) -> None:
-    """Copy a finished file and its ``.aux.xml`` to a store.
-
-    What an upload of several parts has sent shows under its name only at its end.
-
-    Raises:
-        OutputError: the store does not take it.
-
-    """
-    try:
-        if is_s3(target):
-            _upload_to_s3(local, target)
-            return
-        if sidecars_of(target):
-            rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
-        rasterio.shutil.copyfiles(str(local), target)
-    except (*DAMAGED, InputError) as error:
-        raise OutputError(
-            f"{target}: could not be uploaded ({one_line(error)}); the result is in {local}"
-        ) from error
-
-
-def _upload_to_s3(local: Path, target: str) -> None:
-    """Replace an object, which stays where that fails: GDAL would delete it, also one that another
-    machine has uploaded meanwhile.
-    """
-    stale = set(sidecars_of(target))
-    abort_uploads(target)
-    if (aux := aux_of(local)).exists():  # before the raster, which says that all is done
-        name = str(aux_of(Path(target)))
-        write_object(name, aux.read_bytes())
-        stale.discard(name)
-    upload_file(str(local), target)
-    for name in stale:
-        delete_object(name)
-    forget_cached(target)
 
 
 def _refuse_changed_source(scene: Scene) -> None:
@@ -159,28 +112,11 @@ def refuse_unusable(prepared: Prepared[Scene]) -> None:
     """
     job, target = prepared.job, prepared.target
     refuse_target(job.source, target)
-    if is_s3(target):
-        _refuse_store(target)
+    refuse_store(target)
     if job.strict and prepared.scene.losses:
         raise InputError(f"{prepared.scene.losses[0]}; or restore it without --strict")
     if prepared.unknown:
         raise InputError(prepared.unknown)
-
-
-def _refuse_store(target: str) -> None:
-    """Refuse a target in S3 to which nothing can be written, before the work rather than after it.
-
-    Args:
-        target: the output.
-
-    Raises:
-        OutputError: the store does not answer, or has no such bucket.
-
-    """
-    try:
-        next(list_objects(target), None)
-    except InputError as error:
-        raise OutputError(str(error)) from error
 
 
 def check(prepared: Prepared[Scene], written: str) -> CheckResult:

@@ -17,6 +17,7 @@ from geoae.system.warnings import SILENCE
 
 __all__ = [
     "aux_of",
+    "name_own_sidecars",
     "publish",
     "read_sidecar_facts",
     "remove_draft",
@@ -44,11 +45,24 @@ def sidecars_of(target: str) -> list[str]:
     return []
 
 
+def name_own_sidecars(target: Path) -> set[Path]:
+    """Name the files that GDAL would read with a GeoTIFF of this name, also where they or the
+    GeoTIFF are not there. Files that other rasters share, such as Landsat's ``_MTL.txt``, do not
+    count.
+    """
+    named = {target.with_name(target.name + end) for end in AFTER} | {
+        target.with_suffix(end) for end in INSTEAD
+    }
+    listed = {
+        path for name in sidecars_of(str(target)) if _is_named_after(target, path := Path(name))
+    }
+    return named | listed
+
+
 def remove_sidecars(target: Path, kept: Sequence[str]) -> None:
     """Remove files that GDAL would read with a GeoTIFF that is about to take a name.
 
-    GDAL's own writers do so too. Files that other rasters share, such as Landsat's ``_MTL.txt``,
-    stay.
+    GDAL's own writers do so too, but for files that other rasters share, which stay here.
 
     Args:
         target: the name.
@@ -58,13 +72,8 @@ def remove_sidecars(target: Path, kept: Sequence[str]) -> None:
         OutputError: a file cannot be removed.
 
     """
-    named = {target.with_name(target.name + end) for end in AFTER} | {
-        target.with_suffix(end) for end in INSTEAD
-    }
-    listed = {
-        path for name in sidecars_of(str(target)) if _is_named_after(target, path := Path(name))
-    }
-    for path in sorted(one for one in named | listed if len(os.fsencode(one.name)) <= LONGEST):
+    named = name_own_sidecars(target)
+    for path in sorted(one for one in named if len(os.fsencode(one.name)) <= LONGEST):
         if path.is_file() and not any(Path(name).exists() and path.samefile(name) for name in kept):
             try:
                 path.unlink()

@@ -18,10 +18,9 @@ from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
 from geoae.models.card import CARD, WEIGHTS, Card, model_folder
-from geoae.models.folder import load, save
+from geoae.models.folder import load, refuse_folder, save
 from geoae.networks import ARCHITECTURES, takes_spectrum
 from geoae.training.denoiser import EVERY, fall
-from geoae.training.fit import refuse_folder
 from geoae.training.gain import Gain, estimate_errors, estimate_gain, restore
 from geoae.training.noisy import NoisyChips, NoisyScene
 from geoae.training.objectives import OBJECTIVES, Noisy, Objective
@@ -79,7 +78,8 @@ def adapt(
 
     Raises:
         TrainingError: too few scenes can be used, there is no such objective, or ``folder`` holds
-            a model or cannot be written.
+            a model.
+        OutputError: ``folder`` cannot be written.
         ModelError: the model to begin with cannot be used.
 
     """
@@ -108,7 +108,13 @@ def adapt(
 
 
 def _refuse_folder(folder: Path) -> None:
-    """Raise ``TrainingError`` before the training where no model could be written after it."""
+    """Refuse a folder before the training where no model could be written after it.
+
+    Raises:
+        TrainingError: it holds a model.
+        OutputError: it cannot be written.
+
+    """
     if (folder / CARD).exists():
         raise TrainingError(f"{folder}: holds a model already; give -o another folder")
     refuse_folder(folder)

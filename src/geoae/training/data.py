@@ -1,6 +1,7 @@
 """The samples of a training run: its scenes, their weights, and the fixed validation set."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
+from geoae.models.torch_restorer import is_out_of_memory
 from geoae.simulation.dead_leaves import dead_leaves
 from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.samples.batches import Batch, Batches
 from geoae.training.samples.scene import TrainingScene
 
-__all__ = ["TrainingData", "read_batches", "read_validation"]
+__all__ = ["TrainingData", "read_batches", "read_validation", "refuse_without_memory"]
 
 # Number of the samples of the validation set, and how many are drawn at once.
 VALIDATION_SAMPLES, AT_ONCE = 96, 16
@@ -52,9 +54,6 @@ class TrainingData(lightning.LightningDataModule):
             batch: number of the step, or the batch.
             dataloader_idx: number of the loader.
 
-        Raises:
-            TrainingError: the device has no room for the scenes.
-
         """
         if not isinstance(batch, int):
             return batch
@@ -63,17 +62,34 @@ class TrainingData(lightning.LightningDataModule):
         device = trainer.strategy.root_device
         # Apple's GPUs have no double precision, which the principal components need.
         drawing = torch.device("cpu") if device.type == "mps" else device
-        try:
-            drawn = self.batches.to(drawing).draw(batch, trainer.global_rank)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"{device}: no room for the scenes and a batch; name fewer scenes, or give"
-                " --accelerator cpu"
-            ) from error
+        drawn = self.batches.to(drawing).draw(batch, trainer.global_rank)
         converted: Batch = trainer.precision_plugin.convert_input(
             tuple(array.to(device) for array in drawn)
         )
         return converted
+
+
+@contextmanager
+def refuse_without_memory(device: torch.device) -> Iterator[None]:
+    """Say what to do where a training has no room.
+
+    Args:
+        device: the device that trains.
+
+    Raises:
+        TrainingError: an allocation failed in the block, of whatever it was.
+
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        other = "" if device.type == "cpu" else ", or give --accelerator cpu"
+        raise TrainingError(
+            f"{device}: no room for the scenes, the network and a batch; name fewer scenes or a"
+            f" smaller batch_size in the config{other}"
+        ) from error
 
 
 def read_batches(config: TrainConfig, scenes: Path) -> Batches:

@@ -1,6 +1,5 @@
 """The training run: from a config and a folder of scenes to a model folder."""
 
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +22,21 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from geoae.errors import TrainingError
 from geoae.models.card import WEIGHTS, Card, model_folder
-from geoae.models.folder import save
+from geoae.models.folder import refuse_folder, save
 from geoae.networks import ARCHITECTURES
 from geoae.networks.joint_cae import JointCAE, widen
 from geoae.networks.res_cae import ResCAE, adapt
 from geoae.training.config import TrainConfig
-from geoae.training.data import TrainingData, read_batches, read_validation
+from geoae.training.data import (
+    TrainingData,
+    read_batches,
+    read_validation,
+    refuse_without_memory,
+)
 from geoae.training.denoiser import EVERY, Denoiser
 from geoae.training.plots import draw_curve, draw_examples
 
-__all__ = ["Hardware", "export", "fit", "refuse_folder", "train"]
+__all__ = ["Hardware", "export", "fit", "train"]
 
 # dB by which a validation must beat the best one to count as a gain.
 LEAST_GAIN = 0.01
@@ -73,6 +77,7 @@ def train(
     Raises:
         TrainingError: a scene or a setting cannot be used, or the loss diverges.
         ModelError: the model that ``config.start`` names does not exist.
+        OutputError: ``folder`` cannot be written.
 
     """
     refuse_folder(folder)
@@ -88,18 +93,6 @@ def train(
     return card
 
 
-def refuse_folder(folder: Path) -> None:
-    """Raise ``TrainingError`` where no model can be written, before hours of work, not after.
-
-    Args:
-        folder: model folder to write.
-
-    """
-    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise TrainingError(f"{folder}: cannot be a model's folder; give -o another path")
-
-
 def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None = None) -> Path:
     """Train, or continue from ``work/last.ckpt`` where that exists.
 
@@ -113,7 +106,8 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
         Path of the last checkpoint.
 
     Raises:
-        TrainingError: a scene or a setting cannot be used, or the loss diverges.
+        TrainingError: a scene or a setting cannot be used, the device has no room, or the loss
+            diverges.
         ModelError: the model that ``config.start`` names does not exist.
 
     """
@@ -125,18 +119,19 @@ def fit(config: TrainConfig, scenes: Path, work: Path, hardware: Hardware | None
     _refuse_other_run(config, work)
     last = work / LAST
     done = _read_step(last)
-    data = TrainingData(read_batches(config, scenes), read_validation(config, scenes), done)
-    _claim(config, work)
-    try:
-        trainer.fit(
-            module,
-            datamodule=data,
-            ckpt_path=last if last.exists() else None,
-            weights_only=False,
-        )
-    except SystemExit as error:
-        # Lightning raises this on Ctrl-C, after it has closed its loaders and logs.
-        raise KeyboardInterrupt from error
+    with refuse_without_memory(trainer.strategy.root_device):
+        data = TrainingData(read_batches(config, scenes), read_validation(config, scenes), done)
+        _claim(config, work)
+        try:
+            trainer.fit(
+                module,
+                datamodule=data,
+                ckpt_path=last if last.exists() else None,
+                weights_only=False,
+            )
+        except SystemExit as error:
+            # Lightning raises this on Ctrl-C, after it has closed its loaders and logs.
+            raise KeyboardInterrupt from error
     return last
 
 

@@ -45,7 +45,7 @@ def test_flat_bands_show_no_noise_and_texture_is_named():
     pixels = np.full((2, 120, 120), 7.0)
     samples, found = facts(pixels)
     (line,) = explain_unchanged("in.tif", [1, 2], samples, found)
-    assert line == "in.tif: no noise can be seen in bands 1-2; unchanged unless sigma is given"
+    assert line == "in.tif: no noise can be seen in bands 1-2; unchanged unless --sigma is given"
     samples, found = facts(texture(1, 300, 300))
     (line,) = explain_unchanged("in.tif", [3], samples, found)
     assert "noise cannot be told from texture in band 3" in line
@@ -85,7 +85,7 @@ def test_a_model_without_spectrum_is_named_where_it_matters():
         "fake: takes no spectrum of the noise, but sharpening correlates the noise"
     )
     (line,) = explain_ignored(network(takes_spectrum=False), "bilinear", sharpens=True)
-    assert line.startswith("fake: takes no spectrum of the noise; psd sets only its level, and")
+    assert line.startswith("fake: takes no spectrum of the noise; --psd sets only its level, and")
     assert explain_ignored(network(takes_spectrum=False), None) == []
     assert explain_ignored(network(takes_spectrum=True), None, sharpens=True) == []
     assert explain_ignored(Identity(), None, sharpens=True) == []

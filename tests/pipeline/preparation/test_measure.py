@@ -120,7 +120,7 @@ def test_too_few_valid_pixels_are_an_error_that_names_sigma(tmp_path):
     pixels = noisy(2, 60, 60)
     pixels[:, 18:] = pixels[:, :, 18:] = 0
     source = write(tmp_path / "in.tif", pixels, nodata=0)
-    line = "too few valid pixels lie side by side to estimate the noise; give sigma"
+    line = "too few valid pixels lie side by side to estimate the noise; give --sigma"
     with pytest.raises(InputError, match=rf"^{source}: {line}"):
         geoae.restore(source, tmp_path / "out.tif")
     assert not (tmp_path / "out.tif").exists()
@@ -143,13 +143,13 @@ def test_a_band_whose_noise_is_not_known_stays_bit_for_bit_and_is_named(tmp_path
     pixels[1, 14:] = pixels[1, :, 14:] = 0
     pixels[2] = 7
     source = write(tmp_path / "in.tif", pixels, nodata=0)
-    with pytest.warns(UserWarning, match="unchanged unless sigma is given"):
+    with pytest.warns(UserWarning, match="unchanged unless --sigma is given"):
         report = geoae.restore(source, tmp_path / "out.tif")
     assert report.sigma_before == pytest.approx([SIGMA, 0, 0], rel=0.15)
     restored = read(tmp_path / "out.tif")
     np.testing.assert_array_equal(restored[1:], pixels[1:])
     assert (restored[0] != pixels[0]).mean() > 0.9
-    told = "; unchanged unless sigma is given"
+    told = "; unchanged unless --sigma is given"
     assert [line.removeprefix(f"{source}: ") for line in report.warnings] == [
         f"too few valid pixels lie side by side to estimate the noise in band 2{told}",
         f"no noise can be seen in band 3{told}",

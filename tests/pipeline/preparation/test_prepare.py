@@ -92,7 +92,7 @@ def test_noise_that_cannot_be_estimated_is_asked_for(scene, monkeypatch):
             return dataclasses.replace(SceneStatistics.of(samples, sigma), sigma=np.array([np.nan]))
 
     monkeypatch.setattr(pipeline_measure, "SceneStatistics", Failing)
-    with pytest.raises(InputError, match=r"in\.tif: its noise cannot be estimated; give sigma"):
+    with pytest.raises(InputError, match=r"in\.tif: its noise cannot be estimated; give --sigma"):
         prepare(Job(source=str(scene), model="identity"))
 
 
@@ -146,7 +146,7 @@ def test_a_band_without_noise_is_named(tmp_path):
     pixels[1:] = 700
     source = str(write(tmp_path / "in.tif", pixels))
     (note,) = (note for note in prepare(Job(source=source)).warnings if "no noise" in note)
-    assert "no noise can be seen in bands 2-3; unchanged unless sigma is given" in note
+    assert "no noise can be seen in bands 2-3; unchanged unless --sigma is given" in note
     given = prepare(Job(source=source, model="identity")).warnings
     assert not any("no noise" in note for note in given)
 
@@ -155,7 +155,7 @@ def test_too_few_pixels_side_by_side_need_a_sigma(tmp_path):
     pixels = (texture(1, 90, 130) + noise((1, 90, 130), 20)).astype(np.uint16)
     pixels[:, ::3], pixels[:, :, ::3] = 0, 0
     source = str(write(tmp_path / "in.tif", pixels, nodata=0))
-    line = "too few valid pixels lie side by side to estimate the noise; give sigma"
+    line = "too few valid pixels lie side by side to estimate the noise; give --sigma"
     assert line in prepare(Job(source=source)).unknown
     with pytest.raises(InputError, match=line):
         run(Job(source=source))
@@ -203,7 +203,7 @@ def test_a_model_that_takes_no_spectrum_says_so(scene, tmp_path):
     save_small_network(tmp_path / "m")
     job = Job(source=str(scene), model=str(tmp_path / "m"), sigma=20.0, psd="bilinear")
     found = prepare(job)
-    assert found.warnings == ["small: takes no spectrum of the noise; psd is ignored"]
+    assert found.warnings == ["small: takes no spectrum of the noise; --psd is ignored"]
     assert found.fingerprint == prepare(job.model_copy(update={"psd": None})).fingerprint
 
 
@@ -247,7 +247,7 @@ def test_a_spectrum_that_the_scene_contradicts_is_a_warning(tmp_path):
     path = str(write(tmp_path / "in.tif", pixels))
     found = prepare(Job(source=path, psd="bilinear"))
     assert len(found.warnings) == 1
-    assert "band 1 does not look like the spectrum given with psd" in found.warnings[0]
+    assert "band 1 does not look like the spectrum given with --psd" in found.warnings[0]
     assert found.facts.correlation is not None
     assert not prepare(Job(source=path)).warnings
 

@@ -70,7 +70,7 @@ def describe_noise(bands: Sequence[int], facts: SceneStatistics, unit: str = "DN
     if untold.size:
         lines.append(
             f"noise: {_levels(bands, facts, untold, unit)}, the white part alone; the rest cannot"
-            " be told from texture and stays; if it is noise, give its spectrum (psd)"
+            " be told from texture and stays; if it is noise, give its spectrum (--psd)"
         )
     return lines
 
@@ -162,8 +162,8 @@ def explain_unknown(source: str, samples: Samples, facts: SceneStatistics) -> st
     if facts.valid == 1 or untold.size < len(facts.sigma):
         return ""
     return (
-        f"{source}: too few valid pixels lie side by side to estimate the noise; give sigma, the"
-        " noise in DN"
+        f"{source}: too few valid pixels lie side by side to estimate the noise; give --sigma,"
+        " the noise in DN"
     )
 
 
@@ -192,9 +192,9 @@ def explain_unchanged(
     seen = [] if facts.noise is None else facts.noise.evidence
     texture = np.array([index for index in calm if seen and seen[index].kernel], np.intp)
     reasons = (
-        (untold, "too few valid pixels lie side by side to estimate the noise", "sigma is"),
-        (np.setdiff1d(calm, texture), "no noise can be seen", "sigma is"),
-        (texture, "noise cannot be told from texture", "sigma, or its spectrum (psd), is"),
+        (untold, "too few valid pixels lie side by side to estimate the noise", "--sigma is"),
+        (np.setdiff1d(calm, texture), "no noise can be seen", "--sigma is"),
+        (texture, "noise cannot be told from texture", "--sigma, or its spectrum (--psd), is"),
     )
     return [
         f"{source}: {why} in {name_bands([bands[index] for index in indices])}; {fate}"
@@ -250,7 +250,7 @@ def explain_contradicted(source: str, bands: Sequence[int]) -> list[str]:
         return []
     return [
         f"{source}: the noise of {name_bands(bands)} does not look like the spectrum given with"
-        " psd, which may change most pixels; geoae diagnose shows what the noise is like"
+        " --psd, which may change most pixels; geoae diagnose shows what the noise is like"
     ]
 
 
@@ -283,9 +283,9 @@ def explain_ignored(restorer: Restorer, psd: str | None, *, sharpens: bool = Fal
         return []
     known = psd not in (None, WHITE)
     if sharpens:
-        use = "; psd sets only its level, and" if known else ", but"
+        use = "; --psd sets only its level, and" if known else ", but"
         return [
             f"{restorer.name}: takes no spectrum of the noise{use} sharpening correlates the noise:"
             " some noise stays and some detail is lost"
         ]
-    return [f"{restorer.name}: takes no spectrum of the noise; psd is ignored"] if known else []
+    return [f"{restorer.name}: takes no spectrum of the noise; --psd is ignored"] if known else []

@@ -138,7 +138,7 @@ def _measure(
     release_memory()
     if not np.isfinite([*found.facts.sigma, *found.facts.slope]).all():
         raise InputError(
-            f"{job.source}: its noise cannot be estimated; give sigma, the noise in DN"
+            f"{job.source}: its noise cannot be estimated; give --sigma, the noise in DN"
         )
     return found
 

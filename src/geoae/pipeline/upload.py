@@ -1,0 +1,103 @@
+"""Copy a finished output to a store."""
+
+from pathlib import Path
+
+import rasterio.shutil
+
+from geoae.catalog.s3 import (
+    abort_uploads,
+    delete_object,
+    hold_upload,
+    is_s3,
+    list_objects,
+    write_object,
+)
+from geoae.errors import InputError, OutputError
+from geoae.raster.dataset import DAMAGED, forget_cached, one_line, open_raster
+from geoae.raster.sidecars import aux_of, name_own_sidecars, sidecars_of
+from geoae.system.files import is_local
+
+__all__ = ["refuse_store", "upload"]
+
+
+def refuse_store(target: str) -> None:
+    """Refuse a target in a store that cannot be written or replaced, before the work rather than
+    after it.
+
+    Args:
+        target: the output.
+
+    Raises:
+        OutputError: the store does not answer or has no such bucket, or an output cannot be
+            replaced alone.
+
+    """
+    if is_s3(target):
+        try:
+            next(list_objects(target), None)
+        except InputError as error:
+            raise OutputError(str(error)) from error
+    elif not is_local(target):
+        own = {str(path) for path in name_own_sidecars(Path(target))}
+        for name in sidecars_of(target):
+            if name not in own:
+                raise OutputError(
+                    f"{target}: GDAL would remove {name} with it, which other rasters share; choose"
+                    " another -o"
+                )
+
+
+def upload(local: Path, source: str, target: str) -> None:
+    """Copy a finished file and its ``.aux.xml`` to a store.
+
+    What an upload of several parts has sent shows under its name only at its end.
+
+    Args:
+        local: the finished file.
+        source: the scene, whose own files stay.
+        target: name of the output in the store.
+
+    Raises:
+        OutputError: the store does not take it.
+
+    """
+    try:
+        if is_s3(target):
+            _upload_to_s3(local, source, target)
+            return
+        if sidecars_of(target):
+            rasterio.shutil.delete(target)  # them too; GDAL cannot remove them alone
+        rasterio.shutil.copyfiles(str(local), target)
+    except (*DAMAGED, InputError) as error:
+        raise OutputError(
+            f"{target}: could not be uploaded ({one_line(error)}); the result is in {local}"
+        ) from error
+
+
+def _upload_to_s3(local: Path, source: str, target: str) -> None:
+    """Replace an object, which stays where that fails: GDAL would delete it, also one that another
+    machine has uploaded meanwhile.
+
+    The raster says that all is done, so it gets its name last, as in a folder. What may take long
+    is over by then: a failure before leaves the older sidecars too.
+    """
+    stale = _find_sidecars(target)
+    if stale:
+        with open_raster(source) as dataset:
+            stale -= set(dataset.files)
+    abort_uploads(target)
+    with hold_upload(str(local), target):
+        if (aux := aux_of(local)).exists():
+            name = str(aux_of(Path(target)))
+            write_object(name, aux.read_bytes())
+            stale.discard(name)
+        for name in stale:
+            delete_object(name)
+    forget_cached(target)
+
+
+def _find_sidecars(target: str) -> set[str]:
+    """Find the objects that GDAL would read with ``target`` alone, also where that is no more."""
+    path = Path(target)
+    there = {one.name for one in list_objects(f"{path.with_suffix('')}.")}
+    return {str(one) for one in name_own_sidecars(path)} & (there | set(sidecars_of(target)))

@@ -1,0 +1,101 @@
+"""An output in a store takes the place of an older one, and of nothing else."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+
+import geoae
+from geoae.errors import OutputError
+from geoae.pipeline.upload import refuse_store
+from tests.support.rasters import read, texture, write
+
+MTL = b"GROUP = L1_METADATA_FILE\nEND_GROUP = L1_METADATA_FILE\nEND\n"
+AUX = b"<PAMDataset><PAMRasterBand band='1'><UnitType>m</UnitType></PAMRasterBand></PAMDataset>"
+UPLOAD = """
+import sys
+from pathlib import Path
+
+import rasterio
+from geoae.pipeline.upload import upload
+
+local, source, target = sys.argv[1:]
+try:
+    with rasterio.open(target) as dataset:
+        print(*dataset.files)
+except rasterio.errors.RasterioIOError:
+    print("none")
+upload(Path(local), source, target)
+"""
+
+
+def put(s3, key, content):
+    s3.put_object(Bucket="archive", Key=key, Body=content)
+
+
+def keys(s3):
+    return [one["Key"] for one in s3.list_objects_v2(Bucket="archive").get("Contents", [])]
+
+
+def replaced(local, source, target):
+    """Replace a raster, in a process of its own, since GDAL waits for the store with Python's lock
+    held; return what GDAL read with the older one.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", UPLOAD, str(local), str(source), target],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return [name.removeprefix("/vsis3/archive/") for name in done.stdout.split()]
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return write(tmp_path / "in.tif", texture(1, 60, 50).astype(np.uint16))
+
+
+def test_files_that_other_rasters_share_stay_in_s3(s3, scene):
+    put(s3, "LC08_X_B4.TIF", scene.read_bytes())
+    put(s3, "LC08_X_MTL.txt", MTL)
+    put(s3, "LC08_X_B4.TIF.aux.xml", AUX)
+    before = replaced(scene, scene, "/vsis3/archive/LC08_X_B4.TIF")
+    assert "LC08_X_MTL.txt" in before, "GDAL reads it with the raster"
+    assert keys(s3) == ["LC08_X_B4.TIF", "LC08_X_MTL.txt"]
+
+
+def test_sidecars_of_a_raster_that_went_go_too(s3, scene):
+    for key in ("x.tif.aux.xml", "x.tfw", "x.tif.part", "x.json", "x2.tif.aux.xml"):
+        put(s3, key, AUX)
+    assert replaced(scene, scene, "/vsis3/archive/x.tif") == ["none"]
+    assert keys(s3) == ["x.json", "x.tif", "x.tif.part", "x2.tif.aux.xml"]
+
+
+def test_sidecars_of_the_source_stay_in_s3(s3, scene, tmp_path):
+    pixels = read(scene)
+    options = {"driver": "PNG", "height": 60, "width": 50, "count": 1, "dtype": "uint16"}
+    with rasterio.open(tmp_path / "x.png", "w", **options) as dataset:
+        dataset.write(pixels)
+    put(s3, "x.png", (tmp_path / "x.png").read_bytes())
+    put(s3, "x.wld", b"10\n0\n0\n-10\n500005\n4999995\n")
+    put(s3, "x.tif", write(tmp_path / "bare.tif", pixels, crs=None, transform=None).read_bytes())
+    before = replaced(scene, "/vsis3/archive/x.png", "/vsis3/archive/x.tif")
+    assert before == ["x.tif", "x.wld"]
+    assert keys(s3) == ["x.png", "x.tif", "x.wld"]
+
+
+def test_an_output_that_cannot_be_replaced_alone_is_refused(scene):
+    """GDAL removes all that it reads with a raster, and geoae has nothing else for such stores."""
+    target, shared = "/vsimem/shared/LC08_X_B4.TIF", "/vsimem/shared/LC08_X_MTL.txt"
+    rasterio.shutil.copyfiles(str(scene), target)
+    refuse_store(target)
+    with rasterio.MemoryFile(MTL, dirname="shared", filename="LC08_X_MTL.txt"):
+        with pytest.raises(OutputError, match=f"remove {shared} with it, .*; choose another -o"):
+            geoae.restore(scene, target, model="identity", overwrite=True)
+        with rasterio.open(target) as dataset:
+            assert dataset.files == [target, shared]
