@@ -9,8 +9,11 @@ from geoae.networks.layers import (
     apply_gate,
     by_rows,
     level_at,
+    refuse_levels,
     with_level,
 )
+from geoae.networks.res_cae import ResCAE
+from geoae.networks.skip_cae import SkipCAE
 
 
 def test_a_range_of_rows_is_asked_for_with_its_reach():
@@ -61,3 +64,15 @@ def test_a_block_adds_to_its_input(name):
     torch.nn.init.ones_(block.conv2.bias)
     assert torch.equal(block(x), given + 1)
     assert torch.equal(x, given), "the input may be a skip"
+
+
+@pytest.mark.parametrize("levels", [0, 4, 10])
+def test_other_numbers_of_levels_are_refused(levels):
+    with pytest.raises(ValueError, match=f"levels = {levels}: give 1 or 9"):
+        refuse_levels(levels)
+
+
+@pytest.mark.parametrize("network", [ResCAE, SkipCAE])
+def test_networks_refuse_them_too(network):
+    with pytest.raises(ValueError, match="levels = 4"):
+        network(levels=4)

@@ -136,6 +136,7 @@ def test_shifted_input_gives_shifted_output(network):
             for name in UPSAMPLINGS
             for image in (False, True)
         ),
+        SkipCAE(widths=(4, 6, 8), levels=9),
         *(ResCAE(widths=(4, 6, 8), upsampling=name) for name in UPSAMPLINGS),
         *(ResCAE(widths=[4] * depth, blocks=[1] * (2 * depth - 1)) for depth in (1, 2, 4)),
         *(ResCAE(widths=(4, 6), blocks=(0, 1, 2), activation=name) for name in ACTIVATIONS),

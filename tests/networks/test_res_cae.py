@@ -109,11 +109,6 @@ def test_one_level_ignores_the_spectrum():
         )
 
 
-def test_other_numbers_of_levels_are_refused():
-    with pytest.raises(ValueError, match="levels = 4: give 1 or 9"):
-        ResCAE(levels=4)
-
-
 @torch.inference_mode()
 def test_pointwise_weights_compute_the_same_on_flat_ground_and_see_less_far():
     old = randomised(ResCAE(**SMALL))

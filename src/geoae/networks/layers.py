@@ -12,6 +12,7 @@ __all__ = [
     "apply_gate",
     "by_rows",
     "level_at",
+    "refuse_levels",
     "spread_levels",
     "with_level",
 ]
@@ -19,6 +20,8 @@ __all__ = [
 LEAK = 0.1
 # Noise in model units at which the gate is half open: about a grey level of 255.
 FAINT = 5e-3
+# Noise levels of a component: its deviation, or that at each frequency of a spectrum.
+LEVELS = (1, 9)
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
@@ -61,6 +64,12 @@ def level_at(sigma: Tensor, pixels: Tensor, shrink: int = 1) -> Tensor:
     if sigma.shape[-2:] == (1, 1):
         return sigma.expand(-1, -1, pixels.shape[-2] // shrink, pixels.shape[-1] // shrink)
     return nn.functional.avg_pool2d(sigma, shrink) if shrink > 1 else sigma
+
+
+def refuse_levels(levels: int) -> None:
+    """Raise ``ValueError`` where ``levels`` is no number of noise levels a component can have."""
+    if levels not in LEVELS:
+        raise ValueError(f"levels = {levels}: give 1 or 9")
 
 
 def spread_levels(level: Tensor, shape: Tensor | None, levels: int) -> Tensor:

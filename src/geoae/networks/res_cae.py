@@ -16,6 +16,7 @@ from geoae.networks.layers import (
     apply_gate,
     by_rows,
     level_at,
+    refuse_levels,
     spread_levels,
 )
 
@@ -26,8 +27,6 @@ __all__ = ["ResCAE", "Share", "adapt"]
 ROWS = 256
 # Changes the features of a place, given its name.
 Share = Callable[[str, Tensor], Tensor]
-# Noise levels of a component: its deviation, or that at each frequency of a spectrum.
-LEVELS = (1, 9)
 
 
 class ResCAE(nn.Module):
@@ -62,8 +61,7 @@ class ResCAE(nn.Module):
     ) -> None:
         super().__init__()
         depth = len(widths)
-        if levels not in LEVELS:
-            raise ValueError(f"levels = {levels}: give 1 or 9")
+        refuse_levels(levels)
         if len(blocks) != 2 * depth - 1:
             raise ValueError(f"blocks = {list(blocks)}: {depth} widths need {2 * depth - 1}")
 

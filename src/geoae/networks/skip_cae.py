@@ -6,7 +6,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from geoae.networks.layers import ACTIVATIONS, UPSAMPLINGS, apply_gate, with_level
+from geoae.networks.layers import (
+    ACTIVATIONS,
+    UPSAMPLINGS,
+    apply_gate,
+    level_at,
+    refuse_levels,
+    spread_levels,
+)
 
 __all__ = ["SkipCAE"]
 
@@ -20,6 +27,8 @@ class SkipCAE(nn.Module):
         image: whether the decoder predicts the image, as in the article, rather than the noise.
         upsampling: key of ``UPSAMPLINGS``.
         activation: key of ``ACTIVATIONS``.
+        levels: noise levels of each component: 1, or 9 where the network takes the shape of the
+            noise's spectrum too.
 
     """
 
@@ -30,9 +39,12 @@ class SkipCAE(nn.Module):
         image: bool = False,
         upsampling: str = "nearest",
         activation: str = "relu",
+        levels: int = 1,
     ) -> None:
         super().__init__()
+        refuse_levels(levels)
         self.channels, self.multiple, self.image = channels, 2 ** (len(widths) - 1), image
+        self.levels = levels
         # A convolution down and one up at each level (and one more of nearest up-sampling), the
         # bottleneck's, the head, and the position on the grid.
         convolutions = 3 if upsampling == "nearest" else 2
@@ -46,7 +58,7 @@ class SkipCAE(nn.Module):
         pairs = list(itertools.pairwise(widths))
         self.encoder = nn.ModuleList(
             stage(inner, outer)
-            for inner, outer in zip((2 * channels, *widths[:-1]), widths, strict=True)
+            for inner, outer in zip(((1 + levels) * channels, *widths[:-1]), widths, strict=True)
         )
         self.up = nn.ModuleList(UPSAMPLINGS[upsampling](coarse, fine) for fine, coarse in pairs)
         self.decoder = nn.ModuleList(stage(2 * fine, fine) for fine, _ in pairs)
@@ -55,19 +67,22 @@ class SkipCAE(nn.Module):
             for parameter in self.head.parameters():
                 nn.init.zeros_(parameter)
 
-    def forward(self, pixels: Tensor, sigma: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, sigma: Tensor, shape: Tensor | None = None) -> Tensor:
         """Predict the noise.
 
         Args:
             pixels: noisy pixels ``(B, C, H, W)`` in model units; H and W divisible by ``multiple``.
             sigma: standard deviation of the noise in model units, ``(B, C, 1, 1)`` or ``(B, C, H,
                 W)``.
+            shape: shape of the noise's spectrum ``(B, C, 9)``; None for white noise. Ignored where
+                the network has one level.
 
         Returns:
             Residual ``(B, C, H, W)`` in model units, float32.
 
         """
-        skips = [self.encoder[0](with_level(pixels, sigma))]
+        told = spread_levels(level_at(sigma, pixels), shape, self.levels)
+        skips = [self.encoder[0](torch.cat([pixels, told], dim=1))]
         for encode in self.encoder[1:]:
             skips.append(encode(nn.functional.max_pool2d(skips[-1], 2)))
         x = skips.pop()
