@@ -14,6 +14,7 @@ __all__ = ["NEEDED", "list_tasks"]
 # What the steps import.
 NEEDED = (
     "numpy",
+    "array_api_compat",
     "scipy",
     "torch",
     "lightning",

@@ -20,9 +20,10 @@ from geoae.diagnosis.statistics import SceneStatistics
 from geoae.evaluation.metrics import psnr
 from geoae.evaluation.reference import GREYS, Reference
 from geoae.models.restorer import Restorer, SelfEnsemble
-from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import DEFAULT_MODEL, ModelSpec
 from geoae.pipeline.preparation.prepare import load_restorer
+from geoae.pipeline.tiles import Work
 from geoae.raster.memory import ArraySource
 from geoae.resources import shipped
 from geoae.simulation import PoissonGaussian

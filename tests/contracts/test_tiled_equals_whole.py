@@ -12,7 +12,8 @@ from geoae.models.folder import load
 from geoae.models.torch_restorer import TorchRestorer
 from geoae.networks import ARCHITECTURES
 from geoae.networks.halo import measure_halo
-from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.engine import restore_slabs
+from geoae.pipeline.tiles import Work
 from geoae.raster.memory import ArraySource
 from geoae.tiling.plan import TilePlan
 from tests.support.doubles import Parts, randomised, unscaled

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import geoae
+from geoae.cli.app import cli
 from geoae.models.folder import load
 from geoae.training.config import RandomDegradation
 from geoae.training.samples.batches import Batches
@@ -57,6 +59,42 @@ def test_a_scene_has_the_pixels_of_the_cpu(device, tmp_path):
     geoae.restore(source, tmp_path / "expected.tif", device="cpu", precision="fp32")
     found, expected = (read(tmp_path / f"{name}.tif") for name in ("found", "expected"))
     assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "uint16", "int16", "uint32", "float32", "float64"]
+)
+def test_every_type_has_the_pixels_of_the_cpu(device, tmp_path, dtype):
+    """With holes, noise that grows with the signal, and more bands than a group."""
+    rng = np.random.default_rng(1)
+    clean = texture(6, 200, 260) / (40 if dtype.endswith("int8") else 1)
+    noisy = clean + rng.normal(size=clean.shape) * np.sqrt(np.abs(clean)) * 1.5
+    limits = np.iinfo(dtype) if np.dtype(dtype).kind != "f" else np.finfo(dtype)
+    pixels = np.clip(noisy, max(limits.min, 1), limits.max).astype(dtype)
+    pixels[:, 40:90, 100:140] = 0
+    source = write(tmp_path / "in.tif", pixels, nodata=0)
+    for name, flags in (("one", {}), ("eight", {"tta": True})):
+        found, expected = tmp_path / f"{name}.tif", tmp_path / f"{name}-cpu.tif"
+        for target, where in ((found, device), (expected, "cpu")):
+            geoae.restore(source, target, device=where, precision="fp32", **flags)
+        found, expected = read(found).astype(float), read(expected).astype(float)
+        assert np.abs(found - expected).max() <= (1 if np.dtype(dtype).kind != "f" else 1e-2)
+        assert (found != pixels).any()
+        assert (found[:, 40:90, 100:140] == 0).all()
+
+
+def test_a_view_is_brought_to_the_device(device):
+    restorer = load("res-cae", device=device)
+    view = np.broadcast_to(np.float32(3), (2, 4, 5))[:, ::-1]
+    placed = restorer.place(view)
+    on_host = placed.cpu().numpy() if isinstance(placed, torch.Tensor) else placed
+    np.testing.assert_array_equal(on_host, view)
+
+
+def test_a_scene_is_inspected_on_the_device(device, tmp_path):
+    source = write(tmp_path / "in.tif", (texture(3, 120, 100)).astype(np.uint16))
+    found = CliRunner().invoke(cli, ["inspect", str(source), "--device", device])
+    assert found.exit_code == 0, found.output
 
 
 def test_chips_are_drawn_on_the_device(device):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from geoae.cli.app import cli
@@ -43,6 +44,24 @@ def test_the_ensemble_turns_with_its_tile(mapped):
         np.testing.assert_allclose(
             ensemble(np.ascontiguousarray(turned), told), expected, rtol=1e-4, atol=1e-3
         )
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_the_ensemble_turns_tensors_as_arrays(mapped):
+    """Steep: a turn that the spectrum or the level does not follow shows."""
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(size=(2, 1, 16, 24)).astype(np.float32)
+    size = pixels.shape if mapped else (2, 1)
+    given = [pixels, rng.uniform(1, 2, size), rng.uniform(0, 2, (2, 1, 9))]
+    given = [array.astype(np.float32) for array in given]
+    expected = SelfEnsemble(Drift())(*given)
+
+    class OnTorch(Drift):
+        def __call__(self, *arrays):
+            return torch.from_numpy(super().__call__(*(array.numpy() for array in arrays)))
+
+    found = SelfEnsemble(OnTorch())(*map(torch.from_numpy, given))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6, atol=1e-5)
 
 
 def test_the_ensemble_keeps_identity_and_says_that_it_is_one():

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoae.models.restorer import Identity
-from geoae.pipeline.engine import Work, predict, restore_slabs
-from geoae.pipeline.tiles import read_tile
+from geoae.pipeline.engine import predict, restore_slabs
+from geoae.pipeline.tiles import Work, read_tile
 from geoae.raster.memory import ArraySource
 from geoae.tiling.plan import TilePlan
 from tests.support.doubles import DTYPES, Blur, Parts, pixels_of, unscaled

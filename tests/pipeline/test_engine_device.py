@@ -8,10 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoae.models.restorer import SelfEnsemble
+from geoae.errors import DeviceError
+from geoae.pipeline.engine import restore_slabs
+from geoae.raster.memory import ArraySource
 from tests.pipeline.test_engine import holes, restored, scene, work_on
 from tests.pipeline.test_engine_components import noisy, work_with
-from tests.support.doubles import DTYPES, Blur, TorchBlur, pixels_of
+from tests.support.doubles import DTYPES, Blur, Parts, TorchBlur, pixels_of
 
 
 @settings(max_examples=40)
@@ -66,16 +68,6 @@ def test_tiles_without_valid_pixels_stay():
     )
 
 
-def test_the_self_ensemble_turns_tensors_as_arrays():
-    rng = np.random.default_rng(0)
-    pixels = rng.normal(size=(2, 1, 24, 32)).astype(np.float32)
-    sigma = rng.uniform(1, 2, (2, 1)).astype(np.float32)
-    expected = SelfEnsemble(Blur())(pixels, sigma)
-    ensemble = SelfEnsemble(TorchBlur())
-    found = ensemble(ensemble.place(pixels), ensemble.place(sigma))
-    np.testing.assert_allclose(ensemble.fetch(found)(), expected, rtol=0, atol=1e-6)
-
-
 class TakesLevel:
     """Takes the noise level it is told for noise, where another restorer computes."""
 
@@ -106,5 +98,69 @@ class Broken(TorchBlur):
 
 
 def test_what_cannot_be_fetched_stops_the_run():
+    work, parts = work_on(scene(), Broken()), Parts(scene().shape, scene().dtype)
     with pytest.raises(StopError):
-        restored(scene(), None, work_on(scene(), Broken()))
+        restore_slabs(work, ArraySource(scene()).read, list(work.plan.slabs()), parts)
+    assert parts.committed == []
+
+
+@pytest.mark.parametrize("step", ["place", "fetch"])
+def test_a_lack_of_memory_outside_the_network_is_one_line(step):
+    class Full(TorchBlur):
+        """Has room for the map of a scene, and for nothing else."""
+
+        def place(self, pixels):
+            if step == "place" and pixels.ndim == 3:
+                raise torch.OutOfMemoryError
+            return super().place(pixels)
+
+        def fetch(self, residual):
+            raise torch.OutOfMemoryError
+
+    with pytest.raises(DeviceError, match="2 tiles of 48 x 48 px; give a smaller --batch-size"):
+        restored(scene(), None, work_on(scene(), Full(channels=1, samples=4)))
+
+
+def test_other_errors_of_torch_are_not_called_a_lack_of_memory():
+    class Faulty(TorchBlur):
+        def place(self, pixels):
+            raise RuntimeError("the device is lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        restored(scene(), None, work_on(scene(), Faulty()))
+
+
+class Counting(TorchBlur):
+    """Keeps how many samples each call had, and what was fetched."""
+
+    def __init__(self, samples):
+        super().__init__(samples=samples)
+        self.calls, self.fetched = [], 0
+
+    def __call__(self, pixels, sigma, shape=None):
+        self.calls.append(len(pixels))
+        return super().__call__(pixels, sigma)
+
+    def fetch(self, residual):
+        self.fetched += 1
+        return super().fetch(residual)
+
+
+def test_groups_of_noise_do_not_fill_the_batches():
+    restorer = Counting(samples=4)
+    restored(noisy(), None, work_with(noisy(), [True, False, False, False], restorer))
+    assert set(restorer.calls[:-1]) == {4}
+
+
+def test_tiles_without_valid_pixels_are_not_brought_back():
+    pixels, restorer = scene(), Counting(samples=4)
+    mask, heard = holes(pixels), []
+    work = work_on(pixels, restorer)
+    restore_slabs(
+        work,
+        ArraySource(pixels, mask).read,
+        list(work.plan.slabs()),
+        Parts(pixels.shape, pixels.dtype),
+        heard.append,
+    )
+    assert restorer.fetched == sum(heard) < len(heard)

@@ -7,12 +7,12 @@ import pytest
 
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.models.restorer import Identity
-from geoae.pipeline.engine import Work
 from geoae.pipeline.fingerprint import ALGORITHM, request_digest
 from geoae.pipeline.job import Job, resolve_options
 from geoae.pipeline.preparation.prepare import plan_for
 from geoae.pipeline.preparation.prepared import Prepared
 from geoae.pipeline.recipe import Recipe
+from geoae.pipeline.tiles import Work
 from geoae.raster.scene import Scene
 
 # Pins hold for this ALGORITHM. A change of pixels raises ALGORITHM; then set this to the same

@@ -138,6 +138,7 @@ class TorchBlur(Blur):
     """The same, for arrays of torch on the device where it computes: the CPU."""
 
     def place(self, pixels: np.ndarray) -> torch.Tensor:
+        assert all(pixels.strides), "pinned memory keeps strides, and cannot be written with these"
         return torch.from_numpy(pixels.copy())
 
     def fetch(self, residual: torch.Tensor) -> Callable[[], np.ndarray]:

@@ -13,9 +13,10 @@ from geoae.errors import DeviceError, ModelError
 from geoae.models.card import Card
 from geoae.networks import predict, takes_spectrum
 from geoae.system.forks import use_one_thread
+from geoae.system.memory import is_out_of_memory
 from geoae.types import Array, DeviceArray
 
-__all__ = ["TorchRestorer", "choose_device", "count_gpus", "is_out_of_memory"]
+__all__ = ["TorchRestorer", "choose_device", "count_gpus"]
 
 # A CPU is fastest one tile a forward pass, while activations stay near its caches; a GPU wants to
 # be filled.
@@ -49,12 +50,6 @@ def count_gpus() -> int:
     return torch.cuda.device_count()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed. PyTorch has an error of its own for that on GPUs alone."""
-    own = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return own or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-
-
 def _bf16_is_faster(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -64,8 +59,8 @@ def _bf16_is_faster(device: torch.device) -> bool:
 class TorchRestorer:
     """Runs a network on batches on one device. The residual is float32 for every precision.
 
-    On a GPU, ``fp32`` forbids rounding to the 10 bits of TF32, which PyTorch does by default in
-    convolutions: a setting of the whole process.
+    On a GPU, products of matrices are not rounded to the 10 bits of TF32, and with ``fp32`` no
+    convolutions are either, which PyTorch does by default: settings of the whole process.
     """
 
     def __init__(
@@ -83,8 +78,11 @@ class TorchRestorer:
         self.precision = (
             ("bf16" if _bf16_is_faster(device) else "fp32") if precision == "auto" else precision
         )
-        if device.type == "cuda" and self.precision == "fp32":
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        if device.type == "cuda":
+            # The map of DN to model units needs whole float32 at every precision.
+            torch.backends.cuda.matmul.allow_tf32 = False
+            if self.precision == "fp32":
+                torch.backends.cudnn.allow_tf32 = False
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self.takes_spectrum = takes_spectrum(network)
         self._batch_size = batch_size
@@ -136,10 +134,11 @@ class TorchRestorer:
 
     def _send(self, array: NDArray[Any]) -> Tensor:
         """Return a tensor on the device, on a CPU one of the same memory."""
-        tensor = torch.from_numpy(array)
         if self._streams is None:
-            return tensor
+            return torch.from_numpy(array)
         upward, _ = self._streams
+        # Pinned memory is a copy with the same strides, which those of a view may not be.
+        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
         with torch.cuda.stream(upward):
             sent = tensor.pin_memory().to(self.device, non_blocking=True)
         computing = torch.cuda.current_stream(self.device)
@@ -169,7 +168,8 @@ class TorchRestorer:
         with torch.cuda.stream(downward):
             host = torch.empty(residual.shape, dtype=residual.dtype, pin_memory=True)
             host.copy_(residual, non_blocking=True)
-            arrived = downward.record_event()
+            arrived = torch.cuda.Event(blocking=True)  # others compute while a thread waits
+            arrived.record(downward)
         residual.record_stream(downward)
 
         def wait() -> Array:
@@ -211,10 +211,11 @@ class TorchRestorer:
     def _run(self, given: Sequence[Tensor | None]) -> Tensor:
         pixels = given[0]
         assert pixels is not None
+        residual: Tensor | None = None
         while True:
             size = self.batch(*pixels.shape[2:])
             try:
-                residual = torch.empty_like(pixels)
+                residual = torch.empty_like(pixels) if residual is None else residual
                 for start in range(0, len(pixels), size):
                     part = slice(start, min(start + size, len(pixels)))
                     found = self._forward(*_pad_batch(given, part, size))
@@ -229,9 +230,10 @@ class TorchRestorer:
                         f"{self.device}: out of memory at one tile of {height} x {width} px; give a"
                         " smaller --tile"
                     ) from error
-                self._batch_size = size // 2
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
+            # After the error is gone, which holds what the pass had computed.
+            self._batch_size = size // 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def _forward(self, batch: Tensor, level: Tensor, shape: Tensor | None = None) -> Tensor:
         batch = batch.contiguous(memory_format=torch.channels_last)

@@ -101,7 +101,7 @@ class _Exchange(nn.Module):
         """
         count = present.shape[1]
         weight = self.weight[:count, :, :count].to(x.dtype)
-        # On a GPU, a look at what is present would make the host wait.
+        # On a GPU, each look at what is present would make the host wait.
         if torch.is_grad_enabled() or len(present) > 1 or x.is_cuda:
             told = x.unflatten(0, (-1, count)) * present[..., None, None, None]
             return x + torch.einsum("bkfhw,kfjg->bjghw", told, weight).flatten(0, 1)

@@ -13,11 +13,12 @@ from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import ClusterError, GeoaeError, ModelError
 from geoae.models.card import is_known
 from geoae.models.restorer import Restorer
-from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import ModelSpec
 from geoae.pipeline.preparation.prepare import build_work, load_restorer
 from geoae.pipeline.preparation.prepared import Prepared
 from geoae.pipeline.recipe import Recipe
+from geoae.pipeline.tiles import Work
 from geoae.radiometry.speckle import Speckle
 from geoae.radiometry.spectrum import KERNELS
 from geoae.raster.parts import PartStore

@@ -2,69 +2,24 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
-from numpy.typing import NDArray
 
-from geoae.corrections.chain import NONE, Corrections
-from geoae.models.restorer import Identity, Restorer
-from geoae.pipeline.tiles import STRIP, Tile, in_groups, read_tile, to_model
+from geoae.errors import DeviceError
+from geoae.pipeline.tiles import Native, Tile, Work, in_groups, read_tile, subtract_strips, to_model
 from geoae.radiometry.rare import take_noise
-from geoae.radiometry.scale import Scale
-from geoae.radiometry.speckle import Speckle
-from geoae.radiometry.subtract import subtract
 from geoae.system.ahead import read_ahead
+from geoae.system.memory import is_out_of_memory
 from geoae.tiling.blend import Mosaic
 from geoae.tiling.plan import Slab, TilePlan
 from geoae.tiling.source import Sink
 from geoae.tiling.window import Read
-from geoae.types import DeviceArray, Mask, Nodata
+from geoae.types import DeviceArray
 
-__all__ = ["Work", "predict", "restore_slabs"]
-
-# Residual ``(band, row, col)`` in DN of some rows of what a tile completes.
-Native = Callable[[slice], NDArray[np.float32]]
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """All that a slab needs besides its pixels."""
-
-    plan: TilePlan
-    """Tiles of the scene."""
-    scale: Scale
-    """Map from DN to model units."""
-    restorer: Restorer
-    """The model."""
-    nodata: Sequence[Nodata]
-    """Nodata values of each band in DN."""
-    ramp: str = "smooth"
-    """Shape of the blend: key of ``RAMPS``."""
-    corrections: Corrections = NONE
-    """Corrections that are applied before the network."""
-    speckle: Speckle | None = None
-    """Logarithm of the corrected pixels, in which the network restores them; None for none."""
-
-    @cached_property
-    def placed(self) -> Scale:
-        """The map for arrays that lie where the model computes."""
-        return self.scale.place(self.restorer.place)
-
-    @property
-    def groups(self) -> int:
-        """Samples that the network gets for one tile."""
-        return len(self.scale.sigma) // self.restorer.channels
-
-    @property
-    def tiles_per_batch(self) -> int:
-        """Tiles that fill one call of the restorer."""
-        plan = self.plan
-        return max(1, self.restorer.batch(plan.rows.tile, plan.cols.tile) // max(self.groups, 1))
+__all__ = ["predict", "restore_slabs"]
 
 
 def restore_slabs(
@@ -119,10 +74,27 @@ def _restore_batch(
     This is a function of its own so that its arrays are freed before the next batch.
     """
     for tile, residual in zip(batch, predict(work, batch), strict=True):
-        final = mosaic.add(tile.row, tile.col, residual)
+        with _tell_memory(work):
+            final = mosaic.add(tile.row, tile.col, residual)
+            native = None if tile.empty or tile.row < first else _map_back(work, final)
         if tile.row >= first:
-            behind.submit(work, tile, _map_back(work, final))
+            behind.submit(work, tile, native)
             on_tile(not tile.empty)
+
+
+@contextmanager
+def _tell_memory(work: Work) -> Iterator[None]:
+    """Raise ``DeviceError`` where a device lacks memory outside the network."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        rows, cols = work.plan.rows.tile, work.plan.cols.tile
+        raise DeviceError(
+            f"{work.restorer.name}: out of memory at {work.tiles_per_batch} tiles of {rows} x"
+            f" {cols} px; give a smaller --batch-size, or a smaller --tile"
+        ) from error
 
 
 def _map_back(work: Work, residual: DeviceArray) -> Native:
@@ -148,6 +120,11 @@ def predict(work: Work, batch: Sequence[Tile]) -> Iterator[DeviceArray]:
         For each tile its residual ``(component, H, W)``; zeros where it has no valid pixel.
 
     """
+    with _tell_memory(work):
+        return _predict(work, batch)
+
+
+def _predict(work: Work, batch: Sequence[Tile]) -> Iterator[DeviceArray]:
     plan, scale, restorer = work.plan, work.scale, work.restorer
     side, components = (plan.rows.tile, plan.cols.tile), len(scale.sigma)
     given = [tile for tile in batch if not tile.empty]
@@ -161,7 +138,7 @@ def predict(work: Work, batch: Sequence[Tile]) -> Iterator[DeviceArray]:
         to_model(signal, tile.margin, work.placed, model[place], told)
     known = xp.astype(work.placed.sigma, xp.float32)
     _predict_groups(work, model, known, level)
-    holds = np.repeat(_signal_groups(work), restorer.channels)
+    holds = np.repeat(work.signal_groups, restorer.channels)
     if noise := np.flatnonzero(~holds).tolist():
         for place in range(len(given)):
             told = known[:, None, None] if level is None else level[place]
@@ -193,21 +170,12 @@ def _predict_groups(
     constant = xp.tile(xp.reshape(known, (-1, restorer.channels)), (tiles, 1))
     sigma = constant if level is None else xp.reshape(level, samples.shape)
     shape = _shapes(work, tiles)
-    chosen = np.flatnonzero(np.tile(_signal_groups(work), tiles))
+    chosen = np.flatnonzero(np.tile(work.signal_groups, tiles))
     size = restorer.batch(*model.shape[2:])
     for start in range(0, len(chosen), size):
         part = restorer.place(chosen[start : start + size])
         told = None if shape is None else shape[part]
         samples[part] = restorer(samples[part], sigma[part], told)
-
-
-def _signal_groups(work: Work) -> Mask:
-    """Which groups of components the network gets, ``(group,)``: those that hold signal."""
-    signal = work.scale.signal
-    if signal is None or isinstance(work.restorer, Identity):
-        return np.ones(work.groups, bool)
-    holds: Mask = np.logical_or.reduce(signal.reshape(work.groups, -1), axis=1)
-    return holds
 
 
 def _shapes(work: Work, tiles: int) -> DeviceArray | None:
@@ -256,13 +224,15 @@ class _WriteBehind:
         self._pool.submit(self._open.__exit__, type(error) if error else None, error, None).result()
         self._pool.shutdown()
 
-    def submit(self, work: Work, tile: Tile, residual: Native) -> None:
-        """Queue the pixels that ``tile`` completes; wait where writing lags too far behind."""
+    def submit(self, work: Work, tile: Tile, residual: Native | None) -> None:
+        """Queue the pixels that ``tile`` completes, as they are where there is no residual; wait
+        where writing lags too far behind.
+        """
         self._running.append(self._pool.submit(self._finish, work, tile, residual))
         if len(self._running) > self._depth:
             self._running.pop(0).result()
 
-    def _finish(self, work: Work, tile: Tile, residual: Native) -> None:
+    def _finish(self, work: Work, tile: Tile, residual: Native | None) -> None:
         """Write one tile; after a failure write none of those queued, which would complete its
         part.
         """
@@ -274,7 +244,7 @@ class _WriteBehind:
             self._broken = True
             raise
 
-    def _write(self, work: Work, tile: Tile, residual: Native) -> None:
+    def _write(self, work: Work, tile: Tile, residual: Native | None) -> None:
         while self._slab is None or tile.row >= self._slab.stop:
             self._open.close()
             self._slab = next(self._slabs)
@@ -286,38 +256,10 @@ class _WriteBehind:
         assert self._target is not None
         self._target.write(
             window,
-            tile.pixels[inside] if tile.empty else _subtract_strips(work, tile, inside, residual),
+            tile.pixels[inside]
+            if residual is None
+            else subtract_strips(tile, inside, residual, work.nodata, work.speckle),
         )
-
-
-def _subtract_strips(
-    work: Work, tile: Tile, inside: tuple[slice, ...], residual: Native
-) -> NDArray[Any]:
-    """Subtract corrections and a residual from the pixels ``inside`` a tile, by strips."""
-    pixels = tile.pixels[inside]
-    mask = None if tile.mask is None else tile.mask[inside]
-    corrected = None if tile.corrected is None else tile.corrected[inside]
-    restored = np.empty_like(pixels)
-    for top in range(0, pixels.shape[1], STRIP):
-        rows = slice(top, top + STRIP)
-        native = residual(rows)
-        if work.speckle is not None:
-            clean = pixels if corrected is None else corrected
-            holes = None if mask is None else mask[:, rows]
-            native = work.speckle.from_residual(clean[:, rows], native, holes)
-        if corrected is not None:
-            native = native + _removed(pixels[:, rows], corrected[:, rows])
-        for band, nodata in enumerate(work.nodata):
-            valid = None if mask is None else mask[band, rows]
-            restored[band, rows] = subtract(pixels[band, rows], native[band], valid, nodata)
-    return restored
-
-
-def _removed(pixels: NDArray[Any], corrected: NDArray[Any]) -> NDArray[np.float32]:
-    """What corrections take from pixels ``(band, H, W)`` in DN; 0 where these are not finite."""
-    with np.errstate(invalid="ignore"):  # invalid pixels may be infinite
-        removed = np.subtract(pixels, corrected, dtype=corrected.dtype)
-    return np.where(np.isfinite(removed), removed, 0).astype(np.float32)
 
 
 def _corner(plan: TilePlan, tile: Tile) -> tuple[int, int]:

@@ -7,11 +7,11 @@ import numpy as np
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
-from geoae.pipeline.engine import Work, predict
+from geoae.pipeline.engine import predict
 from geoae.pipeline.job import Job
 from geoae.pipeline.preparation.prepare import prepare
 from geoae.pipeline.preparation.prepared import Prepared
-from geoae.pipeline.tiles import Tile
+from geoae.pipeline.tiles import Tile, Work
 from geoae.radiometry.validity.fill import LOCAL
 from geoae.raster.scene import Scene
 from geoae.system.memory import CACHE_MIB, peak_rss
@@ -199,18 +199,19 @@ def _peak_bytes(prepared: Prepared[Scene], held: int) -> int:
 
 
 def _seconds_of_tiles(prepared: Prepared[Scene]) -> float:
-    """Estimate the time of the loop over the tiles, from a few passes of one tile.
+    """Estimate the time of the loop over the tiles, from a few batches of them.
 
     Components that hold nothing but noise do not reach the network, here as in a run.
     """
     work = prepared.work
     if not prepared.scene.bands:
         return 0.0
-    times = []
+    times, count = [], work.tiles_per_batch
     for _ in range(1 + PASSES):
         started = time.monotonic()
-        predict(work, [_make_mean(work)])
-        times.append(time.monotonic() - started)
+        for residual in predict(work, [_make_mean(work) for _ in range(count)]):
+            work.restorer.fetch(residual)()  # a device may still be computing
+        times.append((time.monotonic() - started) / count)
     # The first pass prepares kernels.
     return float(np.median(times[1:])) * work.plan.tiles
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_numpy_array
 from scipy import special
 
 from geoae.radiometry.validity.fill import average_boxes
@@ -55,7 +55,8 @@ def take_noise(
     limit = float(special.chdtri(len(which), RARE))
     single = alone > limit
     patch = (around > limit) & ~single
-    if not xp.any(single | patch):
+    # On a device, a look would make the host wait for all that is queued.
+    if is_numpy_array(model) and not (single | patch).any():
         return
     own, mean = (
         xp.where(found, 1 - len(which) / xp.maximum(square, tiny), xp.zeros_like(square))

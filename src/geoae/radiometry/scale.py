@@ -114,7 +114,7 @@ class Scale:
         return cls(mean, forward, inverse, level, sigma, slope, shape, between=between)
 
     def place(self, place: Callable[[Floats], DeviceArray]) -> Self:
-        """Return the same map for arrays that lie elsewhere.
+        """Return the same map for arrays that lie elsewhere; ``shape`` and ``signal`` stay.
 
         Args:
             place: brings an array of the host there.

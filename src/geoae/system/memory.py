@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = [
     "CACHE_MIB",
     "allocate_small_pieces",
+    "is_out_of_memory",
     "keep_large_arrays",
     "peak_rss",
     "release_memory",
@@ -25,6 +26,18 @@ CACHE_MIB = 48
 LARGE_ARRAYS = {-4: 0, -1: 512 << 20}
 SMALL_PIECES = {-4: 65_536, -3: 32 << 20, -1: 64 << 20}
 _tuned = False
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, of Python or of PyTorch, which is not loaded for that.
+
+    PyTorch has an error of its own for that on GPUs alone.
+    """
+    torch = sys.modules.get("torch")
+    own = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, own) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
 
 
 def keep_large_arrays() -> None:

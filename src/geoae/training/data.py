@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from geoae.errors import TrainingError
-from geoae.models.torch_restorer import is_out_of_memory
 from geoae.simulation.dead_leaves import dead_leaves
+from geoae.system.memory import is_out_of_memory
 from geoae.training.config import SceneGroup, TrainConfig
 from geoae.training.samples.batches import Batch, Batches
 from geoae.training.samples.scene import TrainingScene

@@ -8,10 +8,11 @@ import pytest
 import geoae
 from geoae.errors import InputError
 from geoae.models.restorer import Identity
-from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.engine import restore_slabs
 from geoae.pipeline.job import Job
 from geoae.pipeline.preparation.prepare import prepare
 from geoae.pipeline.preparation.speckle_bias import keep_means
+from geoae.pipeline.tiles import Work
 from geoae.radiometry.speckle import Speckle
 from geoae.raster.memory import ArraySource
 from geoae.raster.tags import read_tags

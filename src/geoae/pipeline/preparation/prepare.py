@@ -9,13 +9,13 @@ from geoae.corrections.chain import NONE, Corrections
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
-from geoae.pipeline.engine import Work
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.preparation import explain
 from geoae.pipeline.preparation.measure import GivenNoise, Measured, measure
 from geoae.pipeline.preparation.prepared import Prepared
 from geoae.pipeline.preparation.speckle_bias import keep_means
 from geoae.pipeline.recipe import Recipe
+from geoae.pipeline.tiles import Work
 from geoae.radiometry.psd import read_psd
 from geoae.radiometry.scale import Scale
 from geoae.radiometry.speckle import Speckle

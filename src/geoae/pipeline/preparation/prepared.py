@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 from geoae.corrections.findings import find_steps
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.models.restorer import Identity
-from geoae.pipeline.engine import Work
 from geoae.pipeline.fingerprint import ALGORITHM, hash_texts, plan_text, request_digest
 from geoae.pipeline.job import Job, target_of
 from geoae.pipeline.preparation import explain
 from geoae.pipeline.recipe import Recipe
+from geoae.pipeline.tiles import Work
 from geoae.radiometry.validity.nodata import FillValue
 from geoae.raster.scene import Scene
 from geoae.raster.tags import already_restored_warning

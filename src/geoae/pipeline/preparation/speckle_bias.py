@@ -6,7 +6,8 @@ import numpy as np
 
 from geoae.corrections.chain import NONE
 from geoae.models.restorer import Identity
-from geoae.pipeline.engine import Work, restore_slabs
+from geoae.pipeline.engine import restore_slabs
+from geoae.pipeline.tiles import Work
 from geoae.raster.memory import ArraySink, ArraySource, write_into
 from geoae.tiling.plan import TilePlan
 from geoae.types import Floats, Mask, Pixels, Samples
