@@ -130,9 +130,8 @@ class Scale:
         """
         # float32 holds 16-bit DN exactly; wider types are centred in float64 first.
         exact = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-        centred: NDArray[Any] = np.subtract(
-            pixels, self.offset.astype(exact)[:, None, None], dtype=exact
-        )
+        centred: NDArray[Any] = pixels.astype(exact)
+        centred -= self.offset.astype(exact)[:, None, None]
         flat = centred.reshape(len(pixels), -1).astype(np.float32, copy=False)
         model = self.forward.astype(np.float32) @ flat
         return model.reshape(-1, *pixels.shape[1:])
