@@ -3,13 +3,12 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from geoae.corrections.chain import NONE, Corrections, plan_corrections
-from geoae.corrections.correction import cut_strips
+from geoae.corrections.correction import start_passes
 from geoae.corrections.sharpening import AskedTransfer, plan_sharpening
 from geoae.diagnosis.noise.told import find_contradicted
 from geoae.diagnosis.sampling import draw_sample, read_masked
@@ -212,7 +211,7 @@ def _plan(
     with scene.reader() as reader:
         shape = scene.height, scene.width
         read = hide_zeros(kind, reader.read, *shape)
-        strips = partial(cut_strips, read, len(scene.bands), *shape)
+        strips = start_passes(read, len(scene.bands), *shape, scene.dtype)
         corrections = plan_corrections(strips, *shape, steps)
         edges = read_border(read, *shape) if is_changed or corrections.steps else []
     return corrections, edges
