@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -20,11 +19,8 @@ __all__ = [
     "Strips",
     "as_float",
     "cut_strips",
-    "start_passes",
 ]
 
-# Bytes of the pixels and masks of a scene whose strips are kept for further passes.
-KEPT = 1 << 26
 # Standard deviation of the error of rounding to integers, in DN.
 ROUNDING = 12**-0.5
 
@@ -122,29 +118,6 @@ def cut_strips(read: Read, bands: int, height: int, width: int) -> Iterator[Stri
         window = Window(start - shared, 0, min(rows, height - start) + shared, width)
         pixels, mask = read(window)
         yield Strip(window.row, pixels, _without_huge(pixels, mask), shared)
-
-
-def start_passes(read: Read, bands: int, height: int, width: int, dtype: str) -> Strips:
-    """Return what starts a pass over a scene; a small scene is read in the first one only.
-
-    Args:
-        read: gives the pixels and the mask of a window.
-        bands: bands of the scene.
-        height: rows of the scene.
-        width: columns of the scene.
-        dtype: type of the pixels.
-
-    """
-    strips = partial(cut_strips, read, bands, height, width)
-    if bands * height * width * (np.dtype(dtype).itemsize + 1) > KEPT:
-        return strips
-    kept: list[Strip] = []
-
-    def start() -> list[Strip]:
-        kept.extend([] if kept else strips())
-        return kept
-
-    return start
 
 
 def _without_huge(pixels: Pixels, mask: Mask | None) -> Mask | None:

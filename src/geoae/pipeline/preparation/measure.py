@@ -3,15 +3,16 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from geoae.corrections.chain import NONE, Corrections, plan_corrections
-from geoae.corrections.correction import start_passes
+from geoae.corrections.correction import cut_strips
 from geoae.corrections.sharpening import AskedTransfer, plan_sharpening
 from geoae.diagnosis.noise.told import find_contradicted
-from geoae.diagnosis.sampling import draw_sample, read_masked
+from geoae.diagnosis.sampling import draw_sample, is_small, read_masked
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.pipeline.preparation.explain import (
     SHARPENED,
@@ -24,6 +25,7 @@ from geoae.radiometry.backscatter import SpeckleKind, hide_zeros, refuse_other_u
 from geoae.radiometry.speckle import ONE_LOOK, Speckle
 from geoae.radiometry.validity.nodata import FillValue, find_fill, read_border
 from geoae.system.memory import release_memory
+from geoae.tiling.held import hold
 from geoae.tiling.source import Source
 from geoae.tiling.window import Read, windows
 from geoae.types import Floats, Samples
@@ -211,7 +213,8 @@ def _plan(
     with scene.reader() as reader:
         shape = scene.height, scene.width
         read = hide_zeros(kind, reader.read, *shape)
-        strips = start_passes(read, len(scene.bands), *shape, scene.dtype)
+        read = hold(read, len(scene.bands), *shape, scene.dtype)
+        strips = partial(cut_strips, read, len(scene.bands), *shape)
         corrections = plan_corrections(strips, *shape, steps)
         edges = read_border(read, *shape) if is_changed or corrections.steps else []
     return corrections, edges
@@ -236,12 +239,15 @@ def _sample(scene: S, corrections: Corrections, kind: SpeckleKind | None) -> tup
 
     Corrections belong to all bands of the scene, each of which has a valid pixel.
     """
+    shape = scene.height, scene.width
 
     @contextmanager
     def only(indices: Sequence[int]) -> Iterator[Read]:
         with scene.restrict(indices).reader() as reader:
-            read = hide_zeros(kind, reader.read, scene.height, scene.width)
-            yield corrections.wrap(read, scene.height, scene.width)
+            read = hide_zeros(kind, reader.read, *shape)
+            if is_small(*shape):
+                read = hold(read, len(indices), *shape, scene.dtype)
+            yield corrections.wrap(read, *shape)
 
-    drawn = draw_sample(only, len(scene.bands), scene.height, scene.width)
+    drawn = draw_sample(only, len(scene.bands), *shape)
     return scene.restrict(drawn.kept), drawn.samples
