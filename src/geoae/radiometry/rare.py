@@ -82,7 +82,7 @@ class _SquareSum:
         """Return the sum around each pixel, ``(row, col)``."""
         padded = self._padded
         for turned in (padded[REACH:-REACH].T, padded):
-            for place in range(REACH):
+            for place in reversed(range(REACH)):
                 turned[place] = turned[2 * REACH - 1 - place]
                 turned[-1 - place] = turned[place - 2 * REACH]
         rows = _sum_five(padded)
