@@ -29,7 +29,7 @@ from geoae.radiometry.band_names import (
 )
 from geoae.radiometry.validity.alpha import is_alpha
 from geoae.radiometry.validity.classes import FEW_LEVELS, count_levels, gather_values, is_classes
-from geoae.raster.band_reader import BandReader
+from geoae.raster.checks.band_reader import BandReader
 from geoae.raster.checks.validate import MOST_BANDS
 from geoae.tiling.window import FEW, grids, windows
 

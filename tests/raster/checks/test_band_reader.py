@@ -5,7 +5,7 @@ import pytest
 import rasterio
 
 from geoae.errors import ReadError
-from geoae.raster.band_reader import BandReader
+from geoae.raster.checks.band_reader import BandReader
 from geoae.tiling.window import Window
 from tests.support.rasters import write
 
