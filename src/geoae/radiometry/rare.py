@@ -44,54 +44,19 @@ def take_noise(
 
     """
     alone, around = np.zeros((2, *model.shape[1:]), np.float32)
-    square = _SquareSum(model.shape[1:])
     for place in which:
-        np.divide(model[place], np.maximum(level[place], TINY), out=square.values)
-        alone += np.square(square.values)
+        relative = model[place] / np.maximum(level[place], TINY)
+        alone += np.square(relative)
         # The mean of noise that is smooth varies more: by the noise's power at frequency 0.
         smooth = 1.0 if shape is None else max(float(shape[place, 0]), 1.0)
-        mean = square.add() * np.float32(1 / (SIDE * smooth))
-        around += np.square(mean, out=mean)
+        around += np.square(ndimage.uniform_filter(relative, SIDE) * np.float32(SIDE / smooth))
     limit = special.chdtri(len(which), RARE)
     single = alone > limit
     patch: Mask = (around > limit) & ~single
-    here, there = np.nonzero(single), np.nonzero(patch)
-    own, shared = (
-        1 - len(which) / np.maximum(of[places], TINY)
-        for of, places in ((alone, here), (around, there))
-    )
+    if not (single | patch).any():
+        return
+    own = np.where(single, 1 - len(which) / np.maximum(alone, TINY), 0)
+    mean = np.where(patch, 1 - len(which) / np.maximum(around, TINY), 0)
     for place in which:
-        # Before the pixels alone change, which are in some of these squares.
-        mean = ndimage.uniform_filter(model[place], SIDE)[there] if there[0].size else shared
-        model[place][here] -= own * model[place][here]
-        model[place][there] -= shared * mean
-
-
-class _SquareSum:
-    """Sums of the pixels in a square around each; beyond the border they are mirrored.
-
-    A filter of scipy takes three times as long, which counts for many components.
-    """
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._padded = np.empty([size + 2 * REACH for size in shape], np.float32)
-        self.values = self._padded[REACH:-REACH, REACH:-REACH]
-        """Pixels to sum, ``(row, col)``; written by the caller."""
-
-    def add(self) -> NDArray[np.float32]:
-        """Return the sum around each pixel, ``(row, col)``."""
-        padded = self._padded
-        for turned in (padded[REACH:-REACH].T, padded):
-            for place in reversed(range(REACH)):
-                turned[place] = turned[2 * REACH - 1 - place]
-                turned[-1 - place] = turned[place - 2 * REACH]
-        rows = _sum_five(padded)
-        return _sum_five(rows.T).T
-
-
-def _sum_five(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sum each row and the four that follow."""
-    pairs = values[:-1] + values[1:]
-    total: NDArray[np.float32] = pairs[:-3] + pairs[2:-1]
-    total += values[4:]
-    return total
+        kept = mean * ndimage.uniform_filter(model[place], SIDE) + own * model[place]
+        model[place] -= kept
