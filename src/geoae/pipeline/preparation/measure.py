@@ -30,7 +30,7 @@ from geoae.tiling.source import Source
 from geoae.tiling.window import Read, windows
 from geoae.types import Floats, Samples
 
-__all__ = ["GivenNoise", "Measured", "draw", "measure"]
+__all__ = ["GivenNoise", "Measured", "draw", "measure", "release_leftovers"]
 
 S = TypeVar("S", bound=Source)
 
@@ -157,7 +157,7 @@ def measure(
     fill = find_fill(samples, edges)
     if corrections.steps:
         _, samples = _sample(scene, corrections, kind)
-    release_memory()  # of GDAL's blocks
+    release_leftovers(scene)  # GDAL's blocks
     in_dn: Samples = ()
     speckle = None
     if kind is not None:
@@ -176,6 +176,19 @@ def measure(
     if sharpen is None:
         return found
     return _sharpen(found, sharpen, samples, is_level_given=given.sigma is not None)
+
+
+def release_leftovers(scene: Source) -> None:
+    """Return the memory of a finished stage to the system, but for that of a small scene.
+
+    Of many bands the next stage takes as much again, and the system would clear each page anew.
+
+    Args:
+        scene: the scene.
+
+    """
+    if not is_small(scene.height, scene.width):
+        release_memory()
 
 
 def draw(scene: S, kind: SpeckleKind | None = None) -> tuple[S, Samples]:
