@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, special
 
 from geoae.radiometry.rare import REACH, take_noise
 
 COUNT, SIDE = 40, 96
+# The sum of so many squares of noise is larger in one of a million pixels.
+LIMIT = special.chdtri(COUNT, 1e-6)
 # Beside the border, squares hold pixels twice.
 INSIDE = (slice(None), slice(REACH, -REACH), slice(REACH, -REACH))
 
@@ -53,6 +55,18 @@ def test_a_faint_target_of_some_pixels_stays_along_any_direction(side, strength,
     kept = np.tensordot(along, restored(model)[:, place, place], 1)
     assert kept.mean() > least * strength
     assert (restored(model) != 0).any(axis=0).mean() < 0.05
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 40), (40, 3), (40, 50)])
+def test_of_a_faint_target_the_mean_of_squares_stays_up_to_the_border(size):
+    model = 0.2 * components()[:, : size[0], : size[1]]
+    model[:, :4, :4] += 5 * direction()[:, None, None]
+    mean = ndimage.uniform_filter(model, (0, 5, 5))
+    around = np.square(5 * mean).sum(axis=0)
+    faint = (around > 1.1 * LIMIT) & (np.square(model).sum(axis=0) < LIMIT)
+    assert faint[0, 0]
+    wanted = (1 - COUNT / around) * mean
+    assert np.allclose(restored(model)[:, faint], wanted[:, faint], atol=1e-4)
 
 
 def test_a_bright_pixel_stays_along_any_direction():

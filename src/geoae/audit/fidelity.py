@@ -9,10 +9,11 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geoae.audit.metadata import first_difference
-from geoae.diagnosis.sampling import sample
+from geoae.diagnosis.sampling import is_small, sample
 from geoae.errors import InputError, OutputError, RejectedError
 from geoae.raster.checks.validate import read_error
 from geoae.raster.scene import Reader, Scene
+from geoae.tiling.held import hold
 from geoae.tiling.window import Read, Window, windows
 from geoae.types import Floats, Mask, Pixels, Samples
 
@@ -95,13 +96,21 @@ def compare(
     with scene.reader() as old, after.reader() as new:
         if difference := first_difference(old.dataset, new.dataset):
             raise RejectedError(f"{name}: differs from its source in {difference}; {CURE}")
-        pair = _Pair(old, new, name, correct(old.read), linear)
+        given, found = _hold_small(scene, old.read), _hold_small(scene, new.read)
+        pair = _Pair(old, new, name, given, correct(given), found, linear)
         if scene.bands:
             samples = sample(pair.read, scene.height, scene.width)
             return Comparison(name, scene.bands, samples, *pair.moments())
         for window in windows(scene.height, scene.width):
             pair.compare_copied_bands(window)
     return Comparison(name, (), [], *np.zeros((3, 0)))
+
+
+def _hold_small(scene: Scene, read: Read) -> Read:
+    """Read a scene whole where its windows hold all of it."""
+    if not is_small(scene.height, scene.width):
+        return read
+    return hold(read, len(scene.bands), scene.height, scene.width, scene.dtype)
 
 
 @contextmanager
@@ -119,27 +128,30 @@ def _readable(name: str) -> Iterator[None]:
 class _Pair:
     """A source and its output, read side by side.
 
-    ``seen`` collects ``_moments`` of each window, ``(band, 4)``.
+    ``given`` and ``found`` read their restored bands, and ``expected`` the source's after
+    corrections. ``seen`` collects ``_moments`` of each window, ``(band, 4)``.
     """
 
     old: Reader
     new: Reader
     name: str
+    given: Read
     expected: Read
+    found: Read
     linear: Callable[[Pixels], Pixels]
     seen: list[Floats] = field(default_factory=list)
 
     def read(self, window: Window) -> tuple[Pixels, Mask | None]:
         """Read a window of the output's restored bands, after comparing it with the source's."""
-        given, valid = self.old.read(window)
+        given, valid = self.given(window)
         with _readable(self.name):
-            found, still = self.new.read(window)
+            found, still = self.found(window)
         self.compare_copied_bands(window)
         if valid is not None or still is not None:
             whole = np.ones(given.shape, dtype=bool)
             valid = whole if valid is None else valid
             self._compare_holes(given, valid, found, whole if still is None else still)
-        if self.expected != self.old.read:
+        if self.expected != self.given:
             given, _ = self.expected(window)
         masks = [None] * len(given) if valid is None else list(valid)
         self.seen.append(

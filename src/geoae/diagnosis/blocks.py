@@ -161,7 +161,8 @@ def cut_blocks(
             continue
         whole = bool(valid.all())
         inside = pixels[which] if whole else np.where(valid, pixels[which], 0)
-        inside = inside.astype(np.float32, copy=False)
+        # Small integers are exact in both; others always were rounded.
+        inside = inside.astype(np.float64 if inside.dtype.itemsize <= 2 else np.float32, copy=False)
         usable = _find_usable(pixels[band], None if whole else valid, limits, side)
         share = line.share(inside, side)
         usable &= share > FAINTEST

@@ -126,7 +126,7 @@ def cut_patches(samples: Samples) -> Patches:
     ends = np.cumsum([0, *map(len, places)])
     values = np.empty((bands, ends[-1], SIDE * SIDE))
     for (pixels, _), some, first, stop in zip(samples, places, ends, ends[1:], strict=False):
-        values[:, first:stop] = pixels.reshape(bands, -1)[:, some]
+        values[:, first:stop] = pixels.reshape(bands, -1).take(some, axis=1)
     return Patches(values, few, min(covered, ends[-1] * SIDE * SIDE))
 
 

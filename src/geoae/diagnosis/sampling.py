@@ -13,7 +13,15 @@ from geoae.diagnosis.patches import count_places
 from geoae.tiling.window import GRID, SIDE, Read, Window, grids, windows
 from geoae.types import Mask, Pixels, Samples
 
-__all__ = ["Drawn", "count_valid", "draw_sample", "has_enough_valid", "read_masked", "sample"]
+__all__ = [
+    "Drawn",
+    "count_valid",
+    "draw_sample",
+    "has_enough_valid",
+    "is_small",
+    "read_masked",
+    "sample",
+]
 
 # Places of patches that a sample of a band holds at least, where the scene has them.
 ENOUGH_PLACES = 2_000
@@ -92,16 +100,16 @@ def _look(read: Read, height: int, width: int) -> Samples:
     found: Samples = []
     for grid in grids():
         found = [read_masked(read, window) for window in windows(height, width, *grid)]
-        if has_enough_valid(found) or _is_small(height, width):
+        if has_enough_valid(found) or is_small(height, width):
             break
     return found
 
 
 def _complete(found: Samples, read: Read, height: int, width: int) -> Samples:
     """Return what ``_look`` has ``found`` if that is enough, else what the whole scene holds."""
-    if has_enough_valid(found) or (len(found) == 1 and _is_small(height, width)):
+    if has_enough_valid(found) or (len(found) == 1 and is_small(height, width)):
         return found
-    if _is_small(height, width):
+    if is_small(height, width):
         return [read_masked(read, Window(0, 0, height, width))]
     bands = len(found[0][0])
     best = _search(read, bands, height, width)
@@ -138,8 +146,14 @@ def _find_valid(read: Read, bands: int, height: int, width: int) -> NDArray[np.b
     return found
 
 
-def _is_small(height: int, width: int) -> bool:
-    """Whether the windows of the first grid hold all of a scene."""
+def is_small(height: int, width: int) -> bool:
+    """Whether the windows of the first grid hold all of a scene.
+
+    Args:
+        height: rows of the scene.
+        width: columns of the scene.
+
+    """
     return max(height, width) <= SIDE * GRID
 
 

@@ -81,10 +81,8 @@ class SceneStatistics:
         """
         digest = hashlib.sha256()
         for pixels, mask in samples:
-            digest.update(
-                np.ascontiguousarray(np.where(mask, pixels, 0)).tobytes()
-                + np.packbits(mask).tobytes()
-            )
+            digest.update(np.ascontiguousarray(np.where(mask, pixels, 0)).data)
+            digest.update(np.packbits(mask).data)
         seen = _noise(samples, sigma, correlation, seeks_spectrum, most)
         between = None if correlation is not None else estimate_between(samples, seen[0])
         if between is not None:

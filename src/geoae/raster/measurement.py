@@ -9,14 +9,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.windows import Window as RasterWindow
 
 from geoae.errors import InputError, ReadError
 from geoae.radiometry.band_names import (
@@ -30,8 +29,9 @@ from geoae.radiometry.band_names import (
 )
 from geoae.radiometry.validity.alpha import is_alpha
 from geoae.radiometry.validity.classes import FEW_LEVELS, count_levels, gather_values, is_classes
-from geoae.raster.checks.validate import MOST_BANDS, read_error
-from geoae.tiling.window import FEW, Window, grids, windows
+from geoae.raster.checks.band_reader import BandReader
+from geoae.raster.checks.validate import MOST_BANDS
+from geoae.tiling.window import FEW, grids, windows
 
 __all__ = [
     "BY_VALUES",
@@ -185,7 +185,6 @@ def judge_bands(
         dataset.indexes,
         dataset.colorinterp,
         dataset.descriptions,
-        dataset.nodatavals,
         strict=True,
     )
     restored = dataset.tags(ns="GEOAE").get("BANDS", "").split(",")
@@ -193,37 +192,34 @@ def judge_bands(
     few = dataset.count <= MOST_BANDS  # more are refused, whatever their values are
     if dataset.count > 1:  # what is true of one band need not be true of all
         file = Meaning(file.kind, sure=False)
-    found = {}
-    for band, colour, name, nodata in bands:
+    claims, needed = {}, []
+    for band, colour, name in bands:
         bits = dataset.get_tag_item("NBITS", "IMAGE_STRUCTURE", bidx=band)
         flags = bool(CF_FLAGS & {key.rpartition("#")[2] for key in dataset.tags(band)})
-        claims = Claims(colour, name or "", bits, str(band) in restored, file, flags)
-        asked = band in (only or ())
-        needed = few and not asked and (only is None or claims.kind == "alpha")
-        values = _values(source, dataset, band, claims, nodata) if needed else []
-        found[band] = judge(claims, values, asked=asked)
-    return found
+        told = Claims(colour, name or "", bits, str(band) in restored, file, flags)
+        claims[band] = told
+        if few and band not in (only or ()) and (only is None or told.kind == "alpha"):
+            needed.append(band)
+    reader = BandReader(source, dataset, needed)
+    return {
+        band: judge(
+            told,
+            _values(reader, band, told) if band in needed else (),
+            asked=band in (only or ()),
+        )
+        for band, told in claims.items()
+    }
 
 
-def _values(
-    source: str, dataset: DatasetReader, band: int, claims: Claims, nodata: float | None
-) -> list[NDArray[np.float64]]:
+def _values(reader: BandReader, band: int, claims: Claims) -> list[NDArray[np.float64]]:
     """Read windows of a band in DN, NaN in place of nodata, if its claims require them."""
-
-    def read(window: Window) -> NDArray[np.float64]:
-        area = RasterWindow(window.col, window.row, window.width, window.height)
-        try:
-            pixels = dataset.read(band, window=area).astype(np.float64)
-        except RasterioError as error:
-            raise read_error(source, dataset, window, error) from error
-        return np.where(pixels == nodata, np.nan, pixels)
-
+    height, width, read = reader.dataset.height, reader.dataset.width, partial(reader.read, band)
     if claims.kind is None and not claims.restored:
         with suppress(ReadError):  # restoring will say where the damage is
-            return gather_values(read, dataset.height, dataset.width)
+            return gather_values(read, height, width)
     found: list[NDArray[np.float64]] = []
     for grid in grids() if claims.kind == "alpha" else ():
-        found = [read(window) for window in windows(dataset.height, dataset.width, *grid)]
+        found = [read(window) for window in windows(height, width, *grid)]
         if sum(np.count_nonzero(np.nan_to_num(pixels)) for pixels in found) >= FEW:
             break
     return found

@@ -1,5 +1,7 @@
 """Scenes in files of which some bands, or most pixels, are not valid."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import rasterio
@@ -11,6 +13,7 @@ from geoae.archive.triage import is_done
 from geoae.errors import InputError, RecipeError
 from geoae.pipeline.inspection import inspect
 from geoae.pipeline.job import Job, resolve_options
+from geoae.pipeline.preparation import measure as measuring
 from geoae.pipeline.preparation.measure import GivenNoise, measure
 from geoae.pipeline.preparation.prepare import prepare
 from geoae.raster.scene import Scene
@@ -180,3 +183,11 @@ def test_masks_that_bands_share_are_looked_through_too(tmp_path, kind):
             dataset.write_mask(mask)
     found = measure(Scene.open(str(source)), GivenNoise(), is_noise_needed=True)
     assert found.facts.sigma == pytest.approx([8, 8, 8], rel=0.15)
+
+
+@pytest.mark.parametrize(("side", "releases"), [(768, 0), (769, 1)])
+def test_memory_of_a_small_scene_stays_for_the_next_stage(side, releases, monkeypatch):
+    released = []
+    monkeypatch.setattr(measuring, "release_memory", lambda: released.append(side))
+    measuring.release_leftovers(SimpleNamespace(height=8, width=side))
+    assert len(released) == releases

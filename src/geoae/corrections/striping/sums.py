@@ -215,7 +215,10 @@ def _median(values: Array, counted: Mask | None) -> Array:
     nothing is.
     """
     if counted is None:
-        middle: Array = np.sort(values, axis=1)[:, (values.shape[1] - 1) // 2]
+        # Side by side in memory, values are sorted in less time.
+        lines = values.transpose(0, 2, 1).copy()
+        lines.sort(axis=-1)
+        middle: Array = lines[..., (values.shape[1] - 1) // 2]
         return middle
     ordered = np.sort(np.where(counted, values, np.inf), axis=1)
     number = np.count_nonzero(counted, axis=0)

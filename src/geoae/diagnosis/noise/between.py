@@ -55,7 +55,10 @@ def estimate_between(samples: Samples, sigma: Floats) -> Floats | None:
     for group in group_bands(samples):
         some = group[sigma[group] > 0]
         if len(some) > 1:
-            kept, found = _correlate_noisy([(pixels[some], mask[some]) for pixels, mask in samples])
+            these = samples
+            if len(some) < len(sigma):
+                these = [(pixels[some], mask[some]) for pixels, mask in samples]
+            kept, found = _correlate_noisy(these)
             between[np.ix_(some[kept], some[kept])] = found
     return between if (between != np.eye(len(sigma))).any() else None
 
@@ -95,7 +98,9 @@ def _correlate_noisy(samples: Samples) -> tuple[NDArray[np.intp], Floats]:
     patches = cut_patches(samples)
     kept = patches.bands
     while 2 * len(kept) > len(patches.values) and patches.count >= FEWEST_IN_ALL:
-        found, noisy = _correlate(replace(patches, values=patches.values[kept]))
+        whole = len(kept) == len(patches.values)
+        values = patches.values if whole else patches.values[kept]
+        found, noisy = _correlate(replace(patches, values=values))
         if found is not None:
             return kept, found
         if noisy.all():

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
 
 import numpy as np
 
@@ -48,23 +50,56 @@ def fit_kernels(
     """
     root = np.sqrt(lag_weights(side))
     seen = products * root
-    noise = (expect_kernels(side) if expected is None else expected) * root
-    kinds = [expect_texture(side) * root]
+    noise, sets = _expect_known(side) if expected is None else _expect(expected, side)
     if loud is not None:
-        kinds.append(loud * root)
+        kind = expect_texture(side) * root
+        sets = [*sets, *(_Texture.of(noise, some) for some in ([loud * root], [kind, loud * root]))]
     left = np.full(len(noise), np.inf)
     variance, texture = np.zeros((2, len(noise)))
-    for some in [[], *([kind] for kind in kinds), *([kinds] if len(kinds) > 1 else [])]:
-        base = np.stack(some, axis=1) if some else np.zeros((len(seen), 0))
-        basis, upper = np.linalg.qr(base)
-        rest, own = seen - basis @ (basis.T @ seen), noise - (noise @ basis) @ basis.T
-        amount = own @ rest / np.square(own).sum(axis=1)
-        weights = np.linalg.solve(upper, basis.T @ (seen - amount[:, None] * noise).T)
+    for some in sets:
+        basis, own = some.basis, some.own
+        rest = seen - basis @ (basis.T @ seen)
+        amount = own @ rest / some.power
+        weights = np.linalg.solve(some.upper, basis.T @ (seen - amount[:, None] * noise).T)
         unexplained = np.square(rest - amount[:, None] * own).sum(axis=1) / np.square(seen).sum()
         better = (amount > 0) & (weights >= 0).all(axis=0) & (unexplained < left)
         left[better], variance[better] = unexplained[better], amount[better]
         texture[better] = weights.sum(axis=0)[better] / products[0]
     return Fit(left, variance, texture)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Texture:
+    """Some kinds of texture, and what is left of each kernel's noise beside them."""
+
+    basis: Floats
+    """Orthonormal products of the kinds, ``(lag, kind)``."""
+    upper: Floats
+    """What the kinds are in this basis, ``(kind, kind)``."""
+    own: Floats
+    """Products of each kernel that no kind has, ``(kernel, lag)``."""
+    power: Floats
+    """Their sum of squares, ``(kernel,)``."""
+
+    @classmethod
+    def of(cls, noise: Floats, kinds: Sequence[Floats]) -> Self:
+        """Part the products of ``noise`` (kernel, lag) from those of each kind, ``(lag,)``."""
+        base = np.stack(kinds, axis=1) if kinds else np.zeros((noise.shape[1], 0))
+        basis, upper = np.linalg.qr(base)
+        own = noise - (noise @ basis) @ basis.T
+        return cls(basis, upper, own, np.square(own).sum(axis=1))
+
+
+def _expect(expected: Floats, side: int) -> tuple[Floats, list[_Texture]]:
+    """Return the weighted products of noise, and the sets of texture that are the same for all."""
+    root = np.sqrt(lag_weights(side))
+    noise = expected * root
+    return noise, [_Texture.of(noise, some) for some in ([], [expect_texture(side) * root])]
+
+
+@lru_cache(maxsize=2)
+def _expect_known(side: int) -> tuple[Floats, list[_Texture]]:
+    return _expect(expect_kernels(side), side)
 
 
 def choose_kernels(fits: Sequence[Fit | None]) -> list[int]:

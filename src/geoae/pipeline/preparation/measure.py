@@ -12,7 +12,7 @@ from geoae.corrections.chain import NONE, Corrections, plan_corrections
 from geoae.corrections.correction import cut_strips
 from geoae.corrections.sharpening import AskedTransfer, plan_sharpening
 from geoae.diagnosis.noise.told import find_contradicted
-from geoae.diagnosis.sampling import draw_sample, read_masked
+from geoae.diagnosis.sampling import draw_sample, is_small, read_masked
 from geoae.diagnosis.statistics import SceneStatistics
 from geoae.pipeline.preparation.explain import (
     SHARPENED,
@@ -25,11 +25,12 @@ from geoae.radiometry.backscatter import SpeckleKind, hide_zeros, refuse_other_u
 from geoae.radiometry.speckle import ONE_LOOK, Speckle
 from geoae.radiometry.validity.nodata import FillValue, find_fill, read_border
 from geoae.system.memory import release_memory
+from geoae.tiling.held import hold
 from geoae.tiling.source import Source
 from geoae.tiling.window import Read, windows
 from geoae.types import Floats, Samples
 
-__all__ = ["GivenNoise", "Measured", "draw", "measure"]
+__all__ = ["GivenNoise", "Measured", "draw", "measure", "release_leftovers"]
 
 S = TypeVar("S", bound=Source)
 
@@ -156,7 +157,7 @@ def measure(
     fill = find_fill(samples, edges)
     if corrections.steps:
         _, samples = _sample(scene, corrections, kind)
-    release_memory()  # of GDAL's blocks
+    release_leftovers(scene)  # GDAL's blocks
     in_dn: Samples = ()
     speckle = None
     if kind is not None:
@@ -175,6 +176,19 @@ def measure(
     if sharpen is None:
         return found
     return _sharpen(found, sharpen, samples, is_level_given=given.sigma is not None)
+
+
+def release_leftovers(scene: Source) -> None:
+    """Return the memory of a finished stage to the system, but for that of a small scene.
+
+    Of many bands the next stage takes as much again, and the system would clear each page anew.
+
+    Args:
+        scene: the scene.
+
+    """
+    if not is_small(scene.height, scene.width):
+        release_memory()
 
 
 def draw(scene: S, kind: SpeckleKind | None = None) -> tuple[S, Samples]:
@@ -212,6 +226,7 @@ def _plan(
     with scene.reader() as reader:
         shape = scene.height, scene.width
         read = hide_zeros(kind, reader.read, *shape)
+        read = hold(read, len(scene.bands), *shape, scene.dtype)
         strips = partial(cut_strips, read, len(scene.bands), *shape)
         corrections = plan_corrections(strips, *shape, steps)
         edges = read_border(read, *shape) if is_changed or corrections.steps else []
@@ -237,12 +252,15 @@ def _sample(scene: S, corrections: Corrections, kind: SpeckleKind | None) -> tup
 
     Corrections belong to all bands of the scene, each of which has a valid pixel.
     """
+    shape = scene.height, scene.width
 
     @contextmanager
     def only(indices: Sequence[int]) -> Iterator[Read]:
         with scene.restrict(indices).reader() as reader:
-            read = hide_zeros(kind, reader.read, scene.height, scene.width)
-            yield corrections.wrap(read, scene.height, scene.width)
+            read = hide_zeros(kind, reader.read, *shape)
+            if is_small(*shape):
+                read = hold(read, len(indices), *shape, scene.dtype)
+            yield corrections.wrap(read, *shape)
 
-    drawn = draw_sample(only, len(scene.bands), scene.height, scene.width)
+    drawn = draw_sample(only, len(scene.bands), *shape)
     return scene.restrict(drawn.kept), drawn.samples

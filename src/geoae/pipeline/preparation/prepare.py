@@ -11,7 +11,12 @@ from geoae.errors import InputError
 from geoae.models.restorer import Identity, Restorer, SelfEnsemble
 from geoae.pipeline.job import Job, ModelSpec, resolve_options
 from geoae.pipeline.preparation import explain
-from geoae.pipeline.preparation.measure import GivenNoise, Measured, measure
+from geoae.pipeline.preparation.measure import (
+    GivenNoise,
+    Measured,
+    measure,
+    release_leftovers,
+)
 from geoae.pipeline.preparation.prepared import Prepared
 from geoae.pipeline.preparation.speckle_bias import keep_means
 from geoae.pipeline.recipe import Recipe
@@ -21,7 +26,6 @@ from geoae.radiometry.scale import Scale
 from geoae.radiometry.speckle import Speckle
 from geoae.raster.scene import Scene
 from geoae.raster.tags import read_history
-from geoae.system.memory import release_memory
 from geoae.tiling.plan import TilePlan
 from geoae.tiling.source import Source
 from geoae.types import Samples
@@ -135,7 +139,7 @@ def _measure(
         is_noise_needed=not isinstance(restorer, Identity),
         drawn=drawn,
     )
-    release_memory()
+    release_leftovers(scene)
     if not np.isfinite([*found.facts.sigma, *found.facts.slope]).all():
         raise InputError(
             f"{job.source}: its noise cannot be estimated; give --sigma, the noise in DN"

@@ -65,11 +65,10 @@ def gather_values(
 
 def _is_continuous(window: NDArray[Any]) -> bool:
     """Whether a window alone shows too many values for classes."""
-    values = _valid(window)
     # Some of the values are enough where they are too many already.
-    if _are_measured(np.unique(values[::SOME])):
+    if _are_measured(np.unique(_valid(window.reshape(-1)[::SOME]))):
         return True
-    levels, counts = np.unique(values, return_counts=True)
+    levels, counts = np.unique(_valid(window), return_counts=True)
     if _are_measured(levels):
         return True
     return len(levels) > FEW_LEVELS and not _is_sparse(levels, counts)

@@ -54,6 +54,8 @@ FEW_BLOCKS = 16
 # Restoring compares each band with each: more would take minutes and gigabytes before the first
 # tile.
 MOST_BANDS = 512
+# Bands that are read at once: with each read rasterio looks at all bands of the file.
+TOGETHER = 16
 
 
 def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
@@ -197,9 +199,10 @@ def first_unreadable_block(
             )
             area = RasterWindow(block.col, block.row, block.width, block.height)
             try:
-                for band in dataset.indexes:
-                    dataset.read(band, window=area)
-                    dataset.read_masks(band, window=area)
+                for first in range(0, dataset.count, TOGETHER):
+                    some = list(dataset.indexes[first : first + TOGETHER])
+                    dataset.read(some, window=area)
+                    dataset.read_masks(some, window=area)
             except RasterioError as error:
                 return block, one_line(error)
     return None
