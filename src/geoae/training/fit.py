@@ -9,16 +9,15 @@ import torch
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
+    EMAWeightAveraging,
     ModelCheckpoint,
     TQDMProgressBar,
-    WeightAveraging,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from geoae.errors import TrainingError
 from geoae.models.card import WEIGHTS, Card, model_folder
@@ -239,8 +238,9 @@ def _trainer(config: TrainConfig, work: Path, hardware: Hardware) -> lightning.T
 
 def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
     callbacks: list[Callback] = [
-        # All weights in one call: a third of the time of EMAWeightAveraging.
-        WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema)),
+        # One weight after the other: of runs in double precision or bf16, the mean stays float32, which
+        # averaging in one call refuses.
+        EMAWeightAveraging(decay=config.ema),
         # Without the counter, or a run in a folder that was moved would write `last-v1.ckpt`.
         ModelCheckpoint(
             work,
