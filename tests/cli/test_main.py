@@ -122,6 +122,7 @@ def test_a_wrong_path_is_said_before_torch_is_loaded(tmp_path):
     [
         (GeoaeError("s.tif:\n  is broken"), "geoae: s.tif: is broken"),
         (MemoryError(), "geoae: out of memory; give a smaller --tile, "),
+        (RuntimeError("can't allocate memory: you tried"), "geoae: out of memory; give a smaller"),
         (ImportError("libx.so: failed to map segment"), "geoae: out of memory while its libraries"),
         (OSError(28, "No space left on device", "r.json"), "geoae: r.json: cannot be used (No spa"),
     ],

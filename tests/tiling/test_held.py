@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from geoae.errors import ReadError
 from geoae.tiling import held
 from geoae.tiling.window import Window
 
@@ -24,8 +25,9 @@ def test_a_small_scene_is_read_once(mask, most, reads, monkeypatch):
     cut = held.hold(read, *PIXELS.shape, "uint16")
     assert not asked
     for window in WINDOWS:
-        pixels, _ = cut(window)
+        pixels, valid = cut(window)
         assert np.array_equal(pixels, PIXELS[:, *window.slices()])
+        assert valid is None or np.array_equal(valid, MASK[:, *window.slices()])
     assert len(asked) == reads
 
 
@@ -38,6 +40,23 @@ def test_what_is_cut_is_the_callers_own_and_is_masked_only_where_a_pixel_is_inva
     assert again.any()
     assert not still.all()
     assert cut(WINDOWS[2])[1] is None
+
+
+def test_a_damaged_scene_is_read_window_by_window():
+    asked = []
+
+    def read(window):
+        asked.append(window)
+        if window.row < 2:
+            raise ReadError("block 0")
+        return PIXELS[:, *window.slices()], None
+
+    cut = held.hold(read, *PIXELS.shape, "uint16")
+    for window in WINDOWS[1:]:
+        assert np.array_equal(cut(window)[0], PIXELS[:, *window.slices()])
+    assert asked == [WINDOWS[0], *WINDOWS[1:]], "the whole is tried once"
+    with pytest.raises(ReadError):
+        cut(WINDOWS[0])
 
 
 def test_a_window_that_reaches_beyond_the_scene_is_read():

@@ -76,7 +76,7 @@ def compare(
     the copied bands must be equal too.
 
     Args:
-        scene: the source, which is read again window by window.
+        scene: the source, which is read again.
         written: the raster to check.
         name: its name in messages.
         correct: wraps the reading of the source, so that its means are those after corrections.

@@ -13,6 +13,7 @@ from geoae.cli.app import cli
 from geoae.cli.process import tune_process
 from geoae.cli.signals import exit_on_signal, install_handlers
 from geoae.errors import GeoaeError
+from geoae.system.memory import is_out_of_memory
 
 __all__ = ["main", "usage_error"]
 
@@ -36,7 +37,9 @@ def main() -> None:
         _stop(f"geoae: {error}")
     except click.ClickException as error:
         _stop(f"geoae: {usage_error(error)}")
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
     except BrokenPipeError:  # the reader of the pipe has ended
         _silence()

@@ -31,7 +31,7 @@ _tuned = False
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed, of Python or of PyTorch, which is not loaded for that.
 
-    PyTorch has an error of its own for that on GPUs alone.
+    PyTorch has an error of its own for that on CUDA alone; that of a CPU under Linux counts, too.
     """
     torch = sys.modules.get("torch")
     own = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import dask.array
 import numpy as np
 import pytest
 import rasterio
@@ -9,6 +10,7 @@ import rasterio.shutil
 from rasterio.windows import Window
 
 import geoae
+from geoae.accessor.measure import LazySource
 from geoae.archive.triage import is_done
 from geoae.errors import InputError, RecipeError
 from geoae.pipeline.inspection import inspect
@@ -16,7 +18,8 @@ from geoae.pipeline.job import Job, resolve_options
 from geoae.pipeline.preparation import measure as measuring
 from geoae.pipeline.preparation.measure import GivenNoise, measure
 from geoae.pipeline.preparation.prepare import prepare
-from geoae.raster.scene import Scene
+from geoae.raster.scene import Reader, Scene
+from geoae.tiling.window import windows
 from tests.support.rasters import UTM, noise, read, texture, write
 
 SIGMA = 20.0
@@ -185,9 +188,39 @@ def test_masks_that_bands_share_are_looked_through_too(tmp_path, kind):
     assert found.facts.sigma == pytest.approx([8, 8, 8], rel=0.15)
 
 
-@pytest.mark.parametrize(("side", "releases"), [(768, 0), (769, 1)])
-def test_memory_of_a_small_scene_stays_for_the_next_stage(side, releases, monkeypatch):
+@pytest.mark.parametrize(
+    ("bands", "side", "releases"), [(1, 768, 0), (1, 769, 1), (37, 768, 0), (38, 768, 1)]
+)
+def test_memory_of_a_small_scene_stays_for_the_next_stage(bands, side, releases, monkeypatch):
     released = []
     monkeypatch.setattr(measuring, "release_memory", lambda: released.append(side))
-    measuring.release_leftovers(SimpleNamespace(height=8, width=side))
+    measuring.release_leftovers(
+        SimpleNamespace(bands=range(bands), height=768, width=side, dtype="uint16")
+    )
     assert len(released) == releases
+
+
+def test_known_windows_of_an_array_are_not_computed_again():
+    def refuse(block):
+        raise AssertionError("computed again")
+
+    pixels = texture(2, 300, 300).astype(np.uint16)
+    known = {w: pixels[(slice(None), *w.slices())] for w in windows(300, 300)}
+    lazy = dask.array.from_array(pixels, chunks=(2, 100, 100)).map_blocks(refuse, meta=pixels[:0])
+    scene, samples = measuring.draw(LazySource(lazy, None, "scene", [1, 2]).know(known))
+    assert scene.bands == (1, 2)
+    assert len(samples) == len(known) > 1
+
+
+def test_a_scene_in_which_only_noise_is_sought_is_not_read_whole(tmp_path, monkeypatch):
+    source = write(tmp_path / "in.tif", texture(1, 800, 800).astype(np.uint16), tiled=True)
+    asked = []
+    read = Reader.read
+
+    def told(self, window):
+        asked.append(window)
+        return read(self, window)
+
+    monkeypatch.setattr(Reader, "read", told)
+    measure(Scene.open(str(source)), GivenNoise([5.0]), {"noise"}, is_noise_needed=True)
+    assert max(window.height * window.width for window in asked) < 800 * 800

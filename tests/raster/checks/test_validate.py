@@ -6,8 +6,10 @@ import pytest
 import rasterio
 import rasterio.shutil
 
-from geoae.raster.checks.validate import FEW_BLOCKS, reads_whole
+from geoae.raster.checks import validate
+from geoae.raster.checks.validate import FEW_BLOCKS, first_unreadable_block, reads_whole
 from geoae.raster.dataset import no_codec
+from geoae.tiling.window import Window
 from tests.support.rasters import noise, write
 
 
@@ -86,3 +88,28 @@ def test_a_block_that_is_gone_is_found(output, block):
 def test_a_few_blocks_are_enough_to_find_a_file_cut_short(output, lost):
     os.truncate(output, output.stat().st_size - lost)
     assert not reads_whole(str(output), 1)
+
+
+class Counting:
+    """A raster that keeps how many bands each read had."""
+
+    def __init__(self, dataset):
+        self.dataset, self.counts = dataset, []
+
+    def __getattr__(self, name):
+        return getattr(self.dataset, name)
+
+    def read(self, bands, **options):
+        self.counts.append(len(bands))
+        return self.dataset.read(bands, **options)
+
+
+@pytest.mark.parametrize(("most", "counts"), [(64 << 20, [16, 2]), (3 * 64 * 64 * 2, [3] * 6)])
+def test_bands_are_searched_together_as_far_as_memory_goes(tmp_path, monkeypatch, most, counts):
+    monkeypatch.setattr(validate, "MOST_BYTES", most)
+    pixels = np.ones((18, 64, 64), np.uint16)
+    write(tmp_path / "in.tif", pixels, blockysize=64, interleave="band")
+    with rasterio.open(tmp_path / "in.tif") as dataset:
+        counting = Counting(dataset)
+        assert first_unreadable_block(counting, Window(0, 0, 64, 64)) is None
+    assert counting.counts == counts

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from geoae.corrections.chain import NONE, Corrections, plan_corrections
+from geoae.corrections.chain import NONE, Corrections, plan_corrections, reads_scene
 from geoae.corrections.correction import cut_strips
 from geoae.corrections.sharpening import AskedTransfer, plan_sharpening
 from geoae.diagnosis.noise.told import find_contradicted
@@ -24,8 +24,9 @@ from geoae.pipeline.preparation.explain import (
 from geoae.radiometry.backscatter import SpeckleKind, hide_zeros, refuse_other_units
 from geoae.radiometry.speckle import ONE_LOOK, Speckle
 from geoae.radiometry.validity.nodata import FillValue, find_fill, read_border
+from geoae.raster.scene import Scene
 from geoae.system.memory import release_memory
-from geoae.tiling.held import hold
+from geoae.tiling.held import hold, is_light
 from geoae.tiling.source import Source
 from geoae.tiling.window import Read, windows
 from geoae.types import Floats, Samples
@@ -179,15 +180,16 @@ def measure(
 
 
 def release_leftovers(scene: Source) -> None:
-    """Return the memory of a finished stage to the system, but for that of a small scene.
+    """Return memory that is free to the system, but for that of a small scene.
 
-    Of many bands the next stage takes as much again, and the system would clear each page anew.
+    The next stage takes as much again, and the system would clear each page anew.
 
     Args:
         scene: the scene.
 
     """
-    if not is_small(scene.height, scene.width):
+    size = scene.height, scene.width
+    if not (is_small(*size) and is_light(len(scene.bands), *size, scene.dtype)):
         release_memory()
 
 
@@ -226,11 +228,20 @@ def _plan(
     with scene.reader() as reader:
         shape = scene.height, scene.width
         read = hide_zeros(kind, reader.read, *shape)
-        read = hold(read, len(scene.bands), *shape, scene.dtype)
+        read = _hold_file(scene, read, len(scene.bands)) if reads_scene(steps) else read
         strips = partial(cut_strips, read, len(scene.bands), *shape)
         corrections = plan_corrections(strips, *shape, steps)
         edges = read_border(read, *shape) if is_changed or corrections.steps else []
     return corrections, edges
+
+
+def _hold_file(scene: Source, read: Read, bands: int) -> Read:
+    """Hold a small scene of a file, where each window costs decoding. Of an array, windows may be
+    known that would be computed again with the whole.
+    """
+    if not isinstance(scene, Scene):
+        return read
+    return hold(read, bands, scene.height, scene.width, scene.dtype)
 
 
 def _sharpen(
@@ -258,8 +269,7 @@ def _sample(scene: S, corrections: Corrections, kind: SpeckleKind | None) -> tup
     def only(indices: Sequence[int]) -> Iterator[Read]:
         with scene.restrict(indices).reader() as reader:
             read = hide_zeros(kind, reader.read, *shape)
-            if is_small(*shape):
-                read = hold(read, len(indices), *shape, scene.dtype)
+            read = _hold_file(scene, read, len(indices)) if is_small(*shape) else read
             yield corrections.wrap(read, *shape)
 
     drawn = draw_sample(only, len(scene.bands), *shape)

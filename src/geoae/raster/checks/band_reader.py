@@ -10,13 +10,10 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
-from geoae.raster.checks.validate import read_error
+from geoae.raster.checks.validate import TOGETHER, read_error
 from geoae.tiling.window import Window
 
 __all__ = ["BandReader"]
-
-# Bands of which a window is read at once.
-TOGETHER = 16
 
 
 @dataclass(eq=False, slots=True)
@@ -35,9 +32,9 @@ class BandReader:
     """Bands that will be read, 1-based, in this order."""
     together: int = TOGETHER
     """Bands that are read at once: one where some cannot be read."""
-    first: Window | None = None
+    first: Window | None = field(default=None, init=False)
     """The first window that was read."""
-    ahead: dict[int, NDArray[Any]] = field(default_factory=dict)
+    ahead: dict[int, NDArray[Any]] = field(default_factory=dict, init=False)
     """Its pixels in bands that come next."""
     nodata: Sequence[float | None] = field(init=False)
     """Nodata value of each band."""

@@ -54,8 +54,9 @@ FEW_BLOCKS = 16
 # Restoring compares each band with each: more would take minutes and gigabytes before the first
 # tile.
 MOST_BANDS = 512
-# Bands that are read at once: with each read rasterio looks at all bands of the file.
-TOGETHER = 16
+# Bands that are read at once, where they take no more bytes than this: with each read rasterio
+# looks at all bands of the file.
+TOGETHER, MOST_BYTES = 16, 64 << 20
 
 
 def refuse_absurd(source: str, dataset: rasterio.DatasetReader) -> None:
@@ -192,6 +193,8 @@ def first_unreadable_block(
 
     """
     height, width = dataset.block_shapes[0]
+    band_bytes = height * width * np.dtype(dataset.dtypes[0]).itemsize
+    together = max(1, min(TOGETHER, MOST_BYTES // band_bytes))
     for top in range(inside.row // height * height, inside.stop_row, height):
         for left in range(inside.col // width * width, inside.stop_col, width):
             block = Window(
@@ -199,8 +202,8 @@ def first_unreadable_block(
             )
             area = RasterWindow(block.col, block.row, block.width, block.height)
             try:
-                for first in range(0, dataset.count, TOGETHER):
-                    some = list(dataset.indexes[first : first + TOGETHER])
+                for first in range(0, dataset.count, together):
+                    some = list(dataset.indexes[first : first + together])
                     dataset.read(some, window=area)
                     dataset.read_masks(some, window=area)
             except RasterioError as error:
