@@ -15,6 +15,7 @@ from tests.support.rasters import read, texture, write
 
 MTL = b"GROUP = L1_METADATA_FILE\nEND_GROUP = L1_METADATA_FILE\nEND\n"
 AUX = b"<PAMDataset><PAMRasterBand band='1'><UnitType>m</UnitType></PAMRasterBand></PAMDataset>"
+WORLD = b"10\n0\n0\n-10\n500005\n4999995\n"
 UPLOAD = """
 import sys
 from pathlib import Path
@@ -55,6 +56,19 @@ def replaced(local, source, target):
     return [name.removeprefix("/vsis3/archive/") for name in done.stdout.split()]
 
 
+def as_png(scene):
+    """The scene in a format that needs a world file."""
+    options = {"driver": "PNG", "height": 60, "width": 50, "count": 1, "dtype": "uint16"}
+    with rasterio.open(scene.with_name("x.png"), "w", **options) as dataset:
+        dataset.write(read(scene))
+    return scene.with_name("x.png")
+
+
+def without_place(scene):
+    """The scene as a GeoTIFF that GDAL places by any world file beside it."""
+    return write(scene.with_name("bare.tif"), read(scene), crs=None, transform=None)
+
+
 @pytest.fixture
 def scene(tmp_path):
     return write(tmp_path / "in.tif", texture(1, 60, 50).astype(np.uint16))
@@ -76,14 +90,10 @@ def test_sidecars_of_a_raster_that_went_go_too(s3, scene):
     assert keys(s3) == ["x.json", "x.tif", "x.tif.part", "x2.tif.aux.xml"]
 
 
-def test_sidecars_of_the_source_stay_in_s3(s3, scene, tmp_path):
-    pixels = read(scene)
-    options = {"driver": "PNG", "height": 60, "width": 50, "count": 1, "dtype": "uint16"}
-    with rasterio.open(tmp_path / "x.png", "w", **options) as dataset:
-        dataset.write(pixels)
-    put(s3, "x.png", (tmp_path / "x.png").read_bytes())
-    put(s3, "x.wld", b"10\n0\n0\n-10\n500005\n4999995\n")
-    put(s3, "x.tif", write(tmp_path / "bare.tif", pixels, crs=None, transform=None).read_bytes())
+def test_sidecars_of_the_source_stay_in_s3(s3, scene):
+    put(s3, "x.png", as_png(scene).read_bytes())
+    put(s3, "x.wld", WORLD)
+    put(s3, "x.tif", without_place(scene).read_bytes())
     before = replaced(scene, "/vsis3/archive/x.png", "/vsis3/archive/x.tif")
     assert before == ["x.tif", "x.wld"]
     assert keys(s3) == ["x.png", "x.tif", "x.wld"]
@@ -93,9 +103,23 @@ def test_an_output_that_cannot_be_replaced_alone_is_refused(scene):
     """GDAL removes all that it reads with a raster, and geoae has nothing else for such stores."""
     target, shared = "/vsimem/shared/LC08_X_B4.TIF", "/vsimem/shared/LC08_X_MTL.txt"
     rasterio.shutil.copyfiles(str(scene), target)
-    refuse_store(target)
+    refuse_store(str(scene), target)
     with rasterio.MemoryFile(MTL, dirname="shared", filename="LC08_X_MTL.txt"):
         with pytest.raises(OutputError, match=f"remove {shared} with it, .*; choose another -o"):
             geoae.restore(scene, target, model="identity", overwrite=True)
         with rasterio.open(target) as dataset:
             assert dataset.files == [target, shared]
+
+
+def test_an_output_that_shares_a_sidecar_with_its_source_is_refused(scene):
+    """Both are placed by ``x.wld``, which GDAL would remove with the output."""
+    source, target, shared = (f"/vsimem/both/x.{end}" for end in ("png", "tif", "wld"))
+    rasterio.shutil.copyfiles(str(as_png(scene)), source)
+    rasterio.shutil.copyfiles(str(without_place(scene)), target)
+    with rasterio.MemoryFile(WORLD, dirname="both", filename="x.wld"):
+        refuse_store(str(scene), target)
+        with pytest.raises(OutputError, match=f"remove {shared} with it, .*; choose another -o"):
+            geoae.restore(source, target, model="identity", overwrite=True)
+        for name in (source, target):
+            with rasterio.open(name) as dataset:
+                assert dataset.files == [name, shared]

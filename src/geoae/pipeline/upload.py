@@ -13,23 +13,25 @@ from geoae.catalog.s3 import (
     write_object,
 )
 from geoae.errors import InputError, OutputError
-from geoae.raster.dataset import DAMAGED, forget_cached, one_line, open_raster
+from geoae.raster.dataset import DAMAGED, forget_cached, one_line, open_source
 from geoae.raster.sidecars import aux_of, name_own_sidecars, sidecars_of
 from geoae.system.files import is_local
 
 __all__ = ["refuse_store", "upload"]
 
 
-def refuse_store(target: str) -> None:
+def refuse_store(source: str, target: str) -> None:
     """Refuse a target in a store that cannot be written or replaced, before the work rather than
     after it.
 
     Args:
+        source: the scene, whose own files stay.
         target: the output.
 
     Raises:
         OutputError: the store does not answer or has no such bucket, or an output cannot be
             replaced alone.
+        InputError: the source cannot be opened.
 
     """
     if is_s3(target):
@@ -37,9 +39,9 @@ def refuse_store(target: str) -> None:
             next(list_objects(target), None)
         except InputError as error:
             raise OutputError(str(error)) from error
-    elif not is_local(target):
-        own = {str(path) for path in name_own_sidecars(Path(target))}
-        for name in sidecars_of(target):
+    elif not is_local(target) and (removed := sidecars_of(target)):
+        own = {str(path) for path in name_own_sidecars(Path(target))} - _list_files(source)
+        for name in removed:
             if name not in own:
                 raise OutputError(
                     f"{target}: GDAL would remove {name} with it, which other rasters share; choose"
@@ -83,8 +85,7 @@ def _upload_to_s3(local: Path, source: str, target: str) -> None:
     """
     stale = _find_sidecars(target)
     if stale:
-        with open_raster(source) as dataset:
-            stale -= set(dataset.files)
+        stale -= _list_files(source)
     abort_uploads(target)
     with hold_upload(str(local), target):
         if (aux := aux_of(local)).exists():
@@ -101,3 +102,9 @@ def _find_sidecars(target: str) -> set[str]:
     path = Path(target)
     there = {one.name for one in list_objects(f"{path.with_suffix('')}.")}
     return {str(one) for one in name_own_sidecars(path)} & (there | set(sidecars_of(target)))
+
+
+def _list_files(source: str) -> set[str]:
+    """List what GDAL reads with the scene, which may lie beside the output and be named alike."""
+    with open_source(source) as dataset:
+        return set(dataset.files)
