@@ -9,8 +9,8 @@ import rasterio
 import rasterio.shutil
 
 import geoae
-from geoae.errors import OutputError
-from geoae.pipeline.upload import refuse_store
+from geoae.errors import InputError, OutputError
+from geoae.pipeline.upload import refuse_store, upload
 from tests.support.rasters import read, texture, write
 
 MTL = b"GROUP = L1_METADATA_FILE\nEND_GROUP = L1_METADATA_FILE\nEND\n"
@@ -97,6 +97,22 @@ def test_sidecars_of_the_source_stay_in_s3(s3, scene):
     before = replaced(scene, "/vsis3/archive/x.png", "/vsis3/archive/x.tif")
     assert before == ["x.tif", "x.wld"]
     assert keys(s3) == ["x.png", "x.tif", "x.wld"]
+
+
+def test_what_fails_on_this_machine_is_not_put_down_to_the_store(s3, scene, tmp_path):
+    """Neither the source, nor the finished file, nor its ``.aux.xml``."""
+    target = "/vsis3/archive/x.tif"
+    with pytest.raises(OutputError, match=r"/none\.tif: cannot be read .*; run the same command"):
+        upload(tmp_path / "none.tif", str(scene), target)
+    aux = tmp_path / "in.tif.aux.xml"
+    aux.mkdir()
+    with pytest.raises(OutputError, match=r"/in\.tif\.aux\.xml: cannot be read .*; run the same"):
+        upload(scene, str(scene), target)
+    aux.rmdir()
+    put(s3, "x.tfw", WORLD)
+    with pytest.raises(InputError, match=r"^none\.png: cannot be opened as a raster \("):
+        upload(scene, "none.png", target)
+    assert keys(s3) == ["x.tfw"]
 
 
 def test_an_output_that_cannot_be_replaced_alone_is_refused(scene):
