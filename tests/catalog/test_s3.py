@@ -193,7 +193,14 @@ def test_a_size_of_parts_that_is_none_is_one_line(monkeypatch, said):
         list(list_objects("s3://archive/"))
 
 
-@pytest.mark.parametrize("said", ["no host", "http://", "http://[::1"])
+@pytest.mark.parametrize("said", ["[::1]:9000", "https://[2001:db8::1]", "10.0.0.7:9000"])
+def test_an_endpoint_may_be_a_number(monkeypatch, said):
+    monkeypatch.setenv("AWS_HTTPS", "YES")
+    monkeypatch.setenv("AWS_S3_ENDPOINT", said)
+    assert s3_settings()["endpoint_url"] == f"https://{said.removeprefix('https://')}"
+
+
+@pytest.mark.parametrize("said", ["no host", "http://", "http://[::1", "::1", "http://[v]:9"])
 def test_an_endpoint_that_is_none_is_one_line(monkeypatch, said):
     monkeypatch.setenv("AWS_S3_ENDPOINT", said)
     with pytest.raises(InputError, match=r"^AWS_S3_ENDPOINT: \S*.* is no address; give HOST, HOST"):

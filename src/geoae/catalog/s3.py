@@ -258,10 +258,10 @@ def _read_part_size() -> int:
 
 
 def _refuse_endpoint(url: str) -> None:
-    from botocore.utils import is_valid_endpoint_url
+    from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
 
     with suppress(ValueError):
-        if is_valid_endpoint_url(url):
+        if is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url):
             return
     raise InputError(f"AWS_S3_ENDPOINT: {url} is no address; give HOST, HOST:PORT or a URL")
 
