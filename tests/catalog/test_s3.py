@@ -182,6 +182,10 @@ def test_a_word_that_is_not_no_is_yes_and_an_empty_one_is_none(monkeypatch):
     monkeypatch.setenv("AWS_S3_ENDPOINT", "minio:9000")
     monkeypatch.setenv("AWS_HTTPS", "y")
     assert s3_settings()["endpoint_url"] == "https://minio:9000"
+    monkeypatch.setenv("AWS_HTTPS", "")
+    assert s3_settings()["endpoint_url"] == "https://minio:9000"
+    monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "")
+    assert not s3_settings()["anon"]
     monkeypatch.setenv("VSIS3_CHUNK_SIZE", "")
     assert s3_settings()["default_block_size"] == 50 << 20
 

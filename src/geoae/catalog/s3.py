@@ -239,7 +239,10 @@ def s3_settings() -> dict[str, Any]:
 
 
 def _read_flag(name: str, *, default: bool) -> bool:
-    """Read a variable as GDAL does, for which all but its words for no is yes."""
+    """Read a variable as GDAL does, for which all but its words for no is yes.
+
+    An empty one counts as unset, where GDAL takes it for yes.
+    """
     said = os.environ.get(name, "").upper()
     return said not in ("NO", "FALSE", "OFF", "0") if said else default
 
