@@ -41,17 +41,22 @@ def keys(s3):
     return [one["Key"] for one in s3.list_objects_v2(Bucket="archive").get("Contents", [])]
 
 
-def replaced(local, source, target):
+def replace(local, source, target):
     """Replace a raster, in a process of its own, since GDAL waits for the store with Python's lock
-    held; return what GDAL read with the older one.
+    held.
     """
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", UPLOAD, str(local), str(source), target],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
+
+
+def replaced(local, source, target):
+    """Replace a raster; return what GDAL read with the older one."""
+    done = replace(local, source, target)
     assert done.returncode == 0, done.stderr
     return [name.removeprefix("/vsis3/archive/") for name in done.stdout.split()]
 
@@ -97,6 +102,22 @@ def test_sidecars_of_the_source_stay_in_s3(s3, scene):
     before = replaced(scene, "/vsis3/archive/x.png", "/vsis3/archive/x.tif")
     assert before == ["x.tif", "x.wld"]
     assert keys(s3) == ["x.png", "x.tif", "x.wld"]
+
+
+def test_the_same_upload_mends_what_one_without_its_end_has_left(s3_server, scene, tmp_path):
+    s3, store = s3_server
+    older = without_place(scene).read_bytes()
+    put(s3, "x.tif", older)
+    put(s3, "x.tfw", WORLD)
+    (tmp_path / "in.tif.aux.xml").write_bytes(AUX)
+    store.refuses_ends = True
+    assert "x.tif: could not be uploaded" in replace(scene, scene, "/vsis3/archive/x.tif").stderr
+    assert keys(s3) == ["x.tif", "x.tif.aux.xml"], "what was beside the older one is gone"
+    assert s3.get_object(Bucket="archive", Key="x.tif")["Body"].read() == older
+    store.refuses_ends = False
+    replaced(scene, scene, "/vsis3/archive/x.tif")
+    assert keys(s3) == ["x.tif", "x.tif.aux.xml"]
+    assert s3.get_object(Bucket="archive", Key="x.tif")["Body"].read() == scene.read_bytes()
 
 
 def test_what_fails_on_this_machine_is_not_put_down_to_the_store(s3, scene, tmp_path):
