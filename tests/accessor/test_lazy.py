@@ -100,7 +100,7 @@ def test_where_no_band_is_restored_the_array_itself_comes_back():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"bands": [1, 4]}, "array: has bands 1 to 2, not 4; correct bands"),
+        ({"bands": [1, 4]}, "array: has bands 1 to 2, not 4; correct --bands"),
         ({"nodata": -1}, "array: pixels of uint16 cannot be -1"),
     ],
 )

@@ -1,3 +1,6 @@
+import gc
+from unittest.mock import Mock
+
 import pytest
 
 from geoae import resources
@@ -86,6 +89,45 @@ def test_an_upload_gets_its_name_at_the_end_of_its_block(s3, tmp_path, monkeypat
     assert s3.head_object(Bucket="archive", Key="x.tif")["ContentType"] == "image/tiff"
 
 
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("failure", [PermissionError("full"), KeyboardInterrupt()])
+def test_an_upload_that_fails_sends_no_more(s3, tmp_path, monkeypatch, failure, lost):
+    """It says what failed first, also where the store is lost as it is told to drop the parts."""
+    from botocore.exceptions import ConnectionClosedError
+    from s3fs import S3FileSystem
+
+    called = []
+
+    def call(store, method, *args, **kwargs):
+        called.append(method)
+        if called.count("upload_part") == 2:
+            raise failure
+        return given(store, method, *args, **kwargs)
+
+    given = S3FileSystem.call_s3
+    monkeypatch.setattr(S3FileSystem, "call_s3", call)
+    if lost:
+        gone = ConnectionClosedError(endpoint_url="nowhere")
+        monkeypatch.setattr(S3FileSystem, "abort_mpu", Mock(side_effect=gone))
+    monkeypatch.setenv("VSIS3_CHUNK_SIZE", "5")
+    (tmp_path / "x").write_bytes(bytes(13 << 20))
+    said = InputError if isinstance(failure, OSError) else KeyboardInterrupt
+    with pytest.raises(said, match=r"full|^$"), hold_upload(str(tmp_path / "x"), "s3://archive/x"):
+        pass
+    gc.collect()  # what it held is closed by now
+    assert called == ["create_multipart_upload", "upload_part", "upload_part"]
+    assert ("Uploads" in s3.list_multipart_uploads(Bucket="archive")) == lost
+
+
+def test_what_fails_on_this_machine_is_not_put_down_to_the_store(s3, tmp_path):
+    for name, said in (("none", FileNotFoundError), ("", IsADirectoryError)):
+        with pytest.raises(said), hold_upload(str(tmp_path / name), "s3://archive/x"):
+            pass
+    (tmp_path / "x").write_bytes(b"scene")
+    with pytest.raises(TimeoutError), hold_upload(str(tmp_path / "x"), "s3://archive/x"):
+        raise TimeoutError
+
+
 def test_parts_of_an_upload_grow_where_a_store_takes_no_more_of_them(s3, tmp_path, monkeypatch):
     monkeypatch.setenv("VSIS3_CHUNK_SIZE", "5")
     monkeypatch.setattr("geoae.catalog.s3.MOST_PARTS", 2)
@@ -140,6 +182,10 @@ def test_a_word_that_is_not_no_is_yes_and_an_empty_one_is_none(monkeypatch):
     monkeypatch.setenv("AWS_S3_ENDPOINT", "minio:9000")
     monkeypatch.setenv("AWS_HTTPS", "y")
     assert s3_settings()["endpoint_url"] == "https://minio:9000"
+    monkeypatch.setenv("AWS_HTTPS", "")
+    assert s3_settings()["endpoint_url"] == "https://minio:9000"
+    monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "")
+    assert not s3_settings()["anon"]
     monkeypatch.setenv("VSIS3_CHUNK_SIZE", "")
     assert s3_settings()["default_block_size"] == 50 << 20
 
@@ -151,7 +197,14 @@ def test_a_size_of_parts_that_is_none_is_one_line(monkeypatch, said):
         list(list_objects("s3://archive/"))
 
 
-@pytest.mark.parametrize("said", ["no host", "http://", "http://[::1"])
+@pytest.mark.parametrize("said", ["[::1]:9000", "https://[2001:db8::1]", "10.0.0.7:9000"])
+def test_an_endpoint_may_be_a_number(monkeypatch, said):
+    monkeypatch.setenv("AWS_HTTPS", "YES")
+    monkeypatch.setenv("AWS_S3_ENDPOINT", said)
+    assert s3_settings()["endpoint_url"] == f"https://{said.removeprefix('https://')}"
+
+
+@pytest.mark.parametrize("said", ["no host", "http://", "http://[::1", "::1", "http://[v]:9"])
 def test_an_endpoint_that_is_none_is_one_line(monkeypatch, said):
     monkeypatch.setenv("AWS_S3_ENDPOINT", said)
     with pytest.raises(InputError, match=r"^AWS_S3_ENDPOINT: \S*.* is no address; give HOST, HOST"):

@@ -14,23 +14,25 @@ BUCKET = "archive"
 
 
 class Store:
-    """A server of moto's: counts requests, and holds back or refuses parts of uploads."""
+    """A server of moto's: counts requests, and holds back or refuses parts and ends of uploads."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
         self._app = app
         self.requests: list[tuple[str, str]] = []
         self.held_part: int | None = None
         self.refused_part: int | None = None
+        self.refuses_ends = False
         self.reached, self.released = threading.Event(), threading.Event()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         self.requests.append((method, environ["PATH_INFO"]))
-        part = parse_qs(environ["QUERY_STRING"]).get("partNumber")
+        asked = parse_qs(environ["QUERY_STRING"])
+        part, ends = asked.get("partNumber"), method == "POST" and "uploadId" in asked
         if part and int(part[0]) == self.held_part:
             self.reached.set()
             self.released.wait(60)
-        if part and int(part[0]) == self.refused_part:
+        if (part and int(part[0]) == self.refused_part) or (ends and self.refuses_ends):
             start_response("403 Forbidden", [("Content-Length", "0")])
             return [b""]
         return self._app(environ, start_response)

@@ -84,7 +84,7 @@ class LazyRestoration:
         chosen = sorted(band - 1 for band in options.bands) if options.bands else measured
         if chosen and chosen[-1] >= count:
             raise InputError(
-                f"{job.source}: has bands 1 to {count}, not {chosen[-1] + 1}; correct bands"
+                f"{job.source}: has bands 1 to {count}, not {chosen[-1] + 1}; correct --bands"
             )
         refuse_foreign_fill(job.source, dtype.name, options.nodata)
         given = None if options.nodata is None else dtype.type(options.nodata).item()

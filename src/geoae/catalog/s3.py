@@ -6,7 +6,6 @@ GDAL reads and writes scenes by itself; its settings of S3 hold here too.
 
 import mimetypes
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ __all__ = [
 S3, VSIS3 = "s3://", "/vsis3/"
 # Of an upload: the most parts, and the sizes in MiB that a store takes.
 MOST_PARTS, PART_SIZES = 10_000, (5, 5120)
+PIECE = 1 << 20  # bytes of a file that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,22 +158,31 @@ def hold_upload(path: str, name: str) -> Iterator[None]:
         name: name of the object.
 
     Raises:
-        InputError: it cannot be uploaded.
+        InputError: the store does not take it.
+        OSError: the file cannot be read.
 
     """
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    least = -(-Path(path).stat().st_size // MOST_PARTS)
     with _told_of(name):
         store = _connect()
-        part = max(store.default_block_size, -(-Path(path).stat().st_size // MOST_PARTS))
+        part = max(store.default_block_size, least)
         sent = store.open(to_url(name), "wb", block_size=part, autocommit=False, ContentType=kind)
-        try:
-            with sent, Path(path).open("rb") as file:
-                shutil.copyfileobj(file, sent)
-            yield
+    try:
+        with Path(path).open("rb") as file:
+            while piece := file.read(PIECE):
+                with _told_of(name):
+                    sent.write(piece)
+        with _told_of(name):
+            sent.close()  # sends the rest
+        yield
+        with _told_of(name):
             sent.commit()
-        except BaseException:
+    except BaseException:
+        sent.forced = True  # or its end would send the rest
+        with suppress(InputError), _told_of(name):  # what failed first is said
             sent.discard()
-            raise
+        raise
 
 
 def delete_object(name: str) -> None:
@@ -230,7 +239,10 @@ def s3_settings() -> dict[str, Any]:
 
 
 def _read_flag(name: str, *, default: bool) -> bool:
-    """Read a variable as GDAL does, for which all but its words for no is yes."""
+    """Read a variable as GDAL does, for which all but its words for no is yes.
+
+    An empty one counts as unset, where GDAL takes it for yes.
+    """
     said = os.environ.get(name, "").upper()
     return said not in ("NO", "FALSE", "OFF", "0") if said else default
 
@@ -249,10 +261,10 @@ def _read_part_size() -> int:
 
 
 def _refuse_endpoint(url: str) -> None:
-    from botocore.utils import is_valid_endpoint_url
+    from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
 
     with suppress(ValueError):
-        if is_valid_endpoint_url(url):
+        if is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url):
             return
     raise InputError(f"AWS_S3_ENDPOINT: {url} is no address; give HOST, HOST:PORT or a URL")
 

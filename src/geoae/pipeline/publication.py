@@ -112,7 +112,7 @@ def refuse_unusable(prepared: Prepared[Scene]) -> None:
     """
     job, target = prepared.job, prepared.target
     refuse_target(job.source, target)
-    refuse_store(target)
+    refuse_store(job.source, target)
     if job.strict and prepared.scene.losses:
         raise InputError(f"{prepared.scene.losses[0]}; or restore it without --strict")
     if prepared.unknown:
