@@ -238,8 +238,7 @@ def _trainer(config: TrainConfig, work: Path, hardware: Hardware) -> lightning.T
 
 def _callbacks(config: TrainConfig, work: Path) -> list[Callback]:
     callbacks: list[Callback] = [
-        # One weight after the other: of runs in double precision or bf16, the mean stays float32, which
-        # averaging in one call refuses.
+        # Not all in one call: the mean stays float32, also in runs of double precision or bf16.
         EMAWeightAveraging(decay=config.ema),
         # Without the counter, or a run in a folder that was moved would write `last-v1.ckpt`.
         ModelCheckpoint(
