@@ -1,5 +1,4 @@
-"""Objects in stores with an S3 API: list them, read and write small ones, drop what a killed upload
-left.
+"""Objects in stores with an S3 API: list, read and write them, drop what a killed upload left.
 
 GDAL reads and writes scenes by itself; its settings of S3 hold here too.
 """
@@ -163,10 +162,9 @@ def hold_upload(path: str, name: str) -> Iterator[None]:
 
     """
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    least = -(-Path(path).stat().st_size // MOST_PARTS)
+    part = max(_read_part_size(), -(-Path(path).stat().st_size // MOST_PARTS))
     with _told_of(name):
         store = _connect()
-        part = max(store.default_block_size, least)
         sent = store.open(to_url(name), "wb", block_size=part, autocommit=False, ContentType=kind)
     try:
         with Path(path).open("rb") as file:
@@ -239,9 +237,8 @@ def s3_settings() -> dict[str, Any]:
 
 
 def _read_flag(name: str, *, default: bool) -> bool:
-    """Read a variable as GDAL does, for which all but its words for no is yes.
-
-    An empty one counts as unset, where GDAL takes it for yes.
+    """Read a variable as GDAL does, for which all but its words for no is yes; an empty one counts
+    as unset, where GDAL takes it for yes.
     """
     said = os.environ.get(name, "").upper()
     return said not in ("NO", "FALSE", "OFF", "0") if said else default
