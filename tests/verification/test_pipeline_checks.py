@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoae.pipeline import engine, tiles
+from geoae.pipeline import tiles
 from geoae.pipeline.run import run
 from geoae.tiling import blend
 from geoae.verification import pipeline_checks
@@ -28,7 +28,7 @@ def losing_a_pixel(job):
 
 # Where the pipeline is broken, and which check must say so.
 FAULTS = {
-    "identity": lambda patch: patch.setattr(engine, "subtract", off_by_one),
+    "identity": lambda patch: patch.setattr(tiles, "subtract", off_by_one),
     "files": lambda patch: patch.setattr(pipeline_checks, "run", losing_a_pixel),
     "weights": lambda patch: patch.setattr(
         blend, "weights", lambda axis, *_: np.ones(axis.tile, np.float32)

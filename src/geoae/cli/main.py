@@ -37,10 +37,6 @@ def main() -> None:
         _stop(f"geoae: {error}")
     except click.ClickException as error:
         _stop(f"geoae: {usage_error(error)}")
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
     except BrokenPipeError:  # the reader of the pipe has ended
         _silence()
         sys.exit(1)
@@ -67,6 +63,10 @@ def main() -> None:
         exit_on_signal(
             heard, at_once="geoae-copy" in {thread.name for thread in threading.enumerate()}
         )
+    except (MemoryError, RuntimeError) as error:  # click.Abort is one, too
+        if not is_out_of_memory(error):
+            raise
+        _stop("geoae: out of memory; give a smaller --tile, fewer --bands, or a machine with more")
     finally:
         sys.excepthook = sys.__excepthook__
 
