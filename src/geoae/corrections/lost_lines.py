@@ -10,7 +10,6 @@ from geoae.corrections.dead_pixels import DeadPixels, find_dead_pixels
 from geoae.corrections.filling import REACH, fill_lines, fill_pixels
 from geoae.corrections.model import Block
 from geoae.corrections.survey import Survey, find_lost_lines
-from geoae.diagnosis.quantiles import median
 from geoae.system.wording import count, name_bands, name_first
 from geoae.tiling.window import Window
 from geoae.types import Floats, Mask, Pixels
@@ -160,7 +159,7 @@ def _deviations(pixels: Pixels, valid: Mask, axis: int) -> Floats:
         both = np.logical_and(*_neighbours(usable, axis - 1))
         one, other = _neighbours(band.astype(np.float64), axis - 1)
         steps = np.abs(other - one)[both]
-        found.append(median(steps) / NORMAL_MAD if steps.size else 0.0)
+        found.append(np.median(steps) / NORMAL_MAD if steps.size else 0.0)
     return np.array(found)
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from geoae.corrections.correction import Strip
 from geoae.corrections.lines import Axis, SceneModel, local_variance, orient
-from geoae.diagnosis.quantiles import median, quantile
 from geoae.types import Array, Floats, Mask, Pixels
 
 __all__ = ["SIDE", "Block", "fit_model", "least_step", "side_of_block"]
@@ -111,7 +110,7 @@ def fit_model(pixels: Pixels, valid: Mask, axis: Axis) -> SceneModel:
     floor = np.empty(len(rotation))
     for index, component in enumerate(components.reshape(values.shape)):
         variance = local_variance(component)[pairs]
-        usual = float(median(variance)) if variance.size else 0.0
+        usual = float(np.median(variance)) if variance.size else 0.0
         least = np.square(rotation[index] * steps).sum() / 4
         floor[index] = LEAST_VARIANCE * usual + least + 1e-30
     detail = np.array([_calm(band, usable) for band in values.astype(np.float32)])
@@ -121,7 +120,7 @@ def fit_model(pixels: Pixels, valid: Mask, axis: Axis) -> SceneModel:
 def _calm(band: Array, usable: Mask) -> float:
     """Return the deviation of what neighbours along lines differ by in calm places."""
     variance = local_variance(band)[usable[:, 1:] & usable[:, :-1]]
-    return float(np.sqrt(quantile(variance, CALM))) if variance.size else 0.0
+    return float(np.sqrt(np.quantile(variance, CALM))) if variance.size else 0.0
 
 
 def _rotation(along: Floats) -> Floats:
@@ -142,4 +141,4 @@ def _rotation(along: Floats) -> Floats:
 def least_step(differences: Floats) -> float:
     """Return the step of quantised values: a low quantile of the differences that are not 0."""
     found = np.abs(differences[differences != 0])
-    return float(quantile(found, 0.01)) if found.size else 0.0
+    return float(np.quantile(found, 0.01)) if found.size else 0.0

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoae.corrections.correction import Strip
-from geoae.diagnosis.quantiles import quantile
 from geoae.types import Floats, Mask
 
 __all__ = ["Counts", "Survey", "find_lost_lines"]
@@ -183,6 +182,6 @@ def _copied_lines(counts: Counts, flat: Floats) -> list[NDArray[np.intp]]:
         repeats = (share >= CONSTANT) & (others < HALF) & varied
         # A band of a coarser grid repeats many lines, some of them in part.
         rest = share[~repeats]
-        usual = quantile(rest, MOST_LINES) if rest.size else 1.0
+        usual = np.quantile(rest, MOST_LINES) if rest.size else 1.0
         found.append(np.flatnonzero(repeats if usual < HALF / 2 else False) + 1)
     return found

@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from geoae.diagnosis.quantiles import median, quantiles
 from geoae.types import Array, Floats, Mask
 
 __all__ = ["find_levels"]
@@ -81,7 +80,7 @@ class _Search:
         variance = np.einsum("sjbb->bsj", covariances)
         known = ~np.isnan(variance[0])
         filled = np.where(known, variance, 0)
-        middle = [float(median(some[known])) if known.any() else 0.0 for some in variance]
+        middle = [float(np.median(some[known])) if known.any() else 0.0 for some in variance]
         mean = filled.sum(axis=(1, 2)) / max(known.sum(), 1)
         usual = np.where(np.array(middle) > 0, middle, mean)
         self.floor = np.maximum(FLOOR * usual, 2 * GAIN * ROUNDING * np.square(steps)) + 1e-30
@@ -127,7 +126,7 @@ class _Search:
         if some.size < 2 * AROUND:
             return np.full_like(excess, np.nan), np.ones_like(excess)
         # Noise that is not found yet lies above the middle.
-        low, middle = quantiles(some, [LOW, 0.5])
+        low, middle = np.quantile(some, [LOW, 0.5])
         weak = np.isnan(one) | np.isnan(other)
         weak[:BORDER] = weak[-BORDER:] = True
         needed = np.where(weak, ALONE, 1.0) * max(FAR * (middle - low), FACTOR)
@@ -140,7 +139,7 @@ class _Search:
         mean = _mean_ratio(*self._compare(band, none, every, np.zeros(len(every), bool)))
         excess = np.fmin(np.append(np.nan, mean), np.append(mean, np.nan))
         known = excess[np.isfinite(excess)]
-        return excess - (median(known) if known.size else 0.0)
+        return excess - (np.median(known) if known.size else 0.0)
 
     def _shared(self, band: int) -> Floats:
         """Return what lines exceed others by in the other bands, too: that is the scene's."""

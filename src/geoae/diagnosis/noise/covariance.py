@@ -29,7 +29,6 @@ from geoae.diagnosis.noise.kernels import (
 )
 from geoae.diagnosis.noise.level import noise_model
 from geoae.diagnosis.patches import group_bands
-from geoae.diagnosis.quantiles import median
 from geoae.types import Floats, Samples
 
 __all__ = ["NoiseCovariance", "estimate_covariance", "estimate_level"]
@@ -271,5 +270,5 @@ def _look(blocks: Blocks) -> _Look | None:
 def _mean_products(blocks: Blocks, which: NDArray[np.intp]) -> Floats:
     """Mean products of some blocks at each lag, ``(lag,)``; the loudest count less."""
     variance = blocks.variance[which]
-    weight = np.minimum(LOUDEST * median(variance) / variance, 1.0)
+    weight = np.minimum(LOUDEST * np.median(variance) / variance, 1.0)
     return average_products(blocks.values[which], weight)

@@ -8,7 +8,6 @@ from typing import Self
 import numpy as np
 
 from geoae.diagnosis.noise.kernels import lag_weights
-from geoae.diagnosis.quantiles import median, quantile
 from geoae.types import Array, Floats
 
 __all__ = [
@@ -164,11 +163,11 @@ def examine(values: Array, variance: Floats, products: Floats, blocks: int) -> C
     uneven = []
     for part in CALM:
         logs = np.log(variance[: max(int(part * blocks), FEWEST)])
-        below = median(logs) - quantile(logs, TENTH)
+        below = np.median(logs) - np.quantile(logs, TENTH)
         uneven.append(float(below / (NORMAL_TENTH * spread)))
     squared = np.square(values.reshape(-1, side * side))
     kurtosis = np.square(squared).mean(axis=1) / np.square(squared.mean(axis=1))
-    return Calmness(blocks, (uneven[0], uneven[1]), float(median(kurtosis)))
+    return Calmness(blocks, (uneven[0], uneven[1]), float(np.median(kurtosis)))
 
 
 def may_be_noise(calm: Calmness, limits: Limits = ALONE) -> bool:

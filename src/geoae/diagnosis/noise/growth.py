@@ -7,7 +7,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from geoae.diagnosis.patches import SIDE, Patches
-from geoae.diagnosis.quantiles import median, quantiles
 from geoae.types import Floats
 
 __all__ = ["LEAST_SHARE", "fit_growth"]
@@ -58,12 +57,12 @@ def fit_growth(
     )
     if len(values) < FEWEST_OF_CLASS:
         return 0.0
-    edges = np.unique(quantiles(level, np.linspace(0, 1, CLASSES + 1)))
+    edges = np.unique(np.quantile(level, np.linspace(0, 1, CLASSES + 1)))
     classes = [(level >= low) & (level <= high) for low, high in pairwise(edges)]
     classes = [members for members in classes if members.sum() >= FEWEST_OF_CLASS]
     if len(classes) < CLASSES // 2:
         return 0.0
-    halves = [members & (energy <= median(energy[members])) for members in classes]
+    halves = [members & (energy <= np.median(energy[members])) for members in classes]
     variance = np.array([_noise_variance(values[half]) for half in halves])
     where = np.array([level[half].mean() for half in halves])
     if where[-1] - where[0] <= LEAST_RANGE * sigma:
@@ -88,8 +87,8 @@ def _fit_line(x: Floats, y: Floats) -> tuple[float, float]:
     one, other = np.triu_indices(len(x), 1)
     # Classes that differ by rounding only may have one mean.
     apart = x[other] != x[one]
-    slope = median((y[other] - y[one])[apart] / (x[other] - x[one])[apart])
-    return float(slope), float(median(y) - slope * median(x))
+    slope = np.median((y[other] - y[one])[apart] / (x[other] - x[one])[apart])
+    return float(slope), float(np.median(y) - slope * np.median(x))
 
 
 @lru_cache(maxsize=1)
@@ -103,4 +102,4 @@ def _second_differences() -> Floats:
 
 def _noise_variance(values: Floats) -> float:
     """Estimate the noise variance of ``values`` (patch, pixel), up to a common factor."""
-    return float((median(np.abs(values @ _second_differences()).ravel()) / NORMAL_MAD) ** 2)
+    return float((np.median(np.abs(values @ _second_differences()).ravel()) / NORMAL_MAD) ** 2)
